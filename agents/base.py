@@ -1,0 +1,41 @@
+"""The one protocol that every controller keeps, in the environment, in the benchmark and in a user's own loop."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol, runtime_checkable
+
+from gan_env.records import Control, GameFacts, Measurement, Transition
+from gan_env.registry import Registry
+
+
+@runtime_checkable
+class Controller(Protocol):
+    """Decides, for N GANs at once, what the next update does.
+
+    Memory is one entry per row; all randomness comes from the row seeds given to `reset`.
+    """
+
+    def reset(self, row_seeds: Sequence[int], game: GameFacts = GameFacts()) -> None:
+        """Starts N = len(row_seeds) runs afresh; raises ValueError if the rule is not defined for this game."""
+        ...
+
+    def act(self, measurement: Measurement) -> Control:
+        """The control for the coming update, from what is seen on its very batch."""
+        ...
+
+    def learn(self, transition: Transition) -> None:
+        """Takes in what came of the last decision; scripted rules ignore it."""
+        ...
+
+    def state_dict(self) -> dict:
+        """The memory as tensors and plain numbers, enough to go on bit for bit."""
+        ...
+
+    def load_state_dict(self, state: dict) -> None:
+        """Takes over what `state_dict` gave."""
+        ...
+
+
+CONTROLLERS: Registry = Registry("controller")
+"""Name to factory. A factory takes the text after the colon (`constant:2` → "2"), or None, and options by keyword."""

@@ -1,0 +1,232 @@
+"""Runs controllers against each other: rows of one batch, so that rivals share weights, data order and latents.
+
+A *group* is the controllers × seeds of one configuration. Every controller is asked before every update, on the
+measurement of its own rows; one that decides less often holds its control itself.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import platform
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from importlib.metadata import version
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from gan_env.config import EnvConfig
+from gan_env.env import FAILURES, failures, make_trainer
+from gan_env.records import Control
+from gan_env.rewards import FAILURE_DECISIONS, Outcome, Reward, RewardContext, make_reward
+from gan_env.streams import Purpose
+from gan_env.trainer import Trainer
+
+from .base import Controller
+
+SPLITS = {"tune": 1_000_000, "train-agent": 2_000_000, "evaluate": 3_000_000}
+"""First row seed of each named split of seeds; a split holds a million."""
+TRACE_POINTS = 100
+"""Points of a run that are kept for drawing."""
+
+
+def split_seeds(split: str, count: int) -> list[int]:
+    """The first `count` row seeds of a split."""
+    if split not in SPLITS:
+        raise ValueError(f"split={split!r} is unknown; use one of {', '.join(SPLITS)}")
+    return list(range(SPLITS[split], SPLITS[split] + count))
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A controller under the name that tables give it."""
+
+    name: str
+    controller: Controller
+
+
+@dataclass
+class GroupResult:
+    """What a group gave: one row per controller and seed, and pictures' material."""
+
+    rows: list[dict[str, Any]]
+    samples: dict[str, Tensor] = field(default_factory=dict)
+    """Samples of each controller's first row that did not fail, (64, *shape)."""
+
+
+class _Running:
+    """Sums over a group's updates, per row of the batch."""
+
+    def __init__(self, rows: int, updates: int, d_loss_scale: str):
+        self.returns = np.zeros(rows)
+        self.failure = np.full(rows, -1)
+        self.ended = np.full(rows, updates)
+        self.points: list[tuple[int, np.ndarray]] = []  # update, (4, N): L_G, L_D, log D multiplier, share of V1
+        self._log, self._v1, self._since = np.zeros(rows), np.zeros(rows), 0
+        self._every, self._scale = max(1, updates // TRACE_POINTS), d_loss_scale
+
+    def push(self, update: int, trainer: Trainer, control: Control) -> None:
+        self._log += np.log(control.d_multiplier.cpu().numpy())
+        self._v1 += (control.update_g & ~control.update_d).cpu().numpy()
+        self._since += 1
+        if update % self._every == 0:
+            seen = trainer.measurement
+            losses = [seen.g_loss.cpu().double().numpy(), seen.d_loss(self._scale).cpu().double().numpy()]
+            self.points.append((update, np.stack([*losses, self._log / self._since, self._v1 / self._since])))
+            self._log, self._v1, self._since = np.zeros_like(self._log), np.zeros_like(self._v1), 0
+
+
+def run_group(
+    config: EnvConfig,
+    entries: Sequence[Entry],
+    seeds: Sequence[int],
+    split: str,
+    *,
+    progress: Callable[[int], None] = lambda updates: None,
+) -> GroupResult:
+    """Trains every (controller, seed) pair of a configuration side by side and scores each on test data.
+
+    Args:
+        config: The game. `updates_per_step` only scales the return, as a mean over the updates of a decision.
+        entries: The rivals; their names must differ.
+        seeds: Row seeds, the same for each.
+        split: Name of the seeds' split, for the rows.
+        progress: Called after each update of the whole batch with how many are done.
+
+    Raises:
+        ValueError: If a controller is not defined for the game, or a name stands twice.
+    """
+    names = [entry.name for entry in entries]
+    if len(set(names)) != len(names):
+        raise ValueError(f"a controller's name stands twice among {names}; rename one")
+    trainer = make_trainer(config, len(entries) * len(seeds))
+    reward = make_reward("loss_gap", RewardContext(config.gan_loss, trainer.task.quality.worst, config.gan_loss.signed))
+    count, updates = len(seeds), trainer.episode_updates
+    spans = [slice(i * count, (i + 1) * count) for i in range(len(entries))]
+    trainer.reset(np.tile(np.asarray(seeds, np.int64), len(entries)), np.zeros(trainer.n, np.int64))
+    control_s = np.zeros(len(entries))
+    for i, entry in enumerate(entries):
+        entry.controller.reset(list(seeds), trainer.facts)
+    running = _Running(trainer.n, updates, config.d_loss_scale)
+    began = time.perf_counter()
+    for update in range(1, updates + 1):
+        parts = []
+        for i, (entry, span) in enumerate(zip(entries, spans, strict=True)):
+            start = time.perf_counter()
+            parts.append(entry.controller.act(trainer.measurement.rows(span)))
+            control_s[i] += time.perf_counter() - start
+        control = Control.join(parts)
+        _advance(trainer, config, reward, control, running, update, updates)
+        running.push(update, trainer, control)
+        progress(update)
+    engine_s = (time.perf_counter() - began - control_s.sum()) / trainer.n
+    return _collect(trainer, config, reward, entries, seeds, split, running, engine_s, control_s / count)
+
+
+def _advance(
+    trainer: Trainer,
+    config: EnvConfig,
+    reward: Reward,
+    control: Control,
+    running: _Running,
+    update: int,
+    updates: int,
+) -> None:
+    alive = running.failure < 0
+    trace = trainer.advance(control, 1, alive)
+    failed = failures(trainer, trace, alive, config)
+    d = trace.d_loss_real + trace.d_loss_fake
+    d = d / 2 if config.d_loss_scale == "mean" else d
+    outcome = Outcome(trace.g_loss.cpu().double().numpy(), d.cpu().double().numpy(), None, None)
+    earned = reward(outcome, np.zeros(trainer.n, bool), np.zeros(trainer.n)) / config.updates_per_step
+    left = np.minimum((updates - update) // config.updates_per_step + 1, FAILURE_DECISIONS)
+    running.returns += np.where(failed >= 0, reward.low * left, np.where(alive, earned, 0.0))
+    running.failure = np.where(failed >= 0, failed, running.failure)
+    running.ended = np.where(failed >= 0, update, running.ended)
+
+
+def _collect(
+    trainer: Trainer,
+    config: EnvConfig,
+    reward: Reward,
+    entries: Sequence[Entry],
+    seeds: Sequence[int],
+    split: str,
+    running: _Running,
+    engine_s: float,
+    control_s: np.ndarray,
+) -> GroupResult:
+    task, score = trainer.task, trainer.task.score
+    group = {
+        "task": task.name,
+        "loss": config.loss,
+        "d_lr": config.d_lr or task.d_lr,
+        "g_lr": config.g_lr or task.g_lr,
+        "optimizer": vars(config.optimizer_spec),
+        "batch_size": trainer.batch_size,
+        "order": config.order,
+        "updates": trainer.episode_updates,
+        "updates_per_step": config.updates_per_step,
+        "d_loss_scale": config.d_loss_scale,
+        "dtype": config.dtype,
+        "split": split,
+    }
+    text = json.dumps([group, [e.name for e in entries], list(seeds)], sort_keys=True, default=str)
+    group |= {
+        "score_name": score.name,
+        "floor": score.floor(),
+        "device": str(trainer.device),
+        "threads": torch.get_num_threads(),
+        "group": hashlib.blake2b(text.encode(), digest_size=8).hexdigest(),
+        "versions": versions(),
+    }
+    result = GroupResult([])
+    times = [update for update, _ in running.points]
+    for i, entry in enumerate(entries):
+        for j, seed in enumerate(seeds):
+            row = i * len(seeds) + j
+            failed = running.failure[row] >= 0
+            fake = None
+            if not failed:
+                fake = trainer.samples(score.samples, Purpose.SCORE, rows=[row])[0].float()
+                result.samples.setdefault(entry.name, fake[:64])
+            key = hashlib.blake2b(f"{group['group']} {entry.name} {seed}".encode(), digest_size=8).hexdigest()
+            points = np.stack([p[:, row] for _, p in running.points], 1) if running.points else np.zeros((4, 0))
+            points = np.nan_to_num(points, nan=0.0, posinf=0.0, neginf=0.0)
+            result.rows.append(
+                {
+                    **group,
+                    "controller": entry.name,
+                    "seed": int(seed),
+                    "status": "diverged" if failed else "ok",
+                    "failure": FAILURES[running.failure[row]] if failed else None,
+                    "ended": int(running.ended[row]),
+                    "score": None if fake is None else score(fake),
+                    "details": {} if fake is None else score.details(fake),
+                    "return": float(running.returns[row]),
+                    "return_name": reward.name,
+                    "d_updates": int(trainer.d_updates[row]),
+                    "g_updates": int(trainer.g_updates[row]),
+                    "wall_s": float(engine_s + control_s[i]),
+                    "control_s": float(control_s[i]),
+                    "key": key,
+                    "trace": {
+                        "update": times,
+                        "g_loss": np.round(points[0], 5).tolist(),
+                        "d_loss": np.round(points[1], 5).tolist(),
+                        "log_d_multiplier": np.round(points[2], 5).tolist(),
+                        "v1_share": np.round(points[3], 4).tolist(),
+                    },
+                }
+            )
+    return result
+
+
+def versions() -> dict[str, str]:
+    """Versions of what can change a result."""
+    found = {name: version(name) for name in ("torch", "numpy", "gymnasium", "stable-baselines3")}
+    return {"python": platform.python_version(), **found}

@@ -1,0 +1,82 @@
+"""Controllers by name: `make_controller("constant:2")`, `make_controller("dyn-gda", c1=1.2)`."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from gan_env.registry import unknown
+
+from . import dynamic_gda, gap_aware, gcann, gda, heuristics  # noqa: F401  (importing registers)
+from .base import CONTROLLERS, Controller
+
+
+@dataclass(frozen=True)
+class Lazy:
+    """A factory in a module that is imported when first asked for, because it needs what not everybody installs.
+
+    `CONTROLLERS.add("fsco", Lazy(".fsco", "make_fsco"))`
+    """
+
+    module: str
+    """Relative to this package, e.g. ".fsco"."""
+    factory: str
+    """Name of the factory in that module: a function of the text after the colon (or None) and of options."""
+    summary: str = ""
+    """One line for listings, since the docstring is not at hand without the import."""
+    examples: tuple[str, ...] | None = None
+    """Names that `make_controller` takes as they stand; None: the registered name, () if it needs an argument."""
+
+    def load(self) -> Callable[..., Controller]:
+        """The factory itself."""
+        return getattr(importlib.import_module(self.module, __package__), self.factory)
+
+
+CONTROLLERS.add("fsco", Lazy(".fsco", "make_fsco", "embedded FSCO: a fresh DDPG learns while the GAN trains"))
+
+
+def make_controller(name: str, **options: object) -> Controller:
+    """The controller called `name`, e.g. `dyn-gda`, `constant:2`, `alt-gda-5`, with options by keyword.
+
+    Raises:
+        ValueError: If the name, what follows it or an option is unknown or unfit; the message names the way out.
+    """
+    stem, text = _split(name)
+    factory = CONTROLLERS[stem]
+    if isinstance(factory, Lazy):
+        factory = factory.load()
+    _check_options(stem, getattr(factory, "build", factory), options)
+    return factory(text, **options)
+
+
+def list_controllers() -> list[str]:
+    """Names that `make_controller` takes as they stand; those that need an argument are listed with a usual one."""
+    names = []
+    for name in CONTROLLERS:
+        examples = getattr(CONTROLLERS[name], "examples", None)
+        names += [name] if examples is None else examples
+    return sorted(names)
+
+
+def _split(name: str) -> tuple[str, str | None]:
+    """`name` as registered name and argument: after a colon, or after the hyphen of `alt-gda-N`."""
+    stem, colon, text = name.partition(":")
+    if not colon and (dashed := re.fullmatch(r"(alt-gda)-(.*)", name)):
+        stem, text = dashed.groups()
+        colon = "-"
+    return stem, text if colon else None
+
+
+def _check_options(name: str, build: Callable, options: dict[str, object]) -> None:
+    parameters = inspect.signature(build).parameters.values()
+    if any(p.kind is p.VAR_KEYWORD for p in parameters):
+        return  # the factory checks its own
+    known = sorted(p.name for p in parameters if p.kind is p.KEYWORD_ONLY)
+    for option in options:
+        if option not in known and not known:
+            raise ValueError(f"{name} has no options, got {option!r}")
+        if option not in known:
+            raise unknown(f"{name} option", option, known)

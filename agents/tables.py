@@ -1,0 +1,83 @@
+"""Finished rows as a table that a person reads in a terminal."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from .stats import mean_interval, spearman
+
+Row = dict[str, Any]
+
+
+def by_controller(rows: list[Row]) -> dict[str, list[Row]]:
+    """Rows of each controller, in the order in which controllers first appear."""
+    groups: dict[str, list[Row]] = {}
+    for row in rows:
+        groups.setdefault(row["controller"], []).append(row)
+    return groups
+
+
+def scores(rows: list[Row]) -> np.ndarray:
+    """Scores of the rows that did not fail."""
+    return np.array([row["score"] for row in rows if row["status"] == "ok"])
+
+
+def ranked(rows: list[Row]) -> list[str]:
+    """Controllers by failures, then by mean score, best first."""
+
+    def place(group: list[Row]) -> tuple[int, float]:
+        found = scores(group)
+        return len(group) - len(found), float(found.mean()) if len(found) else np.inf
+
+    groups = by_controller(rows)
+    return sorted(groups, key=lambda name: place(groups[name]))
+
+
+def paired_difference(rows: list[Row], first: str, second: str, field: str) -> np.ndarray:
+    """`field` of `first` minus that of `second`, seed by seed, over the seeds on which both are there."""
+    groups = by_controller(rows)
+    other = {row["seed"]: row[field] for row in groups[second]}
+    pairs = [(row[field], other[row["seed"]]) for row in groups[first] if row["seed"] in other]
+    return np.array([a - b for a, b in pairs if a is not None and b is not None])
+
+
+def summary(rows: list[Row], *, trained: str = "", untrained: str = "", baseline: str = "sim-gda") -> str:
+    """Score with interval, paired difference to `baseline`, failures, updates, time and return of each controller."""
+    first = rows[0]
+    groups = by_controller(rows)
+    seeds = len({row["seed"] for row in rows})
+    lines = [
+        f"{first['task']}, {first['loss']}, {first['updates']} updates, {seeds} seeds of the split "
+        f"{first['split']!r}; score: {first['score_name']} to test data, lower is better, floor {first['floor']:.3g}",
+        "",
+        f"{'controller':<20}{'score, mean [95 %]':<28}{'minus ' + baseline:<28}{'failed':>7}"
+        f"{'D updates':>11}{'G updates':>11}{'s a run':>9}{'return':>10}",
+    ]
+    for name in ranked(rows):
+        group = groups[name]
+        found = scores(group)
+        score = str(mean_interval(found)) if len(found) else "every run failed"
+        difference = "" if name == baseline or baseline not in groups else _difference(rows, name, baseline)
+        mean = {k: np.mean([row[k] for row in group]) for k in ("d_updates", "g_updates", "wall_s", "return")}
+        lines.append(
+            f"{name:<20}{score:<28}{difference:<28}{len(group) - len(found):>7}"
+            f"{mean['d_updates']:>11.0f}{mean['g_updates']:>11.0f}{mean['wall_s']:>9.2f}{mean['return']:>10.2f}"
+        )
+    ok = [row for row in rows if row["status"] == "ok"]
+    rank = spearman([row["return"] for row in ok], [-row["score"] for row in ok])
+    lines += [
+        "",
+        f"Spearman(return, -score) over {len(ok)} runs: {rank:+.2f} (+1: the reward {first['return_name']} agrees "
+        "with quality)",
+    ]
+    if trained in groups and untrained in groups:
+        gain = mean_interval(paired_difference(rows, trained, untrained, "return"))
+        lines.append(f"return of {trained} minus its own untrained actor: {gain}, paired over {gain.n} seeds")
+    return "\n".join(lines)
+
+
+def _difference(rows: list[Row], name: str, baseline: str) -> str:
+    pairs = paired_difference(rows, name, baseline, "score")
+    return str(mean_interval(pairs)) if len(pairs) else "-"

@@ -1,0 +1,155 @@
+"""Every setting of an environment and its default, in one frozen record."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, fields
+from typing import Any, Literal
+
+import torch
+
+from gan_env.features import DEFAULT_FEATURES, FEATURES
+from gan_env.losses import LOSSES, Loss
+from gan_env.optimizers import OptimizerSpec
+from gan_env.registry import unknown
+from gan_env.task import TASKS, Task
+
+
+def _one_of(field: str, value: object, known: tuple[str, ...]) -> None:
+    if value not in known:
+        raise unknown(field, value, list(known))
+
+
+def _at_least(field: str, value: object, least: int) -> None:
+    if not isinstance(value, int) or isinstance(value, bool) or value < least:
+        raise ValueError(f"{field}={value!r} must be a whole number of at least {least}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class EnvConfig:
+    """Settings of an environment. What is None comes from the task."""
+
+    task: str | Task = "ring"
+    """What is trained: a name (`gan-env list`), or a Task of your own."""
+    loss: str = "bce"
+    """What the players minimise: a name of a GAN loss."""
+    d_lr: float | None = None
+    """Base learning rate of the discriminator; a control multiplies it."""
+    g_lr: float | None = None
+    """Base learning rate of the generator."""
+    optimizer: str | dict[str, Any] | OptimizerSpec = "adam"
+    """Optimiser of both players: "adam", "rmsprop", "sgd", or a dict with its arguments, e.g. {"betas": (0.9, 0.999)}."""
+    batch_size: int | None = None
+    """Real and generated samples in one update."""
+    order: Literal["simultaneous", "alternating"] = "simultaneous"
+    """V3 takes both gradients at the old weights, or lets G see D's new ones on the same latents."""
+    updates_per_step: int = 1
+    """Updates (V1, V2 or V3) that one decision holds for."""
+    episode_updates: int | None = None
+    """Updates in one episode; a multiple of `updates_per_step`."""
+    reward: Any = "loss_gap"
+    """"loss_gap" (FSCO), "quality", "quality_gain", a Reward, or a callable that builds one."""
+    normalise: bool = False
+    """Divide the loss gap by the size of the losses, so that signed losses can be used."""
+    d_loss_scale: Literal["mean", "sum"] = "mean"
+    """Which discriminator loss the reward and the features read: (real + fake) / 2, or their sum."""
+    features: tuple[str, ...] = DEFAULT_FEATURES
+    """Names of the observation's features, in order."""
+    d_lr_range: tuple[float, float] = (0.1, 10.0)
+    """Least and greatest multiplier that an action can put on the discriminator's rate."""
+    g_lr_range: tuple[float, float] = (0.1, 10.0)
+    """The same for the generator's rate (`Joint-v0`)."""
+    quality_every: int = 10
+    """Decisions between two measurements of quality, for rewards that read it; in between the last value is held."""
+    track_quality: bool = False
+    """Measure quality for `info` although the reward does not read it."""
+    score: bool = True
+    """Compute the exact score on test data when an episode ends (ring: 0.6 s a row)."""
+    loss_bound: float = 1e4
+    """A loss beyond this (either sign) ends the row's episode as a failure."""
+    weight_bound: float = 1e3
+    """A weight beyond this (either sign) ends the row's episode as a failure."""
+    dtype: Literal["float32", "float64"] = "float32"
+    """Precision of training."""
+    device: str = "auto"
+    """"cpu", "cuda", "cuda:1", or "auto": CUDA where there is one."""
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.task, Task):
+            TASKS[self.task]
+        LOSSES[self.loss]
+        OptimizerSpec.of(self.optimizer)
+        for field in ("d_lr", "g_lr"):
+            rate = getattr(self, field)
+            if rate is not None and not (isinstance(rate, (int, float)) and math.isfinite(rate) and rate > 0):
+                raise ValueError(
+                    f"{field}={rate!r} must be a finite learning rate > 0; leave it out for the task's own"
+                )
+        _one_of("order", self.order, ("simultaneous", "alternating"))
+        _one_of("d_loss_scale", self.d_loss_scale, ("mean", "sum"))
+        _one_of("dtype", self.dtype, ("float32", "float64"))
+        _at_least("updates_per_step", self.updates_per_step, 1)
+        _at_least("quality_every", self.quality_every, 1)
+        for field in ("batch_size", "episode_updates"):
+            if getattr(self, field) is not None:
+                _at_least(field, getattr(self, field), 1)
+        if self.episode_updates is not None and self.episode_updates % self.updates_per_step:
+            raise ValueError(
+                f"episode_updates={self.episode_updates} is not a multiple of "
+                f"updates_per_step={self.updates_per_step}; change one of them"
+            )
+        if isinstance(self.features, str):
+            raise ValueError(f"features={self.features!r} must be a sequence of names, e.g. ({self.features!r},)")
+        for name in self.features:
+            FEATURES[name]
+        for field in ("loss_bound", "weight_bound"):
+            if not getattr(self, field) > 0:
+                raise ValueError(f"{field}={getattr(self, field)!r} must be > 0")
+
+    @classmethod
+    def of(cls, config: EnvConfig | None = None, **changes: Any) -> EnvConfig:
+        """`config` (or the defaults) with `changes`; raises ValueError for a field that does not exist."""
+        known = [f.name for f in fields(cls)]
+        for name in changes:
+            if name not in known:
+                raise unknown("setting", name, known)
+        held = {} if config is None else {name: getattr(config, name) for name in known}
+        merged = {**held, **changes}
+        if isinstance(merged.get("features"), list):
+            merged["features"] = tuple(merged["features"])
+        return cls(**merged)
+
+    def build_task(self) -> Task:
+        """The task itself; reads its data."""
+        return self.task if isinstance(self.task, Task) else TASKS[self.task]()
+
+    @property
+    def gan_loss(self) -> Loss:
+        """The loss itself."""
+        return LOSSES[self.loss]
+
+    @property
+    def optimizer_spec(self) -> OptimizerSpec:
+        """`optimizer` as a spec."""
+        return OptimizerSpec.of(self.optimizer)
+
+    @property
+    def torch_dtype(self) -> torch.dtype:
+        """`dtype` as torch's."""
+        return torch.float64 if self.dtype == "float64" else torch.float32
+
+    @property
+    def torch_device(self) -> torch.device:
+        """The device; raises ValueError where it is not there."""
+        if self.device == "auto":
+            return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        try:
+            device = torch.device(self.device)
+        except RuntimeError as error:
+            raise ValueError(f"device={self.device!r} is unknown; use 'auto', 'cpu', 'cuda' or 'cuda:N'") from error
+        if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
+            raise ValueError(
+                f"device={self.device!r} was asked for, but torch {torch.__version__} sees "
+                f"{torch.cuda.device_count()} CUDA device(s); use device='cpu' or 'auto'"
+            )
+        return device

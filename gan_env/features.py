@@ -1,0 +1,130 @@
+"""Measurements as observations: named features, each finite and bounded, one coordinate or more apiece."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from gan_env.records import Measurement
+from gan_env.registry import Registry
+
+EMA = 0.9
+"""Decay of the moving averages, per decision (algorithms §1.3)."""
+
+
+@dataclass(frozen=True)
+class Moment:
+    """What features are computed from: a decision's measurement and what the rows remember."""
+
+    seen: Measurement
+    d_loss: Tensor
+    """`d_mean` or `d_sum`, whichever the configuration reads, (N,)."""
+    g_loss_ema: Tensor
+    d_loss_ema: Tensor
+    last_action: np.ndarray
+    """(N, A): the previous control on the id's axes, 0 at the start."""
+
+
+@dataclass(frozen=True)
+class Feature:
+    """One feature. Its value is clipped to [low, high]; a value that is not finite becomes 0."""
+
+    meaning: str
+    compute: Callable[[Moment], Tensor]
+    low: float = -10.0
+    high: float = 10.0
+
+
+FEATURES: Registry[Feature] = Registry("feature")
+LAST_ACTION = "last_action"
+"""Stands for one coordinate per axis of the action: `last_d_rate`, `last_g_rate`, `last_choice`."""
+
+_add = FEATURES.add
+_add("g_loss", Feature("L_G on the coming batch", lambda m: m.seen.g_loss))
+_add("d_loss", Feature("L_D on the coming batch, mean or sum by `d_loss_scale`", lambda m: m.d_loss))
+_add("loss_gap", Feature("L_G − L_D", lambda m: m.seen.g_loss - m.d_loss))
+_add("g_loss_ema", Feature("moving average of L_G over decisions, decay 0.9", lambda m: m.g_loss_ema))
+_add("d_loss_ema", Feature("moving average of L_D over decisions, decay 0.9", lambda m: m.d_loss_ema))
+_add("real_accuracy", Feature("share of real samples with logit > 0", lambda m: _share(m.seen.real_logits > 0), 0, 1))
+_add("fake_accuracy", Feature("share of fake samples with logit < 0", lambda m: _share(m.seen.fake_logits < 0), 0, 1))
+_add("real_logit", Feature("mean logit of the real batch", lambda m: m.seen.real_logits.mean(-1)))
+_add("fake_logit", Feature("mean logit of the generated batch", lambda m: m.seen.fake_logits.mean(-1)))
+_add("progress", Feature("share of the episode that is done", lambda m: m.seen.progress, 0, 1))
+_add(
+    LAST_ACTION,
+    Feature("previous control on each axis of the action", lambda m: torch.from_numpy(m.last_action), -1, 1),
+)
+
+DEFAULT_FEATURES = (
+    "g_loss",
+    "d_loss",
+    "loss_gap",
+    "g_loss_ema",
+    "d_loss_ema",
+    "real_accuracy",
+    "fake_accuracy",
+    "last_action",
+    "progress",
+)
+"""The nine of algorithms §1.3."""
+MINIMAL_FEATURES = ("g_loss", "d_loss")
+"""The smallest state that is consistent with FSCO's reward."""
+
+
+def _share(mask: Tensor) -> Tensor:
+    return mask.double().mean(-1)
+
+
+class FeatureMemory:
+    """Turns the measurements of N rows into observations, (N, F) float32; remembers moving averages and actions."""
+
+    def __init__(self, names: tuple[str, ...], axes: tuple[str, ...], d_loss_scale: str, rows: int):
+        if not names:
+            raise ValueError(f"features=() is empty; name at least one of: {', '.join(FEATURES)}")
+        self.features = [FEATURES[name] for name in names]
+        self.names = tuple(a for name in names for a in (axes if name == LAST_ACTION else (name,)))
+        widths = [len(axes) if name == LAST_ACTION else 1 for name in names]
+        self.low = np.repeat([f.low for f in self.features], widths).astype(np.float32)
+        self.high = np.repeat([f.high for f in self.features], widths).astype(np.float32)
+        self.d_loss_scale = d_loss_scale
+        self.g_loss_ema, self.d_loss_ema = np.zeros(rows), np.zeros(rows)
+        self.last_action = np.zeros((rows, len(axes)))
+
+    def start(self, rows: np.ndarray, seen: Measurement) -> None:
+        """The rows' first measurement of an episode: averages begin there."""
+        index = torch.from_numpy(rows)
+        self.g_loss_ema[rows] = seen.g_loss[index].cpu().numpy()
+        self.d_loss_ema[rows] = seen.d_loss(self.d_loss_scale)[index].cpu().numpy()
+        self.last_action[rows] = 0
+
+    def push(self, seen: Measurement, last_action: np.ndarray, rows: np.ndarray) -> None:
+        """The measurement after a decision, for the rows (N,) bool that made one."""
+        g, d = seen.g_loss.cpu().double().numpy(), seen.d_loss(self.d_loss_scale).cpu().double().numpy()
+        for average, value in ((self.g_loss_ema, g), (self.d_loss_ema, d)):
+            average[rows] = (EMA * average + (1 - EMA) * value)[rows]
+        self.last_action[rows] = last_action[rows]
+
+    def _moment(self, seen: Measurement) -> Moment:
+        return Moment(
+            seen=seen,
+            d_loss=seen.d_loss(self.d_loss_scale),
+            g_loss_ema=torch.from_numpy(self.g_loss_ema),
+            d_loss_ema=torch.from_numpy(self.d_loss_ema),
+            last_action=self.last_action,
+        )
+
+    def raw(self, seen: Measurement, names: list[str]) -> dict[str, np.ndarray]:
+        """The named features as they are, neither clipped nor finite for certain; (N,) each."""
+        moment = self._moment(seen)
+        return {name: FEATURES[name].compute(moment).double().cpu().numpy() for name in names}
+
+    def observe(self, seen: Measurement) -> np.ndarray:
+        """Observations (N, F), finite and within bounds."""
+        moment = self._moment(seen)
+        columns = [f.compute(moment).double().cpu().numpy().reshape(len(seen), -1) for f in self.features]
+        raw = np.nan_to_num(np.concatenate(columns, 1), nan=0.0, posinf=np.inf, neginf=-np.inf)
+        return np.clip(raw, self.low, self.high).astype(np.float32)

@@ -1,0 +1,157 @@
+"""Distances between generated and real samples, and counts of what is covered. Nothing in here is random.
+
+Lower is better for every distance. Those that take N rows at once never let one row notice another.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float, Float64, Int64
+from torch import Tensor
+
+
+def require_finite(samples: Tensor, what: str = "generated samples") -> None:
+    """Raises ValueError, with the count, if any value is NaN or infinite."""
+    bad = int((~torch.isfinite(samples)).sum())
+    if bad:
+        raise ValueError(f"{what}: {bad} of {samples.numel()} values are NaN or infinite; no distance is defined")
+
+
+def wasserstein1(real: Float[Tensor, "M X"], fake: Float[Tensor, "K X"]) -> float:
+    """Exact 1-Wasserstein distance of two equally large sets of points, in data units.
+
+    The mean Euclidean length of the cheapest one-to-one matching; 0.5 s for 2,000 points, 2 s for 4,000.
+
+    Raises:
+        ValueError: If the sets differ in size or hold NaN or infinity.
+    """
+    if real.shape != fake.shape:
+        raise ValueError(f"exact W1 needs equally many points, got {tuple(real.shape)} real, {tuple(fake.shape)} fake")
+    require_finite(real, "real points")
+    require_finite(fake)
+    import ot  # imports every array library that it finds: seconds
+
+    x, y = (points.detach().to("cpu", torch.float64).numpy() for points in (real, fake))
+    weights = np.full(len(x), 1 / len(x))
+    cost = ot.dist(x, y, metric="euclidean")
+    # The default limit of 100,000 pivots can be too low for some thousand points; then POT only warns.
+    distance, log = ot.emd2(weights, weights, cost, numItermax=10_000_000, log=True)
+    if log["warning"] is not None:
+        raise RuntimeError(f"exact W1 of {len(x)} points did not converge: {log['warning']}")
+    return float(distance)
+
+
+def directions(count: int) -> Float64[Tensor, "K 2"]:
+    """Unit vectors evenly spaced over half a turn; the other half would repeat them."""
+    angle = torch.arange(count, dtype=torch.float64) * (math.pi / count)
+    return torch.stack([angle.cos(), angle.sin()], dim=-1)
+
+
+def sorted_projections(points: Float[Tensor, "*N M 2"], count: int) -> Float[Tensor, "*N K M"]:
+    """Points projected on `count` directions, each projection in rising order."""
+    along = (points.detach() @ directions(count).to(points).T).mT
+    if along.device.type == "cpu":  # NumPy's vectorised sort: about ten times as fast as torch.sort, the same values
+        return torch.from_numpy(np.sort(along.contiguous().numpy(), axis=-1))
+    return along.sort(dim=-1).values
+
+
+def sliced_wasserstein1(real: Float[Tensor, "K M"], fake: Float[Tensor, "*N M 2"]) -> Float64[Tensor, "*N"]:
+    """Mean over K directions of the W1 between projections, for sets of plane points; in data units.
+
+    At most the exact W1, and 2/pi = 0.64 of it where one set is the other moved.
+
+    Args:
+        real: Sorted projections of the real points, from `sorted_projections`.
+        fake: Points; NaN gives a distance of NaN, for that set alone.
+
+    Source: Bonneel et al. 2015, Sliced and Radon Wasserstein Barycenters of Measures, with fixed directions.
+    """
+    ours = sorted_projections(fake, real.shape[0])
+    return (ours - real.to(ours)).abs().mean(dim=-1, dtype=torch.float64).mean(dim=-1)
+
+
+def good_samples(
+    points: Float[Tensor, "M 2"], centres: Float[Tensor, "K 2"], std: float, *, within: float = 3.0
+) -> Bool[Tensor, "M K"]:
+    """Whether each point lies within `within` standard deviations of each centre; 0.989 of real ones do at 3.
+
+    Source: Srivastava et al. 2017, VEEGAN, arXiv:1705.07761, section 4 ("high quality samples").
+    """
+    return torch.cdist(points.double(), centres.double()) <= within * std
+
+
+def mode_coverage(
+    points: Float[Tensor, "M 2"], centres: Float[Tensor, "K 2"], std: float, *, least_share: float = 0.1
+) -> tuple[int, float]:
+    """Modes hit and the share of good points.
+
+    A point is good if it lies within 3 standard deviations of a centre. A mode is hit if it holds at least
+    `least_share` of its fair share M / K of good points, so that a stray point hits nothing.
+
+    Raises:
+        ValueError: If a point is NaN or infinite.
+    """
+    require_finite(points)
+    good = good_samples(points, centres, std)
+    hit = good.sum(dim=0) >= least_share * len(points) / len(centres)
+    return int(hit.sum()), float(good.any(dim=1).double().mean())
+
+
+def moments(features: Float[Tensor, "*N M F"]) -> tuple[Float64[Tensor, "*N F"], Float64[Tensor, "*N F F"]]:
+    """Mean and unbiased covariance over the M samples, in float64."""
+    features = features.double()
+    mean = features.mean(dim=-2)
+    centred = features - mean.unsqueeze(-2)
+    return mean, centred.mT @ centred / (features.shape[-2] - 1)
+
+
+def _square_root(matrix: Float64[Tensor, "*N F F"]) -> Float64[Tensor, "*N F F"]:
+    """Symmetric square root of a covariance; rounding below zero counts as zero."""
+    values, vectors = torch.linalg.eigh(matrix)
+    return (vectors * values.clamp(min=0).sqrt().unsqueeze(-2)) @ vectors.mT
+
+
+def frechet_distance(
+    real_mean: Float64[Tensor, " F"],
+    real_cov: Float64[Tensor, "F F"],
+    fake_mean: Float64[Tensor, "*N F"],
+    fake_cov: Float64[Tensor, "*N F F"],
+) -> Float64[Tensor, "*N"]:
+    """Squared Frechet distance |m1 - m2|^2 + tr(S1 + S2 - 2 (S1 S2)^(1/2)) of Gaussians, fakes against one reference.
+
+    S1 S2 has the eigenvalues of S1^(1/2) S2 S1^(1/2), which is symmetric, so no general matrix root is needed. Not
+    finite moments give NaN, for that row alone.
+
+    Source: Heusel et al. 2017, arXiv:1706.08500, eq. 6.
+    """
+    finite = torch.isfinite(fake_mean).all(dim=-1) & torch.isfinite(fake_cov).flatten(-2).all(dim=-1)
+    # The eigenvalue routine raises for the whole batch if one matrix holds NaN.
+    fake_cov = torch.where(finite[..., None, None], fake_cov, 0.0)
+    root = _square_root(real_cov)
+    values = torch.linalg.eigvalsh(root @ fake_cov @ root)
+    spread = _trace(real_cov) + _trace(fake_cov) - 2 * values.clamp(min=0).sqrt().sum(dim=-1)
+    distance = (fake_mean - real_mean).square().sum(dim=-1) + spread.clamp(min=0)
+    return torch.where(finite, distance, torch.nan)
+
+
+def _trace(matrix: Float64[Tensor, "*N F F"]) -> Float64[Tensor, "*N"]:
+    return matrix.diagonal(dim1=-2, dim2=-1).sum(dim=-1)
+
+
+def class_coverage(
+    labels: Int64[Tensor, " M"], reference: Int64[Tensor, " R"], classes: int, *, least_share: float = 0.01
+) -> tuple[int, float]:
+    """Classes hit and the total variation distance of the class shares from the reference's.
+
+    Args:
+        labels: Classes of the generated samples.
+        reference: Classes of real samples.
+        classes: How many classes there are.
+        least_share: A class is hit if at least this share of the samples belongs to it: at ten equal classes a tenth
+            of its fair share, so that a misread sample or two hits nothing.
+    """
+    ours, theirs = (torch.bincount(x, minlength=classes).double() / len(x) for x in (labels, reference))
+    return int((ours >= least_share).sum()), float((ours - theirs).abs().sum() / 2)

@@ -1,0 +1,169 @@
+"""What flows between the layers: what a controller sees (Measurement), decides (Control) and learns from (Transition).
+
+Every tensor leads with N rows; a row is one GAN in training. Torch only: a controller needs no Gymnasium.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+
+import torch
+from jaxtyping import Bool, Float, Int64
+from torch import Tensor
+
+
+@dataclass(frozen=True, kw_only=True)
+class Control:
+    """What happens in the next update of N GANs. One *update* is one applied field: V1, V2 or V3.
+
+    The learning rate used is base × multiplier, so multipliers never compound.
+    """
+
+    update_g: Bool[Tensor, " N"]
+    """Whether the generator moves."""
+    update_d: Bool[Tensor, " N"]
+    """Whether the discriminator moves. With `update_g`: V1 = (1, 0), V2 = (0, 1), V3 = (1, 1)."""
+    d_multiplier: Float[Tensor, " N"]
+    """Multiplier on the discriminator's base learning rate; float64, > 0."""
+    g_multiplier: Float[Tensor, " N"]
+    """Multiplier on the generator's base learning rate; float64, > 0."""
+    reuse_real: Bool[Tensor, " N"]
+    """Whether this real batch also serves the next decision (Dynamic-GDA after a generator update)."""
+
+    @classmethod
+    def of(
+        cls,
+        n: int,
+        *,
+        update_g: Tensor | bool = True,
+        update_d: Tensor | bool = True,
+        d_multiplier: Tensor | float = 1.0,
+        g_multiplier: Tensor | float = 1.0,
+        reuse_real: Tensor | bool = False,
+        device: torch.device | str | None = None,
+    ) -> Control:
+        """A control for n rows; plain values are spread over the rows. Default: V3, both rates unchanged."""
+
+        def spread(value: Tensor | float | bool, dtype: torch.dtype) -> Tensor:
+            return torch.as_tensor(value, dtype=dtype, device=device).expand(n)
+
+        return cls(
+            update_g=spread(update_g, torch.bool),
+            update_d=spread(update_d, torch.bool),
+            d_multiplier=spread(d_multiplier, torch.float64),
+            g_multiplier=spread(g_multiplier, torch.float64),
+            reuse_real=spread(reuse_real, torch.bool),
+        )
+
+    def __len__(self) -> int:
+        return self.update_g.shape[0]
+
+    def rows(self, index: Tensor | slice) -> Control:
+        """The control of the rows that `index` selects."""
+        return Control(**{f.name: getattr(self, f.name)[index] for f in fields(self)})
+
+    def state(self) -> dict[str, Tensor]:
+        """The fields, copied: `Control(**control.state())` is the same control."""
+        return {f.name: getattr(self, f.name).clone() for f in fields(self)}
+
+    @staticmethod
+    def join(parts: list[Control]) -> Control:
+        """The controls of consecutive groups of rows as one."""
+        return Control(**{f.name: torch.cat([getattr(p, f.name) for p in parts]) for f in fields(Control)})
+
+    def check(self, n: int) -> None:
+        """Raises ValueError where a row has no valid control: wrong count, nobody updates, a multiplier not > 0."""
+        for f in fields(self):
+            value = getattr(self, f.name)
+            if tuple(value.shape) != (n,):
+                raise ValueError(f"control.{f.name} has shape {tuple(value.shape)}; {n} rows need ({n},)")
+        idle = ~(self.update_g | self.update_d)
+        if idle.any():
+            raise ValueError(f"control: row {int(idle.nonzero()[0])} updates neither player; choose V1, V2 or V3")
+        for name in ("d_multiplier", "g_multiplier"):
+            value = getattr(self, name)
+            bad = ~(torch.isfinite(value) & (value > 0))
+            if bad.any():
+                row = int(bad.nonzero()[0])
+                raise ValueError(f"control.{name}[{row}] is {float(value[row])}; it must be finite and > 0")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Measurement:
+    """What is seen of N GANs on the coming batch, the one that the next update will use.
+
+    Losses are the adversarial part alone (no penalty), one number per row, averaged over the batch of size B.
+    """
+
+    real_logits: Float[Tensor, "N B"]
+    """Discriminator outputs before any sigmoid on the real batch (clean: architecture-level regularisers off)."""
+    fake_logits: Float[Tensor, "N B"]
+    """The same on the generated batch."""
+    g_loss: Float[Tensor, " N"]
+    """The generator's loss."""
+    d_loss_real: Float[Tensor, " N"]
+    """The part of the discriminator's loss that comes from the real batch."""
+    d_loss_fake: Float[Tensor, " N"]
+    """The part of the discriminator's loss that comes from the generated batch."""
+    update: Int64[Tensor, " N"]
+    """Updates that the row has had so far, 0 at the start of an episode."""
+    progress: Float[Tensor, " N"]
+    """Share of the episode that is done, 0 to 1; 0 where no end is known (a user's own loop). float64."""
+
+    @property
+    def d_sum(self) -> Float[Tensor, " N"]:
+        """E ℓ(real) + E ℓ(fake); log 4 at the equilibrium of bce."""
+        return self.d_loss_real + self.d_loss_fake
+
+    @property
+    def d_mean(self) -> Float[Tensor, " N"]:
+        """Half of `d_sum`; log 2 at the equilibrium of bce."""
+        return self.d_sum / 2
+
+    def d_loss(self, scale: str) -> Float[Tensor, " N"]:
+        """`d_mean` or `d_sum`, by the name "mean" or "sum" (algorithms: which D loss a controller reads)."""
+        if scale not in ("mean", "sum"):
+            raise ValueError(f"d_loss_scale={scale!r} is unknown; use 'mean' or 'sum'")
+        return self.d_mean if scale == "mean" else self.d_sum
+
+    def __len__(self) -> int:
+        return self.g_loss.shape[0]
+
+    def rows(self, index: Tensor | slice) -> Measurement:
+        """The measurement of the rows that `index` selects."""
+        return Measurement(**{f.name: getattr(self, f.name)[index] for f in fields(self)})
+
+
+@dataclass(frozen=True, kw_only=True)
+class Transition:
+    """One decision and what came of it, for controllers that learn."""
+
+    before: Measurement
+    control: Control
+    after: Measurement
+    reward: Float[Tensor, " N"]
+    """The reward of the decision; NaN-free. Controllers that define their own reward may ignore it."""
+    terminated: Bool[Tensor, " N"]
+    """The row diverged: there is no future."""
+    truncated: Bool[Tensor, " N"]
+    """The episode ran out of updates: the future exists but is not shown."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class GameFacts:
+    """What a controller may know of the game before it starts; the defaults are a GAN with the bce loss."""
+
+    loss: str = "bce"
+    """Name of the GAN loss."""
+    ideal_d_loss: float = 1.3862943611198906
+    """V*: `d_sum` of the best discriminator when real and fake are alike."""
+    signed: bool = False
+    """Whether the losses may be negative (wgan): rules that compare or divide losses refuse these."""
+    probability: bool = True
+    """Whether sigmoid(logit) is a probability that the sample is real; otherwise logits are raw scores."""
+    kind: str = "plane"
+    """Kind of data: "plane" (2-D points), "image", "voxels", "domains" or "dirac"; some rules have defaults by kind."""
+    episode_updates: int = 0
+    """Updates in the whole run, 0 if unknown."""
+    updates_per_epoch: int = 0
+    """Updates that pass once over the training data, 0 where data are drawn without end."""

@@ -1,0 +1,88 @@
+"""Pictures of a training: what the generator makes now, both losses, both learning rates."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from gan_env.task import Task
+
+# Okabe & Ito's palette: told apart in print and by colour-blind eyes.
+D_COLOUR, G_COLOUR, REAL_COLOUR = "#0072B2", "#D55E00", "#999999"
+
+
+class History:
+    """Losses and learning rates of N rows since their episodes began."""
+
+    def __init__(self, rows: int):
+        self._rows: list[list[tuple[float, ...]]] = [[] for _ in range(rows)]
+
+    def start(self, rows: np.ndarray) -> None:
+        """Forgets the rows' past."""
+        for row in rows:
+            self._rows[row].clear()
+
+    def push(self, rows: np.ndarray, *columns: np.ndarray) -> None:
+        """Adds update, L_G, L_D, D's rate and G's rate, (N,) each, for the rows (N,) bool."""
+        for row in np.flatnonzero(rows):
+            self._rows[row].append(tuple(float(c[row]) for c in columns))
+
+    def row(self, row: int) -> np.ndarray:
+        """(decisions, 5): update, L_G, L_D, D's rate, G's rate."""
+        return np.array(self._rows[row], np.float64).reshape(-1, 5)
+
+
+def image_grid(samples: Tensor, columns: int = 8) -> np.ndarray:
+    """Images (M, C, H, W) in [-1, 1] as one picture (height, width, 3) in [0, 1], `columns` to a line."""
+    images = samples.detach().cpu().float().clamp(-1, 1).add(1).div(2)
+    if images.shape[1] == 1:
+        images = images.expand(-1, 3, -1, -1)
+    lines = [
+        torch.cat(list(images[i : i + columns]), dim=2) for i in range(0, len(images) // columns * columns, columns)
+    ]
+    return torch.cat(lines, dim=1).permute(1, 2, 0).numpy()
+
+
+def draw_samples(axes, task: Task, samples: Tensor) -> None:  # type: ignore[no-untyped-def]
+    """Samples of one generator: points against the validation data, or a grid of images."""
+    if task.kind == "image":
+        axes.imshow(image_grid(samples[:64]), interpolation="nearest")
+        axes.set_axis_off()
+        return
+    real, fake = task.data.validation(), samples.detach().cpu()
+    axes.scatter(real[:, 0], real[:, 1], s=4, color=REAL_COLOUR, label="real", linewidths=0)
+    axes.scatter(fake[:, 0], fake[:, 1], s=6, color=G_COLOUR, label="generated", linewidths=0)
+    reach = 1.3 * float(real.abs().max())
+    axes.set(xlim=(-reach, reach), ylim=(-reach, reach), aspect="equal", xticks=[], yticks=[])
+    axes.legend(loc="upper right", fontsize=7, frameon=False)
+
+
+def picture(task: Task, samples: Tensor, history: np.ndarray, update: int) -> np.ndarray:
+    """One frame, (height, width, 3) uint8: samples, losses and learning rates so far.
+
+    Args:
+        task: What is trained.
+        samples: Generated samples (M, *shape).
+        history: (decisions, 5): update, L_G, L_D, D's rate, G's rate; may be empty.
+        update: Updates so far, for the title.
+    """
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure  # not pyplot, which keeps figures and a global state
+
+    figure = Figure(figsize=(9, 3.2), dpi=80, layout="constrained")
+    canvas = FigureCanvasAgg(figure)
+    left, middle, right = figure.subplots(1, 3, width_ratios=(1, 1.25, 1.25))
+    draw_samples(left, task, samples)
+    left.set_title(f"{task.name}, update {update}", fontsize=9)
+    for axes, name, g, d in ((middle, "loss", 1, 2), (right, "learning rate", 4, 3)):
+        axes.plot(history[:, 0], history[:, d], color=D_COLOUR, label="discriminator", linewidth=1)
+        axes.plot(history[:, 0], history[:, g], color=G_COLOUR, label="generator", linewidth=1, linestyle="--")
+        axes.set_title(name, fontsize=9)
+        axes.set_xlabel("update", fontsize=8)
+        axes.tick_params(labelsize=7)
+        axes.legend(fontsize=7, frameon=False)
+    if len(history):
+        right.set_yscale("log")
+    canvas.draw()
+    return np.asarray(canvas.buffer_rgba())[..., :3].copy()

@@ -1,0 +1,80 @@
+"""Randomness belongs to the row: every draw is a function of row seed, episode, purpose and index, and of nothing else.
+
+A draw never depends on the number of rows, on neighbours, on earlier actions or on any global generator. Draws come
+in blocks of a constant number of batches, because keying a generator costs as much as dozens of numbers; a block is
+made when the first of its batches is needed, and its state is its number.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from enum import IntEnum
+
+import numpy as np
+import torch
+from torch import Tensor
+
+
+class Purpose(IntEnum):
+    """What a draw is for. Numbers are part of every result: never renumber."""
+
+    GENERATOR_WEIGHTS = 0
+    DISCRIMINATOR_WEIGHTS = 1
+    REAL = 2
+    LATENTS = 3
+    PENALTY = 4
+    QUALITY = 5
+    SCORE = 6
+    SAMPLE = 7
+    CONTROLLER = 8
+
+
+def key(seed: int, episode: int, purpose: Purpose, index: int) -> int:
+    """128 bits that no other (seed, episode, purpose, index) shares in practice."""
+    words = np.array([seed, episode, purpose, index], dtype=np.int64)
+    return int.from_bytes(hashlib.blake2b(words.tobytes(), digest_size=16).digest(), "little")
+
+
+def rng(seed: int, episode: int, purpose: Purpose, index: int = 0) -> np.random.Generator:
+    """A fresh counter-based generator (Philox) for one draw."""
+    return np.random.Generator(np.random.Philox(key=key(seed, episode, purpose, index)))
+
+
+class BlockStream:
+    """Batches of one purpose for N rows, addressed by index; `draw(rng)` makes a block of `block` batches."""
+
+    def __init__(self, rows: int, block: int, purpose: Purpose, draw: Callable[[np.random.Generator], np.ndarray]):
+        self.block, self.purpose, self._draw = block, purpose, draw
+        self._held = np.full(rows, -1)  # which block each row holds
+        self._codes: np.ndarray | None = None  # (N, block, *batch shape)
+        self._rows = rows
+
+    def forget(self, rows: np.ndarray | slice = slice(None)) -> None:
+        """Drops what the rows hold, because their seed or episode changed."""
+        self._held[rows] = -1
+
+    def at(self, rows: slice, index: np.ndarray, seed: np.ndarray, episode: np.ndarray) -> Tensor:
+        """Batch `index[i]` of each row of the slice, (n, *batch shape); may share memory with this stream.
+
+        `index`, `seed` and `episode` are int64 (n,), one entry per row of the slice.
+        """
+        number = index // self.block
+        for i in np.flatnonzero(self._held[rows] != number):
+            row = (rows.start or 0) + int(i)
+            drawn = self._draw(rng(int(seed[i]), int(episode[i]), self.purpose, int(number[i])))
+            if self._codes is None:
+                self._codes = np.empty((self._rows, *drawn.shape), drawn.dtype)
+            self._codes[row] = drawn
+            self._held[row] = number[i]
+        assert self._codes is not None
+        place = index % self.block
+        codes = self._codes[rows]
+        if (place == place[0]).all():
+            return torch.from_numpy(codes[:, place[0]])
+        return torch.from_numpy(codes[np.arange(len(place)), place])
+
+
+def normal_block(batches: int, *shape: int) -> Callable[[np.random.Generator], np.ndarray]:
+    """A draw of standard normals in float32, (batches, *shape): the same numbers whatever the game's precision."""
+    return lambda generator: generator.standard_normal((batches, *shape), dtype=np.float32)

@@ -1,0 +1,340 @@
+"""Measures and updates N GANs under given controls. Plain torch: no Gymnasium, no reinforcement learning.
+
+A decision is made on the very batch that the next update uses: every update ends by drawing the next batch and
+running both players forward on it, and the next update differentiates that same forward pass.
+
+Rows go through in chunks, so that one chunk's activations fit the processor's cache.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from gan_env.losses import Loss
+from gan_env.optimizers import OptimizerSpec, RowOptimizer
+from gan_env.players import EVERY, Buffers, flatten, make_players, unflatten
+from gan_env.records import Control, GameFacts, Measurement
+from gan_env.streams import BlockStream, Purpose, key, normal_block, rng
+from gan_env.task import Task
+
+LATENT_BLOCK = 8
+"""Updates whose latents are drawn at once. Part of every result: the numbers depend on it."""
+
+
+@dataclass(frozen=True)
+class Trace:
+    """Losses after each of k updates of a decision, on the batch that the following update uses; each (k, N)."""
+
+    g_loss: Float[Tensor, "k N"]
+    d_loss_real: Float[Tensor, "k N"]
+    d_loss_fake: Float[Tensor, "k N"]
+
+
+def _places(mask: np.ndarray) -> slice | Tensor | None:
+    """The places where `mask` is true: EVERY, their numbers, or None for nobody."""
+    if mask.all():
+        return EVERY
+    return torch.from_numpy(np.flatnonzero(mask)) if mask.any() else None
+
+
+class _Moves:
+    """Who updates within a chunk: D, G at the old weights, G after D has stepped; places, EVERY or None."""
+
+    def __init__(self, update_d: np.ndarray, update_g: np.ndarray, order: str):
+        late = update_d & update_g if order == "alternating" else np.zeros_like(update_d)
+        self.d, self.g_early, self.g_late = _places(update_d), _places(update_g & ~late), _places(late)
+
+
+def _slope(losses: Float[Tensor, " n"], logits: Float[Tensor, "n B"]) -> Float[Tensor, "n B"]:
+    """Derivative of each row's loss in its logits; the graph is kept, for a measurement may be read again."""
+    return torch.autograd.grad(losses, logits, torch.ones_like(losses), retain_graph=True)[0]
+
+
+class _Chunk:
+    """Some consecutive rows, with the forward pass on their coming batch."""
+
+    def __init__(self, rows: slice, g_flat: Tensor, d_flat: Tensor):
+        self.rows, self.g_flat, self.d_flat = rows, g_flat, d_flat
+        self.g_buffers, self.real_buffers, self.fake_buffers, self.late_buffers = (Buffers() for _ in range(4))
+        self.real: Tensor
+        self.fake: Tensor
+        self.g_tape: Any = None
+        self.real_tape: Any = None
+        self.fake_tape: Any = None
+        self.real_logits: Tensor  # a leaf of the losses' graph, as is fake_logits
+        self.fake_logits: Tensor
+        self.d_loss_real: Tensor
+        self.d_loss_fake: Tensor
+        self.g_loss: Tensor
+
+    def whole(self, places: slice | Tensor) -> slice | Tensor:
+        """Places within the chunk as rows of the whole batch."""
+        return self.rows if isinstance(places, slice) else places + self.rows.start
+
+
+class Trainer:
+    """N GANs of one task and loss in training.
+
+    Args:
+        task: What is trained.
+        loss: What the players minimise.
+        rows: N.
+        d_lr, g_lr: Base learning rates, one for all rows or one for each.
+        d_optimizer, g_optimizer: The optimisers.
+        batch_size: B, samples of each side in one update.
+        order: V3 "simultaneous" (both gradients at the old weights) or "alternating" (D steps, then G's loss is
+            computed again on the same latents).
+        episode_updates: Length of the run, for `progress`; 0 if unknown.
+        dtype: Precision of weights and computation. Draws are the same in either.
+        device: Where it runs.
+        way: How N copies of a player are run, see `make_players`.
+        chunk: Rows in one chunk; changes speed, and in float32 nothing else.
+    """
+
+    def __init__(
+        self,
+        task: Task,
+        loss: Loss,
+        rows: int,
+        *,
+        d_lr: float | Sequence[float],
+        g_lr: float | Sequence[float],
+        d_optimizer: OptimizerSpec,
+        g_optimizer: OptimizerSpec,
+        batch_size: int,
+        order: str = "simultaneous",
+        episode_updates: int = 0,
+        dtype: torch.dtype = torch.float32,
+        device: torch.device | str = "cpu",
+        way: str = "auto",
+        chunk: int = 32,
+    ):
+        self.task, self.loss, self.n, self.batch_size, self.order = task, loss, rows, batch_size, order
+        self.episode_updates, self.dtype, self.device = episode_updates, dtype, torch.device(device)
+        self._templates = {"g": self._fresh(task.generator, 0), "d": self._fresh(task.discriminator, 0)}
+
+        def players(name: str, out_shape: tuple[int, ...]):
+            template = self._templates[name].to(self.device, dtype)
+            flat = torch.zeros(rows, flatten(template).numel(), dtype=dtype, device=self.device)
+            return make_players(template, flat, out_shape, way)
+
+        self.g, self.d = players("g", task.data.shape), players("d", ())
+
+        def per_row(lr: float | Sequence[float]) -> Tensor:
+            return torch.as_tensor(lr, dtype=torch.float64, device=self.device).expand(rows).clone()
+
+        self.g_optimizer = RowOptimizer(g_optimizer, self.g.flat, per_row(g_lr))
+        self.d_optimizer = RowOptimizer(d_optimizer, self.d.flat, per_row(d_lr))
+        self._latents = BlockStream(
+            rows, LATENT_BLOCK, Purpose.LATENTS, normal_block(LATENT_BLOCK, batch_size, task.latent_size)
+        )
+        data = task.data
+        self._reals = BlockStream(
+            rows, data.block(batch_size), Purpose.REAL, lambda generator: data.codes(generator, batch_size)
+        )
+        # Counters live on the host: they address the draws.
+        self.seed, self.episode = np.zeros(rows, np.int64), np.zeros(rows, np.int64)
+        self.updates, self.real_index = np.zeros(rows, np.int64), np.zeros(rows, np.int64)
+        self.d_updates, self.g_updates = np.zeros(rows, np.int64), np.zeros(rows, np.int64)
+        spans = [slice(at, min(at + chunk, rows)) for at in range(0, rows, chunk)]
+        self._chunks = [_Chunk(span, self.g.flat[span], self.d.flat[span]) for span in spans]
+        self._scratch = {name: Buffers() for name in ("real", "fake", "through", "early", "late")}
+        self._measurement: Measurement | None = None
+
+    @property
+    def facts(self) -> GameFacts:
+        """What controllers may know of this game."""
+        block = self.task.data.block(self.batch_size)
+        return GameFacts(
+            loss=self.loss.name,
+            ideal_d_loss=self.loss.ideal_d_loss,
+            signed=self.loss.signed,
+            probability=self.loss.probability,
+            kind=self.task.kind,
+            episode_updates=self.episode_updates,
+            updates_per_epoch=0 if self.task.kind in ("plane", "dirac") else block,
+        )
+
+    # -- starting -------------------------------------------------------------------------------------------------
+
+    @staticmethod
+    def _fresh(build, seed: int) -> nn.Module:
+        """A module with weights drawn from `seed`; torch's global generator is left as it was."""
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            return build()
+
+    @torch.no_grad()
+    def reset(self, seed: np.ndarray, episode: np.ndarray, rows: np.ndarray | None = None) -> None:
+        """Starts the rows afresh (all by default) from `seed` and `episode`, int64, one entry per chosen row."""
+        chosen = np.arange(self.n) if rows is None else np.asarray(rows)
+        self.seed[chosen], self.episode[chosen] = seed, episode
+        for counter in (self.updates, self.real_index, self.d_updates, self.g_updates):
+            counter[chosen] = 0
+        for row in chosen:
+            for players, build, purpose in (
+                (self.g, self.task.generator, Purpose.GENERATOR_WEIGHTS),
+                (self.d, self.task.discriminator, Purpose.DISCRIMINATOR_WEIGHTS),
+            ):
+                # torch's CPU generator takes 32 bits of a seed; 63 are given so that nothing else is assumed.
+                start = key(int(self.seed[row]), int(self.episode[row]), purpose, 0) >> 65
+                players.flat[int(row)] = flatten(self._fresh(build, start)).to(self.device, self.dtype)
+        index = torch.from_numpy(chosen).to(self.device)
+        self.g_optimizer.reset(index)
+        self.d_optimizer.reset(index)
+        self._latents.forget(chosen)
+        self._reals.forget(chosen)
+        self.look(chosen)
+
+    # -- measuring ------------------------------------------------------------------------------------------------
+
+    @torch.no_grad()
+    def look(self, rows: np.ndarray | None = None) -> None:
+        """Draws the coming batch and runs both players forward on it, after weights or counters were changed."""
+        for chunk in self._chunks:
+            if rows is None or ((rows >= chunk.rows.start) & (rows < chunk.rows.stop)).any():
+                self._look(chunk)
+        self._measurement = None
+
+    def _look(self, chunk: _Chunk) -> None:
+        rows = chunk.rows
+        at = (rows, self.updates[rows], self.seed[rows], self.episode[rows])
+        latents = self._latents.at(*at).to(self.device, self.dtype)
+        codes = self._reals.at(rows, self.real_index[rows], self.seed[rows], self.episode[rows])
+        chunk.real = self.task.data.batch(codes.to(self.device)).to(self.dtype)
+        chunk.fake, chunk.g_tape = self.g.forward(chunk.g_flat, latents, chunk.g_buffers)
+        real_logits, chunk.real_tape = self.d.forward(chunk.d_flat, chunk.real, chunk.real_buffers)
+        fake_logits, chunk.fake_tape = self.d.forward(chunk.d_flat, chunk.fake, chunk.fake_buffers)
+        chunk.real_logits, chunk.fake_logits = real_logits.requires_grad_(), fake_logits.requires_grad_()
+        with torch.enable_grad():
+            chunk.d_loss_real = self.loss.real(chunk.real_logits).mean(-1)
+            chunk.d_loss_fake = self.loss.fake(chunk.fake_logits).mean(-1)
+            chunk.g_loss = self.loss.generator(chunk.fake_logits).mean(-1)
+
+    @property
+    def measurement(self) -> Measurement:
+        """What is seen on the coming batch, all rows."""
+        if self._measurement is None:
+
+            def joined(name: str) -> Tensor:
+                parts = [getattr(chunk, name).detach() for chunk in self._chunks]
+                return parts[0] if len(parts) == 1 else torch.cat(parts)
+
+            update = torch.from_numpy(self.updates.copy()).to(self.device)
+            self._measurement = Measurement(
+                real_logits=joined("real_logits"),
+                fake_logits=joined("fake_logits"),
+                g_loss=joined("g_loss"),
+                d_loss_real=joined("d_loss_real"),
+                d_loss_fake=joined("d_loss_fake"),
+                update=update,
+                progress=update.double() / max(self.episode_updates, 1) if self.episode_updates else update * 0.0,
+            )
+        return self._measurement
+
+    # -- updating -------------------------------------------------------------------------------------------------
+
+    @torch.no_grad()
+    def advance(self, control: Control, updates: int = 1, active: np.ndarray | None = None) -> Trace:
+        """`updates` updates of every active row under one control, each followed by a look at the next batch.
+
+        Args:
+            control: For all N rows; that of inactive rows is ignored.
+            updates: k ≥ 1.
+            active: (N,) bool; rows that take part, all by default. The others stay untouched to the bit.
+        """
+        control.check(self.n)
+        moves = np.ones(self.n, bool) if active is None else active
+        fresh = moves & ~control.reuse_real.cpu().numpy()
+        update_d = control.update_d.cpu().numpy() & moves
+        update_g = control.update_g.cpu().numpy() & moves
+        losses = torch.empty(3, updates, self.n, dtype=self.dtype, device=self.device)
+        for chunk in self._chunks:
+            rows = chunk.rows
+            if not moves[rows].any():
+                losses[:, :, rows] = torch.stack([chunk.g_loss, chunk.d_loss_real, chunk.d_loss_fake]).unsqueeze(1)
+                continue
+            who = _Moves(update_d[rows], update_g[rows], self.order)
+            for k in range(updates):
+                self._update(chunk, control, who)
+                self.updates[rows] += moves[rows]
+                self.real_index[rows] += fresh[rows]
+                self._look(chunk)
+                losses[0, k, rows], losses[1, k, rows] = chunk.g_loss, chunk.d_loss_real
+                losses[2, k, rows] = chunk.d_loss_fake
+        self.d_updates += updates * update_d
+        self.g_updates += updates * update_g
+        self._measurement = None
+        return Trace(losses[0], losses[1], losses[2])
+
+    def _update(self, chunk: _Chunk, control: Control, moves: _Moves) -> None:
+        """One update of a chunk. Gradients at the old weights are all taken before any weight moves."""
+        d_grad, g_grads = None, []
+        if moves.d is not None:
+            d_grad = self._d_gradient("real", chunk.real_tape, _slope(chunk.d_loss_real, chunk.real_logits), moves.d)
+            d_grad += self._d_gradient("fake", chunk.fake_tape, _slope(chunk.d_loss_fake, chunk.fake_logits), moves.d)
+        if moves.g_early is not None:
+            slope = _slope(chunk.g_loss, chunk.fake_logits)[moves.g_early]
+            grad = self._g_gradient("early", chunk, chunk.fake_tape, slope, moves.g_early, moves.g_early)
+            g_grads.append((moves.g_early, grad))
+        if d_grad is not None:
+            rows = chunk.whole(moves.d)
+            self.d_optimizer.step(rows, d_grad, control.d_multiplier[rows])
+        if moves.g_late is not None:
+            logits, tape = self.d.forward(
+                self.d.flat[chunk.whole(moves.g_late)], chunk.fake[moves.g_late], chunk.late_buffers
+            )
+            with torch.enable_grad():
+                slope = _slope(self.loss.generator(logits.requires_grad_()).mean(-1), logits)
+            g_grads.append((moves.g_late, self._g_gradient("late", chunk, tape, slope, EVERY, moves.g_late)))
+        for places, grad in g_grads:
+            rows = chunk.whole(places)
+            self.g_optimizer.step(rows, grad, control.g_multiplier[rows])
+
+    def _d_gradient(self, side: str, tape: Any, slope: Tensor, rows: slice | Tensor) -> Tensor:
+        grad, _ = self.d.backward(tape, slope[rows], self._scratch[side], weights=True, inputs=False, rows=rows)
+        assert grad is not None
+        return grad
+
+    def _g_gradient(
+        self, when: str, chunk: _Chunk, d_tape: Any, slope: Tensor, d_rows: slice | Tensor, g_rows: slice | Tensor
+    ) -> Tensor:
+        """G's gradient through D, whose own weight gradients are left out."""
+        _, at_fake = self.d.backward(d_tape, slope, self._scratch["through"], weights=False, inputs=True, rows=d_rows)
+        assert at_fake is not None
+        grad, _ = self.g.backward(chunk.g_tape, at_fake, self._scratch[when], weights=True, inputs=False, rows=g_rows)
+        assert grad is not None
+        return grad
+
+    # -- what came of it ------------------------------------------------------------------------------------------
+
+    @torch.no_grad()
+    def samples(self, count: int, purpose: Purpose, index: int = 0, rows: Sequence[int] | None = None) -> Tensor:
+        """`count` generated samples of each chosen row (all by default), (rows, count, *shape).
+
+        The latents are a function of the row's seed and episode, `purpose` and `index`, so two controllers on one
+        seed are judged on the same latents.
+        """
+        made = []
+        for row in range(self.n) if rows is None else rows:
+            generator = rng(int(self.seed[row]), int(self.episode[row]), purpose, index)
+            latents = torch.from_numpy(normal_block(1, count, self.task.latent_size)(generator))
+            made.append(self.g.functional(self.g.flat[row : row + 1], latents.to(self.device, self.dtype)))
+        return torch.cat(made)
+
+    def generator(self, row: int = 0) -> nn.Module:
+        """The row's generator as a plain module of its own: latents (B, latent_size) → samples (B, *shape)."""
+        module = self._fresh(self.task.generator, 0).to(self.device, self.dtype)
+        return unflatten(module, self.g.flat[row])
+
+    def discriminator(self, row: int = 0) -> nn.Module:
+        """The row's discriminator as a plain module of its own: samples (B, *shape) → logits."""
+        module = self._fresh(self.task.discriminator, 0).to(self.device, self.dtype)
+        return unflatten(module, self.d.flat[row])
