@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from gan_env.records import Control, GameFacts, Measurement, Transition
 from gan_env.registry import Registry
+
+if TYPE_CHECKING:
+    from gan_env.trainer import Trainer
 
 
 @runtime_checkable
@@ -34,6 +37,15 @@ class Controller(Protocol):
 
     def load_state_dict(self, state: dict) -> None:
         """Takes over what `state_dict` gave."""
+        ...
+
+
+@runtime_checkable
+class NeedsTrainer(Protocol):
+    """A controller that also needs the trainer itself: it forks GANs or measures quality. None runs in a user's loop."""
+
+    def bind(self, trainer: Trainer, rows: slice = slice(None)) -> None:
+        """Tells it, before `reset`, which rows of which trainer are its own: `bind(env.unwrapped.trainer)`."""
         ...
 
 

@@ -1,12 +1,15 @@
 """GAN training as a Gymnasium environment, batched from the first line. Importing registers the three ids."""
 
-import gymnasium as _gym
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
 import gan_env.games  # noqa: F401  (importing registers the tasks)
-from gan_env.config import EnvConfig
-from gan_env.env import GANEnv, GANVectorEnv
 from gan_env.records import Control, GameFacts, Measurement, Transition
 from gan_env.task import Task
+
+if TYPE_CHECKING:
+    from gan_env.config import EnvConfig
+    from gan_env.env import GANEnv, GANVectorEnv
 
 ENV_IDS = {
     "gan_env/LearningRate-v0": "learning-rate",
@@ -15,14 +18,30 @@ ENV_IDS = {
 }
 """Each id, and the `control` that its actions encode."""
 
-for _id, _control in ENV_IDS.items():
-    if _id not in _gym.registry:  # importing twice is harmless
-        _gym.register(
-            _id,
-            entry_point="gan_env.env:GANEnv",
-            vector_entry_point="gan_env.env:GANVectorEnv",
-            kwargs={"control": _control},
-        )
+_ON_DEMAND = {"EnvConfig": "gan_env.config", "GANEnv": "gan_env.env", "GANVectorEnv": "gan_env.env"}
+
+
+def __getattr__(name: str) -> Any:
+    # Controllers in a user's own loop import this package too, and there Gymnasium need not be installed.
+    if name not in _ON_DEMAND:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(_ON_DEMAND[name]), name)
+
+
+try:
+    import gymnasium as _gym
+except ModuleNotFoundError as error:
+    if error.name != "gymnasium":
+        raise
+else:
+    for _id, _control in ENV_IDS.items():
+        if _id not in _gym.registry:  # importing twice is harmless
+            _gym.register(
+                _id,
+                entry_point="gan_env.env:GANEnv",
+                vector_entry_point="gan_env.env:GANVectorEnv",
+                kwargs={"control": _control},
+            )
 
 __all__ = [
     "ENV_IDS",

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from gan_env.config import EnvConfig
 from gan_env.controls import CODECS, LogRange, check_actions
-from gan_env.features import FEATURES, LAST_ACTION, FeatureMemory
+from gan_env.features import FeatureMemory
 from gan_env.records import Control, GameFacts, Measurement
 from gan_env.registry import unknown
 from gan_env.render import History, picture
@@ -320,23 +320,20 @@ class GANVectorEnv(gym.vector.VectorEnv):
 
     def _infos(self, rows: np.ndarray, control: Control | None = None) -> dict[str, Any]:
         """Raw numbers of the rows, under the same keys at every step."""
-        control = control or Control.of(self.num_envs)
-        values = self._features.raw(self.trainer.measurement, [name for name in FEATURES if name != LAST_ACTION])
-        values |= {
+        d_multiplier = 1.0 if control is None else control.d_multiplier
+        g_multiplier = 1.0 if control is None else control.g_multiplier
+        raw = np.nan_to_num(self._features.table(self.trainer.measurement), nan=0.0, posinf=FINITE, neginf=-FINITE)
+        infos: dict[str, Any] = {
+            **dict(zip(self._features.scalars, raw.T, strict=False)),
             "update": self.trainer.updates.copy(),
             "d_updates": self.trainer.d_updates.copy(),
             "g_updates": self.trainer.g_updates.copy(),
-            "d_lr": (self.trainer.d_optimizer.lr * control.d_multiplier).cpu().numpy(),
-            "g_lr": (self.trainer.g_optimizer.lr * control.g_multiplier).cpu().numpy(),
+            "d_lr": (self.trainer.d_optimizer.lr * d_multiplier).cpu().numpy(),
+            "g_lr": (self.trainer.g_optimizer.lr * g_multiplier).cpu().numpy(),
         }
         if self._tracks_quality:
-            values |= {"quality": self._quality.copy(), "quality_age": self._quality_age.copy()}
-        infos: dict[str, Any] = {}
-        for name, value in values.items():
-            if value.dtype.kind == "f":
-                value = np.nan_to_num(value, nan=0.0, posinf=FINITE, neginf=-FINITE)
-            infos[name], infos[f"_{name}"] = value, rows.copy()
-        return infos
+            infos |= {"quality": self._quality.copy(), "quality_age": self._quality_age.copy()}
+        return infos | {f"_{name}": rows.copy() for name in infos}
 
     def _record(self, control: Control, seen: Measurement, moves: np.ndarray) -> None:
         if self._history is not None:

@@ -85,11 +85,23 @@ class FeatureMemory:
     def __init__(self, names: tuple[str, ...], axes: tuple[str, ...], d_loss_scale: str, rows: int):
         if not names:
             raise ValueError(f"features=() is empty; name at least one of: {', '.join(FEATURES)}")
-        self.features = [FEATURES[name] for name in names]
+        features = [FEATURES[name] for name in names]
         self.names = tuple(a for name in names for a in (axes if name == LAST_ACTION else (name,)))
         widths = [len(axes) if name == LAST_ACTION else 1 for name in names]
-        self.low = np.repeat([f.low for f in self.features], widths).astype(np.float32)
-        self.high = np.repeat([f.high for f in self.features], widths).astype(np.float32)
+        self.low = np.repeat([f.low for f in features], widths).astype(np.float32)
+        self.high = np.repeat([f.high for f in features], widths).astype(np.float32)
+        # Every feature is computed once per measurement: observations take some, `info` shows all.
+        self.scalars = tuple(name for name in FEATURES if name != LAST_ACTION)
+        self._columns = [
+            i
+            for name in names
+            for i in (
+                range(len(self.scalars), len(self.scalars) + len(axes))
+                if name == LAST_ACTION
+                else (self.scalars.index(name),)
+            )
+        ]
+        self._computed: tuple[Measurement, np.ndarray] | None = None
         self.d_loss_scale = d_loss_scale
         self.g_loss_ema, self.d_loss_ema = np.zeros(rows), np.zeros(rows)
         self.last_action = np.zeros((rows, len(axes)))
@@ -100,31 +112,31 @@ class FeatureMemory:
         self.g_loss_ema[rows] = seen.g_loss[index].cpu().numpy()
         self.d_loss_ema[rows] = seen.d_loss(self.d_loss_scale)[index].cpu().numpy()
         self.last_action[rows] = 0
+        self._computed = None
 
     def push(self, seen: Measurement, last_action: np.ndarray, rows: np.ndarray) -> None:
         """The measurement after a decision, for the rows (N,) bool that made one."""
         g, d = seen.g_loss.cpu().double().numpy(), seen.d_loss(self.d_loss_scale).cpu().double().numpy()
         for average, value in ((self.g_loss_ema, g), (self.d_loss_ema, d)):
-            average[rows] = (EMA * average + (1 - EMA) * value)[rows]
-        self.last_action[rows] = last_action[rows]
+            np.copyto(average, EMA * average + (1 - EMA) * value, where=rows)
+        np.copyto(self.last_action, last_action, where=rows[:, None])
+        self._computed = None
 
-    def _moment(self, seen: Measurement) -> Moment:
-        return Moment(
-            seen=seen,
-            d_loss=seen.d_loss(self.d_loss_scale),
-            g_loss_ema=torch.from_numpy(self.g_loss_ema),
-            d_loss_ema=torch.from_numpy(self.d_loss_ema),
-            last_action=self.last_action,
-        )
-
-    def raw(self, seen: Measurement, names: list[str]) -> dict[str, np.ndarray]:
-        """The named features as they are, neither clipped nor finite for certain; (N,) each."""
-        moment = self._moment(seen)
-        return {name: FEATURES[name].compute(moment).double().cpu().numpy() for name in names}
+    def table(self, seen: Measurement) -> np.ndarray:
+        """Every feature as it is, neither clipped nor finite for certain: (N, scalars then axes), float64."""
+        if self._computed is None or self._computed[0] is not seen:
+            moment = Moment(
+                seen=seen,
+                d_loss=seen.d_loss(self.d_loss_scale),
+                g_loss_ema=torch.from_numpy(self.g_loss_ema),
+                d_loss_ema=torch.from_numpy(self.d_loss_ema),
+                last_action=self.last_action,
+            )
+            scalars = torch.stack([FEATURES[name].compute(moment).cpu().double() for name in self.scalars], 1)
+            self._computed = seen, np.concatenate([scalars.numpy(), self.last_action], 1)
+        return self._computed[1]
 
     def observe(self, seen: Measurement) -> np.ndarray:
         """Observations (N, F), finite and within bounds."""
-        moment = self._moment(seen)
-        columns = [f.compute(moment).double().cpu().numpy().reshape(len(seen), -1) for f in self.features]
-        raw = np.nan_to_num(np.concatenate(columns, 1), nan=0.0, posinf=np.inf, neginf=-np.inf)
-        return np.clip(raw, self.low, self.high).astype(np.float32)
+        chosen = self.table(seen)[:, self._columns]
+        return np.clip(np.where(np.isnan(chosen), 0.0, chosen), self.low, self.high).astype(np.float32)

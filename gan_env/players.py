@@ -172,8 +172,8 @@ class MLPPlayers:
         if not h.is_contiguous():  # its weight gradient would take five times as long
             h = buffers.get("inputs", h.shape, h).copy_(h)
         n, _, batch = h.shape
-        held = [h]
-        for i, (weight, _, bias) in enumerate(buffers.views("layers", flat, self._layers)):
+        held, layers = [h], buffers.views("layers", flat, self._layers)
+        for i, (weight, _, bias) in enumerate(layers):
             shape = (n, self._sizes[i][0], batch)
             # Logits are handed out, so they are no buffer.
             fresh = self._out_shape == () and i + 1 == len(self._sizes)
@@ -182,17 +182,18 @@ class MLPPlayers:
             if activation is not None:
                 _ACTIVATIONS[type(activation)](activation, h)
             held.append(h)
-        return self._shaped(h), (flat, held, inputs.shape[2:])
+        return self._shaped(h), (flat, held, layers, inputs.shape[2:])
 
     def backward(
         self, tape: Any, grad: Tensor, buffers: Buffers, *, weights: bool, inputs: bool, rows: Rows = EVERY
     ) -> tuple[Tensor | None, Tensor | None]:
         """See Players."""
-        flat, held, in_shape = tape
-        flat = buffers.take("flat", flat, rows)
+        flat, held, layers, in_shape = tape
+        if not isinstance(rows, slice):
+            flat = buffers.take("flat", flat, rows)
+            layers = buffers.views("layers", flat, self._layers)
         g = grad.unsqueeze(1) if self._out_shape == () else grad.flatten(2).transpose(1, 2)
         n, _, batch = g.shape
-        layers = buffers.views("layers", flat, self._layers)
         out = buffers.get("gradient", flat.shape, flat) if weights else None
         slopes = None if out is None else buffers.views("gradient", out, self._layers)
         last = len(self._sizes) - 1

@@ -97,8 +97,8 @@ class Measurement:
 
     real_logits: Float[Tensor, "N B"]
     """Discriminator outputs before any sigmoid on the real batch (clean: architecture-level regularisers off)."""
-    fake_logits: Float[Tensor, "N B"]
-    """The same on the generated batch."""
+    fake_logits: Float[Tensor, "N F"]
+    """The same on the generated batch, which in a user's own loop may differ in size."""
     g_loss: Float[Tensor, " N"]
     """The generator's loss."""
     d_loss_real: Float[Tensor, " N"]
@@ -132,6 +132,10 @@ class Measurement:
     def rows(self, index: Tensor | slice) -> Measurement:
         """The measurement of the rows that `index` selects."""
         return Measurement(**{f.name: getattr(self, f.name)[index] for f in fields(self)})
+
+    def state(self) -> dict[str, Tensor]:
+        """The fields, copied: `Measurement(**measurement.state())` is the same measurement."""
+        return {f.name: getattr(self, f.name).clone() for f in fields(self)}
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,0 +1,33 @@
+# `make train` and `make test` do all the set-up: a virtual environment in .venv, with torch pinned by constraints.txt.
+PYTHON ?= python3
+BIN := .venv/bin
+
+.PHONY: train test test-slow lint types speed clean
+
+train: .venv/installed
+	$(BIN)/gan-env train
+
+test: .venv/installed
+	$(BIN)/python -m pytest -n 2 -m "not slow and not gpu"
+
+test-slow: .venv/installed
+	$(BIN)/python -m pytest -n 2 -m "slow and not gpu"
+
+lint: .venv/installed
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: .venv/installed
+	$(BIN)/pyright
+
+speed: .venv/installed
+	$(BIN)/python benchmarks/speed.py
+
+.venv/installed: pyproject.toml constraints.txt
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "gan-env needs Python 3.11 or newer; name one: make PYTHON=python3.12")'
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install -q --disable-pip-version-check -c constraints.txt -e ".[dev]"
+	touch $@
+
+clean:
+	rm -rf .venv
