@@ -63,7 +63,7 @@ def _train(arguments: Sequence[str]) -> int:
         {
             "task": str,
             "reward": None,
-            "optimizer": Literal["adam", "rmsprop", "sgd"],
+            "optimizer": Literal["adam", "rmsprop", "sgd"] | None,
             "score": None,
             "track_quality": None,
             "quality_every": None,

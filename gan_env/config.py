@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, fields
+from numbers import Integral, Real
 from typing import Any, Literal
 
 import torch
 
 from gan_env.features import DEFAULT_FEATURES, FEATURES
-from gan_env.losses import LOSSES, Loss
+from gan_env.losses import Loss, get_loss
 from gan_env.optimizers import OptimizerSpec
 from gan_env.registry import unknown
 from gan_env.task import TASKS, Task
@@ -21,8 +22,18 @@ def _one_of(field: str, value: object, known: tuple[str, ...]) -> None:
 
 
 def _at_least(field: str, value: object, least: int) -> None:
-    if not isinstance(value, int) or isinstance(value, bool) or value < least:
+    if not isinstance(value, Integral) or isinstance(value, bool) or value < least:
         raise ValueError(f"{field}={value!r} must be a whole number of at least {least}")
+
+
+def _is_positive(value: object) -> bool:
+    return isinstance(value, Real) and not isinstance(value, bool) and 0 < value < math.inf
+
+
+def _range(field: str, value: object) -> None:
+    fits = isinstance(value, (tuple, list)) and len(value) == 2 and all(map(_is_positive, value))
+    if not (fits and value[0] < 1 < value[1]):  # type: ignore[index]
+        raise ValueError(f"{field}={value!r} must be two multipliers, 0 < low < 1 < high, e.g. (0.1, 10.0)")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,8 +48,9 @@ class EnvConfig:
     """Base learning rate of the discriminator; a control multiplies it."""
     g_lr: float | None = None
     """Base learning rate of the generator."""
-    optimizer: str | dict[str, Any] | OptimizerSpec = "adam"
-    """Optimiser of both players: "adam", "rmsprop", "sgd", or a dict with its arguments, e.g. {"betas": (0.9, 0.999)}."""
+    optimizer: str | dict[str, Any] | OptimizerSpec | None = None
+    """Optimiser of both players: "adam", "rmsprop", "sgd", or a dict with its arguments, e.g. {"betas": (0.9, 0.999)};
+    by default the loss' own."""
     batch_size: int | None = None
     """Real and generated samples in one update."""
     order: Literal["simultaneous", "alternating"] = "simultaneous"
@@ -77,11 +89,11 @@ class EnvConfig:
     def __post_init__(self) -> None:
         if not isinstance(self.task, Task):
             TASKS[self.task]
-        LOSSES[self.loss]
-        OptimizerSpec.of(self.optimizer)
+        get_loss(self.loss)
+        self.optimizer_spec  # noqa: B018 (raises where it is unfit)
         for field in ("d_lr", "g_lr"):
             rate = getattr(self, field)
-            if rate is not None and not (isinstance(rate, (int, float)) and math.isfinite(rate) and rate > 0):
+            if rate is not None and not _is_positive(rate):
                 raise ValueError(
                     f"{field}={rate!r} must be a finite learning rate > 0; leave it out for the task's own"
                 )
@@ -98,17 +110,24 @@ class EnvConfig:
                 f"episode_updates={self.episode_updates} is not a multiple of "
                 f"updates_per_step={self.updates_per_step}; change one of them"
             )
-        if isinstance(self.features, str):
+        if not isinstance(self.features, (tuple, list)):
             raise ValueError(f"features={self.features!r} must be a sequence of names, e.g. ({self.features!r},)")
         for name in self.features:
             FEATURES[name]
         for field in ("loss_bound", "weight_bound"):
-            if not getattr(self, field) > 0:
-                raise ValueError(f"{field}={getattr(self, field)!r} must be > 0")
+            if not _is_positive(getattr(self, field)):
+                raise ValueError(f"{field}={getattr(self, field)!r} must be a finite number > 0")
+        for field in ("d_lr_range", "g_lr_range"):
+            _range(field, getattr(self, field))
+        for field in ("normalise", "score", "track_quality"):
+            if not isinstance(getattr(self, field), bool):
+                raise ValueError(f"{field}={getattr(self, field)!r} must be True or False")
 
     @classmethod
     def of(cls, config: EnvConfig | None = None, **changes: Any) -> EnvConfig:
         """`config` (or the defaults) with `changes`; raises ValueError for a field that does not exist."""
+        if config is not None and not isinstance(config, cls):
+            raise ValueError(f"config={config!r} must be an EnvConfig; give single settings by keyword")
         known = [f.name for f in fields(cls)]
         for name in changes:
             if name not in known:
@@ -126,12 +145,12 @@ class EnvConfig:
     @property
     def gan_loss(self) -> Loss:
         """The loss itself."""
-        return LOSSES[self.loss]
+        return get_loss(self.loss)
 
     @property
     def optimizer_spec(self) -> OptimizerSpec:
         """`optimizer` as a spec."""
-        return OptimizerSpec.of(self.optimizer)
+        return self.gan_loss.optimizer if self.optimizer is None else OptimizerSpec.of(self.optimizer)
 
     @property
     def torch_dtype(self) -> torch.dtype:
@@ -147,6 +166,8 @@ class EnvConfig:
             device = torch.device(self.device)
         except RuntimeError as error:
             raise ValueError(f"device={self.device!r} is unknown; use 'auto', 'cpu', 'cuda' or 'cuda:N'") from error
+        if device.type not in ("cpu", "cuda"):
+            raise ValueError(f"device={self.device!r} is not supported; use 'auto', 'cpu', 'cuda' or 'cuda:N'")
         if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
             raise ValueError(
                 f"device={self.device!r} was asked for, but torch {torch.__version__} sees "

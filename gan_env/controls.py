@@ -194,9 +194,17 @@ CODECS.add("update-choice", UpdateChoiceCodec)
 CODECS.add("joint", JointCodec)
 
 
+def as_array(action: object) -> np.ndarray:
+    """Anything array-like as an array; raises ValueError for lists of unequal length."""
+    try:
+        return np.asarray(action)
+    except ValueError as error:
+        raise ValueError(f"action {action!r} is no array: {error}") from error
+
+
 def check_actions(axes: int | None, actions: object, rows: int) -> np.ndarray:
     """Actions of N rows as an array, or a ValueError naming what is wrong with them: shape, type, NaN, out of bounds."""
-    array = np.asarray(actions)
+    array = as_array(actions)
     shape = (rows,) if axes is None else (rows, axes)
     if array.shape != shape:
         raise ValueError(f"action has shape {array.shape}; {rows} row(s) need {shape}")

@@ -16,7 +16,7 @@ from gymnasium.vector.utils import batch_space
 from torch import Tensor, nn
 
 from gan_env.config import EnvConfig
-from gan_env.controls import CODECS, LogRange, check_actions
+from gan_env.controls import CODECS, LogRange, as_array, check_actions
 from gan_env.features import FeatureMemory
 from gan_env.records import Control, GameFacts, Measurement
 from gan_env.registry import unknown
@@ -39,6 +39,13 @@ def _autoreset(mode: AutoresetMode | str) -> AutoresetMode:
         ):
             return known
     raise unknown("autoreset_mode", mode, [m.value for m in AutoresetMode])
+
+
+def _seed(value: object) -> int:
+    """A row's seed, or ValueError."""
+    if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or not 0 <= value < 2**63:
+        raise ValueError(f"seed={value!r} must be a whole number from 0 to 2**63 - 1")
+    return int(value)
 
 
 class GANVectorEnv(gym.vector.VectorEnv):
@@ -157,14 +164,14 @@ class GANVectorEnv(gym.vector.VectorEnv):
 
     def _row_seeds(self, seed: int | Sequence[int | None] | None) -> list[int | None]:
         n = self.num_envs
-        seeds = [None] * n if seed is None else [seed + i for i in range(n)] if np.isscalar(seed) else list(seed)
-        if len(seeds) != n:
-            raise ValueError(f"seed has {len(seeds)} entries; {n} rows need {n}, or one number")
-        for value in seeds:
-            if value is not None and not (isinstance(value, (int, np.integer)) and 0 <= value < 2**63):
-                raise ValueError(f"seed={value!r} must be a whole number from 0 to 2**63 - 1")
-        if np.isscalar(seed) and seed is not None:
-            super().reset(seed=int(seed))  # type: ignore[arg-type]
+        if seed is None:
+            return [None] * n
+        if isinstance(seed, (list, tuple, np.ndarray)):
+            if len(seed) != n:
+                raise ValueError(f"seed has {len(seed)} entries; {n} rows need {n}, or one number")
+            return [None if value is None else _seed(value) for value in seed]
+        seeds: list[int | None] = [_seed(_seed(seed) + i) for i in range(n)]
+        super().reset(seed=seeds[0])
         return seeds
 
     def step(self, actions: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, dict[str, Any]]:
@@ -325,6 +332,7 @@ class GANVectorEnv(gym.vector.VectorEnv):
         raw = np.nan_to_num(self._features.table(self.trainer.measurement), nan=0.0, posinf=FINITE, neginf=-FINITE)
         infos: dict[str, Any] = {
             **dict(zip(self._features.scalars, raw.T, strict=False)),
+            "d_penalty": np.nan_to_num(self.trainer.d_penalty.cpu().double().numpy(), nan=0.0, posinf=FINITE),
             "update": self.trainer.updates.copy(),
             "d_updates": self.trainer.d_updates.copy(),
             "g_updates": self.trainer.g_updates.copy(),
@@ -373,6 +381,11 @@ def make_trainer(config: EnvConfig, rows: int) -> Trainer:
     task = config.build_task()
     optimizer = config.optimizer_spec
     episode = config.episode_updates or task.episode_updates
+    if episode % config.updates_per_step:
+        raise ValueError(
+            f"episode_updates={episode}, the task's own, is not a multiple of "
+            f"updates_per_step={config.updates_per_step}; set episode_updates, too"
+        )
     return Trainer(
         task,
         config.gan_loss,
@@ -422,7 +435,7 @@ class GANEnv(gym.Env):
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
     ) -> tuple[np.ndarray, dict[str, Any]]:
         """Starts an episode; unseeded, the next one of this seed's own stream."""
-        super().reset(seed=seed)
+        super().reset(seed=None if seed is None else _seed(seed))
         if seed is None and not self._started:
             seed = int(self.np_random.integers(2**31))
         self._started = True
@@ -431,7 +444,7 @@ class GANEnv(gym.Env):
 
     def step(self, action: Any) -> tuple[np.ndarray, float, bool, bool, dict[str, Any]]:
         """One decision; raises ValueError for an invalid action and ResetNeeded after the end."""
-        return self._squeezed(self.batch.step(np.asarray(action)[None]))
+        return self._squeezed(self.batch.step(as_array(action)[None]))
 
     def step_control(self, control: Control) -> tuple[np.ndarray, float, bool, bool, dict[str, Any]]:
         """One decision given as a control of one row."""

@@ -1,23 +1,36 @@
 """The GAN losses, one place each: what D and G minimise, and what follows from it.
 
 A loss is three functions of a logit: D's on a real sample, D's on a generated one, and G's. D minimises the *sum*
-of the two batch means. Whatever follows is computed from these, so that no scale can go astray: the ideal
-discriminator loss V*, signedness, gradients.
+of the two batch means, plus a penalty where there is one. Whatever follows is computed from these, so that no scale
+can go astray: the ideal discriminator loss V*, signedness, gradients.
+
+Some regularisers live in the discriminator itself (instance noise, spectral norm, gradient normalisation). They act
+where gradients are taken; what is measured, and what controllers see, is the discriminator without them (DeOliveira
+2023, appendix F).
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import torch
+from jaxtyping import Float
 from torch import Tensor
 from torch.nn.functional import relu, softplus
 
+from gan_env import regularisers
+from gan_env.optimizers import OptimizerSpec
 from gan_env.registry import Registry
 
 Elementwise = Callable[[Tensor], Tensor]
+Discriminator = Callable[[Tensor], Tensor]
+"""Samples (n, B, *shape) to logits (n, B), differentiable twice."""
+Penalty = Callable[[Discriminator, Tensor, Tensor, Tensor], Tensor]
+"""(discriminator, real, fake, mix (n, B) in [0, 1)) to one unweighted penalty per row, (n,)."""
+Dress = Callable[[Callable[[Tensor, Tensor], Tensor], list[tuple[int, int, int]], Tensor, Tensor, float], Tensor]
+"""(functional(flat, samples), matrices, flat, samples, coefficient) to logits (n, B); see `regularisers`."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,6 +44,20 @@ class Loss:
     """D's loss on the logit of a generated sample."""
     generator: Elementwise
     """G's loss on the logit of a generated sample."""
+    penalty: Penalty | None = None
+    """Added to D's loss, times `coefficient`."""
+    dress: Dress | None = None
+    """The discriminator with its own regulariser, as it is where gradients are taken."""
+    noisy: bool = False
+    """Whether N(0, coefficient²) is added to what D sees where gradients are taken."""
+    clipped: bool = False
+    """Whether D's weights are clipped to [-coefficient, coefficient] after each of its steps."""
+    coefficient: float = 0.0
+    """The one number of a regulariser: weight, standard deviation, bound or Lipschitz constant."""
+    coefficient_is: str = ""
+    """What that number is, and where it comes from."""
+    optimizer: OptimizerSpec = OptimizerSpec()
+    """Of both players, where nothing else is said."""
     probability: bool = False
     """Whether sigmoid(logit) estimates the probability that a sample is real."""
     signed: bool = False
@@ -42,7 +69,7 @@ class Loss:
         """V*: the least `d_sum` of a discriminator that cannot tell real from fake.
 
         Where real and fake are alike, D is at best one number f, so V* = min over f of real(f) + fake(f)
-        (Hazimeh & Ponomareva, arXiv 2302.00089, read as in algorithms §4.2).
+        (Hazimeh & Ponomareva, arXiv 2302.00089, read as in algorithms §4.2). Penalties are left out.
         """
 
         def total(f: float) -> float:
@@ -58,35 +85,183 @@ class Loss:
                 low += third
         return total((low + high) / 2)
 
+    @property
+    def measured_as_trained(self) -> bool:
+        """Whether the measured forward pass is the one that gradients are taken of."""
+        return self.dress is None and not self.noisy
+
 
 LOSSES: Registry[Loss] = Registry("GAN loss")
 
 
-def _add(**fields: object) -> None:
-    loss = Loss(**fields)  # type: ignore[arg-type]
-    LOSSES.add(loss.name, loss)
+def get_loss(name: str) -> Loss:
+    """The loss called `name`; `name:X` sets its coefficient, e.g. `wgan-gp:10`.
+
+    Raises:
+        ValueError: If the name is unknown, X is no number > 0, or the loss has no coefficient.
+    """
+    stem, colon, text = name.partition(":") if isinstance(name, str) else (name, "", "")
+    loss = LOSSES[stem]
+    if not colon:
+        return loss
+    if not loss.coefficient_is:
+        raise ValueError(f"loss {stem!r} has no coefficient, got {name!r}; write {stem!r}")
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1.0
+    if not 0 < value < float("inf"):
+        raise ValueError(f"loss {name!r}: {text!r} is no number > 0; e.g. {stem}:{loss.coefficient:g}")
+    return replace(loss, name=name, coefficient=value)
 
 
-_add(
-    name="bce",
-    real=lambda f: softplus(-f),
-    fake=softplus,
-    generator=lambda f: softplus(-f),
-    probability=True,
-    source="Goodfellow et al. 2014, arXiv:1406.2661, eq. 1 with the non-saturating generator of section 3",
+def _slope(discriminator: Discriminator, samples: Tensor) -> tuple[Float[Tensor, "n B"], Float[Tensor, "n B"]]:
+    """Logits, and the squared norm of their gradient in each sample, both differentiable."""
+    if not samples.requires_grad:
+        samples = samples.detach().requires_grad_()
+    logits = discriminator(samples)
+    (slope,) = torch.autograd.grad(logits.sum(), samples, create_graph=True)
+    return logits, slope.flatten(2).square().sum(-1)
+
+
+def gradient_penalty(discriminator: Discriminator, real: Tensor, fake: Tensor, mix: Tensor) -> Float[Tensor, " n"]:
+    """E (‖∇f(x̃)‖ − 1)², x̃ between a fake (mix 0) and a real (mix 1) point. Gulrajani et al. 2017, eq. 3."""
+    mix = mix.reshape(*mix.shape, *([1] * (real.dim() - 2)))
+    _, squared = _slope(discriminator, fake + mix * (real - fake))
+    return (squared.clamp_min(1e-24).sqrt() - 1).square().mean(-1)
+
+
+def js_penalty(discriminator: Discriminator, real: Tensor, fake: Tensor, mix: Tensor) -> Float[Tensor, " n"]:
+    """½ {E (1 − σ(f))² ‖∇f‖² over real + E σ(f)² ‖∇f‖² over fake}. Roth et al. 2017, arXiv:1705.09367, eq. 21."""
+    real_logits, at_real = _slope(discriminator, real)
+    fake_logits, at_fake = _slope(discriminator, fake)
+    on_real = (torch.sigmoid(-real_logits).square() * at_real).mean(-1)
+    return (on_real + (torch.sigmoid(fake_logits).square() * at_fake).mean(-1)) / 2
+
+
+def r1_penalty(discriminator: Discriminator, real: Tensor, fake: Tensor, mix: Tensor) -> Float[Tensor, " n"]:
+    """½ E ‖∇f‖² over real data. Mescheder et al. 2018, arXiv:1801.04406, eq. 9."""
+    return _slope(discriminator, real)[1].mean(-1) / 2
+
+
+def r2_penalty(discriminator: Discriminator, real: Tensor, fake: Tensor, mix: Tensor) -> Float[Tensor, " n"]:
+    """½ E ‖∇f‖² over generated data. Mescheder et al. 2018, arXiv:1801.04406, eq. 10."""
+    return _slope(discriminator, fake)[1].mean(-1) / 2
+
+
+def _add(loss: Loss) -> Loss:
+    return LOSSES.add(loss.name, loss)
+
+
+BCE = _add(
+    Loss(
+        name="bce",
+        real=lambda f: softplus(-f),
+        fake=softplus,
+        generator=lambda f: softplus(-f),
+        probability=True,
+        source="Goodfellow et al. 2014, arXiv:1406.2661, eq. 1 with the non-saturating generator of section 3",
+    )
 )
 _add(
-    name="hinge",
-    real=lambda f: relu(1 - f),
-    fake=lambda f: relu(1 + f),
-    generator=torch.neg,
-    signed=True,
-    source="Lim & Ye 2017, arXiv:1705.02894; Miyato et al. 2018, arXiv:1802.05957, eqs. 16-17",
+    replace(
+        BCE,
+        name="instance-noise",
+        noisy=True,
+        coefficient=0.02**0.5,
+        coefficient_is="standard deviation of the noise on real and fake; the thesis has N(0, 0.02 I), read as variance",
+        source="Sønderby et al. 2017, arXiv:1610.04490; coefficient of DeOliveira 2023, never annealed",
+    )
+)
+WGAN = _add(
+    Loss(
+        name="wgan",
+        real=torch.neg,
+        fake=lambda f: f,
+        generator=torch.neg,
+        clipped=True,
+        coefficient=0.01,
+        coefficient_is="bound of D's weights; not given in the thesis, the original's",
+        optimizer=OptimizerSpec(name="rmsprop"),
+        signed=True,
+        source="Arjovsky et al. 2017, arXiv:1701.07875, algorithm 1 (RMSprop as there)",
+    )
 )
 _add(
-    name="lsgan",
-    real=lambda f: (f - 1).square(),
-    fake=torch.square,
-    generator=lambda f: (f - 1).square(),
-    source="Mao et al. 2017, arXiv:1611.04076, targets 1 and 0, without the factor 1/2",
+    replace(
+        WGAN,
+        name="wgan-gp",
+        penalty=gradient_penalty,
+        clipped=False,
+        coefficient=3.0,
+        coefficient_is="weight of the penalty; the thesis' 3, the original has 10",
+        source="Gulrajani et al. 2017, arXiv:1704.00028, eq. 3; RMSprop as in the thesis",
+    )
+)
+_add(
+    replace(
+        BCE,
+        name="js-reg",
+        penalty=js_penalty,
+        coefficient=3.0,
+        coefficient_is="γ; the thesis' 3, the original anneals from 2",
+        source="Roth et al. 2017, arXiv:1705.09367, eq. 21",
+    )
+)
+_add(
+    replace(
+        BCE,
+        name="sn",
+        dress=regularisers.spectral_norm,
+        source="Miyato et al. 2018, arXiv:1802.05957, eq. 8, with the bce loss",
+    )
+)
+_add(
+    replace(
+        BCE,
+        name="r2",
+        penalty=r2_penalty,
+        coefficient=3.0,
+        coefficient_is="γ; the thesis' 3, the original code has 10 without the factor ½",
+        source="Mescheder et al. 2018, arXiv:1801.04406, eq. 10",
+    )
+)
+_add(
+    replace(
+        BCE,
+        name="gran",
+        dress=regularisers.gradient_normalisation,
+        coefficient=0.83,
+        coefficient_is="Lipschitz constant K, as a factor on the normalised logit; the thesis' 0.83",
+        source="Bhaskara et al. 2022 (GraN-GAN), arXiv:2111.02162; the thesis' Piecewise-GP",
+    )
+)
+_add(
+    replace(
+        BCE,
+        name="r1",
+        penalty=r1_penalty,
+        coefficient=10.0,
+        coefficient_is="γ; the original's 10",
+        source="Mescheder et al. 2018, arXiv:1801.04406, eq. 9",
+    )
+)
+_add(
+    Loss(
+        name="hinge",
+        real=lambda f: relu(1 - f),
+        fake=lambda f: relu(1 + f),
+        generator=torch.neg,
+        signed=True,
+        source="Lim & Ye 2017, arXiv:1705.02894; Miyato et al. 2018, arXiv:1802.05957, eqs. 16-17",
+    )
+)
+_add(
+    Loss(
+        name="lsgan",
+        real=lambda f: (f - 1).square(),
+        fake=torch.square,
+        generator=lambda f: (f - 1).square(),
+        source="Mao et al. 2017, arXiv:1611.04076, targets 1 and 0, without the factor 1/2",
+    )
 )

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from numbers import Real
 
 import torch
 from jaxtyping import Float, Int64
 from torch import Tensor
 
 from gan_env.registry import unknown
+
+
+def _is_share(value: object) -> bool:
+    return isinstance(value, Real) and not isinstance(value, bool) and 0 <= value < 1
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,11 +34,14 @@ class OptimizerSpec:
     def __post_init__(self) -> None:
         if self.name not in ("adam", "rmsprop", "sgd"):
             raise unknown("optimizer", self.name, ["adam", "rmsprop", "sgd"])
-        for field, value in (("betas[0]", self.betas[0]), ("betas[1]", self.betas[1]), ("alpha", self.alpha)):
-            if not 0 <= value < 1:
-                raise ValueError(f"optimizer {field}={value} must lie in [0, 1)")
-        if not (self.momentum >= 0 and self.eps > 0):
-            raise ValueError(f"optimizer momentum={self.momentum} must be >= 0 and eps={self.eps} > 0")
+        if not (isinstance(self.betas, tuple) and len(self.betas) == 2 and all(map(_is_share, self.betas))):
+            raise ValueError(f"optimizer betas={self.betas!r} must be two numbers in [0, 1), e.g. (0.5, 0.999)")
+        if not _is_share(self.alpha):
+            raise ValueError(f"optimizer alpha={self.alpha!r} must be a number in [0, 1), e.g. 0.99")
+        if not (isinstance(self.momentum, Real) and self.momentum >= 0):
+            raise ValueError(f"optimizer momentum={self.momentum!r} must be a number >= 0, e.g. 0.9")
+        if not (isinstance(self.eps, Real) and self.eps > 0):
+            raise ValueError(f"optimizer eps={self.eps!r} must be a number > 0, e.g. 1e-8")
 
     @classmethod
     def of(cls, value: OptimizerSpec | str | dict) -> OptimizerSpec:
@@ -42,11 +50,15 @@ class OptimizerSpec:
             return value
         if isinstance(value, str):
             return cls(name=value)
+        if not isinstance(value, dict):
+            raise ValueError(
+                f"optimizer={value!r} must be a name (adam, rmsprop, sgd), a dict of arguments or an OptimizerSpec"
+            )
         known = set(cls.__dataclass_fields__)
         for field in value:
             if field not in known:
                 raise unknown("optimizer argument", field, sorted(known))
-        return cls(**{k: tuple(v) if k == "betas" else v for k, v in value.items()})
+        return cls(**{k: tuple(v) if isinstance(v, list) else v for k, v in value.items()})
 
 
 class RowOptimizer:

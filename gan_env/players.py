@@ -227,33 +227,11 @@ class MLPPlayers:
         return self._shaped(h)
 
 
-class ModulePlayers:
-    """N copies of any module without buffers, by `vmap` over stacked weights or row after row (`loop`)."""
+class AutogradPlayers:
+    """N copies of whatever a differentiable function of stacked weights and inputs computes."""
 
-    def __init__(self, template: nn.Module, flat: Float[Tensor, "N P"], out_shape: tuple[int, ...], way: str):
-        names = [name for name, _ in template.named_buffers()]
-        if names:
-            raise ValueError(
-                f"{type(template).__name__} keeps state outside its weights ({', '.join(names[:3])}); "
-                "use normalisation without running statistics (track_running_stats=False)"
-            )
-        if way not in ("vmap", "loop"):
-            raise ValueError(f"way={way!r} is unknown; use 'vmap' or 'loop'")
-        self.flat, self._template, self._out_shape, self._way = flat, template, out_shape, way
-        self._shapes = [(name, p.shape) for name, p in template.named_parameters()]
-
-    def _row(self, flat: Float[Tensor, " P"], inputs: Tensor) -> Tensor:
-        weights, at = {}, 0
-        for name, shape in self._shapes:
-            weights[name] = flat[at : at + shape.numel()].view(shape)
-            at += shape.numel()
-        return functional_call(self._template, weights, (inputs,)).reshape(inputs.shape[0], *self._out_shape)
-
-    def functional(self, flat: Float[Tensor, "n P"], inputs: Tensor) -> Tensor:
-        """See Players."""
-        if self._way == "vmap" and flat.shape[0] > 1:
-            return vmap(self._row, randomness="error")(flat, inputs)
-        return torch.stack([self._row(f, x) for f, x in zip(flat, inputs, strict=True)])
+    def __init__(self, flat: Float[Tensor, "N P"], functional: Callable[[Tensor, Tensor], Tensor]):
+        self.flat, self.functional = flat, functional
 
     def forward(self, flat: Float[Tensor, "n P"], inputs: Tensor, buffers: Buffers) -> tuple[Tensor, Any]:
         """See Players."""
@@ -274,6 +252,35 @@ class ModulePlayers:
         wanted = ([flat] if weights else []) + ([x] if inputs else [])
         found = [g[rows] for g in torch.autograd.grad(out, wanted, grad, retain_graph=True)]
         return (found[0] if weights else None), (found[-1] if inputs else None)
+
+
+class ModulePlayers(AutogradPlayers):
+    """N copies of any module without buffers, by `vmap` over stacked weights or row after row (`loop`)."""
+
+    def __init__(self, template: nn.Module, flat: Float[Tensor, "N P"], out_shape: tuple[int, ...], way: str):
+        names = [name for name, _ in template.named_buffers()]
+        if names:
+            raise ValueError(
+                f"{type(template).__name__} keeps state outside its weights ({', '.join(names[:3])}); "
+                "use normalisation without running statistics (track_running_stats=False)"
+            )
+        if way not in ("vmap", "loop"):
+            raise ValueError(f"way={way!r} is unknown; use 'vmap' or 'loop'")
+        super().__init__(flat, self._stacked)
+        self._template, self._out_shape, self._way = template, out_shape, way
+        self._shapes = [(name, p.shape) for name, p in template.named_parameters()]
+
+    def _row(self, flat: Float[Tensor, " P"], inputs: Tensor) -> Tensor:
+        weights, at = {}, 0
+        for name, shape in self._shapes:
+            weights[name] = flat[at : at + shape.numel()].view(shape)
+            at += shape.numel()
+        return functional_call(self._template, weights, (inputs,)).reshape(inputs.shape[0], *self._out_shape)
+
+    def _stacked(self, flat: Float[Tensor, "n P"], inputs: Tensor) -> Tensor:
+        if self._way == "vmap" and flat.shape[0] > 1:
+            return vmap(self._row, randomness="error")(flat, inputs)
+        return torch.stack([self._row(f, x) for f, x in zip(flat, inputs, strict=True)])
 
 
 def make_players(

@@ -36,7 +36,7 @@ class Registry(Generic[T]):
 
     def __getitem__(self, name: str) -> T:
         """The part called `name`; raises ValueError naming the nearest known one."""
-        if name not in self._parts:
+        if not isinstance(name, str) or name not in self._parts:
             raise unknown(self.kind, name, sorted(self._parts))
         return self._parts[name]
 

@@ -78,3 +78,8 @@ class BlockStream:
 def normal_block(batches: int, *shape: int) -> Callable[[np.random.Generator], np.ndarray]:
     """A draw of standard normals in float32, (batches, *shape): the same numbers whatever the game's precision."""
     return lambda generator: generator.standard_normal((batches, *shape), dtype=np.float32)
+
+
+def uniform_block(batches: int, *shape: int) -> Callable[[np.random.Generator], np.ndarray]:
+    """A draw of numbers uniform in [0, 1) in float32, (batches, *shape)."""
+    return lambda generator: generator.random((batches, *shape), dtype=np.float32)

@@ -19,9 +19,9 @@ from torch import Tensor, nn
 
 from gan_env.losses import Loss
 from gan_env.optimizers import OptimizerSpec, RowOptimizer
-from gan_env.players import EVERY, Buffers, flatten, make_players, unflatten
+from gan_env.players import EVERY, AutogradPlayers, Buffers, Players, flatten, make_players, unflatten
 from gan_env.records import Control, GameFacts, Measurement
-from gan_env.streams import BlockStream, Purpose, key, normal_block, rng
+from gan_env.streams import BlockStream, Purpose, key, normal_block, rng, uniform_block
 from gan_env.task import Task
 
 LATENT_BLOCK = 8
@@ -57,6 +57,33 @@ def _slope(losses: Float[Tensor, " n"], logits: Float[Tensor, "n B"]) -> Float[T
     return torch.autograd.grad(losses, logits, torch.ones_like(losses), retain_graph=True)[0]
 
 
+@dataclass(frozen=True)
+class _Judged:
+    """D's forward pass on a real and a generated batch. The logits are leaves of the losses' graph."""
+
+    real_logits: Tensor
+    fake_logits: Tensor
+    real_tape: Any
+    fake_tape: Any
+    d_loss_real: Tensor
+    d_loss_fake: Tensor
+    g_loss: Tensor
+
+    def losses(self) -> Float[Tensor, "3 n"]:
+        """In the order of `Trace`."""
+        return torch.stack([self.g_loss, self.d_loss_real, self.d_loss_fake]).detach()
+
+
+def _matrices(module: nn.Module) -> list[tuple[int, int, int]]:
+    """(start in the flat weights, rows, columns) of every weight that is a matrix or a kernel."""
+    found, at = [], 0
+    for p in module.parameters():
+        if p.dim() >= 2:
+            found.append((at, p.shape[0], p[0].numel()))
+        at += p.numel()
+    return found
+
+
 class _Chunk:
     """Some consecutive rows, with the forward pass on their coming batch."""
 
@@ -66,13 +93,8 @@ class _Chunk:
         self.real: Tensor
         self.fake: Tensor
         self.g_tape: Any = None
-        self.real_tape: Any = None
-        self.fake_tape: Any = None
-        self.real_logits: Tensor  # a leaf of the losses' graph, as is fake_logits
-        self.fake_logits: Tensor
-        self.d_loss_real: Tensor
-        self.d_loss_fake: Tensor
-        self.g_loss: Tensor
+        self.seen: _Judged
+        """D's clean forward pass on the coming batch."""
 
     def whole(self, places: slice | Tensor) -> slice | Tensor:
         """Places within the chunk as rows of the whole batch."""
@@ -136,9 +158,19 @@ class Trainer:
             rows, LATENT_BLOCK, Purpose.LATENTS, normal_block(LATENT_BLOCK, batch_size, task.latent_size)
         )
         data = task.data
+        self._probes = self._penalty_draws()
+        matrices = _matrices(self._templates["d"])
+        self._trained_d: Players = self.d
+        if loss.dress is not None:
+            dress, plain = loss.dress, self.d.functional
+            self._trained_d = AutogradPlayers(
+                self.d.flat, lambda flat, samples: dress(plain, matrices, flat, samples, loss.coefficient)
+            )
         self._reals = BlockStream(
             rows, data.block(batch_size), Purpose.REAL, lambda generator: data.codes(generator, batch_size)
         )
+        self.d_penalty: Float[Tensor, " N"] = torch.zeros(rows, dtype=dtype, device=self.device)
+        """Weighted penalty in each row's last D update; 0 before the first, and where the loss has none."""
         # Counters live on the host: they address the draws.
         self.seed, self.episode = np.zeros(rows, np.int64), np.zeros(rows, np.int64)
         self.updates, self.real_index = np.zeros(rows, np.int64), np.zeros(rows, np.int64)
@@ -148,6 +180,17 @@ class Trainer:
         self._chunks = [_Chunk(span, self.g.flat[span], self.d.flat[span]) for span in spans]
         self._scratch = {name: Buffers() for name in ("real", "fake", "through", "early", "late")}
         self._measurement: Measurement | None = None
+
+    def _penalty_draws(self) -> BlockStream | None:
+        """What a loss draws at each update: noise on D's two batches, or places between real and fake; or nothing."""
+        batch, shape = self.batch_size, self.task.data.shape
+        if self.loss.noisy:
+            draw = normal_block(LATENT_BLOCK, 2, batch, *shape)
+        elif self.loss.penalty is not None:
+            draw = uniform_block(LATENT_BLOCK, batch)
+        else:
+            return None
+        return BlockStream(self.n, LATENT_BLOCK, Purpose.PENALTY, draw)
 
     def _cache_rows(self) -> int:
         """Rows whose widest activation is about half a megabyte: measured best for narrow and wide MLPs alike."""
@@ -174,9 +217,9 @@ class Trainer:
 
     @staticmethod
     def _fresh(build, seed: int) -> nn.Module:
-        """A module with weights drawn from `seed`; torch's global generator is left as it was."""
+        """A module with weights drawn from `seed`; torch's global generators are left as they were."""
         with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed)
+            torch.default_generator.manual_seed(seed)  # torch.manual_seed would reseed every other device, too
             return build()
 
     @torch.no_grad()
@@ -199,6 +242,9 @@ class Trainer:
         self.d_optimizer.reset(index)
         self._latents.forget(chosen)
         self._reals.forget(chosen)
+        if self._probes is not None:
+            self._probes.forget(chosen)
+        self.d_penalty[index] = 0
         self.look(chosen)
 
     # -- measuring ------------------------------------------------------------------------------------------------
@@ -218,13 +264,30 @@ class Trainer:
         codes = self._reals.at(rows, self.real_index[rows], self.seed[rows], self.episode[rows])
         chunk.real = self.task.data.batch(codes.to(self.device)).to(self.dtype)
         chunk.fake, chunk.g_tape = self.g.forward(chunk.g_flat, latents, chunk.g_buffers)
-        real_logits, chunk.real_tape = self.d.forward(chunk.d_flat, chunk.real, chunk.real_buffers)
-        fake_logits, chunk.fake_tape = self.d.forward(chunk.d_flat, chunk.fake, chunk.fake_buffers)
-        chunk.real_logits, chunk.fake_logits = real_logits.requires_grad_(), fake_logits.requires_grad_()
+        chunk.seen = self._judge(self.d, chunk, chunk.real, chunk.fake)
+
+    def _judge(self, d: Players, chunk: _Chunk, real: Tensor, fake: Tensor) -> _Judged:
+        """D's forward pass on both batches, with the losses."""
+        real_logits, real_tape = d.forward(chunk.d_flat, real, chunk.real_buffers)
+        fake_logits, fake_tape = d.forward(chunk.d_flat, fake, chunk.fake_buffers)
+        real_logits, fake_logits = real_logits.requires_grad_(), fake_logits.requires_grad_()
         with torch.enable_grad():
-            chunk.d_loss_real = self.loss.real(chunk.real_logits).mean(-1)
-            chunk.d_loss_fake = self.loss.fake(chunk.fake_logits).mean(-1)
-            chunk.g_loss = self.loss.generator(chunk.fake_logits).mean(-1)
+            return _Judged(
+                real_logits,
+                fake_logits,
+                real_tape,
+                fake_tape,
+                d_loss_real=self.loss.real(real_logits).mean(-1),
+                d_loss_fake=self.loss.fake(fake_logits).mean(-1),
+                g_loss=self.loss.generator(fake_logits).mean(-1),
+            )
+
+    def _probe(self, chunk: _Chunk) -> Tensor:
+        """What the loss draws for this update, (n, ...)."""
+        assert self._probes is not None
+        rows = chunk.rows
+        drawn = self._probes.at(rows, self.updates[rows], self.seed[rows], self.episode[rows])
+        return drawn.to(self.device, self.dtype)
 
     @property
     def measurement(self) -> Measurement:
@@ -232,7 +295,7 @@ class Trainer:
         if self._measurement is None:
 
             def joined(name: str) -> Tensor:
-                parts = [getattr(chunk, name).detach() for chunk in self._chunks]
+                parts = [getattr(chunk.seen, name).detach() for chunk in self._chunks]
                 return parts[0] if len(parts) == 1 else torch.cat(parts)
 
             update = torch.from_numpy(self.updates.copy()).to(self.device)
@@ -267,7 +330,7 @@ class Trainer:
         for chunk in self._chunks:
             rows = chunk.rows
             if not moves[rows].any():
-                losses[:, :, rows] = torch.stack([chunk.g_loss, chunk.d_loss_real, chunk.d_loss_fake]).unsqueeze(1)
+                losses[:, :, rows] = chunk.seen.losses().unsqueeze(1)
                 continue
             who = _Moves(update_d[rows], update_g[rows], self.order)
             for k in range(updates):
@@ -275,8 +338,7 @@ class Trainer:
                 self.updates[rows] += moves[rows]
                 self.real_index[rows] += fresh[rows]
                 self._look(chunk)
-                losses[0, k, rows], losses[1, k, rows] = chunk.g_loss, chunk.d_loss_real
-                losses[2, k, rows] = chunk.d_loss_fake
+                losses[:, k, rows] = chunk.seen.losses()
         self.d_updates += updates * update_d
         self.g_updates += updates * update_g
         self._measurement = None
@@ -284,21 +346,28 @@ class Trainer:
 
     def _update(self, chunk: _Chunk, control: Control, moves: _Moves) -> None:
         """One update of a chunk. Gradients at the old weights are all taken before any weight moves."""
+        real, fake, judged = self._trained(chunk)
         d_grad, g_grads = None, []
         if moves.d is not None:
-            d_grad = self._d_gradient("real", chunk.real_tape, _slope(chunk.d_loss_real, chunk.real_logits), moves.d)
-            d_grad += self._d_gradient("fake", chunk.fake_tape, _slope(chunk.d_loss_fake, chunk.fake_logits), moves.d)
+            d_grad = self._d_gradient("real", judged.real_tape, _slope(judged.d_loss_real, judged.real_logits), moves.d)
+            d_grad += self._d_gradient(
+                "fake", judged.fake_tape, _slope(judged.d_loss_fake, judged.fake_logits), moves.d
+            )
+            if self.loss.penalty is not None:
+                d_grad += self._penalty_gradient(chunk, moves.d)
         if moves.g_early is not None:
-            slope = _slope(chunk.g_loss, chunk.fake_logits)[moves.g_early]
-            grad = self._g_gradient("early", chunk, chunk.fake_tape, slope, moves.g_early, moves.g_early)
+            slope = _slope(judged.g_loss, judged.fake_logits)[moves.g_early]
+            grad = self._g_gradient("early", chunk, judged.fake_tape, slope, moves.g_early, moves.g_early)
             g_grads.append((moves.g_early, grad))
         if d_grad is not None:
             rows = chunk.whole(moves.d)
             self.d_optimizer.step(rows, d_grad, control.d_multiplier[rows])
+            if self.loss.clipped:
+                bound = self.loss.coefficient
+                self.d.flat[rows] = self.d.flat[rows].clamp_(-bound, bound)
         if moves.g_late is not None:
-            logits, tape = self.d.forward(
-                self.d.flat[chunk.whole(moves.g_late)], chunk.fake[moves.g_late], chunk.late_buffers
-            )
+            flat = self.d.flat[chunk.whole(moves.g_late)]
+            logits, tape = self._trained_d.forward(flat, fake[moves.g_late], chunk.late_buffers)
             with torch.enable_grad():
                 slope = _slope(self.loss.generator(logits.requires_grad_()).mean(-1), logits)
             g_grads.append((moves.g_late, self._g_gradient("late", chunk, tape, slope, EVERY, moves.g_late)))
@@ -306,8 +375,36 @@ class Trainer:
             rows = chunk.whole(places)
             self.g_optimizer.step(rows, grad, control.g_multiplier[rows])
 
+    def _trained(self, chunk: _Chunk) -> tuple[Tensor, Tensor, _Judged]:
+        """What gradients are taken of: D's two batches and its pass on them, the measured one where it is the same."""
+        if self.loss.measured_as_trained:
+            return chunk.real, chunk.fake, chunk.seen
+        real, fake = chunk.real, chunk.fake
+        if self.loss.noisy:
+            noise = self.loss.coefficient * self._probe(chunk)
+            real, fake = real + noise[:, 0], fake + noise[:, 1]
+        return real, fake, self._judge(self._trained_d, chunk, real, fake)
+
+    def _penalty_gradient(self, chunk: _Chunk, places: slice | Tensor) -> Tensor:
+        """Gradient of the weighted penalty in D's weights, (m, P); keeps the penalty itself in `d_penalty`."""
+        assert self.loss.penalty is not None
+        rows = chunk.whole(places)
+        with torch.enable_grad():
+            flat = self.d.flat[rows].detach().requires_grad_()
+            penalty = self.loss.coefficient * self.loss.penalty(
+                lambda samples: self.d.functional(flat, samples),
+                chunk.real[places],
+                chunk.fake[places].detach(),
+                self._probe(chunk)[places],
+            )
+            (grad,) = torch.autograd.grad(penalty.sum(), flat)
+        self.d_penalty[rows] = penalty.detach()
+        return grad
+
     def _d_gradient(self, side: str, tape: Any, slope: Tensor, rows: slice | Tensor) -> Tensor:
-        grad, _ = self.d.backward(tape, slope[rows], self._scratch[side], weights=True, inputs=False, rows=rows)
+        grad, _ = self._trained_d.backward(
+            tape, slope[rows], self._scratch[side], weights=True, inputs=False, rows=rows
+        )
         assert grad is not None
         return grad
 
@@ -315,7 +412,9 @@ class Trainer:
         self, when: str, chunk: _Chunk, d_tape: Any, slope: Tensor, d_rows: slice | Tensor, g_rows: slice | Tensor
     ) -> Tensor:
         """G's gradient through D, whose own weight gradients are left out."""
-        _, at_fake = self.d.backward(d_tape, slope, self._scratch["through"], weights=False, inputs=True, rows=d_rows)
+        _, at_fake = self._trained_d.backward(
+            d_tape, slope, self._scratch["through"], weights=False, inputs=True, rows=d_rows
+        )
         assert at_fake is not None
         grad, _ = self.g.backward(chunk.g_tape, at_fake, self._scratch[when], weights=True, inputs=False, rows=g_rows)
         assert grad is not None

@@ -1,0 +1,57 @@
+"""Regularisers that live in the discriminator itself: pure functions of its weights and its samples, with no state."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+Functional = Callable[[Tensor, Tensor], Tensor]
+"""(flat (n, P), samples (n, B, *shape)) to logits (n, B), differentiable twice."""
+
+POWER_ITERATIONS = 8
+"""From a fixed start at every update, so that the norm is a function of the weights; Miyato et al. keep a running
+vector and take one iteration a step. On freshly drawn 16 × 16 layers the norm is then 3 % too small on average."""
+GRAN_EPS = 0.1
+"""ε of gradient normalisation; not in the thesis, the value of the original code as far as known."""
+
+
+def largest_singular_value(weight: Float[Tensor, "n out in"]) -> Float[Tensor, " n"]:
+    """σ = uᵀ W v with u, v from power iteration, held constant where σ is differentiated (Miyato et al., eq. 17)."""
+    with torch.no_grad():
+        v = torch.ones_like(weight[:, 0]).unsqueeze(-1)
+        for _ in range(POWER_ITERATIONS):
+            u = torch.nn.functional.normalize(weight @ v, dim=1)
+            v = torch.nn.functional.normalize(weight.mT @ u, dim=1)
+        u = torch.nn.functional.normalize(weight @ v, dim=1)
+    return (u.mT @ weight @ v).flatten()
+
+
+def spectral_norm(
+    functional: Functional, matrices: list[tuple[int, int, int]], flat: Tensor, samples: Tensor, coefficient: float
+) -> Float[Tensor, "n B"]:
+    """Logits of the discriminator with every weight matrix divided by its largest singular value.
+
+    `matrices` are (start in flat, rows, columns); a convolution's kernel counts as (out channels, the rest).
+    """
+    parts, at = [], 0
+    for start, out, inp in matrices:
+        weight = flat[:, start : start + out * inp].unflatten(1, (out, inp))
+        sigma = largest_singular_value(weight)[:, None, None]
+        parts += [flat[:, at:start], (weight / sigma).flatten(1)]
+        at = start + out * inp
+    return functional(torch.cat([*parts, flat[:, at:]], 1), samples)
+
+
+def gradient_normalisation(
+    functional: Functional, matrices: list[tuple[int, int, int]], flat: Tensor, samples: Tensor, coefficient: float
+) -> Float[Tensor, "n B"]:
+    """K f ‖∇f‖ / (‖∇f‖² + ε), the gradient taken in the samples. GraN-GAN, Bhaskara et al. 2022."""
+    if not samples.requires_grad:
+        samples = samples.detach().requires_grad_()
+    logits = functional(flat, samples)
+    (slope,) = torch.autograd.grad(logits.sum(), samples, create_graph=True)
+    squared = slope.flatten(2).square().sum(-1)
+    return coefficient * logits * squared.clamp_min(1e-24).sqrt() / (squared + GRAN_EPS)
