@@ -11,6 +11,8 @@ import torch
 from jaxtyping import Float, Float32, Float64, Int64
 from torch import Tensor
 
+from gan_env.counters import Draws
+
 # Seeds of the fixed draws: large, so that no row's stream, seeded with a small integer, meets one.
 VALIDATION_SEED, TEST_SEED, FLOOR_SEED, SPLIT_SEED = 7_040_311_001, 7_040_311_002, 7_040_311_003, 7_040_311_004
 
@@ -28,15 +30,25 @@ class GaussianMixture:
         mode = (place * len(self.centres)).astype(np.int64)
         return self.centres[mode] + self.std * rng.standard_normal((*place.shape, 2))
 
+    def device_points(self, place: Float[Tensor, "m *S"], draws: Draws) -> Float[Tensor, "m *S 2"]:
+        """The same for m rows on the places' device, the noise from `draws`."""
+        centres = torch.from_numpy(self.centres).to(place.device, torch.float32)
+        return centres[(place * len(centres)).long()] + self.std * draws.normal(*place.shape[1:], 2)
+
 
 @dataclass(frozen=True, eq=False)
 class Curve:
     """Points exactly on a curve, uniform in its parameter u in [0, 1)."""
 
-    path: Callable[[Float64[np.ndarray, "*S"]], Float64[np.ndarray, "*S 2"]]
+    path: Callable[[Tensor], Tensor]
+    """Places (*S) to points (*S, 2)."""
 
     def points(self, place: Float64[np.ndarray, "*S"], rng: np.random.Generator) -> Float64[np.ndarray, "*S 2"]:
         """The curve at the places; draws nothing."""
+        return self.path(torch.from_numpy(place)).numpy()
+
+    def device_points(self, place: Float[Tensor, "*S"], draws: Draws) -> Float[Tensor, "*S 2"]:
+        """The same on the places' device."""
         return self.path(place)
 
 
@@ -58,18 +70,18 @@ def grid(std: float = 0.02) -> GaussianMixture:
     return GaussianMixture(np.stack(np.meshgrid(ticks, ticks), axis=-1).reshape(-1, 2), std)
 
 
-def _circle(u: np.ndarray) -> np.ndarray:
-    return 0.5 * np.stack([np.cos(2 * np.pi * u), np.sin(2 * np.pi * u)], axis=-1)
+def _circle(u: Tensor) -> Tensor:
+    return 0.5 * torch.stack([(2 * np.pi * u).cos(), (2 * np.pi * u).sin()], -1)
 
 
-def _spiral(u: np.ndarray) -> np.ndarray:
+def _spiral(u: Tensor) -> Tensor:
     # scikit-learn's swiss roll without its depth, t in [1.5 pi, 4.5 pi], scaled so that its outer end has radius 0.5.
     t = 1.5 * np.pi * (1 + 2 * u)
-    return (t / (9 * np.pi))[..., None] * np.stack([np.cos(t), np.sin(t)], axis=-1)
+    return (t / (9 * np.pi)).unsqueeze(-1) * torch.stack([t.cos(), t.sin()], -1)
 
 
-def _line(u: np.ndarray) -> np.ndarray:
-    return np.stack([u, u], axis=-1) - 0.5
+def _line(u: Tensor) -> Tensor:
+    return torch.stack([u, u], -1) - 0.5
 
 
 DISTRIBUTIONS: dict[str, Callable[[], Distribution]] = {
@@ -117,6 +129,10 @@ class PlaneData:
     def codes(self, rng: np.random.Generator, batch_size: int) -> Float32[np.ndarray, "K B 2"]:
         """Independent points, from `rng` alone."""
         return self._independent(rng, (self.batches_per_block, batch_size))
+
+    def device_codes(self, draws: Draws, batch_size: int) -> Float32[Tensor, "m K B 2"]:
+        """Independent points for m rows, on the draws' device."""
+        return self.distribution.device_points(draws.uniform(self.batches_per_block, batch_size), draws)
 
     def batch(self, codes: Tensor) -> Float32[Tensor, "*S 2"]:
         """The codes themselves, as float32."""
@@ -193,6 +209,11 @@ class ArrayData:
         """
         batches = self.block(batch_size)
         return rng.permutation(len(self))[: batches * batch_size].reshape(batches, batch_size)
+
+    def device_codes(self, draws: Draws, batch_size: int) -> Int64[Tensor, "m K B"]:
+        """One epoch for each of m rows, on the draws' device."""
+        batches = self.block(batch_size)
+        return draws.uniform(len(self)).argsort(1)[:, : batches * batch_size].unflatten(1, (batches, batch_size))
 
     def batch(self, codes: Int64[Tensor, "*S"]) -> Float[Tensor, "..."]:  # noqa: UP037  a shape, not a name
         """Training samples of the indices, on the indices' device."""

@@ -327,8 +327,8 @@ class GANVectorEnv(gym.vector.VectorEnv):
 
     def _infos(self, rows: np.ndarray, control: Control | None = None) -> dict[str, Any]:
         """Raw numbers of the rows, under the same keys at every step."""
-        d_multiplier = 1.0 if control is None else control.d_multiplier
-        g_multiplier = 1.0 if control is None else control.g_multiplier
+        d_multiplier = 1.0 if control is None else control.d_multiplier.cpu()
+        g_multiplier = 1.0 if control is None else control.g_multiplier.cpu()
         raw = np.nan_to_num(self._features.table(self.trainer.measurement), nan=0.0, posinf=FINITE, neginf=-FINITE)
         infos: dict[str, Any] = {
             **dict(zip(self._features.scalars, raw.T, strict=False)),
@@ -336,8 +336,8 @@ class GANVectorEnv(gym.vector.VectorEnv):
             "update": self.trainer.updates.copy(),
             "d_updates": self.trainer.d_updates.copy(),
             "g_updates": self.trainer.g_updates.copy(),
-            "d_lr": (self.trainer.d_optimizer.lr * d_multiplier).cpu().numpy(),
-            "g_lr": (self.trainer.g_optimizer.lr * g_multiplier).cpu().numpy(),
+            "d_lr": (self.trainer.d_optimizer.lr.cpu() * d_multiplier).numpy(),
+            "g_lr": (self.trainer.g_optimizer.lr.cpu() * g_multiplier).numpy(),
         }
         if self._tracks_quality:
             infos |= {"quality": self._quality.copy(), "quality_age": self._quality_age.copy()}
@@ -345,8 +345,8 @@ class GANVectorEnv(gym.vector.VectorEnv):
 
     def _record(self, control: Control, seen: Measurement, moves: np.ndarray) -> None:
         if self._history is not None:
-            d_lr = (self.trainer.d_optimizer.lr * control.d_multiplier).cpu().numpy()
-            g_lr = (self.trainer.g_optimizer.lr * control.g_multiplier).cpu().numpy()
+            d_lr = (self.trainer.d_optimizer.lr.cpu() * control.d_multiplier.cpu()).numpy()
+            g_lr = (self.trainer.g_optimizer.lr.cpu() * control.g_multiplier.cpu()).numpy()
             d_loss = seen.d_loss(self.config.d_loss_scale)
             self._history.push(moves, self.trainer.updates, seen.g_loss.cpu().numpy(), d_loss.cpu().numpy(), d_lr, g_lr)
 

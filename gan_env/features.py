@@ -108,7 +108,7 @@ class FeatureMemory:
 
     def start(self, rows: np.ndarray, seen: Measurement) -> None:
         """The rows' first measurement of an episode: averages begin there."""
-        index = torch.from_numpy(rows)
+        index = torch.from_numpy(rows).to(seen.g_loss.device)
         self.g_loss_ema[rows] = seen.g_loss[index].cpu().numpy()
         self.d_loss_ema[rows] = seen.d_loss(self.d_loss_scale)[index].cpu().numpy()
         self.last_action[rows] = 0
@@ -128,12 +128,12 @@ class FeatureMemory:
             moment = Moment(
                 seen=seen,
                 d_loss=seen.d_loss(self.d_loss_scale),
-                g_loss_ema=torch.from_numpy(self.g_loss_ema),
-                d_loss_ema=torch.from_numpy(self.d_loss_ema),
+                g_loss_ema=torch.from_numpy(self.g_loss_ema).to(seen.g_loss.device),
+                d_loss_ema=torch.from_numpy(self.d_loss_ema).to(seen.g_loss.device),
                 last_action=self.last_action,
             )
-            scalars = torch.stack([FEATURES[name].compute(moment).cpu().double() for name in self.scalars], 1)
-            self._computed = seen, np.concatenate([scalars.numpy(), self.last_action], 1)
+            scalars = torch.stack([FEATURES[name].compute(moment).double() for name in self.scalars], 1)
+            self._computed = seen, np.concatenate([scalars.cpu().numpy(), self.last_action], 1)
         return self._computed[1]
 
     def observe(self, seen: Measurement) -> np.ndarray:

@@ -15,6 +15,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from gan_env.counters import Draws
+
 
 class Purpose(IntEnum):
     """What a draw is for. Numbers are part of every result: never renumber."""
@@ -41,13 +43,38 @@ def rng(seed: int, episode: int, purpose: Purpose, index: int = 0) -> np.random.
     return np.random.Generator(np.random.Philox(key=key(seed, episode, purpose, index)))
 
 
-class BlockStream:
-    """Batches of one purpose for N rows, addressed by index; `draw(rng)` makes a block of `block` batches."""
+Draw = Callable[[np.random.Generator], np.ndarray]
+"""One row's block from its generator, (block, *batch shape)."""
+DeviceDraw = Callable[[Draws], Tensor]
+"""The blocks of m rows at once, (m, block, *batch shape)."""
 
-    def __init__(self, rows: int, block: int, purpose: Purpose, draw: Callable[[np.random.Generator], np.ndarray]):
+
+class BlockStream:
+    """Batches of one purpose for N rows, addressed by index.
+
+    Args:
+        rows: N.
+        block: Batches that a draw makes.
+        purpose: What they are for.
+        draw: Makes a block of one row on the CPU.
+        device_draw: Makes the blocks of many rows on a GPU; without it a GPU's blocks are made on the CPU too.
+        device: Where batches are wanted.
+    """
+
+    def __init__(
+        self,
+        rows: int,
+        block: int,
+        purpose: Purpose,
+        draw: Draw,
+        device_draw: DeviceDraw | None = None,
+        device: torch.device | str = "cpu",
+    ):
         self.block, self.purpose, self._draw = block, purpose, draw
+        self.device = torch.device(device)
+        self._device_draw = device_draw if self.device.type == "cuda" else None
         self._held = np.full(rows, -1)  # which block each row holds
-        self._codes: np.ndarray | None = None  # (N, block, *batch shape)
+        self._codes: Tensor | None = None  # (N, block, *batch shape)
         self._rows = rows
 
     def forget(self, rows: np.ndarray | slice = slice(None)) -> None:
@@ -60,19 +87,31 @@ class BlockStream:
         `index`, `seed` and `episode` are int64 (n,), one entry per row of the slice.
         """
         number = index // self.block
-        for i in np.flatnonzero(self._held[rows] != number):
-            row = (rows.start or 0) + int(i)
-            drawn = self._draw(rng(int(seed[i]), int(episode[i]), self.purpose, int(number[i])))
+        due = np.flatnonzero(self._held[rows] != number)
+        if len(due):
+            first = rows.start or 0
+            drawn = self._blocks(seed[due], episode[due], number[due])
             if self._codes is None:
-                self._codes = np.empty((self._rows, *drawn.shape), drawn.dtype)
-            self._codes[row] = drawn
-            self._held[row] = number[i]
+                self._codes = drawn.new_empty(self._rows, *drawn.shape[1:])
+            self._codes[torch.from_numpy(due + first).to(drawn.device)] = drawn
+            self._held[due + first] = number[due]
         assert self._codes is not None
         place = index % self.block
         codes = self._codes[rows]
         if (place == place[0]).all():
-            return torch.from_numpy(codes[:, place[0]])
-        return torch.from_numpy(codes[np.arange(len(place)), place])
+            return codes[:, place[0]]
+        places = torch.from_numpy(place).to(codes.device)
+        return codes[torch.arange(len(place), device=codes.device), places]
+
+    def _blocks(self, seed: np.ndarray, episode: np.ndarray, number: np.ndarray) -> Tensor:
+        """The blocks of m rows, (m, block, *batch shape)."""
+        if self._device_draw is None:
+            each = zip(seed.tolist(), episode.tolist(), number.tolist(), strict=True)
+            drawn = [self._draw(rng(s, e, self.purpose, n)) for s, e, n in each]
+            return torch.from_numpy(np.stack(drawn)).to(self.device)
+        keys = [key(s, e, self.purpose, -1) for s, e in zip(seed.tolist(), episode.tolist(), strict=True)]
+        words = torch.tensor([[k & 0xFFFFFFFF, k >> 32 & 0xFFFFFFFF] for k in keys], device=self.device)
+        return self._device_draw(Draws(words, torch.from_numpy(number).to(self.device)))
 
 
 def normal_block(batches: int, *shape: int) -> Callable[[np.random.Generator], np.ndarray]:

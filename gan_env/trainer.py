@@ -21,7 +21,7 @@ from gan_env.losses import Loss
 from gan_env.optimizers import OptimizerSpec, RowOptimizer
 from gan_env.players import EVERY, AutogradPlayers, Buffers, Players, flatten, make_players, unflatten
 from gan_env.records import Control, GameFacts, Measurement
-from gan_env.streams import BlockStream, Purpose, key, normal_block, rng, uniform_block
+from gan_env.streams import BlockStream, Purpose, Draw, DeviceDraw, key, normal_block, rng, uniform_block
 from gan_env.task import Task
 
 LATENT_BLOCK = 8
@@ -37,19 +37,20 @@ class Trace:
     d_loss_fake: Float[Tensor, "k N"]
 
 
-def _places(mask: np.ndarray) -> slice | Tensor | None:
+def _places(mask: np.ndarray, device: torch.device) -> slice | Tensor | None:
     """The places where `mask` is true: EVERY, their numbers, or None for nobody."""
     if mask.all():
         return EVERY
-    return torch.from_numpy(np.flatnonzero(mask)) if mask.any() else None
+    return torch.from_numpy(np.flatnonzero(mask)).to(device) if mask.any() else None
 
 
 class _Moves:
     """Who updates within a chunk: D, G at the old weights, G after D has stepped; places, EVERY or None."""
 
-    def __init__(self, update_d: np.ndarray, update_g: np.ndarray, order: str):
+    def __init__(self, update_d: np.ndarray, update_g: np.ndarray, order: str, device: torch.device):
         late = update_d & update_g if order == "alternating" else np.zeros_like(update_d)
-        self.d, self.g_early, self.g_late = _places(update_d), _places(update_g & ~late), _places(late)
+        early = update_g & ~late
+        self.d, self.g_early, self.g_late = (_places(mask, device) for mask in (update_d, early, late))
 
 
 def _slope(losses: Float[Tensor, " n"], logits: Float[Tensor, "n B"]) -> Float[Tensor, "n B"]:
@@ -154,8 +155,9 @@ class Trainer:
 
         self.g_optimizer = RowOptimizer(g_optimizer, self.g.flat, per_row(g_lr))
         self.d_optimizer = RowOptimizer(d_optimizer, self.d.flat, per_row(d_lr))
-        self._latents = BlockStream(
-            rows, LATENT_BLOCK, Purpose.LATENTS, normal_block(LATENT_BLOCK, batch_size, task.latent_size)
+        latent_shape = (LATENT_BLOCK, batch_size, task.latent_size)
+        self._latents = self._stream(
+            LATENT_BLOCK, Purpose.LATENTS, normal_block(*latent_shape), lambda draws: draws.normal(*latent_shape)
         )
         data = task.data
         self._probes = self._penalty_draws()
@@ -166,8 +168,12 @@ class Trainer:
             self._trained_d = AutogradPlayers(
                 self.d.flat, lambda flat, samples: dress(plain, matrices, flat, samples, loss.coefficient)
             )
-        self._reals = BlockStream(
-            rows, data.block(batch_size), Purpose.REAL, lambda generator: data.codes(generator, batch_size)
+        on_device = getattr(data, "device_codes", None)  # a user's own data may come from the CPU alone
+        self._reals = self._stream(
+            data.block(batch_size),
+            Purpose.REAL,
+            lambda generator: data.codes(generator, batch_size),
+            None if on_device is None else lambda draws: on_device(draws, batch_size),
         )
         self.d_penalty: Float[Tensor, " N"] = torch.zeros(rows, dtype=dtype, device=self.device)
         """Weighted penalty in each row's last D update; 0 before the first, and where the loss has none."""
@@ -183,14 +189,18 @@ class Trainer:
 
     def _penalty_draws(self) -> BlockStream | None:
         """What a loss draws at each update: noise on D's two batches, or places between real and fake; or nothing."""
-        batch, shape = self.batch_size, self.task.data.shape
         if self.loss.noisy:
-            draw = normal_block(LATENT_BLOCK, 2, batch, *shape)
-        elif self.loss.penalty is not None:
-            draw = uniform_block(LATENT_BLOCK, batch)
-        else:
-            return None
-        return BlockStream(self.n, LATENT_BLOCK, Purpose.PENALTY, draw)
+            shape = (LATENT_BLOCK, 2, self.batch_size, *self.task.data.shape)
+            return self._stream(LATENT_BLOCK, Purpose.PENALTY, normal_block(*shape), lambda draws: draws.normal(*shape))
+        if self.loss.penalty is not None:
+            shape = (LATENT_BLOCK, self.batch_size)
+            return self._stream(
+                LATENT_BLOCK, Purpose.PENALTY, uniform_block(*shape), lambda draws: draws.uniform(*shape)
+            )
+        return None
+
+    def _stream(self, block: int, purpose: Purpose, draw: Draw, device_draw: DeviceDraw | None) -> BlockStream:
+        return BlockStream(self.n, block, purpose, draw, device_draw, self.device)
 
     def _cache_rows(self) -> int:
         """Rows whose widest activation is about half a megabyte: measured best for narrow and wide MLPs alike."""
@@ -260,9 +270,9 @@ class Trainer:
     def _look(self, chunk: _Chunk) -> None:
         rows = chunk.rows
         at = (rows, self.updates[rows], self.seed[rows], self.episode[rows])
-        latents = self._latents.at(*at).to(self.device, self.dtype)
+        latents = self._latents.at(*at).to(self.dtype)
         codes = self._reals.at(rows, self.real_index[rows], self.seed[rows], self.episode[rows])
-        chunk.real = self.task.data.batch(codes.to(self.device)).to(self.dtype)
+        chunk.real = self.task.data.batch(codes).to(self.dtype)
         chunk.fake, chunk.g_tape = self.g.forward(chunk.g_flat, latents, chunk.g_buffers)
         chunk.seen = self._judge(self.d, chunk, chunk.real, chunk.fake)
 
@@ -287,7 +297,7 @@ class Trainer:
         assert self._probes is not None
         rows = chunk.rows
         drawn = self._probes.at(rows, self.updates[rows], self.seed[rows], self.episode[rows])
-        return drawn.to(self.device, self.dtype)
+        return drawn.to(self.dtype)
 
     @property
     def measurement(self) -> Measurement:
@@ -326,15 +336,16 @@ class Trainer:
         fresh = moves & ~control.reuse_real.cpu().numpy()
         update_d = control.update_d.cpu().numpy() & moves
         update_g = control.update_g.cpu().numpy() & moves
+        multipliers = control.d_multiplier.to(self.device), control.g_multiplier.to(self.device)
         losses = torch.empty(3, updates, self.n, dtype=self.dtype, device=self.device)
         for chunk in self._chunks:
             rows = chunk.rows
             if not moves[rows].any():
                 losses[:, :, rows] = chunk.seen.losses().unsqueeze(1)
                 continue
-            who = _Moves(update_d[rows], update_g[rows], self.order)
+            who = _Moves(update_d[rows], update_g[rows], self.order, self.device)
             for k in range(updates):
-                self._update(chunk, control, who)
+                self._update(chunk, who, *multipliers)
                 self.updates[rows] += moves[rows]
                 self.real_index[rows] += fresh[rows]
                 self._look(chunk)
@@ -344,7 +355,7 @@ class Trainer:
         self._measurement = None
         return Trace(losses[0], losses[1], losses[2])
 
-    def _update(self, chunk: _Chunk, control: Control, moves: _Moves) -> None:
+    def _update(self, chunk: _Chunk, moves: _Moves, d_multiplier: Tensor, g_multiplier: Tensor) -> None:
         """One update of a chunk. Gradients at the old weights are all taken before any weight moves."""
         real, fake, judged = self._trained(chunk)
         d_grad, g_grads = None, []
@@ -361,7 +372,7 @@ class Trainer:
             g_grads.append((moves.g_early, grad))
         if d_grad is not None:
             rows = chunk.whole(moves.d)
-            self.d_optimizer.step(rows, d_grad, control.d_multiplier[rows])
+            self.d_optimizer.step(rows, d_grad, d_multiplier[rows])
             if self.loss.clipped:
                 bound = self.loss.coefficient
                 self.d.flat[rows] = self.d.flat[rows].clamp_(-bound, bound)
@@ -373,7 +384,7 @@ class Trainer:
             g_grads.append((moves.g_late, self._g_gradient("late", chunk, tape, slope, EVERY, moves.g_late)))
         for places, grad in g_grads:
             rows = chunk.whole(places)
-            self.g_optimizer.step(rows, grad, control.g_multiplier[rows])
+            self.g_optimizer.step(rows, grad, g_multiplier[rows])
 
     def _trained(self, chunk: _Chunk) -> tuple[Tensor, Tensor, _Judged]:
         """What gradients are taken of: D's two batches and its pass on them, the measured one where it is the same."""

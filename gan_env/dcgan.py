@@ -1,0 +1,84 @@
+"""Convolutional players for pictures and voxel grids, in the pattern of the DCGAN paper.
+
+Batch normalisation keeps no running statistics: training is then a function of weights and batch alone.
+
+Source: Radford, Metz & Chintala 2016, arXiv:1511.06434, section 3 and figure 1; initialisation N(0, 0.02), section 4.
+Voxels: Wu et al. 2016, arXiv:1610.07584, the same pattern in three dimensions.
+"""
+
+from __future__ import annotations
+
+from torch import nn
+
+CONV = {2: nn.Conv2d, 3: nn.Conv3d}
+UP = {2: nn.ConvTranspose2d, 3: nn.ConvTranspose3d}
+NORM = {2: nn.BatchNorm2d, 3: nn.BatchNorm3d}
+
+
+def _levels(size: int) -> tuple[int, int]:
+    """Side of the smallest map and the number of doublings up to `size`: 28 = 7 x 2 x 2, 64 = 4 x 2 x 2 x 2 x 2."""
+    start, doublings = size, 0
+    while start > 7 and start % 2 == 0:
+        start, doublings = start // 2, doublings + 1
+    if doublings < 1 or start < 4:
+        raise ValueError(f"size={size} has no DCGAN; use 28, 32, 64, 128 or another 4...7 times a power of two")
+    return start, doublings
+
+
+def _initialised(net: nn.Sequential) -> nn.Sequential:
+    for module in net:
+        if isinstance(module, (*CONV.values(), *UP.values())):
+            nn.init.normal_(module.weight, 0.0, 0.02)
+            if module.bias is not None:
+                nn.init.zeros_(module.bias)
+        elif isinstance(module, tuple(NORM.values())):
+            nn.init.normal_(module.weight, 1.0, 0.02)
+    return net
+
+
+def dcgan_generator(latent_size: int, shape: tuple[int, ...], channels: int = 32) -> nn.Sequential:
+    """Latents (B, latent_size) to samples (B, *shape) in [-1, 1].
+
+    Args:
+        latent_size: Normals that a sample is made from.
+        shape: (colours, side, side) for pictures, (1, side, side, side) for voxels.
+        channels: Maps at the largest hidden resolution; each halving of the resolution doubles them.
+
+    Raises:
+        ValueError: If the side is no small number times a power of two.
+    """
+    dims, (start, doublings) = len(shape) - 1, _levels(shape[-1])
+    widths = [channels * 2**i for i in range(doublings - 1, -1, -1)]
+    net = nn.Sequential(
+        nn.Unflatten(1, (latent_size, *(1,) * dims)),
+        UP[dims](latent_size, widths[0], start, bias=False),
+        NORM[dims](widths[0], track_running_stats=False),
+        nn.ReLU(),
+    )
+    for before, after in zip(widths, widths[1:], strict=False):
+        net.extend(
+            [
+                UP[dims](before, after, 4, 2, 1, bias=False),
+                NORM[dims](after, track_running_stats=False),
+                nn.ReLU(),
+            ]
+        )
+    net.extend([UP[dims](widths[-1], shape[0], 4, 2, 1), nn.Tanh()])
+    return _initialised(net)
+
+
+def dcgan_discriminator(shape: tuple[int, ...], channels: int = 32, *, slope: float = 0.2) -> nn.Sequential:
+    """Samples (B, *shape) to logits (B, 1); the mirror of `dcgan_generator`, with the same arguments and errors."""
+    dims, (start, doublings) = len(shape) - 1, _levels(shape[-1])
+    widths = [channels * 2**i for i in range(doublings)]
+    net = nn.Sequential(CONV[dims](shape[0], widths[0], 4, 2, 1), nn.LeakyReLU(slope))
+    for before, after in zip(widths, widths[1:], strict=False):
+        net.extend(
+            [
+                CONV[dims](before, after, 4, 2, 1, bias=False),
+                NORM[dims](after, track_running_stats=False),
+                nn.LeakyReLU(slope),
+            ]
+        )
+    net.extend([CONV[dims](widths[-1], 1, start), nn.Flatten(1)])
+    return _initialised(net)
