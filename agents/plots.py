@@ -81,10 +81,14 @@ def draw_curves(result: GroupResult, path: Path) -> None:
         right.tick_params(labelsize=6, colors=REAL_COLOUR)
     for axes in cells[len(names) :]:
         axes.set_axis_off()
-    handles = [
-        *cells[0].get_legend_handles_labels()[0],
-    ]
-    figure.legend(handles, ["L_D (mean, 10-90 %)", "L_G"], loc="outside lower left", fontsize=8, ncols=2, frameon=False)
+    figure.legend(
+        cells[0].get_legend_handles_labels()[0],
+        ["L_D (mean, 10-90 %)", "L_G"],
+        loc="outside lower left",
+        fontsize=8,
+        ncols=2,
+        frameon=False,
+    )
     figure.suptitle(
         "losses (left axis) and the discriminator's learning rate (grey, right axis) over updates", fontsize=10
     )
@@ -103,10 +107,11 @@ def draw_scores(result: GroupResult, path: Path) -> None:
             axes.annotate(f"{failed} failed", (1, place), xycoords=("axes fraction", "data"), ha="right", fontsize=8)
         if not len(found):
             continue
-        axes.plot(found, np.full(len(found), place), "o", color=REAL_COLOUR, markersize=3, alpha=0.6)
         mean = mean_interval(found)
-        axes.plot([mean.low, mean.high], [place, place], color=D_COLOUR, linewidth=3, solid_capstyle="butt")
+        low = max(mean.low, 0.5 * float(found.min()))  # the axis is logarithmic, and an interval may reach below 0
+        axes.plot([low, mean.high], [place, place], color=D_COLOUR, linewidth=5, alpha=0.5, solid_capstyle="butt")
         axes.plot(mean.mean, place, "|", color="black", markersize=12)
+        axes.plot(found, np.full(len(found), place), "o", color="black", markersize=2.5, markeredgewidth=0)
     floor = result.rows[0]["floor"]
     axes.axvline(floor, color=G_COLOUR, linestyle="--", linewidth=1)
     axes.annotate(" floor", (floor, len(names) - 0.6), color=G_COLOUR, fontsize=8)
@@ -114,6 +119,7 @@ def draw_scores(result: GroupResult, path: Path) -> None:
     axes.set_ylim(-0.6, len(names) - 0.2)
     axes.set_xscale("log")
     axes.set_xlabel(
-        f"{result.rows[0]['score_name']} to test data, lower is better (dots: runs; bars: 95 % intervals)", fontsize=8
+        f"{result.rows[0]['score_name']} to test data, lower is better (dots: runs; bars: mean with 95 % interval)",
+        fontsize=8,
     )
     _save(figure, path)

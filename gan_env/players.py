@@ -31,6 +31,11 @@ class Buffers:
     def __init__(self) -> None:
         self._held: dict[object, Tensor] = {}
         self._views: dict[str, tuple[Tensor, Any]] = {}
+        self._parts: dict[str, Buffers] = {}
+
+    def part(self, name: str) -> Buffers:
+        """Buffers of their own under a name."""
+        return self._parts.setdefault(name, Buffers())
 
     def get(self, name: object, shape: tuple[int, ...] | torch.Size, like: Tensor) -> Tensor:
         """A contiguous tensor of `shape` with old contents; its first axis may shrink and grow from call to call."""
@@ -82,6 +87,86 @@ class Players(Protocol):
     def functional(self, flat: Float[Tensor, "n P"], inputs: Tensor) -> Tensor:
         """Outputs that autograd can differentiate, twice too, in `flat` and `inputs`."""
         ...
+
+    def pair(self, flat: Float[Tensor, "n P"], real: Tensor, fake: Tensor, buffers: Buffers) -> Pair:
+        """A discriminator's forward pass on real and generated samples (n, B, *shape)."""
+        ...
+
+
+@runtime_checkable
+class Pair(Protocol):
+    """A discriminator's forward pass on two batches, kept for its gradients; lives in the buffers it was made with."""
+
+    real_logits: Float[Tensor, "n B"]
+    fake_logits: Float[Tensor, "n B"]
+
+    def weight_gradient(self, real_slope: Tensor, fake_slope: Tensor, scratch: Buffers, rows: Rows) -> Tensor:
+        """Gradient for the weights (m, P) of logits' slopes (n, B), for the m chosen rows."""
+        ...
+
+    def fake_gradient(self, fake_slope: Tensor, scratch: Buffers, rows: Rows) -> Tensor:
+        """Gradient for the generated samples (m, B, *shape) of slopes (m, B), for the m chosen rows."""
+        ...
+
+
+class SeparatePair:
+    """One pass for each batch: for players whose samples notice each other (batch statistics)."""
+
+    def __init__(self, players: Players, flat: Tensor, real: Tensor, fake: Tensor, buffers: Buffers):
+        self._players = players
+        self.real_logits, self._real_tape = players.forward(flat, real, buffers.part("real"))
+        self.fake_logits, self._fake_tape = players.forward(flat, fake, buffers.part("fake"))
+
+    def weight_gradient(self, real_slope: Tensor, fake_slope: Tensor, scratch: Buffers, rows: Rows) -> Tensor:
+        """See Pair."""
+        total = None
+        for side, tape, slope in (("real", self._real_tape, real_slope), ("fake", self._fake_tape, fake_slope)):
+            grad, _ = self._players.backward(
+                tape, slope[rows], scratch.part(side), weights=True, inputs=False, rows=rows
+            )
+            assert grad is not None
+            total = grad if total is None else total.add_(grad)
+        assert total is not None
+        return total
+
+    def fake_gradient(self, fake_slope: Tensor, scratch: Buffers, rows: Rows) -> Tensor:
+        """See Pair."""
+        tape, part = self._fake_tape, scratch.part("through")
+        _, grad = self._players.backward(tape, fake_slope, part, weights=False, inputs=True, rows=rows)
+        assert grad is not None
+        return grad
+
+
+class JointPair:
+    """Both batches side by side in one pass of plain MLPs, whose samples do not notice each other: half the calls."""
+
+    def __init__(self, players: MLPPlayers, flat: Tensor, real: Tensor, fake: Tensor, buffers: Buffers):
+        self._players, self._batch, self._in_shape = players, real.shape[1], real.shape[2:]
+        features = real.flatten(2).shape[2]
+        both = buffers.get("both", (real.shape[0], features, 2 * self._batch), flat)
+        both[:, :, : self._batch] = real.flatten(2).transpose(1, 2)
+        both[:, :, self._batch :] = fake.flatten(2).transpose(1, 2)
+        logits, self._tape = players.run(flat, both, buffers)
+        logits = logits.squeeze(1)
+        self.real_logits, self.fake_logits = logits[:, : self._batch], logits[:, self._batch :]
+
+    def weight_gradient(self, real_slope: Tensor, fake_slope: Tensor, scratch: Buffers, rows: Rows) -> Tensor:
+        """See Pair."""
+        slopes = torch.cat([real_slope[rows], fake_slope[rows]], 1).unsqueeze(1)
+        grad, _ = self._players.run_back(
+            self._tape, slopes, scratch.part("weights"), weights=True, inputs=False, rows=rows
+        )
+        assert grad is not None
+        return grad
+
+    def fake_gradient(self, fake_slope: Tensor, scratch: Buffers, rows: Rows) -> Tensor:
+        """See Pair."""
+        flat, held, layers = self._tape
+        tape = flat, [h[:, :, self._batch :] for h in held], layers
+        slope, part = fake_slope.unsqueeze(1), scratch.part("through")
+        _, grad = self._players.run_back(tape, slope, part, weights=False, inputs=True, rows=rows)
+        assert grad is not None
+        return grad.transpose(1, 2).unflatten(-1, self._in_shape)
 
 
 def flatten(module: nn.Module) -> Float[Tensor, " P"]:
@@ -171,6 +256,24 @@ class MLPPlayers:
         h = inputs.flatten(2).transpose(1, 2)
         if not h.is_contiguous():  # its weight gradient would take five times as long
             h = buffers.get("inputs", h.shape, h).copy_(h)
+        out, tape = self.run(flat, h, buffers)
+        return self._shaped(out), (tape, inputs.shape[2:])
+
+    def backward(
+        self, tape: Any, grad: Tensor, buffers: Buffers, *, weights: bool, inputs: bool, rows: Rows = EVERY
+    ) -> tuple[Tensor | None, Tensor | None]:
+        """See Players."""
+        inner, in_shape = tape
+        g = grad.unsqueeze(1) if self._out_shape == () else grad.flatten(2).transpose(1, 2)
+        out, g = self.run_back(inner, g, buffers, weights=weights, inputs=inputs, rows=rows)
+        return out, None if g is None else g.transpose(1, 2).unflatten(-1, in_shape)
+
+    def pair(self, flat: Float[Tensor, "n P"], real: Tensor, fake: Tensor, buffers: Buffers) -> JointPair:
+        """See Players."""
+        return JointPair(self, flat, real, fake, buffers)
+
+    def run(self, flat: Float[Tensor, "n P"], h: Float[Tensor, "n F B"], buffers: Buffers) -> tuple[Tensor, Any]:
+        """Outputs (n, out, B) of inputs feature by feature, and the tape that `run_back` needs."""
         n, _, batch = h.shape
         held, layers = [h], buffers.views("layers", flat, self._layers)
         for i, (weight, _, bias) in enumerate(layers):
@@ -182,17 +285,16 @@ class MLPPlayers:
             if activation is not None:
                 _ACTIVATIONS[type(activation)](activation, h)
             held.append(h)
-        return self._shaped(h), (flat, held, layers, inputs.shape[2:])
+        return h, (flat, held, layers)
 
-    def backward(
-        self, tape: Any, grad: Tensor, buffers: Buffers, *, weights: bool, inputs: bool, rows: Rows = EVERY
+    def run_back(
+        self, tape: Any, g: Float[Tensor, "m out B"], buffers: Buffers, *, weights: bool, inputs: bool, rows: Rows
     ) -> tuple[Tensor | None, Tensor | None]:
-        """See Players."""
-        flat, held, layers, in_shape = tape
+        """Gradients for the weights (m, P) and for the inputs (m, F, B), where asked for."""
+        flat, held, layers = tape
         if not isinstance(rows, slice):
             flat = buffers.take("flat", flat, rows)
             layers = buffers.views("layers", flat, self._layers)
-        g = grad.unsqueeze(1) if self._out_shape == () else grad.flatten(2).transpose(1, 2)
         n, _, batch = g.shape
         out = buffers.get("gradient", flat.shape, flat) if weights else None
         slopes = None if out is None else buffers.views("gradient", out, self._layers)
@@ -201,7 +303,7 @@ class MLPPlayers:
             activation = self._activations[i]
             if activation is not None:
                 after = buffers.take(("held", i), held[i + 1], rows)
-                into = g if i < last else buffers.get("slope", after.shape, g)  # the caller's `grad` is not ours
+                into = g if i < last else buffers.get("slope", after.shape, g)  # the caller's `g` is not ours
                 g = _SLOPES[type(activation)](activation, g, after, into)
             if slopes is not None:
                 before = buffers.take(("held", i - 1), held[i], rows)
@@ -210,12 +312,9 @@ class MLPPlayers:
                 slopes[i][0].copy_(torch.bmm(g, before.transpose(1, 2), out=compact))
                 torch.sum(g, -1, keepdim=True, out=slopes[i][2])
             if i > 0 or inputs:
-                g = torch.bmm(
-                    layers[i][1],
-                    g,
-                    out=buffers.get(("input", self._sizes[i][1], i % 2), (n, self._sizes[i][1], batch), flat),
-                )
-        return out, g.transpose(1, 2).unflatten(-1, in_shape) if inputs else None
+                width = self._sizes[i][1]
+                g = torch.bmm(layers[i][1], g, out=buffers.get(("input", width, i % 2), (n, width, batch), flat))
+        return out, g if inputs else None
 
     def functional(self, flat: Float[Tensor, "n P"], inputs: Tensor) -> Tensor:
         """See Players."""
@@ -252,6 +351,10 @@ class AutogradPlayers:
         wanted = ([flat] if weights else []) + ([x] if inputs else [])
         found = [g[rows] for g in torch.autograd.grad(out, wanted, grad, retain_graph=True)]
         return (found[0] if weights else None), (found[-1] if inputs else None)
+
+    def pair(self, flat: Float[Tensor, "n P"], real: Tensor, fake: Tensor, buffers: Buffers) -> SeparatePair:
+        """See Players."""
+        return SeparatePair(self, flat, real, fake, buffers)
 
 
 class ModulePlayers(AutogradPlayers):

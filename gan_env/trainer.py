@@ -19,9 +19,9 @@ from torch import Tensor, nn
 
 from gan_env.losses import Loss
 from gan_env.optimizers import OptimizerSpec, RowOptimizer
-from gan_env.players import EVERY, AutogradPlayers, Buffers, Players, flatten, make_players, unflatten
+from gan_env.players import EVERY, AutogradPlayers, Buffers, Pair, Players, flatten, make_players, unflatten
 from gan_env.records import Control, GameFacts, Measurement
-from gan_env.streams import BlockStream, Purpose, Draw, DeviceDraw, key, normal_block, rng, uniform_block
+from gan_env.streams import BlockStream, DeviceDraw, Draw, Purpose, key, normal_block, rng, uniform_block
 from gan_env.task import Task
 
 LATENT_BLOCK = 8
@@ -53,26 +53,20 @@ class _Moves:
         self.d, self.g_early, self.g_late = (_places(mask, device) for mask in (update_d, early, late))
 
 
-def _slope(losses: Float[Tensor, " n"], logits: Float[Tensor, "n B"]) -> Float[Tensor, "n B"]:
-    """Derivative of each row's loss in its logits; the graph is kept, for a measurement may be read again."""
-    return torch.autograd.grad(losses, logits, torch.ones_like(losses), retain_graph=True)[0]
-
-
 @dataclass(frozen=True)
 class _Judged:
-    """D's forward pass on a real and a generated batch. The logits are leaves of the losses' graph."""
+    """D's forward pass on a real and a generated batch."""
 
+    pair: Pair
     real_logits: Tensor
     fake_logits: Tensor
-    real_tape: Any
-    fake_tape: Any
     d_loss_real: Tensor
     d_loss_fake: Tensor
     g_loss: Tensor
 
     def losses(self) -> Float[Tensor, "3 n"]:
         """In the order of `Trace`."""
-        return torch.stack([self.g_loss, self.d_loss_real, self.d_loss_fake]).detach()
+        return torch.stack([self.g_loss, self.d_loss_real, self.d_loss_fake])
 
 
 def _matrices(module: nn.Module) -> list[tuple[int, int, int]]:
@@ -90,7 +84,7 @@ class _Chunk:
 
     def __init__(self, rows: slice, g_flat: Tensor, d_flat: Tensor):
         self.rows, self.g_flat, self.d_flat = rows, g_flat, d_flat
-        self.g_buffers, self.real_buffers, self.fake_buffers, self.late_buffers = (Buffers() for _ in range(4))
+        self.g_buffers, self.d_buffers, self.late_buffers = Buffers(), Buffers(), Buffers()
         self.real: Tensor
         self.fake: Tensor
         self.g_tape: Any = None
@@ -184,7 +178,7 @@ class Trainer:
         chunk = chunk or self._cache_rows()
         spans = [slice(at, min(at + chunk, rows)) for at in range(0, rows, chunk)]
         self._chunks = [_Chunk(span, self.g.flat[span], self.d.flat[span]) for span in spans]
-        self._scratch = {name: Buffers() for name in ("real", "fake", "through", "early", "late")}
+        self._scratch = {name: Buffers() for name in ("d", "late d", "early", "late")}
         self._measurement: Measurement | None = None
 
     def _penalty_draws(self) -> BlockStream | None:
@@ -278,19 +272,15 @@ class Trainer:
 
     def _judge(self, d: Players, chunk: _Chunk, real: Tensor, fake: Tensor) -> _Judged:
         """D's forward pass on both batches, with the losses."""
-        real_logits, real_tape = d.forward(chunk.d_flat, real, chunk.real_buffers)
-        fake_logits, fake_tape = d.forward(chunk.d_flat, fake, chunk.fake_buffers)
-        real_logits, fake_logits = real_logits.requires_grad_(), fake_logits.requires_grad_()
-        with torch.enable_grad():
-            return _Judged(
-                real_logits,
-                fake_logits,
-                real_tape,
-                fake_tape,
-                d_loss_real=self.loss.real(real_logits).mean(-1),
-                d_loss_fake=self.loss.fake(fake_logits).mean(-1),
-                g_loss=self.loss.generator(fake_logits).mean(-1),
-            )
+        pair = d.pair(chunk.d_flat, real, fake, chunk.d_buffers)
+        return _Judged(
+            pair,
+            pair.real_logits,
+            pair.fake_logits,
+            d_loss_real=self.loss.real(pair.real_logits).mean(-1),
+            d_loss_fake=self.loss.fake(pair.fake_logits).mean(-1),
+            g_loss=self.loss.generator(pair.fake_logits).mean(-1),
+        )
 
     def _probe(self, chunk: _Chunk) -> Tensor:
         """What the loss draws for this update, (n, ...)."""
@@ -305,7 +295,7 @@ class Trainer:
         if self._measurement is None:
 
             def joined(name: str) -> Tensor:
-                parts = [getattr(chunk.seen, name).detach() for chunk in self._chunks]
+                parts = [getattr(chunk.seen, name) for chunk in self._chunks]
                 return parts[0] if len(parts) == 1 else torch.cat(parts)
 
             update = torch.from_numpy(self.updates.copy()).to(self.device)
@@ -357,19 +347,18 @@ class Trainer:
 
     def _update(self, chunk: _Chunk, moves: _Moves, d_multiplier: Tensor, g_multiplier: Tensor) -> None:
         """One update of a chunk. Gradients at the old weights are all taken before any weight moves."""
-        real, fake, judged = self._trained(chunk)
+        fake, judged = self._trained(chunk)
         d_grad, g_grads = None, []
         if moves.d is not None:
-            d_grad = self._d_gradient("real", judged.real_tape, _slope(judged.d_loss_real, judged.real_logits), moves.d)
-            d_grad += self._d_gradient(
-                "fake", judged.fake_tape, _slope(judged.d_loss_fake, judged.fake_logits), moves.d
-            )
+            real_slope = self.loss.slope("real", judged.real_logits)
+            fake_slope = self.loss.slope("fake", judged.fake_logits)
+            d_grad = judged.pair.weight_gradient(real_slope, fake_slope, self._scratch["d"], moves.d)
             if self.loss.penalty is not None:
                 d_grad += self._penalty_gradient(chunk, moves.d)
         if moves.g_early is not None:
-            slope = _slope(judged.g_loss, judged.fake_logits)[moves.g_early]
-            grad = self._g_gradient("early", chunk, judged.fake_tape, slope, moves.g_early, moves.g_early)
-            g_grads.append((moves.g_early, grad))
+            slope = self.loss.slope("generator", judged.fake_logits)[moves.g_early]
+            at_fake = judged.pair.fake_gradient(slope, self._scratch["d"], moves.g_early)
+            g_grads.append((moves.g_early, self._g_gradient("early", chunk, at_fake, moves.g_early)))
         if d_grad is not None:
             rows = chunk.whole(moves.d)
             self.d_optimizer.step(rows, d_grad, d_multiplier[rows])
@@ -379,22 +368,23 @@ class Trainer:
         if moves.g_late is not None:
             flat = self.d.flat[chunk.whole(moves.g_late)]
             logits, tape = self._trained_d.forward(flat, fake[moves.g_late], chunk.late_buffers)
-            with torch.enable_grad():
-                slope = _slope(self.loss.generator(logits.requires_grad_()).mean(-1), logits)
-            g_grads.append((moves.g_late, self._g_gradient("late", chunk, tape, slope, EVERY, moves.g_late)))
+            slope, scratch = self.loss.slope("generator", logits), self._scratch["late d"]
+            _, at_fake = self._trained_d.backward(tape, slope, scratch, weights=False, inputs=True)
+            assert at_fake is not None
+            g_grads.append((moves.g_late, self._g_gradient("late", chunk, at_fake, moves.g_late)))
         for places, grad in g_grads:
             rows = chunk.whole(places)
             self.g_optimizer.step(rows, grad, g_multiplier[rows])
 
-    def _trained(self, chunk: _Chunk) -> tuple[Tensor, Tensor, _Judged]:
-        """What gradients are taken of: D's two batches and its pass on them, the measured one where it is the same."""
+    def _trained(self, chunk: _Chunk) -> tuple[Tensor, _Judged]:
+        """The generated batch as D sees it where gradients are taken, and that pass: the measured one if they agree."""
         if self.loss.measured_as_trained:
-            return chunk.real, chunk.fake, chunk.seen
+            return chunk.fake, chunk.seen
         real, fake = chunk.real, chunk.fake
         if self.loss.noisy:
             noise = self.loss.coefficient * self._probe(chunk)
             real, fake = real + noise[:, 0], fake + noise[:, 1]
-        return real, fake, self._judge(self._trained_d, chunk, real, fake)
+        return fake, self._judge(self._trained_d, chunk, real, fake)
 
     def _penalty_gradient(self, chunk: _Chunk, places: slice | Tensor) -> Tensor:
         """Gradient of the weighted penalty in D's weights, (m, P); keeps the penalty itself in `d_penalty`."""
@@ -412,22 +402,9 @@ class Trainer:
         self.d_penalty[rows] = penalty.detach()
         return grad
 
-    def _d_gradient(self, side: str, tape: Any, slope: Tensor, rows: slice | Tensor) -> Tensor:
-        grad, _ = self._trained_d.backward(
-            tape, slope[rows], self._scratch[side], weights=True, inputs=False, rows=rows
-        )
-        assert grad is not None
-        return grad
-
-    def _g_gradient(
-        self, when: str, chunk: _Chunk, d_tape: Any, slope: Tensor, d_rows: slice | Tensor, g_rows: slice | Tensor
-    ) -> Tensor:
-        """G's gradient through D, whose own weight gradients are left out."""
-        _, at_fake = self._trained_d.backward(
-            d_tape, slope, self._scratch["through"], weights=False, inputs=True, rows=d_rows
-        )
-        assert at_fake is not None
-        grad, _ = self.g.backward(chunk.g_tape, at_fake, self._scratch[when], weights=True, inputs=False, rows=g_rows)
+    def _g_gradient(self, when: str, chunk: _Chunk, at_fake: Tensor, rows: slice | Tensor) -> Tensor:
+        """G's gradient from that at its samples; D's own weight gradients are left out on the way there."""
+        grad, _ = self.g.backward(chunk.g_tape, at_fake, self._scratch[when], weights=True, inputs=False, rows=rows)
         assert grad is not None
         return grad
 

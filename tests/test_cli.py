@@ -1,0 +1,88 @@
+"""What a person types: commands, their errors and exit codes, and the main job in small."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+from gan_env.cli import main
+
+TINY = [
+    "--task", "ring", "--batch-size", "8", "--episode-updates", "8", "--updates-per-step", "4", "--decisions", "40",
+    "--num-envs", "2", "--evaluate-seeds", "2", "--learning-starts", "8", "--controllers", "sim-gda", "constant:2",
+]  # fmt: skip
+
+
+def test_without_a_command_it_prints_help(capsys):
+    assert main([]) == 0
+    assert "gan-env COMMAND" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "named"),
+    [
+        (["trian"], "did you mean 'train'"),
+        (["train", "--task", "rng"], "did you mean 'ring'"),
+        (["train", "--loss", "hing"], "did you mean 'hinge'"),
+        (["train", "--controllers", "sim-gdb"], "did you mean 'sim-gda'"),
+        (["train", "--d-lr", "0"], "d_lr=0.0"),
+        (["train", "--features", "g_los"], "did you mean 'g_loss'"),
+        (["train", "--num-envs", "0"], "num_envs=0"),
+        (["train", "--evaluate-seeds", "1"], "evaluate_seeds=1"),
+        (["train", "--device", "cuda:99"], "CUDA device"),
+        (["train", "--loss", "wgan"], "signed"),
+    ],
+)
+def test_a_wrong_call_gets_one_line_and_exit_code_2(arguments, named, capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert main(arguments) == 2
+    said = capsys.readouterr().err
+    assert named in said and said.count("\n") == 1 and "Traceback" not in said
+    assert not any(tmp_path.rglob("*.json"))
+
+
+def test_an_unknown_option_is_refused_with_exit_code_2():
+    done = subprocess.run(
+        [sys.executable, "-m", "gan_env", "train", "--decision", "3"], capture_output=True, text=True, timeout=120
+    )
+    assert done.returncode == 2 and "--decisions" in done.stderr and "Traceback" not in done.stderr
+
+
+def test_listing_as_json_is_one_document(capsys):
+    assert main(["list", "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert "ring" in found["tasks"] and "dyn-gda" in found["controllers"] and "wgan-gp" in found["losses"]
+
+
+def test_the_main_job_in_small_writes_everything(tmp_path, capsys):
+    out = tmp_path / "run"
+    assert main(["train", *TINY, "--out", str(out)]) == 0
+    said = capsys.readouterr().out
+    assert "minus its own untrained actor" in said and "Spearman(return, -score)" in said
+    rows = [json.loads(line) for line in (out / "rows.jsonl").read_text().splitlines()]
+    assert {row["controller"] for row in rows} == {
+        "fsco (meta)", "fsco (untrained)", "fsco (embedded)", "sim-gda", "constant:2",
+    }  # fmt: skip
+    assert all(row["split"] == "evaluate" and row["status"] == "ok" and row["score"] > 0 for row in rows)
+    assert all(row["d_updates"] == 8 and row["g_updates"] == 8 for row in rows)
+    for name in ("config.json", "agent.safetensors", "samples.png", "curves.png", "scores.png", "table.txt"):
+        assert (out / name).stat().st_size > 0
+    assert any((out / "tensorboard").iterdir())
+    assert json.loads((out / "config.json").read_text())["env"]["task"] == "ring"
+
+
+def test_a_folder_that_holds_something_is_left_alone(tmp_path, capsys):
+    (tmp_path / "mine.txt").write_text("dear")
+    assert main(["train", *TINY, "--out", str(tmp_path)]) == 2
+    assert "not empty" in capsys.readouterr().err
+    assert [p.name for p in tmp_path.iterdir()] == ["mine.txt"]
+
+
+def test_the_same_seed_gives_the_same_rows(tmp_path):
+    def scores(name):
+        assert main(["train", *TINY, "--out", str(tmp_path / name)]) == 0
+        rows = [json.loads(line) for line in (tmp_path / name / "rows.jsonl").read_text().splitlines()]
+        return [(row["controller"], row["seed"], row["score"], row["return"]) for row in rows]
+
+    assert scores("a") == scores("b")
