@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: train test test-slow lint types speed clean
+.PHONY: train test test-slow shapes lint types speed clean
 
 train: .venv/installed
 	$(BIN)/gan-env train
@@ -12,6 +12,12 @@ test: .venv/installed
 
 test-slow: .venv/installed
 	$(BIN)/python -m pytest -n 2 -m "slow and not gpu"
+
+# Shapes in signatures are enforced here, at three times the cost.
+shapes: .venv/installed
+	$(BIN)/python -m pytest -n 2 -m "not slow and not gpu" tests/test_losses.py tests/test_metrics.py \
+		tests/test_datasets.py tests/test_counters.py tests/test_rows.py tests/test_dirac.py \
+		--jaxtyping-packages="gan_env,beartype.beartype(conf=beartype.BeartypeConf(is_pep484_tower=True))"
 
 lint: .venv/installed
 	$(BIN)/ruff check .

@@ -42,7 +42,7 @@ class Controller(Protocol):
 
 @runtime_checkable
 class NeedsTrainer(Protocol):
-    """A controller that also needs the trainer itself: it forks GANs or measures quality. None runs in a user's loop."""
+    """A controller that also needs the trainer itself: it forks GANs or measures quality. Never in a user's loop."""
 
     def bind(self, trainer: Trainer, rows: slice = slice(None)) -> None:
         """Tells it, before `reset`, which rows of which trainer are its own: `bind(env.unwrapped.trainer)`."""

@@ -23,10 +23,9 @@ from gan_env.config import EnvConfig
 from gan_env.env import FAILURES, failures, make_trainer
 from gan_env.records import Control
 from gan_env.rewards import FAILURE_DECISIONS, Outcome, Reward, RewardContext, make_reward
-from gan_env.streams import Purpose
 from gan_env.trainer import Trainer
 
-from .base import Controller
+from .base import Controller, NeedsTrainer
 
 SPLITS = {"tune": 1_000_000, "train-agent": 2_000_000, "evaluate": 3_000_000}
 """First row seed of each named split of seeds; a split holds a million."""
@@ -86,7 +85,7 @@ def run_group(
     seeds: Sequence[int],
     split: str,
     *,
-    progress: Callable[[int], None] = lambda updates: None,
+    progress: Callable[[int], object] = lambda updates: None,
 ) -> GroupResult:
     """Trains every (controller, seed) pair of a configuration side by side and scores each on test data.
 
@@ -109,7 +108,9 @@ def run_group(
     spans = [slice(i * count, (i + 1) * count) for i in range(len(entries))]
     trainer.reset(np.tile(np.asarray(seeds, np.int64), len(entries)), np.zeros(trainer.n, np.int64))
     control_s = np.zeros(len(entries))
-    for i, entry in enumerate(entries):
+    for entry, span in zip(entries, spans, strict=True):
+        if isinstance(entry.controller, NeedsTrainer):
+            entry.controller.bind(trainer, span)
         entry.controller.reset(list(seeds), trainer.facts)
     running = _Running(trainer.n, updates, config.d_loss_scale)
     began = time.perf_counter()
@@ -163,7 +164,7 @@ def _collect(
     task, score = trainer.task, trainer.task.score
     group = {
         "task": task.name,
-        "loss": config.loss,
+        "loss": trainer.loss.name,
         "d_lr": config.d_lr or task.d_lr,
         "g_lr": config.g_lr or task.g_lr,
         "optimizer": vars(config.optimizer_spec),
@@ -172,7 +173,7 @@ def _collect(
         "updates": trainer.episode_updates,
         "updates_per_step": config.updates_per_step,
         "d_loss_scale": config.d_loss_scale,
-        "dtype": config.dtype,
+        "dtype": str(trainer.dtype).removeprefix("torch."),
         "split": split,
     }
     text = json.dumps([group, [e.name for e in entries], list(seeds)], sort_keys=True, default=str)
@@ -190,9 +191,9 @@ def _collect(
         for j, seed in enumerate(seeds):
             row = i * len(seeds) + j
             failed = running.failure[row] >= 0
-            fake = None
+            found, fake = None, None
             if not failed:
-                fake = trainer.samples(score.samples, Purpose.SCORE, rows=[row])[0].float()
+                found, fake = trainer.score(row)
                 result.samples.setdefault(entry.name, fake[:64])
             key = hashlib.blake2b(f"{group['group']} {entry.name} {seed}".encode(), digest_size=8).hexdigest()
             points = np.stack([p[:, row] for _, p in running.points], 1) if running.points else np.zeros((4, 0))
@@ -205,7 +206,7 @@ def _collect(
                     "status": "diverged" if failed else "ok",
                     "failure": FAILURES[running.failure[row]] if failed else None,
                     "ended": int(running.ended[row]),
-                    "score": None if fake is None else score(fake),
+                    "score": found,
                     "details": {} if fake is None else score.details(fake),
                     "return": float(running.returns[row]),
                     "return_name": reward.name,

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from dataclasses import asdict
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError, safe_open
+from safetensors import safe_open
 from safetensors.torch import save_file
+from torch import Tensor
 
+from gan_env.features import FeatureMemory
 from gan_env.registry import unknown
 
 from .policy import PolicyController, PolicySpec
@@ -25,48 +28,87 @@ class ControllerFileError(ValueError):
 
 
 def save_controller(controller: PolicyController, path: Path | str) -> None:
-    """Writes the controller; the file appears whole or not at all."""
+    """Writes the controller; the file appears whole or not at all.
+
+    Raises ControllerFileError, before anything is written, for a controller that `load_controller` would refuse.
+    """
     path = Path(path)
     tensors = {}
     for i, (weight, bias) in enumerate(controller.layers):
-        tensors[f"layer{i}.weight"], tensors[f"layer{i}.bias"] = weight.contiguous(), bias.contiguous()
-    header = {"format": FORMAT, "version": VERSION, "name": controller.name, "spec": asdict(controller.spec)}
-    partial = path.with_name(path.name + ".partial")
-    save_file(tensors, partial, metadata={"gan_env": json.dumps(header)})
-    partial.replace(path)
+        tensors[f"layer{i}.weight"], tensors[f"layer{i}.bias"] = weight, bias
+    content = {"name": controller.name, "spec": asdict(controller.spec)}
+    try:
+        _build(json.loads(json.dumps(content)), tensors)
+    except (TypeError, ValueError) as error:
+        raise ControllerFileError(f"{path}: this controller cannot be written ({error})") from error
+    write_checked(path, FORMAT, VERSION, content, tensors)
 
 
 def load_controller(path: Path | str) -> PolicyController:
-    """The controller in a file.
+    """The controller in a file. Nothing in it is executed.
 
     Raises:
         ControllerFileError: If the file is missing, truncated, altered, of another kind or of an unknown version.
     """
-    path = Path(path)
+    content, tensors = read_checked(path, FORMAT, VERSION)
     try:
-        if path.stat().st_size > LARGEST_BYTES:
-            raise ControllerFileError(f"{path}: larger than {LARGEST_BYTES} bytes, so no controller file of ours")
-        with safe_open(path, framework="pt") as file:
-            text = (file.metadata() or {}).get("gan_env")
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a dict)
-    except (OSError, SafetensorError, UnicodeDecodeError) as error:
-        raise ControllerFileError(f"{path}: cannot be read as a controller file ({error}); export it again") from error
-    try:
-        return _build(path, json.loads(text or "null"), tensors)
+        return _build(content, tensors)
     except (AttributeError, KeyError, TypeError, ValueError) as error:
-        if isinstance(error, ControllerFileError):
-            raise
         raise ControllerFileError(f"{path}: not a valid controller file ({error}); export it again") from error
 
 
-def _build(path: Path, header: dict, tensors: dict[str, torch.Tensor]) -> PolicyController:
-    if not isinstance(header, dict) or header.get("format") != FORMAT:
-        raise ControllerFileError(f"{path}: holds no {FORMAT}; export one with save_controller")
-    if header["version"] != VERSION:
+def write_checked(path: Path | str, kind: str, version: int, content: dict, tensors: dict[str, Tensor]) -> None:
+    """Tensors and JSON content as one safetensors file with a checksum; it appears whole or not at all."""
+    path = Path(path)
+    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+    text = json.dumps({"format": kind, "version": version, **content}, sort_keys=True)
+    partial = path.with_name(path.name + ".partial")
+    save_file(tensors, partial, metadata={"gan_env": text, "blake2b": _digest(text, tensors)})
+    partial.replace(path)
+
+
+def read_checked(path: Path | str, kind: str, version: int) -> tuple[dict, dict[str, Tensor]]:
+    """Content and tensors of a file that `write_checked` wrote; raises ControllerFileError for any other."""
+    path = Path(path)
+    try:
+        if path.stat().st_size > LARGEST_BYTES:
+            raise OSError(f"it is larger than {LARGEST_BYTES} bytes")
+        with safe_open(path, framework="pt") as file:
+            metadata = file.metadata() or {}
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a dict)
+    except Exception as error:  # whatever the reader stumbles over in bytes that anybody may have written
+        raise ControllerFileError(f"{path}: cannot be read as a {kind} ({error}); export it again") from error
+    text = metadata.get("gan_env")
+    if text is None:
+        raise ControllerFileError(f"{path}: holds no {kind}; write one with this package")
+    if metadata.get("blake2b") != _digest(text, tensors):
+        raise ControllerFileError(f"{path}: was altered after it was written; export it again")
+    try:
+        content = json.loads(text)
+    except (RecursionError, ValueError) as error:
+        raise ControllerFileError(f"{path}: its header is no JSON ({error}); export it again") from error
+    if not isinstance(content, dict) or content.get("format") != kind:
+        raise ControllerFileError(f"{path}: holds no {kind}; write one with this package")
+    if content.get("version") != version:
         raise ControllerFileError(
-            f"{path}: version {header['version']!r} is unknown here, only {VERSION} is; update gan-env"
+            f"{path}: version {content.get('version')!r} is unknown here, only {version} is; update gan-env"
         )
-    held = dict(header["spec"])
+    # Copied, since products of tensors that start anywhere in a file are summed in another order.
+    return content, {name: tensor.clone() for name, tensor in tensors.items()}
+
+
+def _digest(text: str, tensors: dict[str, Tensor]) -> str:
+    """Checksum over the header and every tensor's name, type, shape and bytes."""
+    digest = hashlib.blake2b(text.encode(), digest_size=16)
+    for name in sorted(tensors):
+        tensor = tensors[name].detach().cpu().contiguous()
+        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
+        digest.update(tensor.reshape(-1).view(torch.uint8).numpy().tobytes())
+    return digest.hexdigest()
+
+
+def _build(content: dict, tensors: dict[str, Tensor]) -> PolicyController:
+    held = dict(content["spec"])
     known = set(PolicySpec.__dataclass_fields__)
     for name in held:
         if name not in known:
@@ -74,6 +116,32 @@ def _build(path: Path, header: dict, tensors: dict[str, torch.Tensor]) -> Policy
     for name in ("features", "d_lr_range", "g_lr_range"):
         held[name] = tuple(held[name])
     spec = PolicySpec(**held)
-    count = len(tensors) // 2
-    layers = [(tensors[f"layer{i}.weight"], tensors[f"layer{i}.bias"]) for i in range(count)]
-    return PolicyController(spec, layers, str(header["name"]))
+    if spec.d_loss_scale not in ("mean", "sum"):
+        raise unknown("d_loss_scale", spec.d_loss_scale, ["mean", "sum"])
+    if not isinstance(spec.updates_per_step, int) or spec.updates_per_step < 1:
+        raise ValueError(f"updates_per_step={spec.updates_per_step!r} must be a whole number of at least 1")
+    return PolicyController(spec, _layers(spec, tensors), str(content["name"]))
+
+
+def _layers(spec: PolicySpec, tensors: dict[str, Tensor]) -> list[tuple[Tensor, Tensor]]:
+    """The layers, whose shapes must lead from the features to the action; raises ValueError where they do not."""
+    codec = spec.codec()
+    names = FeatureMemory(spec.features, codec.last_action_names, spec.d_loss_scale, 1).names
+    wanted = {f"layer{i}.{part}" for i in range(len(tensors) // 2) for part in ("weight", "bias")}
+    if not tensors or set(tensors) != wanted:
+        raise ValueError(f"holds the tensors {sorted(tensors)}, not a weight and a bias for each layer")
+    layers = [(tensors[f"layer{i}.weight"], tensors[f"layer{i}.bias"]) for i in range(len(tensors) // 2)]
+    width = len(names)
+    for i, (weight, bias) in enumerate(layers):
+        if weight.ndim != 2 or weight.shape[1] != width or bias.shape != weight.shape[:1]:
+            raise ValueError(
+                f"layer {i} takes {width} numbers but has weight {tuple(weight.shape)} and bias {tuple(bias.shape)}"
+            )
+        if weight.dtype != torch.float32 or bias.dtype != torch.float32:
+            raise ValueError(f"layer {i} is {weight.dtype}, not torch.float32")
+        if not (torch.isfinite(weight).all() and torch.isfinite(bias).all()):
+            raise ValueError(f"layer {i} holds a number that is not finite")
+        width = weight.shape[0]
+    if width != codec.axes:
+        raise ValueError(f"the last layer gives {width} numbers; an action of {spec.control!r} has {codec.axes}")
+    return layers

@@ -27,6 +27,7 @@ from gan_env.features import DEFAULT_FEATURES
 from gan_env.records import Control, GameFacts, Measurement, Transition
 from gan_env.registry import unknown
 from gan_env.streams import Purpose, key
+from gan_env.trainer import Trainer
 
 from .policy import Eyes, PolicyController, PolicySpec, check_game
 from .sb3 import PrivateRandomness
@@ -122,7 +123,8 @@ class _EmbeddedAgent:
                 )
                 self._decisions += 1
                 if self._decisions >= self._learning_starts:
-                    model.train(self._config.gradient_steps, self._config.batch_size)
+                    with torch.enable_grad():  # whoever asks may have switched gradients off
+                        model.train(self._config.gradient_steps, self._config.batch_size)
             if self._decisions < self._learning_starts:
                 action = np.random.uniform(-1, 1, model.action_space.shape).astype(np.float32)
             else:
@@ -164,19 +166,67 @@ class _EmbeddedAgent:
         return [self._model.actor.optimizer, self._model.critic.optimizer]
 
 
+class _QualityGain:
+    """By how much each row's distance to validation data fell since the last time it was measured."""
+
+    def __init__(self, name: str):
+        self._name, self._trainer, self._rows = name, None, np.zeros(0, np.int64)
+        self.distance = np.zeros(0)
+
+    def bind(self, trainer: Trainer, rows: slice = slice(None)) -> None:
+        """See `base.NeedsTrainer`."""
+        self._trainer, self._rows = trainer, np.arange(trainer.n)[rows]
+
+    def start(self, rows: int) -> None:
+        """Raises ValueError unless bound to so many rows."""
+        if self._trainer is None:
+            raise ValueError(
+                f"{self._name} is rewarded by quality, which only the trainer can tell; call "
+                "bind(env.unwrapped.trainer) before reset"
+            )
+        if rows != len(self._rows):
+            raise ValueError(f"{self._name} is bound to {len(self._rows)} rows and was given {rows} row seeds")
+        self.distance = np.zeros(rows)
+
+    def measure(self) -> np.ndarray:
+        """The gains (N,); the first ones, since `start`, mean nothing."""
+        assert self._trainer is not None
+        quality, before = self._trainer.task.quality, self.distance
+        fake = self._trainer.samples(quality.samples, Purpose.QUALITY, rows=self._rows.tolist())
+        found = np.nan_to_num(quality(fake).cpu().double().numpy(), nan=quality.worst, posinf=quality.worst)
+        self.distance = np.minimum(found, quality.worst)
+        return before - self.distance
+
+
 _BUFFER = ("observations", "next_observations", "actions", "rewards", "dones", "timeouts")
 
 
 class EmbeddedFSCO:
     """A fresh DDPG for each of N GANs, learning while they train. See `base.Controller` for its methods.
 
-    Its reward is in the measurement that follows an update, −|L_G − L_D| averaged over the decision's updates, so it
+    FSCO's reward is in the measurement that follows an update, −|L_G − L_D| averaged over the decision's updates, so it
     needs nothing but to be asked to `act` once for every update.
+
+    Args:
+        config: The agent's settings.
+        control: What it decides: "learning-rate" (FSCO), or "joint", both rates and who updates.
+        reward: "loss_gap" (FSCO), or "quality_gain", by how much the distance to validation data fell over the
+            decision; then it has to be bound to its trainer, which alone can tell.
+        name: For messages.
     """
 
-    def __init__(self, config: FscoConfig):
-        self.config = config
+    def __init__(
+        self, config: FscoConfig, *, control: str = "learning-rate", reward: str = "loss_gap", name: str = "fsco"
+    ):
+        if reward not in ("loss_gap", "quality_gain"):
+            raise unknown("reward of an embedded agent", reward, ["loss_gap", "quality_gain"])
+        self.config, self.name, self._gain = config, name, None
+        if reward == "quality_gain":
+            self._gain = _QualityGain(name)
+            self.bind = self._gain.bind  # so that it counts as a controller that needs the trainer
         self.spec = PolicySpec(
+            control=control,
+            signed_losses=reward != "loss_gap",
             features=config.features,
             d_loss_scale=config.d_loss_scale,
             d_lr_range=config.d_lr_range,
@@ -186,8 +236,9 @@ class EmbeddedFSCO:
 
     def reset(self, row_seeds: Sequence[int], game: GameFacts = GameFacts()) -> None:
         """Makes new agents, one for each row seed; raises ValueError for losses that can be negative."""
-        check_game("fsco", self.spec, game)
-        codec = self.spec.codec()
+        check_game(self.name, self.spec, game)
+        if self._gain is not None:
+            self._gain.start(len(row_seeds))
         decisions = game.episode_updates // self.config.updates_per_step
         starts = min(self.config.learning_starts, max(decisions // 10, 1)) if decisions else self.config.learning_starts
         self._begin([int(seed) for seed in row_seeds], starts)
@@ -204,7 +255,9 @@ class EmbeddedFSCO:
     def act(self, measurement: Measurement) -> Control:
         """Learns from what the last update did, then decides."""
         if len(measurement) != len(self._agents):
-            raise ValueError(f"fsco has {len(self._agents)} rows and was shown {len(measurement)}; reset it first")
+            raise ValueError(
+                f"{self.name} has {len(self._agents)} rows and was shown {len(measurement)}; reset it first"
+            )
         period = self.config.updates_per_step
         if self._control is not None:
             gap = (measurement.g_loss - measurement.d_loss(self.config.d_loss_scale)).abs()
@@ -212,6 +265,9 @@ class EmbeddedFSCO:
         if self._control is None or self._age % period == 0:
             observations = self._eyes.look(measurement, self._control)
             rewards = None if self._control is None else -np.minimum(self._gap / period, 10.0)
+            if self._gain is not None:
+                gained = self._gain.measure()
+                rewards = None if self._control is None else gained
             actions = [
                 agent.decide(seen, None if rewards is None else float(rewards[row]))
                 for row, (agent, seen) in enumerate(zip(self._agents, observations, strict=True))
@@ -227,12 +283,13 @@ class EmbeddedFSCO:
     def state_dict(self) -> dict:
         """Every agent with its replay buffer, the feature memory and the control in force."""
         if not self._agents:
-            raise ValueError("fsco has no state yet; call reset(row_seeds, game) first")
+            raise ValueError(f"{self.name} has no state yet; call reset(row_seeds, game) first")
         return {
             "seeds": list(self._seeds),
             "learning_starts": self._learning_starts,
             "age": self._age,
             "gap": torch.from_numpy(self._gap.copy()),
+            "quality": None if self._gain is None else torch.from_numpy(self._gain.distance.copy()),
             "eyes": self._eyes.state(),
             "control": None if self._control is None else self._control.state(),
             "agents": [agent.state() for agent in self._agents],
@@ -242,6 +299,8 @@ class EmbeddedFSCO:
         """Takes over what `state_dict` gave."""
         self._begin(list(state["seeds"]), int(state["learning_starts"]))
         self._age, self._gap = int(state["age"]), state["gap"].numpy().copy()
+        if self._gain is not None:
+            self._gain.distance = state["quality"].numpy().copy()
         self._eyes.load(state["eyes"])
         self._control = None if state["control"] is None else Control(**state["control"])
         for agent, held in zip(self._agents, state["agents"], strict=True):
@@ -249,7 +308,7 @@ class EmbeddedFSCO:
 
     def policy(self, row: int = 0) -> PolicyController:
         """The row's actor as it is now, frozen."""
-        return PolicyController(self.spec, actor_layers(self._agents[row]._model), "fsco (frozen)")
+        return PolicyController(self.spec, actor_layers(self._agents[row]._model), f"{self.name} (frozen)")
 
 
 def make_fsco(text: str | None = None, **options: Any) -> EmbeddedFSCO:
@@ -261,3 +320,19 @@ def make_fsco(text: str | None = None, **options: Any) -> EmbeddedFSCO:
         if name not in known:
             raise unknown("fsco option", name, known)
     return EmbeddedFSCO(FscoConfig(**options))
+
+
+def make_joint_ddpg(text: str | None = None, **options: Any) -> EmbeddedFSCO:
+    """`ddpg`: FSCO's agent on both rates and who updates, rewarded by quality. Options as for `fsco`.
+
+    Against `fsco` it tells the paper's reward from the paper's idea. A decision holds for ten updates unless told
+    otherwise, for each is followed by a measurement of quality.
+    """
+    if text is not None:
+        raise ValueError(f"ddpg takes no argument, got {text!r}; write 'ddpg'")
+    known = [f.name for f in fields(FscoConfig)]
+    for name in options:
+        if name not in known:
+            raise unknown("ddpg option", name, known)
+    config = FscoConfig(**{"updates_per_step": 10, **options})
+    return EmbeddedFSCO(config, control="joint", reward="quality_gain", name="ddpg")

@@ -1,10 +1,7 @@
 """A controller in your own PyTorch training loop: `Steer` needs torch, numpy, safetensors and jaxtyping, nothing else.
 
-    steer = Steer("gap-aware", opt_g, opt_d, loss="bce")
-    for ...:
-        d = steer(real_logits, fake_logits, g_loss=g_loss, d_loss=d_loss)
-        ...  # train D if d.update_d, train G if d.update_g
-        steer.done()
+Before the loop `steer = Steer("gap-aware", opt_g, opt_d, loss="bce")`; in each iteration, once the scores are there,
+`d = steer(real_logits, fake_logits)`, then a D step if `d.update_d`, a G step if `d.update_g`, and `steer.done()`.
 """
 
 from __future__ import annotations
@@ -61,14 +58,14 @@ class Decision:
 class Steer:
     """Lets a controller steer the two optimisers of a training loop, one decision an iteration.
 
-    Calling it, once an iteration and before any of the two optimisers steps, sets the learning rate of every parameter
-    group to base × multiplier; `done()`, at the end of the iteration, puts the base back. So multipliers never compound,
-    a scheduler steps after `done()` as in any loop and sees base rates, and a checkpoint of an optimiser holds them.
+    Calling it, once an iteration and before either optimiser steps, sets the learning rate of every parameter group to
+    base × multiplier; `done()`, at the end of the iteration, puts the base back. So multipliers never compound, a
+    scheduler steps after `done()` as in any loop and sees base rates, and a checkpoint of an optimiser holds them.
 
     Everything else stays yours. Within an iteration a player may step several times (all at the decided rate), by a
     closure, or not at all (a step that an AMP scaler skips). With gradient accumulation, an iteration is one optimiser
-    step: give the scores of its micro-batches joined by `torch.cat`. With several processes, gather the scores first, so
-    that all decide alike. Scores and losses that are not finite are passed on; every controller bears them.
+    step: give the scores of its micro-batches joined by `torch.cat`. With several processes, gather the scores first,
+    so that all decide alike. Scores and losses that are not finite are passed on; every controller bears them.
 
     Args:
         controller: A controller's name, a controller file (a `Path`, or a string that ends in ".safetensors"), or a
@@ -80,11 +77,11 @@ class Steer:
         kind: Kind of data: "image", "plane", "voxels", "domains" or "dirac"; some rules have thresholds by kind.
         episode_updates: Iterations of the whole run; needed by controllers that follow a schedule. 0: unknown.
         updates_per_epoch: Iterations of one epoch (`gcann` waits for an epoch). 0: unknown.
-        losses: "scores": the controller reads the losses that follow from the scores; those given to a call are compared
-            with them, with one warning where they differ. "given": it reads yours, for a loss that is not among ours.
+        losses: "scores": the controller reads the losses that follow from the scores; those given to a call are
+            compared with them, with one warning where they differ. "given": it reads yours, for a loss of your own.
 
     Raises:
-        ValueError: If the controller is unknown, cannot be used here or does not suit the loss, or an optimiser is none.
+        ValueError: If the controller is unknown, cannot be used here or does not suit the loss, or an option is unfit.
         ControllerFileError: If the controller file cannot be used.
     """
 
@@ -117,8 +114,8 @@ class Steer:
         self.controller, self.name = _controller(controller)
         if isinstance(self.controller, NeedsTrainer):
             raise ValueError(
-                f"{self.name} tries things out on copies of the GAN, which only the environment and the benchmark "
-                "can make; choose another controller for your own loop"
+                f"{self.name} forks the GAN or measures its quality, for which it needs the trainer of the environment "
+                "or of the benchmark; choose another controller for your own loop"
             )
         self._given, self._episode_updates = losses == "given", episode_updates
         self._warned = False
@@ -141,7 +138,6 @@ class Steer:
         """Iterations that are done."""
         return self._update
 
-    @torch.no_grad()
     def __call__(
         self,
         real_logits: Tensor,
@@ -153,10 +149,10 @@ class Steer:
         """Decides on this iteration and sets the learning rates.
 
         Args:
-            real_logits, fake_logits: D's scores of the real and of the generated batch, before any sigmoid, one a
-                sample: (B,), (B, 1) or (B, 1, 1, 1).
-            g_loss, d_loss: The losses as you minimise them, D's as the sum over real and fake. They may be left out
-                unless `losses="given"`.
+            real_logits: D's scores of the real batch before any sigmoid, one a sample: (B,), (B, 1) or (B, 1, 1, 1).
+            fake_logits: The same of the generated batch.
+            g_loss: The generator's loss as you minimise it; may be left out unless `losses="given"`.
+            d_loss: The discriminator's, as the sum over real and fake; may be left out likewise.
 
         Raises:
             ValueError: If the iteration before is not `done()`, a shape or a type is wrong, or a loss is missing.
@@ -210,7 +206,7 @@ class Steer:
         self._update += 1
 
     def state_dict(self) -> dict[str, Any]:
-        """Tensors, numbers, strings, lists and dicts for your checkpoint; `torch.load(..., weights_only=True)` reads it.
+        """Tensors, numbers, strings, lists and dicts for your checkpoint; `torch.load` reads it with weights_only.
 
         Raises ValueError within an iteration, when the optimisers do not hold their base rates either.
         """
@@ -239,7 +235,7 @@ class Steer:
             if not isinstance(state, dict) or state.get(field) != value:
                 got = state.get(field) if isinstance(state, dict) else type(state).__name__
                 raise ValueError(
-                    f"the state's {field} is {got!r}, this Steer's is {value!r}; build Steer as it was when it was saved"
+                    f"the state's {field} is {got!r}, this Steer's is {value!r}; build Steer as it was when saved"
                 )
         self.controller.load_state_dict(state["memory"])
         last = state["last"]
@@ -250,6 +246,7 @@ class Steer:
         if self._held is not None:
             raise ValueError(f"steer.{method}() within an iteration; call steer.done() first")
 
+    @torch.no_grad()
     def _measure(self, real: Tensor, fake: Tensor) -> Measurement:
         update = torch.tensor([self._update])
         progress = update.double() / self._episode_updates if self._episode_updates else update * 0.0
@@ -300,7 +297,9 @@ class Steer:
 def _optimizers(name: str, given: Any) -> list[HasGroups]:
     found = list(given) if isinstance(given, (list, tuple)) else [given]
     if not found or not all(hasattr(optimizer, "param_groups") for optimizer in found):
-        raise ValueError(f"{name}={type(given).__name__} is no optimiser; give a torch.optim.Optimizer or a list of them")
+        raise ValueError(
+            f"{name}={type(given).__name__} is no optimiser; give a torch.optim.Optimizer or a list of them"
+        )
     return found
 
 

@@ -52,10 +52,14 @@ class Eyes:
 
     def look(self, seen: Measurement, last: Control | None) -> np.ndarray:
         """Observations (N, F) for the coming decision; `last` is the previous one, None at the start."""
+        before = {name: getattr(self.memory, name).copy() for name in _AVERAGES}
         if last is None:
             self.memory.start(np.arange(len(seen)), seen)
         else:
             self.memory.push(seen, self._codec.position(last), self._everyone)
+        for name, average in before.items():  # a loss that is not finite would stay in its average for ever
+            now = getattr(self.memory, name)
+            np.copyto(now, average, where=~np.isfinite(now))
         return self.memory.observe(seen)
 
     def state(self) -> dict[str, Tensor]:
@@ -68,7 +72,8 @@ class Eyes:
             setattr(self.memory, name, state[name].numpy().copy())
 
 
-_REMEMBERED = ("g_loss_ema", "d_loss_ema", "last_action")
+_AVERAGES = ("g_loss_ema", "d_loss_ema")
+_REMEMBERED = (*_AVERAGES, "last_action")
 
 
 def check_game(name: str, spec: PolicySpec, game: GameFacts) -> None:

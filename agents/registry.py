@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from gan_env.registry import unknown
 
-from . import dynamic_gda, gap_aware, gcann, gda, heuristics  # noqa: F401  (importing registers)
+from . import autoloss, dynamic_gda, gap_aware, gcann, gda, heuristics  # noqa: F401  (importing registers)
 from .base import CONTROLLERS, Controller
 
 
@@ -29,13 +29,21 @@ class Lazy:
     """One line for listings, since the docstring is not at hand without the import."""
     examples: tuple[str, ...] | None = None
     """Names that `make_controller` takes as they stand; None: the registered name, () if it needs an argument."""
+    note: str = ""
+    """What every list and table says behind the name."""
 
     def load(self) -> Callable[..., Controller]:
         """The factory itself."""
         return getattr(importlib.import_module(self.module, __package__), self.factory)
 
 
+HEAD_ROOM = "head-room, not a competitor"
 CONTROLLERS.add("fsco", Lazy(".fsco", "make_fsco", "embedded FSCO: a fresh DDPG learns while the GAN trains"))
+CONTROLLERS.add("ddpg", Lazy(".fsco", "make_joint_ddpg", "the same agent on both rates and who updates, for quality"))
+CONTROLLERS.add(
+    "lookahead", Lazy(".lookahead", "make_lookahead", f"{HEAD_ROOM}: tries multipliers on copies", note=HEAD_ROOM)
+)
+CONTROLLERS.add("replay", Lazy(".replay", "make_replay", "recorded decisions, without feedback", examples=()))
 
 
 def make_controller(name: str, **options: object) -> Controller:
@@ -59,6 +67,12 @@ def list_controllers() -> list[str]:
         examples = getattr(CONTROLLERS[name], "examples", None)
         names += [name] if examples is None else examples
     return sorted(names)
+
+
+def controller_note(name: str) -> str:
+    """What lists and tables must say behind a controller's name: of `lookahead`, that it is no competitor; else ""."""
+    stem = re.split(r"[ :]", name)[0]
+    return getattr(CONTROLLERS[stem], "note", "") if stem in CONTROLLERS else ""
 
 
 def _split(name: str) -> tuple[str, str | None]:

@@ -44,4 +44,4 @@ def spearman(x: np.ndarray | list[float], y: np.ndarray | list[float]) -> float:
     x, y = np.asarray(x, np.float64), np.asarray(y, np.float64)
     if len(x) < 3 or np.ptp(x) == 0 or np.ptp(y) == 0:
         return 0.0
-    return float(stats.spearmanr(x, y).statistic)
+    return float(stats.spearmanr(x, y)[0])  # type: ignore[arg-type]

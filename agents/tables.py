@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from .registry import controller_note
 from .stats import mean_interval, spearman
 
 Row = dict[str, Any]
@@ -72,6 +73,7 @@ def summary(rows: list[Row], *, trained: str = "", untrained: str = "", baseline
         f"Spearman(return, -score) over {len(ok)} runs: {rank:+.2f} (+1: the reward {first['return_name']} agrees "
         "with quality)",
     ]
+    lines += [f"{name}: {note}" for name in groups if (note := controller_note(name))]
     if trained in groups and untrained in groups:
         gain = mean_interval(paired_difference(rows, trained, untrained, "return"))
         lines.append(f"return of {trained} minus its own untrained actor: {gain}, paired over {gain.n} seeds")

@@ -16,6 +16,7 @@ from tqdm import tqdm
 
 from gan_env.config import EnvConfig
 from gan_env.env import GANVectorEnv
+from gan_env.registry import unknown
 from gan_env.task import Task
 
 from .bench import SPLITS, Entry, GroupResult, run_group, split_seeds, versions
@@ -28,6 +29,7 @@ from .sb3 import PrivateRandomness, SB3VecEnv
 AT_BOUND = 0.99
 """An action beyond this (either sign) counts as being at the bound."""
 META, UNTRAINED, EMBEDDED = "fsco (meta)", "fsco (untrained)", "fsco (embedded)"
+DDPG_META, DDPG_UNTRAINED = "ddpg (meta)", "ddpg (untrained)"
 
 
 def main_job() -> EnvConfig:
@@ -43,6 +45,8 @@ class TrainConfig:
     """The game."""
     agent: FscoConfig = field(default_factory=FscoConfig)
     """The agent's settings."""
+    control: Literal["learning-rate", "joint"] = "learning-rate"
+    """What the agent decides: D's learning rate (FSCO), or both rates and who updates (`ddpg`; meta mode)."""
     mode: Literal["meta", "embedded"] = "meta"
     """meta: many short runs side by side, then frozen. embedded: a fresh agent learns within each judged run."""
     decisions: int = 20_000
@@ -78,18 +82,37 @@ class TrainConfig:
             raise ValueError("evaluate_seeds=1 gives no interval; use 2 or more, 16 by default")
         if not 0 <= self.seed < 10_000:
             raise ValueError(f"seed={self.seed} must lie in 0 to 9999")
+        if self.control not in ("learning-rate", "joint"):
+            raise unknown("control", self.control, ["learning-rate", "joint"])
+        if self.mode == "embedded" and not self.is_fsco:
+            raise ValueError(
+                f"mode='embedded' is FSCO's own: control='learning-rate' and reward='loss_gap', not {self.control!r} "
+                f"and {self.env.reward!r}; use mode='meta', or the controller 'ddpg' in gan-env bench"
+            )
         for name in self.controllers:
             make_controller(name)
+
+    @property
+    def is_fsco(self) -> bool:
+        """Whether this is FSCO (D's rate, reward −|L_G − L_D|) and not the same agent on something else."""
+        return self.control == "learning-rate" and self.env.reward == "loss_gap"
+
+    @property
+    def names(self) -> tuple[str, str]:
+        """What tables call the trained and the untrained actor."""
+        return (META, UNTRAINED) if self.is_fsco else (DDPG_META, DDPG_UNTRAINED)
 
     @property
     def spec(self) -> PolicySpec:
         """How the agent's numbers are read."""
         return PolicySpec(
+            control=self.control,
             features=self.env.features,
             d_loss_scale=self.env.d_loss_scale,
             d_lr_range=self.env.d_lr_range,
+            g_lr_range=self.env.g_lr_range,
             updates_per_step=self.env.updates_per_step,
-            signed_losses=self.env.normalise,
+            signed_losses=self.env.normalise or self.env.reward != "loss_gap",
         )
 
 
@@ -126,8 +149,9 @@ class _Watch(BaseCallback):
 def train_meta(config: TrainConfig, tensorboard: Path | None = None) -> tuple[PolicyController, PolicyController]:
     """Trains a DDPG agent on short runs side by side; gives the trained and the untrained actor, both frozen."""
     horizon = _horizon(config.env)
-    game = EnvConfig.of(config.env, score=False, track_quality=True, quality_every=horizon)
-    env = GANVectorEnv(config.num_envs, autoreset_mode="SameStep", config=game)
+    every = horizon if config.env.reward == "loss_gap" else config.env.quality_every  # FSCO's reward reads no quality
+    game = EnvConfig.of(config.env, score=False, track_quality=True, quality_every=every)
+    env = GANVectorEnv(config.num_envs, control=config.control, autoreset_mode="SameStep", config=game)
     randomness = PrivateRandomness(config.seed)
     with randomness():
         vec = SB3VecEnv(env)
@@ -145,13 +169,14 @@ def train_meta(config: TrainConfig, tensorboard: Path | None = None) -> tuple[Po
     env.close()
     provenance = {
         "task": env.trainer.task.name,
-        "loss": config.env.loss,
+        "loss": env.trainer.loss.name,
         "decisions": model.num_timesteps,
         "seed": config.seed,
+        "reward": config.env.reward if isinstance(config.env.reward, str) else env.reward.name,
         "versions": versions(),
     }
     spec = replace(config.spec, provenance=provenance)
-    return PolicyController(spec, trained, META), PolicyController(spec, untrained, UNTRAINED)
+    return PolicyController(spec, trained, config.names[0]), PolicyController(spec, untrained, config.names[1])
 
 
 def _horizon(env: EnvConfig) -> int:
@@ -181,16 +206,17 @@ def train(config: TrainConfig, say: Callable[[str], None] = print) -> Path:
     from .tables import summary
 
     began = time.perf_counter()
+    _check(config)
     out = config.out or Path("runs") / f"{_task_name(config.env)}-{time.strftime('%Y%m%d-%H%M%S')}"
     if out.exists() and any(out.iterdir()):
         raise ValueError(f"out={str(out)!r} is not empty; name another folder, so that nothing there is lost")
     out.mkdir(parents=True, exist_ok=True)
     (out / "config.json").write_text(json.dumps(plain(config), indent=2) + "\n")
-    learned = [Entry(EMBEDDED, EmbeddedFSCO(_embedded(config)))]
+    learned = [Entry(EMBEDDED, EmbeddedFSCO(_embedded(config)))] if config.is_fsco else []
     if config.mode == "meta":
         trained, untrained = train_meta(config, out / "tensorboard")
         save_controller(trained, out / "agent.safetensors")
-        learned = [Entry(META, trained), Entry(UNTRAINED, untrained), *learned]
+        learned = [Entry(trained.name, trained), Entry(untrained.name, untrained), *learned]
     result = evaluate(config, learned)
     with (out / "rows.jsonl").open("w") as file:
         file.writelines(json.dumps(row) + "\n" for row in result.rows)
@@ -198,12 +224,20 @@ def train(config: TrainConfig, say: Callable[[str], None] = print) -> Path:
         entry = learned[0].controller
         assert isinstance(entry, EmbeddedFSCO)
         save_controller(entry.policy(0), out / "agent.safetensors")
-    table = summary(result.rows, trained=META, untrained=UNTRAINED)
+    table = summary(result.rows, trained=config.names[0], untrained=config.names[1])
     (out / "table.txt").write_text(table + "\n")
     draw_run(config.env.build_task(), result, out)
     say(table)
     say(f"\n{time.perf_counter() - began:.0f} s in all. The agent, every row, curves and pictures are in {out}/")
     return out
+
+
+def _check(config: TrainConfig) -> None:
+    """Raises ValueError for what would fail later: device, data, reward, a rival that the game is not defined for."""
+    env = GANVectorEnv(1, control=config.control, config=config.env)
+    for name in config.controllers:
+        make_controller(name).reset([0], env.facts)
+    env.close()
 
 
 def _task_name(env: EnvConfig) -> str:

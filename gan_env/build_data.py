@@ -6,6 +6,7 @@ Names: fashion, mnist, emoji, furniture; what each needs is in `gan_env/data/REA
 from __future__ import annotations
 
 import sys
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -63,6 +64,20 @@ def furniture() -> None:
     grids = np.stack([grid for library in sorted(FURNITURE.glob("*.sh3f")) for grid in sh3f_grids(library)])
     grids = np.unique(grids.reshape(len(grids), -1), axis=0)
     np.savez_compressed(sources.SHIPPED / "furniture.npz", bits=np.packbits(grids, axis=1))
+    credits = [line for library in sorted(FURNITURE.glob("*.sh3f")) for line in furniture_credits(library)]
+    (sources.SHIPPED / "furniture-credits.txt").write_text("\n".join(credits) + "\n")
+
+
+def furniture_credits(library: Path) -> list[str]:
+    """Licence, and author of each model, as the library's catalogue names them."""
+    with zipfile.ZipFile(library) as opened:
+        text = opened.read("PluginFurnitureCatalog.properties").decode("utf-8", "replace")
+    entries = dict(line.strip().split("=", 1) for line in text.splitlines() if "=" in line and line[:1] != "#")
+    lines = [f"{library.name}: {entries.get('license', '')}"]
+    for key, name in entries.items():
+        if key.startswith("name#"):
+            lines.append(f"  {name} - {entries.get('creator#' + key[5:], 'unnamed author')}")
+    return lines
 
 
 BUILDERS: dict[str, Callable[[], None]] = {"fashion": fashion, "mnist": mnist, "emoji": emoji, "furniture": furniture}

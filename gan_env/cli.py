@@ -8,7 +8,6 @@ import inspect
 import sys
 import textwrap
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import Annotated, Any, Literal, get_type_hints
 
 import tyro
@@ -62,7 +61,7 @@ def _train(arguments: Sequence[str]) -> int:
         main_job(),
         {
             "task": str,
-            "reward": None,
+            "reward": Literal["loss_gap", "quality", "quality_gain"],
             "optimizer": Literal["adam", "rmsprop", "sgd"] | None,
             "score": None,
             "track_quality": None,
@@ -87,7 +86,7 @@ def _train(arguments: Sequence[str]) -> int:
 def _list(arguments: Sequence[str]) -> int:
     """List tasks, losses, rewards, features, controllers and environment ids."""
     import gan_env
-    from agents import list_controllers
+    from agents.registry import controller_note, list_controllers
     from gan_env.features import FEATURES
     from gan_env.losses import LOSSES
     from gan_env.rewards import REWARDS
@@ -111,12 +110,44 @@ def _list(arguments: Sequence[str]) -> int:
 
         print(json.dumps(found, indent=2))
     else:
-        for kind, names in found.items():
+        labelled = [f"{name} ({note})" if (note := controller_note(name)) else name for name in found["controllers"]]
+        for kind, names in (found | {"controllers": labelled}).items():
             print(textwrap.fill(f"{kind + ':':<13}" + ", ".join(names), 100, subsequent_indent=" " * 13))
     return DONE
 
 
-COMMANDS: dict[str, Callable[[Sequence[str]], int]] = {"list": _list, "train": _train}
+def _data(arguments: Sequence[str]) -> int:
+    """Say where a task's data are looked for, whether they are there, and what to do if not; `--fetch` downloads."""
+    from gan_env import fetching
+
+    @dataclasses.dataclass(frozen=True)
+    class Data:
+        name: tyro.conf.Positional[str] = ""
+        """Of a task or set; all of them if left out."""
+        fetch: bool = False
+        """Download it, where torchvision can."""
+        json: bool = False
+        """Print one JSON document."""
+
+    import json
+
+    given = tyro.cli(Data, prog="gan-env data", description=inspect.getdoc(_data), args=arguments)
+    if given.fetch:
+        message = fetching.fetch(given.name)
+        print(json.dumps({"name": given.name, "fetched": message}) if given.json else message)
+        return DONE
+    found = [fetching.where(name) for name in ([given.name] if given.name else fetching.names())]
+    if given.json:
+        print(json.dumps(found[0] if given.name else found, indent=2))
+        return DONE
+    for each in found:
+        for key, value in each.items():
+            print(textwrap.fill(f"{key + ':':<15}{value}", 110, subsequent_indent=" " * 15, break_long_words=False))
+        print()
+    return DONE
+
+
+COMMANDS: dict[str, Callable[[Sequence[str]], int]] = {"data": _data, "list": _list, "train": _train}
 
 
 def usage() -> str:

@@ -13,12 +13,12 @@ from gan_env.features import DEFAULT_FEATURES, FEATURES
 from gan_env.losses import Loss, get_loss
 from gan_env.optimizers import OptimizerSpec
 from gan_env.registry import unknown
-from gan_env.task import TASKS, Task
+from gan_env.task import Task, make_task, parse_task
 
 
-def _one_of(field: str, value: object, known: tuple[str, ...]) -> None:
+def _one_of(field: str, value: object, known: tuple[str | None, ...]) -> None:
     if value not in known:
-        raise unknown(field, value, list(known))
+        raise unknown(field, value, [str(name) for name in known])
 
 
 def _at_least(field: str, value: object, least: int) -> None:
@@ -41,16 +41,17 @@ class EnvConfig:
     """Settings of an environment. What is None comes from the task."""
 
     task: str | Task = "ring"
-    """What is trained: a name (`gan-env list`), or a Task of your own."""
-    loss: str = "bce"
-    """What the players minimise: a name of a GAN loss."""
+    """What is trained: a name (`gan-env list`; some with a place, "folder:PATH@64"), or a Task of your own."""
+    loss: str | None = None
+    """What the players minimise: a name of a GAN loss, e.g. "wgan-gp", or "wgan-gp:10" to set its coefficient; by default
+    the task's, which is bce but for dirac."""
     d_lr: float | None = None
     """Base learning rate of the discriminator; a control multiplies it."""
     g_lr: float | None = None
     """Base learning rate of the generator."""
     optimizer: str | dict[str, Any] | OptimizerSpec | None = None
     """Optimiser of both players: "adam", "rmsprop", "sgd", or a dict with its arguments, e.g. {"betas": (0.9, 0.999)};
-    by default the loss' own."""
+    by default the task's or else the loss' own."""
     batch_size: int | None = None
     """Real and generated samples in one update."""
     order: Literal["simultaneous", "alternating"] = "simultaneous"
@@ -81,16 +82,18 @@ class EnvConfig:
     """A loss beyond this (either sign) ends the row's episode as a failure."""
     weight_bound: float = 1e3
     """A weight beyond this (either sign) ends the row's episode as a failure."""
-    dtype: Literal["float32", "float64"] = "float32"
-    """Precision of training."""
+    dtype: Literal["float32", "float64"] | None = None
+    """Precision of training; by default the task's, which is float32 but for dirac."""
     device: str = "auto"
     """"cpu", "cuda", "cuda:1", or "auto": CUDA where there is one."""
 
     def __post_init__(self) -> None:
         if not isinstance(self.task, Task):
-            TASKS[self.task]
-        get_loss(self.loss)
-        self.optimizer_spec  # noqa: B018 (raises where it is unfit)
+            parse_task(self.task)
+        if self.loss is not None:
+            get_loss(self.loss)
+        if self.optimizer is not None:
+            OptimizerSpec.of(self.optimizer)
         for field in ("d_lr", "g_lr"):
             rate = getattr(self, field)
             if rate is not None and not _is_positive(rate):
@@ -99,7 +102,7 @@ class EnvConfig:
                 )
         _one_of("order", self.order, ("simultaneous", "alternating"))
         _one_of("d_loss_scale", self.d_loss_scale, ("mean", "sum"))
-        _one_of("dtype", self.dtype, ("float32", "float64"))
+        _one_of("dtype", self.dtype, (None, "float32", "float64"))
         _at_least("updates_per_step", self.updates_per_step, 1)
         _at_least("quality_every", self.quality_every, 1)
         for field in ("batch_size", "episode_updates"):
@@ -140,22 +143,24 @@ class EnvConfig:
 
     def build_task(self) -> Task:
         """The task itself; reads its data."""
-        return self.task if isinstance(self.task, Task) else TASKS[self.task]()
+        return self.task if isinstance(self.task, Task) else make_task(self.task)
 
     @property
     def gan_loss(self) -> Loss:
         """The loss itself."""
-        return get_loss(self.loss)
+        return get_loss(self.loss or self.build_task().loss)
 
     @property
     def optimizer_spec(self) -> OptimizerSpec:
-        """`optimizer` as a spec."""
-        return self.gan_loss.optimizer if self.optimizer is None else OptimizerSpec.of(self.optimizer)
+        """The optimiser's spec: what is set, or the task's, or the loss' own."""
+        if self.optimizer is not None:
+            return OptimizerSpec.of(self.optimizer)
+        return self.build_task().optimizer or self.gan_loss.optimizer
 
     @property
     def torch_dtype(self) -> torch.dtype:
         """`dtype` as torch's."""
-        return torch.float64 if self.dtype == "float64" else torch.float32
+        return {"float32": torch.float32, "float64": torch.float64}[self.dtype or self.build_task().dtype]
 
     @property
     def torch_device(self) -> torch.device:

@@ -202,8 +202,11 @@ def as_array(action: object) -> np.ndarray:
         raise ValueError(f"action {action!r} is no array: {error}") from error
 
 
-def check_actions(axes: int | None, actions: object, rows: int) -> np.ndarray:
-    """Actions of N rows as an array, or a ValueError naming what is wrong with them: shape, type, NaN, out of bounds."""
+def check_actions(axes: int | None, actions: object, rows: int, ignored: np.ndarray | None = None) -> np.ndarray:
+    """Actions of N rows as an array, or a ValueError naming what is wrong with them: shape, type, NaN, out of bounds.
+
+    Of the rows `ignored`, (N,) bool, any action is taken for 0.
+    """
     array = as_array(actions)
     shape = (rows,) if axes is None else (rows, axes)
     if array.shape != shape:
@@ -212,6 +215,8 @@ def check_actions(axes: int | None, actions: object, rows: int) -> np.ndarray:
         raise ValueError(
             f"action has type {array.dtype}; this environment needs {'whole numbers' if axes is None else 'numbers'}"
         )
+    if ignored is not None and ignored.any():
+        array = np.where(ignored if axes is None else ignored[:, None], 0, array)
     if axes is None:
         outside = (array < 0) | (array > 2)
         if outside.any():

@@ -8,7 +8,7 @@ from functools import cache
 
 import numpy as np
 import torch
-from jaxtyping import Float, Float32, Float64, Int64
+from jaxtyping import Float, Float32, Float64, Int64, UInt8
 from torch import Tensor
 
 from gan_env.counters import Draws
@@ -30,7 +30,7 @@ class GaussianMixture:
         mode = (place * len(self.centres)).astype(np.int64)
         return self.centres[mode] + self.std * rng.standard_normal((*place.shape, 2))
 
-    def device_points(self, place: Float[Tensor, "m *S"], draws: Draws) -> Float[Tensor, "m *S 2"]:
+    def device_points(self, place: Float[Tensor, "m *S"], draws: Draws) -> Float[Tensor, "m *S 2"]:  # noqa: F821, UP037  a shape
         """The same for m rows on the places' device, the noise from `draws`."""
         centres = torch.from_numpy(self.centres).to(place.device, torch.float32)
         return centres[(place * len(centres)).long()] + self.std * draws.normal(*place.shape[1:], 2)
@@ -154,19 +154,25 @@ class PlaneData:
         return self.distribution.points(rng.random(size), rng).astype(np.float32)
 
 
+def from_pixels(pixels: Tensor) -> Tensor:
+    """Samples in float32: bytes 0...255 become -1...1, other numbers stay."""
+    return pixels.float().div(127.5).sub(1) if pixels.dtype == torch.uint8 else pixels.float()
+
+
 class ArrayData:
     """Finite data in memory. A code is the index of a training sample.
 
     Args:
-        train, validation, test: Samples of the three splits, float32, (count, *shape).
+        train, validation, test: Samples of the three splits, (count, *shape): float32, or uint8 for pixels, which
+            are kept as bytes and handed out in -1...1.
         test_labels: Classes of the test samples, for class coverage; None if there are none.
     """
 
     def __init__(
         self,
-        train: Float32[Tensor, "A ..."],
-        validation: Float32[Tensor, "V ..."],
-        test: Float32[Tensor, "T ..."],
+        train: Float32[Tensor, "A ..."] | UInt8[Tensor, "A ..."],
+        validation: Float32[Tensor, "V ..."] | UInt8[Tensor, "V ..."],
+        test: Float32[Tensor, "T ..."] | UInt8[Tensor, "T ..."],
         *,
         test_labels: Int64[Tensor, " T"] | None = None,
     ):
@@ -219,15 +225,19 @@ class ArrayData:
         """Training samples of the indices, on the indices' device."""
         if codes.device not in self._on_device:
             self._on_device[codes.device] = self._train.to(codes.device)
-        return self._on_device[codes.device][codes]
+        return from_pixels(self._on_device[codes.device][codes])
+
+    def train(self) -> Float[Tensor, "A ..."]:
+        """The whole training split, for what is fitted to it once."""
+        return from_pixels(self._train)
 
     def validation(self) -> Float[Tensor, "V ..."]:
         """The validation split."""
-        return self._validation
+        return from_pixels(self._validation)
 
     def test(self) -> Float[Tensor, "T ..."]:
         """The test split."""
-        return self._test
+        return from_pixels(self._test)
 
     def __getstate__(self) -> dict:
         """Leaves copies on devices behind: they are made again when needed."""

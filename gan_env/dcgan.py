@@ -20,18 +20,18 @@ def _levels(size: int) -> tuple[int, int]:
     start, doublings = size, 0
     while start > 7 and start % 2 == 0:
         start, doublings = start // 2, doublings + 1
-    if doublings < 1 or start < 4:
+    if doublings < 1 or not 4 <= start <= 7:
         raise ValueError(f"size={size} has no DCGAN; use 28, 32, 64, 128 or another 4...7 times a power of two")
     return start, doublings
 
 
 def _initialised(net: nn.Sequential) -> nn.Sequential:
     for module in net:
-        if isinstance(module, (*CONV.values(), *UP.values())):
+        if isinstance(module, (nn.Conv2d, nn.Conv3d, nn.ConvTranspose2d, nn.ConvTranspose3d)):
             nn.init.normal_(module.weight, 0.0, 0.02)
             if module.bias is not None:
                 nn.init.zeros_(module.bias)
-        elif isinstance(module, tuple(NORM.values())):
+        elif isinstance(module, (nn.BatchNorm2d, nn.BatchNorm3d)):
             nn.init.normal_(module.weight, 1.0, 0.02)
     return net
 

@@ -22,6 +22,7 @@ from gan_env.records import Control, GameFacts, Measurement
 from gan_env.registry import unknown
 from gan_env.render import History, picture
 from gan_env.rewards import Outcome, RewardContext, make_reward
+from gan_env.snapshot import restore, snapshot
 from gan_env.streams import Purpose
 from gan_env.trainer import Trace, Trainer
 
@@ -29,6 +30,18 @@ FAILURES = ("non-finite loss", "non-finite weights", "loss past its bound", "wei
 """Every cause that `info["failure"]` can name."""
 FINITE = 1e9
 """Stands for infinity among the raw numbers of `info`, which hold neither NaN nor infinity."""
+
+
+_REMEMBERED = (
+    "_done",
+    "_decisions",
+    "_quality",
+    "_quality_age",
+    "_seeded",
+    "_history",
+    "_np_random",
+    "_np_random_seed",
+)
 
 
 def _autoreset(mode: AutoresetMode | str) -> AutoresetMode:
@@ -93,6 +106,13 @@ class GANVectorEnv(gym.vector.VectorEnv):
         if render_mode not in (None, "rgb_array"):
             raise ValueError(f"render_mode={render_mode!r} is unknown; use 'rgb_array' or None")
         self.config = EnvConfig.of(config, **settings)
+        self._made = {
+            "num_envs": num_envs,
+            "control": control,
+            "autoreset_mode": autoreset_mode,
+            "render_mode": render_mode,
+            "config": self.config,
+        }
         self.num_envs, self.control, self.render_mode = num_envs, control, render_mode
         self.autoreset_mode = _autoreset(autoreset_mode)
         self.metadata = {**self.metadata, "autoreset_mode": self.autoreset_mode}
@@ -176,7 +196,7 @@ class GANVectorEnv(gym.vector.VectorEnv):
 
     def step(self, actions: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, dict[str, Any]]:
         """One decision of every row. See `gymnasium.vector.VectorEnv.step`; raises ValueError for an invalid action."""
-        return self.step_control(self.codec.decode(check_actions(self.codec.axes, actions, self.num_envs)))
+        return self.step_control(self.codec.decode(check_actions(self.codec.axes, actions, self.num_envs, self._done)))
 
     def step_control(self, control: Control) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, dict[str, Any]]:
         """One decision given as a control, which every id applies exactly, whatever its actions can express."""
@@ -196,6 +216,7 @@ class GANVectorEnv(gym.vector.VectorEnv):
         truncated = moves & ~terminated & (self.trainer.updates >= self.trainer.episode_updates)
         self._decisions += moves
         self._features.push(seen, self.codec.position(control), moves)
+        self._quality_age[truncated] = self.config.quality_every  # an episode's last decision is always measured
         self._measure_quality(moves & ~terminated)
         reward = self._rewards(trace, before, terminated)
         reward[~moves] = 0.0
@@ -243,6 +264,25 @@ class GANVectorEnv(gym.vector.VectorEnv):
             picture(self.trainer.task, self.sample(row, 256), self._history.row(row), int(self.trainer.updates[row]))
             for row in range(self.num_envs)
         )
+
+    def __getstate__(self) -> dict[str, Any]:
+        """How the environment was made and where its rows are: it pickles in mid-episode and goes on bit for bit.
+
+        A task, reward or callable of the user's own must itself be picklable.
+        """
+        features = {name: getattr(self._features, name) for name in ("g_loss_ema", "d_loss_ema", "last_action")}
+        own = {name: getattr(self, name) for name in _REMEMBERED}
+        return {"made": self._made, "trainer": snapshot(self.trainer), "features": features, "own": own}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Builds the environment anew and puts its rows back where they were."""
+        self.__init__(**state["made"])
+        for name, value in state["own"].items():
+            setattr(self, name, value)
+        for name, value in state["features"].items():
+            setattr(self._features, name, value)
+        if self._seeded:
+            restore(self.trainer, state["trainer"])
 
     # -- the trained GAN ------------------------------------------------------------------------------------------
 
@@ -316,10 +356,9 @@ class GANVectorEnv(gym.vector.VectorEnv):
         return self.reward(outcome, failed, horizon - self._decisions + 1)
 
     def _scores(self, rows: np.ndarray) -> np.ndarray:
-        score = self.trainer.task.score
         found = np.zeros(self.num_envs)
         for row in np.flatnonzero(rows):
-            found[row] = score(self.trainer.samples(score.samples, Purpose.SCORE, rows=[int(row)])[0].float())
+            found[row] = self.trainer.score(int(row))[0]
         return found
 
     def _observations(self) -> np.ndarray:
@@ -460,7 +499,7 @@ class GANEnv(gym.Env):
         frames = self.batch.render()
         return None if frames is None else frames[0]
 
-    def encode(self, control: Control) -> np.ndarray:
+    def encode(self, control: Control) -> np.ndarray | np.int64:
         """The action that decodes to this control; raises ValueError naming what this id cannot express."""
         return self.batch.encode(control)[0]
 

@@ -210,6 +210,15 @@ WGAN = _add(
 _add(
     replace(
         WGAN,
+        name="wgan-unclipped",
+        clipped=False,
+        coefficient_is="",
+        source="the linear loss of the Dirac-GAN, Mescheder et al. 2018, arXiv:1801.04406; unbounded without a clip",
+    )
+)
+_add(
+    replace(
+        WGAN,
         name="wgan-gp",
         penalty=gradient_penalty,
         clipped=False,

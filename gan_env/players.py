@@ -9,6 +9,7 @@ is one batched product; `ModulePlayers` for any other module, through `torch.fun
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 from typing import Any, Protocol, runtime_checkable
 
@@ -65,7 +66,7 @@ class Players(Protocol):
     """What the trainer needs of N copies of a module."""
 
     flat: Float[Tensor, "N P"]
-    """All weights; row i in the order of `module.parameters()`."""
+    """All weights; row i in the order of `module.parameters()`, then its buffers of real numbers if it has any."""
 
     def forward(self, flat: Float[Tensor, "n P"], inputs: Tensor, buffers: Buffers) -> tuple[Tensor, Any]:
         """Outputs (n, B, *out) of inputs (n, B, *in), and the tape that `backward` needs.
@@ -169,18 +170,25 @@ class JointPair:
         return grad.transpose(1, 2).unflatten(-1, self._in_shape)
 
 
+def state_names(module: nn.Module) -> list[str]:
+    """Buffers that hold real numbers, such as running statistics: state besides the weights."""
+    return [name for name, buffer in module.named_buffers() if buffer.is_floating_point()]
+
+
 def flatten(module: nn.Module) -> Float[Tensor, " P"]:
-    """The module's weights as one vector."""
-    return torch.cat([p.detach().reshape(-1) for p in module.parameters()])
+    """The module's weights as one vector, then its buffers of real numbers: they are state of the row, too."""
+    buffers = dict(module.named_buffers())
+    parts = [*module.parameters(), *(buffers[name] for name in state_names(module))]
+    return torch.cat([part.detach().reshape(-1) for part in parts])
 
 
 def unflatten(module: nn.Module, flat: Float[Tensor, " P"]) -> nn.Module:
-    """Writes a vector of weights into the module and returns it."""
-    at = 0
+    """Writes a vector of weights and buffers into the module and returns it."""
+    at, buffers = 0, dict(module.named_buffers())
     with torch.no_grad():
-        for p in module.parameters():
-            p.copy_(flat[at : at + p.numel()].view_as(p))
-            at += p.numel()
+        for part in [*module.parameters(), *(buffers[name] for name in state_names(module))]:
+            part.copy_(flat[at : at + part.numel()].view_as(part))
+            at += part.numel()
     return module
 
 
@@ -203,7 +211,7 @@ _SLOPES: dict[type, Callable[[Any, Tensor, Tensor, Tensor], Tensor]] = {
 def mlp_layers(module: nn.Module) -> list[tuple[nn.Linear, nn.Module | None]] | None:
     """The linear layers of a plain MLP, each with the activation behind it; None if the module is anything else.
 
-    A plain MLP is an `nn.Sequential` of [Flatten(1)], Linear with bias, ReLU | LeakyReLU(slope ≥ 0) | Tanh,
+    A plain MLP is an `nn.Sequential` of [Flatten(1)], Linear, ReLU | LeakyReLU(slope ≥ 0) | Tanh,
     [Unflatten(1, ...)].
     """
     if type(module) is not nn.Sequential:
@@ -215,7 +223,7 @@ def mlp_layers(module: nn.Module) -> list[tuple[nn.Linear, nn.Module | None]] | 
         parts = parts[:-1]
     layers: list[tuple[nn.Linear, nn.Module | None]] = []
     for part in parts:
-        if type(part) is nn.Linear and part.bias is not None:
+        if type(part) is nn.Linear:
             layers.append((part, None))
         elif type(part) in _ACTIVATIONS and layers and layers[-1][1] is None:
             if type(part) is nn.LeakyReLU and part.negative_slope < 0:
@@ -236,15 +244,16 @@ class MLPPlayers:
         self.flat, self._out_shape = flat, out_shape
         self._activations = [activation for _, activation in layers]
         self._sizes = [(linear.out_features, linear.in_features) for linear, _ in layers]
+        self._biased = [linear.bias is not None for linear, _ in layers]
 
-    def _layers(self, flat: Float[Tensor, "n P"]) -> list[tuple[Tensor, Tensor, Tensor]]:
-        """Weights (n, out, in), their transposes and biases (n, out, 1) of each layer, as views."""
+    def _layers(self, flat: Float[Tensor, "n P"]) -> list[tuple[Tensor, Tensor, Tensor | None]]:
+        """Weights (n, out, in), their transposes and biases (n, out, 1) or None of each layer, as views."""
         found, at = [], 0
-        for out, inp in self._sizes:
+        for (out, inp), biased in zip(self._sizes, self._biased, strict=True):
             weight = flat[:, at : at + out * inp].unflatten(1, (out, inp))
             at += out * inp
-            found.append((weight, weight.transpose(1, 2), flat[:, at : at + out].unsqueeze(-1)))
-            at += out
+            found.append((weight, weight.transpose(1, 2), flat[:, at : at + out].unsqueeze(-1) if biased else None))
+            at += out if biased else 0
         return found
 
     def _shaped(self, h: Float[Tensor, "n F B"]) -> Tensor:
@@ -280,7 +289,8 @@ class MLPPlayers:
             shape = (n, self._sizes[i][0], batch)
             # Logits are handed out, so they are no buffer.
             fresh = self._out_shape == () and i + 1 == len(self._sizes)
-            h = torch.baddbmm(bias, weight, h, out=flat.new_empty(shape) if fresh else buffers.get(i, shape, flat))
+            out = flat.new_empty(shape) if fresh else buffers.get(i, shape, flat)
+            h = torch.bmm(weight, h, out=out) if bias is None else torch.baddbmm(bias, weight, h, out=out)
             activation = self._activations[i]
             if activation is not None:
                 _ACTIVATIONS[type(activation)](activation, h)
@@ -310,7 +320,8 @@ class MLPPlayers:
                 compact = buffers.get(("weight", self._sizes[i]), (n, *self._sizes[i]), flat)
                 # By way of a compact tensor: a product written into the strided rows of `out` takes twice as long.
                 slopes[i][0].copy_(torch.bmm(g, before.transpose(1, 2), out=compact))
-                torch.sum(g, -1, keepdim=True, out=slopes[i][2])
+                if slopes[i][2] is not None:
+                    torch.sum(g, -1, keepdim=True, out=slopes[i][2])
             if i > 0 or inputs:
                 width = self._sizes[i][1]
                 g = torch.bmm(layers[i][1], g, out=buffers.get(("input", width, i % 2), (n, width, batch), flat))
@@ -320,7 +331,7 @@ class MLPPlayers:
         """See Players."""
         h = inputs.flatten(2).transpose(1, 2)
         for (weight, _, bias), activation in zip(self._layers(flat), self._activations, strict=True):
-            h = torch.baddbmm(bias, weight, h)
+            h = torch.bmm(weight, h) if bias is None else torch.baddbmm(bias, weight, h)
             if activation is not None:
                 h = _ACTIVATIONS[type(activation)](activation, h)
         return self._shaped(h)
@@ -358,32 +369,70 @@ class AutogradPlayers:
 
 
 class ModulePlayers(AutogradPlayers):
-    """N copies of any module without buffers, by `vmap` over stacked weights or row after row (`loop`)."""
+    """N copies of any module, by `vmap` over stacked weights or row after row (`loop`).
+
+    Buffers that hold real numbers (running statistics, a spectral norm's vectors) belong to the row, behind its
+    weights. A forward pass reads them; what it would change is kept on the tape and becomes the row's when its weights
+    are asked for their gradient, once an update: so looking again, sampling and rows that rest change nothing.
+    """
 
     def __init__(self, template: nn.Module, flat: Float[Tensor, "N P"], out_shape: tuple[int, ...], way: str):
-        names = [name for name, _ in template.named_buffers()]
-        if names:
-            raise ValueError(
-                f"{type(template).__name__} keeps state outside its weights ({', '.join(names[:3])}); "
-                "use normalisation without running statistics (track_running_stats=False)"
-            )
         if way not in ("vmap", "loop"):
             raise ValueError(f"way={way!r} is unknown; use 'vmap' or 'loop'")
+        names = state_names(template)
+        if names and way == "vmap":
+            raise ValueError(
+                f"{type(template).__name__} keeps state outside its weights ({', '.join(names[:3])}) and cannot be run "
+                "by vmap; use way='loop', or normalisation with track_running_stats=False"
+            )
         super().__init__(flat, self._stacked)
         self._template, self._out_shape, self._way = template, out_shape, way
         self._shapes = [(name, p.shape) for name, p in template.named_parameters()]
+        self._weights = sum(p.numel() for p in template.parameters())
+        self._counters = {name: b for name, b in template.named_buffers() if name not in names}
+        self._state = [(name, dict(template.named_buffers())[name].shape) for name in names]
 
     def _row(self, flat: Float[Tensor, " P"], inputs: Tensor) -> Tensor:
-        weights, at = {}, 0
+        return self._run(flat, inputs)[0]
+
+    def _run(self, flat: Float[Tensor, " P"], inputs: Tensor) -> tuple[Tensor, list[Tensor]]:
+        """Outputs, and the buffers after this pass."""
+        named, at = {name: counter.clone() for name, counter in self._counters.items()}, 0
         for name, shape in self._shapes:
-            weights[name] = flat[at : at + shape.numel()].view(shape)
+            named[name] = flat[at : at + shape.numel()].view(shape)
             at += shape.numel()
-        return functional_call(self._template, weights, (inputs,)).reshape(inputs.shape[0], *self._out_shape)
+        for name, shape in self._state:
+            named[name] = flat[at : at + shape.numel()].detach().view(shape).clone()
+            at += shape.numel()
+        out = functional_call(self._template, named, (inputs,)).reshape(inputs.shape[0], *self._out_shape)
+        return out, [named[name].detach().reshape(-1) for name, _ in self._state]
 
     def _stacked(self, flat: Float[Tensor, "n P"], inputs: Tensor) -> Tensor:
         if self._way == "vmap" and flat.shape[0] > 1:
             return vmap(self._row, randomness="error")(flat, inputs)
         return torch.stack([self._row(f, x) for f, x in zip(flat, inputs, strict=True)])
+
+    def forward(self, flat: Float[Tensor, "n P"], inputs: Tensor, buffers: Buffers) -> tuple[Tensor, Any]:
+        """See Players."""
+        if not self._state:
+            return super().forward(flat, inputs, buffers)
+        with torch.enable_grad():
+            flat, inputs = flat.detach().requires_grad_(), inputs.detach().requires_grad_()
+            runs = [self._run(f, x) for f, x in zip(flat, inputs, strict=True)]
+            out = torch.stack([run[0] for run in runs])
+        after = torch.stack([torch.cat(run[1]) for run in runs])
+        return out.detach(), (flat, inputs, out, after - flat.detach()[:, self._weights :])
+
+    def backward(
+        self, tape: Any, grad: Tensor, buffers: Buffers, *, weights: bool, inputs: bool, rows: Rows = EVERY
+    ) -> tuple[Tensor | None, Tensor | None]:
+        """See Players."""
+        found = super().backward(tape[:3], grad, buffers, weights=weights, inputs=inputs, rows=rows)
+        if self._state and weights:
+            # By way of `.data`: autograd must not take it for a change of the weights, which lie in the same tensor.
+            # The change is added, so that a discriminator's passes on real and on generated samples both count.
+            tape[0].data[rows, self._weights :] += tape[3][rows]
+        return found
 
 
 def make_players(
@@ -395,6 +444,14 @@ def make_players(
     """
     if way == "auto":
         way = "mlp" if mlp_layers(template) is not None else "loop"
+        names = state_names(template)
+        if names:
+            warnings.warn(
+                f"{type(template).__name__} keeps state outside its weights ({', '.join(names[:2])}"
+                f"{', ...' if len(names) > 2 else ''}): its copies run one after another, each with its own state; "
+                "normalisation with track_running_stats=False has none",
+                stacklevel=2,
+            )
     if way == "mlp":
         return MLPPlayers(template, flat, out_shape)
     return ModulePlayers(template, flat, out_shape, way)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from gan_env.task import Task
 
@@ -34,26 +34,45 @@ class History:
 
 
 def image_grid(samples: Tensor, columns: int = 8) -> np.ndarray:
-    """Images (M, C, H, W) in [-1, 1] as one picture (height, width, 3) in [0, 1], `columns` to a line."""
+    """Images (M, C, H, W) in [-1, 1] as one picture (height, width, 3) in [0, 1], `columns` to a line, white between."""
     images = samples.detach().cpu().float().clamp(-1, 1).add(1).div(2)
     if images.shape[1] == 1:
         images = images.expand(-1, 3, -1, -1)
-    lines = [
-        torch.cat(list(images[i : i + columns]), dim=2) for i in range(0, len(images) // columns * columns, columns)
-    ]
-    return torch.cat(lines, dim=1).permute(1, 2, 0).numpy()
+    gap = max(1, images.shape[-1] // 16)
+    images = nn.functional.pad(images, (gap, 0, gap, 0), value=1.0)
+    lines = [torch.cat(list(images[i : i + columns]), 2) for i in range(0, len(images) // columns * columns, columns)]
+    return nn.functional.pad(torch.cat(lines, 1), (0, gap, 0, gap), value=1.0).permute(1, 2, 0).numpy()
+
+
+def shape_views(samples: Tensor) -> Tensor:
+    """Voxel shapes (M, 1, X, Y, Z), full above 0, as pictures (M, 1, H, W) in [-1, 1] for `image_grid`.
+
+    Seen from the front (Y up) and slightly from above right: slices in Z are painted from back to front, each moved
+    by half a pixel and brighter than the one behind.
+    """
+    full = (samples.detach().cpu()[:, 0] > 0).permute(0, 3, 2, 1).flip(2)  # (M, Z, rows from the top, X)
+    count, depth, rows, columns = full.shape
+    shift = depth // 2
+    views = torch.ones(count, 1, rows + shift, columns + shift)
+    for z in range(depth):
+        at = shift - 1 - z // 2
+        window = views[:, 0, at : at + rows, shift - at : shift - at + columns]
+        window.masked_fill_(full[:, z], 0.6 - 1.5 * (1 - z / depth))
+    return views
 
 
 def draw_samples(axes, task: Task, samples: Tensor) -> None:  # type: ignore[no-untyped-def]
-    """Samples of one generator: points against the validation data, or a grid of images."""
-    if task.kind == "image":
-        axes.imshow(image_grid(samples[:64]), interpolation="nearest")
+    """Samples of one generator: points against the validation data, or a grid of images or of shapes."""
+    if task.kind in ("image", "voxels"):
+        pictures = samples[:64] if task.kind == "image" else shape_views(samples[:64])
+        axes.imshow(image_grid(pictures), interpolation="nearest")
         axes.set_axis_off()
         return
-    real, fake = task.data.validation(), samples.detach().cpu()
+    # Points of a line lie on the horizontal axis.
+    real, fake = (nn.functional.pad(x, (0, 2 - x.shape[1])) for x in (task.data.validation(), samples.detach().cpu()))
     axes.scatter(real[:, 0], real[:, 1], s=4, color=REAL_COLOUR, label="real", linewidths=0)
     axes.scatter(fake[:, 0], fake[:, 1], s=6, color=G_COLOUR, label="generated", linewidths=0)
-    reach = 1.3 * float(real.abs().max())
+    reach = 1.3 * float(real.abs().max()) or 3.0  # 3: `dirac`, whose data are the origin
     axes.set(xlim=(-reach, reach), ylim=(-reach, reach), aspect="equal", xticks=[], yticks=[])
     axes.legend(loc="upper right", fontsize=7, frameon=False)
 

@@ -1,7 +1,8 @@
 """Rewards: what a decision earned, with finite bounds that are declared and kept.
 
 A failure pays the low bound once for each decision that was left, 100 at most: dying early then never beats
-surviving at the bound, at any discount γ ≤ 0.99, for Σ γ^t ≤ min(decisions left, 100).
+surviving at the bound, at any discount γ ≤ 0.99, for Σ γ^t ≤ min(decisions left, 100). Where the low bound is above
+0, it pays nothing.
 """
 
 from __future__ import annotations
@@ -49,7 +50,7 @@ class Reward:
         """Rewards (N,), finite. `failed` is (N,) bool; `decisions_left` counts the one that failed."""
         value = np.asarray(self.compute(outcome), np.float64)
         value = np.clip(np.nan_to_num(value, nan=self.low, posinf=self.high, neginf=self.low), self.low, self.high)
-        return np.where(failed, self.low * np.minimum(decisions_left, FAILURE_DECISIONS), value)
+        return np.where(failed, min(self.low, 0.0) * np.minimum(decisions_left, FAILURE_DECISIONS), value)
 
 
 @dataclass(frozen=True)

@@ -84,6 +84,8 @@ class PlaneScore:
 class Classifier(Protocol):
     """A trained network that images are judged by, frozen."""
 
+    name: str
+    """Of what it was trained on."""
     classes: int
 
     def features(self, images: Float[Tensor, "B C H W"]) -> Float[Tensor, "B F"]:
@@ -100,12 +102,26 @@ Loader = Callable[[torch.device], Classifier]
 
 
 class FrechetQuality:
-    """Frechet distance of a classifier's features to the validation images, all rows at once, in squared features."""
+    """Frechet distance of a classifier's features to the validation images, all rows at once, in squared features.
+
+    `worst` may be a function, called when it is first needed: some are measured.
+    """
 
     name = "frechet"
 
-    def __init__(self, data: ArrayData, classifier: Loader, worst: float, *, samples: int):
-        self.data, self.classifier, self.worst, self.samples = data, classifier, worst, samples
+    def __init__(self, data: ArrayData, classifier: Loader, worst: float | Callable[[], float], *, samples: int):
+        self.data, self.classifier, self._worst, self.samples = data, classifier, worst, samples
+
+    @cached_property
+    def worst(self) -> float:
+        """See Quality."""
+        return self._worst() if callable(self._worst) else self._worst
+
+    def distance(self, fake: Float[Tensor, "N M C H W"]) -> Float64[Tensor, " N"]:
+        """Distances, NaN where they are undefined."""
+        features = self.classifier(fake.device).features(fake.flatten(0, 1)).unflatten(0, fake.shape[:2])
+        mean, cov = (real.to(fake.device) for real in self._real)
+        return metrics.frechet_distance(mean, cov, *metrics.moments(features))
 
     @cached_property
     def _real(self) -> tuple[Float64[Tensor, " F"], Float64[Tensor, "F F"]]:
@@ -115,10 +131,7 @@ class FrechetQuality:
     def __call__(self, fake: Float[Tensor, "N M C H W"]) -> Float64[Tensor, " N"]:
         """Distances; `worst` for a row with a NaN or infinite sample. Raises ValueError if the count is wrong."""
         _require_count(fake.shape[1], self.samples)
-        features = self.classifier(fake.device).features(fake.flatten(0, 1)).unflatten(0, fake.shape[:2])
-        mean, cov = (real.to(fake.device) for real in self._real)
-        distance = metrics.frechet_distance(mean, cov, *metrics.moments(features))
-        return _worst_where_undefined(distance, fake, self.worst)
+        return _worst_where_undefined(self.distance(fake), fake, self.worst)
 
 
 class FrechetScore:
@@ -142,12 +155,21 @@ class FrechetScore:
         """Distance of as many validation images: fresh real samples that no player saw."""
         return self(self.data.validation()[: self.samples])
 
-    def details(self, fake: Float[Tensor, "M C H W"]) -> dict[str, float]:
-        """`classes_hit` and `class_distance`; see `metrics.class_coverage`. Empty for data without labels."""
-        if self.data.test_labels is None:
-            return {}
+    def details(self, fake: Float[Tensor, "M C H W"]) -> dict[str, float | str]:
+        """The network and the count of samples, `kid`, and for data with labels `classes_hit` and `class_distance`.
+
+        See `metrics.kernel_distance` and `metrics.class_coverage`.
+        """
         metrics.require_finite(fake)
         classifier = self.classifier(fake.device)
-        labels = classifier.labels(fake).cpu()
-        hit, distance = metrics.class_coverage(labels, self.data.test_labels, classifier.classes)
-        return {"classes_hit": float(hit), "class_distance": distance}
+        real = classifier.features(self.data.test().to(fake.device))
+        found: dict[str, float | str] = {
+            "network": classifier.name,
+            "samples": float(len(fake)),
+            "kid": metrics.kernel_distance(real, classifier.features(fake)),
+        }
+        if self.data.test_labels is not None:
+            labels = classifier.labels(fake).cpu()
+            hit, distance = metrics.class_coverage(labels, self.data.test_labels, classifier.classes)
+            found |= {"classes_hit": float(hit), "class_distance": distance}
+        return found

@@ -11,7 +11,7 @@ import os
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -154,17 +154,28 @@ def celeba(path: Path | None, side: int) -> Pictures:
     return Pictures(np.stack([_read(file, side) for file in _progress(files, "reading CelebA")]))
 
 
-def _torchvision(name: str, path: Path | None, *, download: bool = False, **which: object):  # noqa: ANN202
+def fetch_torchvision(name: str) -> None:
+    """Downloads a set of torchvision's to `data_root()`; raises OSError where the network does not give it."""
+    from gan_env.vision import torchvision
+
+    data_root().mkdir(parents=True, exist_ok=True)
+    try:
+        getattr(torchvision().datasets, name)(str(data_root()), download=True)
+    except (RuntimeError, ImportError) as error:  # ImportError: CelebA needs gdown
+        raise OSError(f"{name} could not be downloaded to {data_root()}: {str(error).splitlines()[0]}") from error
+
+
+def _torchvision(name: str, path: Path | None, **which: object) -> Any:
     from gan_env.vision import torchvision
 
     root = path or data_root()
     try:
-        return getattr(torchvision().datasets, name)(str(root), download=download, **which)
+        return getattr(torchvision().datasets, name)(str(root), download=False, **which)
     except RuntimeError as error:
         task = name.lower()
         raise ValueError(
-            f"{name} is not below {root} ({str(error).splitlines()[0]}). Where there is a network: gan-env data {task}."
-            f" Or name the folder that holds torchvision's copy: {task}:PATH, or the variable GAN_ENV_DATA"
+            f"{name} is not below {root} ({str(error).splitlines()[0]}). Where there is a network: gan-env data {task} "
+            f"--fetch. Or name the folder that holds torchvision's copy: {task}:PATH, or the variable GAN_ENV_DATA"
         ) from error
 
 

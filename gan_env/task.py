@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import inspect
+import math
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Protocol, runtime_checkable
+from functools import partial
+from typing import Any, Literal, Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from gan_env.optimizers import OptimizerSpec
 from gan_env.registry import Registry
 
 
@@ -78,17 +82,32 @@ class Score(Protocol):
         """The same distance for as many fresh real samples: what a perfect generator would get."""
         ...
 
-    def details(self, fake: Tensor) -> dict[str, float]:
-        """Further plain figures of the same samples, e.g. modes hit or class coverage."""
+    def details(self, fake: Tensor) -> Mapping[str, float | str]:
+        """Further plain figures of the same samples, e.g. modes hit or class coverage, and what they were read with."""
         ...
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, init=False)
 class Task:
-    """What is trained and how it is judged. `generator()` and `discriminator()` build plain modules.
+    """What is trained and how it is judged; a GAN of your own needs the first three arguments.
 
-    The generator maps latents (B, latent_size) to samples (B, *data.shape); the discriminator maps samples to
-    logits (B,) or (B, 1).
+    Args:
+        generator: Class or function that builds a module: latents (B, latent_size) to samples (B, *shape). Latents of
+            shape (B, latent_size, 1, 1) are handed over where the module takes those.
+        discriminator: The same for samples (B, *shape) to logits (B,), (B, 1) or (B, 1, 1, 1).
+        data: A tensor or array (count, *shape), a `torch.utils.data.Dataset`, a folder of pictures, or a `Data`.
+        latent_size: Normals that a sample is made from; a tuple for latents of another shape.
+        quality: `quality(real, fake)`, a distance of two sets of samples, or a `Quality`; by default a sliced W1.
+        score: The final judge, a `Score`; by default the same distance, to test data.
+        loss: A name of a GAN loss.
+        name: For tables and pictures.
+        kind: "plane", "image", "voxels", "domains", "dirac" or "custom": how it is drawn, and some controllers have
+            defaults by kind. By default from the data's shape.
+        batch_size, d_lr, g_lr, episode_updates, optimizer, dtype: Defaults of a run.
+        latents, distance: See the fields.
+
+    Raises:
+        ValueError: Naming the argument that does not fit the others.
     """
 
     name: str
@@ -98,14 +117,111 @@ class Task:
     data: Data
     quality: Quality
     score: Score
-    kind: str = "plane"
-    """"plane", "image", "voxels", "domains" or "dirac"; some controllers have defaults by kind."""
-    batch_size: int = 128
-    d_lr: float = 2e-4
-    g_lr: float = 2e-4
-    episode_updates: int = 5_000
-    loss: str = "bce"
+    kind: str
+    batch_size: int
+    d_lr: float
+    g_lr: float
+    episode_updates: int
+    loss: str
+    optimizer: OptimizerSpec | None
+    """Of both players; by default the loss' own."""
+    dtype: Literal["float32", "float64"]
+    latents: Literal["normal", "ones"]
+    """N(0, I), or the number 1 (Dirac-GAN)."""
+    distance: Callable[[nn.Module, nn.Module], float] | None
+    """A score that is read off the generator and the discriminator themselves, in place of samples."""
+
+    def __init__(
+        self,
+        *,
+        generator: Callable[[], nn.Module],
+        discriminator: Callable[[], nn.Module],
+        data: Any,
+        latent_size: int | tuple[int, ...] = 100,
+        quality: Any = None,
+        score: Score | None = None,
+        loss: str = "bce",
+        name: str = "custom",
+        kind: str | None = None,
+        batch_size: int | None = None,
+        d_lr: float = 2e-4,
+        g_lr: float = 2e-4,
+        episode_updates: int = 5_000,
+        optimizer: OptimizerSpec | None = None,
+        dtype: Literal["float32", "float64"] = "float32",
+        latents: Literal["normal", "ones"] = "normal",
+        distance: Callable[[nn.Module, nn.Module], float] | None = None,
+    ):
+        size = math.prod(latent_size) if isinstance(latent_size, tuple) else latent_size
+        if score is None:  # a user's own: nothing is known of how its parts fit
+            from gan_env import custom
+
+            data = data if isinstance(data, Data) else custom.as_data(data)
+            generator = custom.fitted_generator(generator, latent_size, data.shape)
+            discriminator = custom.fitted_discriminator(discriminator, data.shape)
+            own = hasattr(quality, "samples")  # a Quality; its `worst` may be costly, so it is not asked for
+            apart = custom.sliced_distance if quality is None or own else quality
+            untrained = partial(custom.untrained_samples, generator, size)
+            quality = quality if own else custom.CallableQuality(data, apart, untrained)
+            score = custom.CallableScore(data, apart)
+        if batch_size is None:
+            batch_size = min(64, len(data)) if hasattr(data, "__len__") else 64
+        if kind is None:
+            kind = "image" if len(data.shape) == 3 else "plane" if data.shape == (2,) else "custom"
+        values = {
+            "name": name,
+            "generator": generator,
+            "discriminator": discriminator,
+            "latent_size": size,
+            "data": data,
+            "quality": quality,
+            "score": score,
+            "kind": kind,
+            "batch_size": batch_size,
+            "d_lr": d_lr,
+            "g_lr": g_lr,
+            "episode_updates": episode_updates,
+            "loss": loss,
+            "optimizer": optimizer,
+            "dtype": dtype,
+            "latents": latents,
+            "distance": distance,
+        }
+        for field, value in values.items():
+            object.__setattr__(self, field, value)
 
 
-TASKS: Registry[Callable[[], Task]] = Registry("task")
-"""Name to a function that builds the task; data are read when it is called, not on import."""
+TASKS: Registry[Callable[..., Task]] = Registry("task")
+"""Name to a function that builds the task; data are read when it is called, not on import.
+
+A function with a parameter takes what stands behind a colon: `folder:PATH@64` calls TASKS["folder"]("PATH@64"). If
+the parameter has a default, the bare name will do: `fashion`, `fashion:PATH`.
+"""
+
+
+def parse_task(name: str) -> tuple[Callable[..., Task], tuple[str, ...]]:
+    """The function that builds a task, and its arguments; reads no data.
+
+    Raises:
+        ValueError: If nobody registered the name (the nearest one is suggested), or the argument is missing or one
+            too many.
+    """
+    head, colon, argument = name.partition(":") if isinstance(name, str) else (name, "", "")
+    build = TASKS[head]
+    takes = list(inspect.signature(build).parameters.values())
+    takes = [each for each in takes if each.kind is each.POSITIONAL_OR_KEYWORD]
+    if colon and not takes:
+        raise ValueError(f"task {head!r} takes no argument, got {name!r}; write {head!r}")
+    if takes and takes[0].default is inspect.Parameter.empty and not argument:
+        raise ValueError(f"task {head!r} needs to know where its data are: {head}:{takes[0].name.upper()}")
+    return build, ((argument,) if argument else ())
+
+
+def make_task(name: str) -> Task:
+    """The task of a name, with its argument behind a colon if it takes one; reads its data.
+
+    Raises:
+        ValueError: As `parse_task`, or naming the file that cannot be read.
+    """
+    build, arguments = parse_task(name)
+    return build(*arguments)

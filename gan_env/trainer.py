@@ -151,7 +151,10 @@ class Trainer:
         self.d_optimizer = RowOptimizer(d_optimizer, self.d.flat, per_row(d_lr))
         latent_shape = (LATENT_BLOCK, batch_size, task.latent_size)
         self._latents = self._stream(
-            LATENT_BLOCK, Purpose.LATENTS, normal_block(*latent_shape), lambda draws: draws.normal(*latent_shape)
+            LATENT_BLOCK,
+            Purpose.LATENTS,
+            self._latent_block(*latent_shape),
+            (lambda draws: draws.normal(*latent_shape)) if task.latents == "normal" else None,
         )
         data = task.data
         self._probes = self._penalty_draws()
@@ -180,6 +183,11 @@ class Trainer:
         self._chunks = [_Chunk(span, self.g.flat[span], self.d.flat[span]) for span in spans]
         self._scratch = {name: Buffers() for name in ("d", "late d", "early", "late")}
         self._measurement: Measurement | None = None
+
+    def _latent_block(self, batches: int, *shape: int) -> Draw:
+        if self.task.latents == "ones":
+            return lambda generator: np.ones((batches, *shape), np.float32)
+        return normal_block(batches, *shape)
 
     def _penalty_draws(self) -> BlockStream | None:
         """What a loss draws at each update: noise on D's two batches, or places between real and fake; or nothing."""
@@ -420,9 +428,17 @@ class Trainer:
         made = []
         for row in range(self.n) if rows is None else rows:
             generator = rng(int(self.seed[row]), int(self.episode[row]), purpose, index)
-            latents = torch.from_numpy(normal_block(1, count, self.task.latent_size)(generator))
+            latents = torch.from_numpy(self._latent_block(1, count, self.task.latent_size)(generator))
             made.append(self.g.functional(self.g.flat[row : row + 1], latents.to(self.device, self.dtype)))
         return torch.cat(made)
+
+    def score(self, row: int) -> tuple[float, Tensor]:
+        """The row's exact distance to test data, and the generated samples that it was judged by, float32."""
+        score = self.task.score
+        fake = self.samples(score.samples, Purpose.SCORE, rows=[row])[0].float()
+        if self.task.distance is not None:
+            return self.task.distance(self.generator(row), self.discriminator(row)), fake
+        return score(fake), fake
 
     def generator(self, row: int = 0) -> nn.Module:
         """The row's generator as a plain module of its own: latents (B, latent_size) → samples (B, *shape)."""

@@ -108,7 +108,9 @@ def test_a_setting_that_cannot_be_meant_is_named(wrong, words):
             assert word in str(error.value)
 
 
-@pytest.mark.parametrize("wrong", [{"num_envs": 0}, {"num_envs": -1}, {"num_envs": "2"}, {"num_envs": 1.0}, {"num_envs": True}])
+@pytest.mark.parametrize(
+    "wrong", [{"num_envs": 0}, {"num_envs": -1}, {"num_envs": "2"}, {"num_envs": 1.0}, {"num_envs": True}]
+)
 def test_a_count_of_rows_that_cannot_be_meant_is_named(wrong):
     with pytest.raises(ValueError, match=f"num_envs={wrong['num_envs']!r}.* at least 1"):
         GANVectorEnv(**wrong, **SMALL)
@@ -120,7 +122,9 @@ def test_an_unknown_autoreset_mode_is_named(mode):
         GANVectorEnv(2, autoreset_mode=mode, **SMALL)
 
 
-@pytest.mark.parametrize("mode", ["NextStep", "next_step", "SAME_STEP", "SameStep", "disabled", gym.vector.AutoresetMode.DISABLED])
+@pytest.mark.parametrize(
+    "mode", ["NextStep", "next_step", "SAME_STEP", "SameStep", "disabled", gym.vector.AutoresetMode.DISABLED]
+)
 def test_every_usual_spelling_of_an_autoreset_mode_is_known(mode):
     env = GANVectorEnv(1, autoreset_mode=mode, **SMALL)
     assert env.metadata["autoreset_mode"] is env.autoreset_mode
@@ -228,7 +232,14 @@ BAD_BOX = [
     (None, "action"),
     ([[0.0], [0.0, 1.0]], "action"),
 ]
-BAD_CHOICE = [(3, "not one of 0"), (-1, "not one of 0"), (1.0, "type"), (None, "action"), ("2", "type"), ([1, 2], "shape")]
+BAD_CHOICE = [
+    (3, "not one of 0"),
+    (-1, "not one of 0"),
+    (1.0, "type"),
+    (None, "action"),
+    ("2", "type"),
+    ([1, 2], "shape"),
+]
 
 
 @pytest.mark.parametrize("env_id", ["gan_env/LearningRate-v0", "gan_env/Joint-v0"])

@@ -21,6 +21,7 @@ IDEAL = {  # algorithms §4.2
     "lsgan": 0.5,
     "wgan": 0.0,
     "wgan-gp": 0.0,
+    "wgan-unclipped": 0.0,
 }
 
 
@@ -109,7 +110,7 @@ def plain_penalty(name, discriminator, real, fake, mix):
 
 def plain_losses(name, f, h):
     """(D's loss, G's loss) of real logits f and fake logits h, as the papers write them."""
-    if name in ("wgan", "wgan-gp"):
+    if name.startswith("wgan"):
         return -f.mean() + h.mean(), -h.mean()
     if name == "hinge":
         return (1 - f).clamp_min(0).mean() + (1 + h).clamp_min(0).mean(), -h.mean()

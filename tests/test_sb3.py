@@ -184,7 +184,7 @@ def test_ddpg_learns_to_copy_what_it_sees():
         from agents.fsco import make_ddpg
 
         vec = SB3VecEnv(env)
-        model = make_ddpg(FscoConfig(hidden=(16,), gamma=0.5, learning_starts=200), vec, 0, gradient_steps=8)
-        model.learn(1_600)
+        model = make_ddpg(FscoConfig(hidden=(16,), gamma=0.3, learning_starts=800), vec, 0, gradient_steps=8)
+        model.learn(3_200)
         actions, _ = model.predict(vec.reset(), deterministic=True)
     assert np.abs(actions - 0.5).max() < 0.2

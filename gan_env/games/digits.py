@@ -18,9 +18,9 @@ WORST_QUALITY = 710.0
 
 def classifier(device: torch.device) -> Classifier:
     """The shipped digits classifier."""
-    from gan_env import digits_classifier  # on call, so that `python -m gan_env.digits_classifier` runs it only once
+    from gan_env import feature_nets  # on call, so that `python -m gan_env.feature_nets` runs it only once
 
-    return digits_classifier.load(device)
+    return feature_nets.load("digits", device)
 
 
 @TASKS.register("digits")

@@ -1,0 +1,111 @@
+"""Trains one task of pictures or shapes plainly (Sim-GDA): its score between two marks, the time, a picture.
+
+    python benchmarks/games.py fashion --updates 2500
+
+writes benchmarks/games/fashion.png (64 samples of the trained generator) and a line of benchmarks/games/rows.jsonl.
+"""
+
+from __future__ import annotations
+
+import json
+import platform
+import time
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+import tyro
+from PIL import Image
+
+from gan_env.config import EnvConfig
+from gan_env.env import make_trainer
+from gan_env.marks import marks
+from gan_env.records import Control
+from gan_env.render import image_grid, shape_views
+from gan_env.streams import Purpose
+from gan_env.task import Task
+
+HERE = Path(__file__).parent / "games"
+
+
+@dataclass(frozen=True)
+class Job:
+    """One plain training."""
+
+    task: tyro.conf.Positional[str]
+    """Name of the task."""
+    updates: int = 2_500
+    """Updates of both players."""
+    seed: int = 0
+    """Of weights, batches and latents."""
+    threads: int = 1
+    """Threads of torch; more than one pays on an idle machine only."""
+    score_every: int = 500
+    """Updates between two scores on the way; they are printed and not timed."""
+    limit_s: float = 1_200.0
+    """Seconds of training after which it stops."""
+    d_lr: float | None = None
+    """Base rate of the discriminator; the task's own if None."""
+    g_lr: float | None = None
+    """Base rate of the generator."""
+    out: Path = HERE
+    """Folder of the picture and the row."""
+
+
+def save_picture(task: Task, samples: torch.Tensor, file: Path) -> None:
+    """Sixty-four samples, pixel for pixel: a scaled picture would show the scaling."""
+    grid = Image.fromarray(
+        (image_grid(samples if task.kind == "image" else shape_views(samples)) * 255).astype("uint8")
+    )
+    if drawn.width < 400:
+        drawn = drawn.resize((2 * drawn.width, 2 * drawn.height), Image.Resampling.NEAREST)
+    file.parent.mkdir(parents=True, exist_ok=True)
+    drawn.quantize(128).save(file, optimize=True)  # a quarter of the bytes in the repository
+
+
+def run(job: Job) -> dict:
+    torch.set_num_threads(job.threads)
+    trainer = make_trainer(EnvConfig(task=job.task, d_lr=job.d_lr, g_lr=job.g_lr, device="cpu"), 1)
+    task, score = trainer.task, trainer.task.score
+    known = marks(task)
+    print(f"{task.name}: {', '.join(f'{k} {v:.4g}' for k, v in known.items())}", flush=True)
+    started = time.perf_counter()
+    trainer.reset(np.array([job.seed]), np.zeros(1, np.int64))
+    trained_s, done, found, curve = time.perf_counter() - started, 0, {}, []
+    while done < job.updates and trained_s < job.limit_s:
+        block = min(job.score_every, job.updates - done)
+        started = time.perf_counter()
+        while block and trained_s + time.perf_counter() - started < job.limit_s:
+            step = min(10, block)
+            trainer.advance(Control.of(1), step)
+            done, block = done + step, block - step
+        trained_s += time.perf_counter() - started
+        fake = trainer.samples(score.samples, Purpose.SCORE)[0]
+        found = {"score": score(fake), **score.details(fake)}
+        curve.append([done, round(trained_s, 1), found["score"]])
+        figures = ", ".join(f"{k} {v:.4g}" if isinstance(v, float) else f"{k} {v}" for k, v in found.items())
+        print(f"  {done:6d} updates {trained_s:7.1f} s  {figures}", flush=True)
+    name = job.task.split(":")[0]
+    save_picture(task, trainer.samples(64, Purpose.SAMPLE)[0], job.out / f"{name}.png")
+    row = {
+        "task": task.name,
+        "score_name": score.name,
+        **found,
+        **known,
+        "updates": done,
+        "train_s": round(trained_s, 1),
+        "batch_size": trainer.batch_size,
+        "settings": {k: v for k, v in asdict(job).items() if k != "out"},
+        "curve": curve,
+        "torch": torch.__version__,
+        "machine": platform.machine(),
+        "command": f"python benchmarks/games.py {job.task} --updates {job.updates} --threads {job.threads}",
+    }
+    with (job.out / "rows.jsonl").open("a") as file:
+        file.write(json.dumps(row) + "\n")
+    return row
+
+
+if __name__ == "__main__":
+    run(tyro.cli(Job))

@@ -1,0 +1,259 @@
+"""A GAN of the user's own: any modules, any data, any measure; what does not fit is said before training."""
+
+import dataclasses
+import warnings
+
+import gymnasium as gym
+import numpy as np
+import pytest
+import torch
+from torch import nn
+from torch.utils.data import TensorDataset
+
+import gan_env
+from gan_env.config import EnvConfig
+from gan_env.env import make_trainer
+from gan_env.players import flatten
+from gan_env.records import Control
+from gan_env.streams import Purpose
+from gan_env.task import Task
+
+
+class TutorialGenerator(nn.Module):
+    """In the manner of PyTorch's tutorial, for 8 x 8 pixels: running statistics and latents (B, nz, 1, 1)."""
+
+    def __init__(self, nz: int = 6):
+        super().__init__()
+        self.main = nn.Sequential(
+            nn.ConvTranspose2d(nz, 8, 4, 1, 0, bias=False),
+            nn.BatchNorm2d(8),
+            nn.ReLU(True),
+            nn.ConvTranspose2d(8, 1, 4, 2, 1, bias=False),
+            nn.Tanh(),
+        )
+
+    def forward(self, latents):
+        return self.main(latents)
+
+
+class TutorialDiscriminator(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.main = nn.Sequential(
+            nn.Conv2d(1, 4, 4, 2, 1, bias=False),
+            nn.LeakyReLU(0.2, inplace=True),
+            nn.Conv2d(4, 8, 3, 1, 1, bias=False),
+            nn.BatchNorm2d(8),
+            nn.LeakyReLU(0.2, inplace=True),
+            nn.Conv2d(8, 1, 4, 1, 0, bias=False),
+            nn.Sigmoid(),
+        )
+
+    def forward(self, images):
+        return self.main(images)
+
+
+def images(count: int = 140) -> torch.Tensor:
+    rng = np.random.default_rng(0)
+    return torch.from_numpy(rng.uniform(-1, 1, (count, 1, 8, 8)).astype(np.float32))
+
+
+def tutorial_task(**settings) -> Task:
+    with pytest.warns(UserWarning, match="ends in a sigmoid"):
+        return Task(
+            generator=TutorialGenerator,
+            discriminator=TutorialDiscriminator,
+            data=images(),
+            latent_size=6,
+            batch_size=8,
+            **settings,
+        )
+
+
+def trainer(task, seeds, **settings):
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message=".*keeps state outside its weights")
+        made = make_trainer(EnvConfig(task=task, dtype="float64", device="cpu", **settings), len(seeds))
+    made.reset(np.array(seeds), np.zeros(len(seeds), np.int64))
+    return made
+
+
+def linear_task(data, **settings) -> Task:
+    return Task(
+        generator=lambda: nn.Linear(4, 3), discriminator=lambda: nn.Linear(3, 1), data=data, latent_size=4, **settings
+    )
+
+
+def points(count: int = 100) -> np.ndarray:
+    return np.random.default_rng(1).normal(size=(count, 3)).astype(np.float32)
+
+
+# A tutorial's DCGAN
+
+
+def test_a_tutorials_dcgan_runs_in_every_environment_with_one_warning_a_module():
+    task = tutorial_task()
+    for env_id in gan_env.ENV_IDS:
+        with pytest.warns(UserWarning, match="keeps state outside its weights .*running_mean"):
+            env = gym.make_vec(env_id, num_envs=2, task=task, episode_updates=2, device="cpu")
+        env.reset(seed=0)
+        env.action_space.seed(0)
+        for _ in range(2):
+            _, reward, _, truncated, info = env.step(env.action_space.sample())
+        assert np.isfinite(reward).all() and truncated.all() and np.isfinite(info["score"]).all()
+        module = env.unwrapped.generator(0)
+        assert isinstance(module, TutorialGenerator) and module(torch.randn(5, 6, 1, 1)).shape == (5, 1, 8, 8)
+
+
+def test_running_statistics_belong_to_the_row_and_move_with_its_updates_alone():
+    task = tutorial_task()
+    two = trainer(task, [3, 4])
+    before = [two.g.flat.clone(), two.d.flat.clone()]
+    two.look()
+    two.samples(5, Purpose.SAMPLE)
+    assert torch.equal(two.g.flat, before[0]) and torch.equal(two.d.flat, before[1])
+    two.advance(Control.of(2), 3, active=np.array([True, False]))
+    assert torch.equal(two.g.flat[1], before[0][1]) and torch.equal(two.d.flat[1], before[1][1])
+    statistics = two.discriminator(0).main[3]
+    assert not torch.equal(statistics.running_mean, torch.zeros(8, dtype=torch.float64))
+    two.advance(Control.of(2, update_g=torch.tensor([False, False])), 1)
+    assert torch.equal(flatten(two.generator(0)), two.g.flat[0])
+
+
+def test_rows_with_running_statistics_train_as_each_alone_and_as_a_plain_loop():
+    task = tutorial_task(d_lr=1e-2, g_lr=1e-2)
+    pair, alone = trainer(task, [3, 4]), trainer(task, [4])
+    g, d = alone.generator(0), alone.discriminator(0)
+    # The same three updates with torch alone, on the latents and images that the row draws.
+    optimizers = [torch.optim.Adam(m.parameters(), lr=1e-2, betas=(0.5, 0.999)) for m in (g, d)]
+    probe = trainer(task, [4])
+    for _ in range(3):
+        chunk = probe._chunks[0]
+        real = chunk.real[0]
+        rows = (slice(0, 1), probe.updates, probe.seed, probe.episode)
+        latents = probe._latents.at(*rows)[0].double()
+        fake = g(latents)
+        softplus = nn.functional.softplus
+        d_loss = softplus(-d(real)).mean() + softplus(d(fake.detach())).mean()
+        d_grads = torch.autograd.grad(d_loss, list(d.parameters()))
+        frozen = [b.clone() for b in d.buffers()]
+        g_grads = torch.autograd.grad(softplus(-d(fake)).mean(), list(g.parameters()))
+        for buffer, old in zip(d.buffers(), frozen, strict=True):
+            buffer.copy_(old)  # the third pass is for G alone
+        for optimizer, module, grads in zip(optimizers, (g, d), (g_grads, d_grads), strict=True):
+            for p, grad in zip(module.parameters(), grads, strict=True):
+                p.grad = grad
+            optimizer.step()
+        probe.advance(Control.of(1), 1)
+    pair.advance(Control.of(2), 3)
+    alone.advance(Control.of(1), 3)
+    torch.testing.assert_close(pair.g.flat[1:], alone.g.flat, rtol=1e-9, atol=1e-10)
+    weights = sum(p.numel() for p in g.parameters())
+    torch.testing.assert_close(alone.g.flat[0], flatten(g), rtol=1e-9, atol=1e-10)
+    weights = sum(p.numel() for p in d.parameters())
+    torch.testing.assert_close(alone.d.flat[0, :weights], flatten(d)[:weights], rtol=1e-9, atol=1e-10)
+    # D's statistics saw both batches; in which order weighs 0.1 of 0.1.
+    torch.testing.assert_close(alone.d.flat[0, weights:], flatten(d)[weights:], rtol=0.05, atol=0.02)
+
+
+def test_a_spectral_norm_keeps_its_vectors_in_the_row():
+    norm = torch.nn.utils.parametrizations.spectral_norm
+    task = Task(
+        generator=lambda: nn.Linear(4, 3),
+        discriminator=lambda: nn.Sequential(norm(nn.Linear(3, 8)), nn.Tanh(), nn.Linear(8, 1)),
+        data=points(),
+        latent_size=4,
+        batch_size=16,
+    )
+    run = trainer(task, [0, 1])
+    run.advance(Control.of(2), 20)
+    layer = run.discriminator(1)[0]
+    layer.eval()
+    assert torch.linalg.matrix_norm(layer.weight, 2).item() == pytest.approx(1, abs=0.02)
+
+
+# Data and quality of any kind
+
+
+@pytest.mark.parametrize("kind", ["tensor", "array", "dataset", "list"])
+def test_data_may_be_a_tensor_an_array_or_a_data_set(kind):
+    array = points()
+    tensor = torch.from_numpy(array)
+    data = {"tensor": tensor, "array": array, "dataset": TensorDataset(tensor, tensor), "list": list(tensor)}[kind]
+    task = linear_task(data)
+    assert task.data.shape == (3,) and len(task.data) == 72 and task.data.test_size == 14
+    found = torch.cat([task.data.train(), task.data.validation(), task.data.test()])
+    assert torch.equal(found.sort(0).values, tensor.sort(0).values)
+
+
+def test_quality_may_be_a_callable_and_judges_test_data_at_the_end():
+    seen = []
+
+    def mean_gap(real, fake):
+        seen.append(real)
+        return float((real.mean(0) - fake.mean(0)).norm())
+
+    task = linear_task(points(), quality=mean_gap)
+    assert task.quality.name == task.score.name == "mean_gap"
+    fake = torch.zeros(task.quality.samples, 3)
+    assert task.quality(fake[None]).item() == pytest.approx(task.data.validation().mean(0).norm().item())
+    assert torch.equal(seen[-1], task.data.validation())
+    task.score(torch.zeros(task.score.samples, 3))
+    assert torch.equal(seen[-1], task.data.test())
+    assert task.quality(fake[None] * torch.nan).item() == task.quality.worst
+
+
+def test_the_default_quality_tells_near_from_far_and_is_a_distance():
+    task = linear_task(points(2000))
+    real = task.data.validation()[: task.quality.samples]
+    near, far = task.quality(torch.stack([real, real + 1]))
+    assert near < 0.2 < far and task.score.floor() < 0.2
+    assert linear_task(points()).quality.worst > 0
+
+
+def test_a_task_can_be_changed_field_by_field():
+    task = dataclasses.replace(linear_task(points()), name="other", d_lr=1e-3)
+    assert (task.name, task.d_lr, task.latent_size) == ("other", 1e-3, 4)
+
+
+# What does not fit
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"generator": nn.Linear(4, 3)}, "generator is a module; give the class or function"),
+        ({"generator": lambda: 3}, r"generator\(\) gave a int"),
+        ({"generator": lambda: nn.Linear(4, 2)}, r"samples of shape \(2,\); the data's are \(3,\)"),
+        ({"generator": lambda: nn.Linear(5, 3)}, r"does not take latents of shape \(B, 4\)"),
+        ({"discriminator": lambda: nn.Linear(2, 1)}, "does not take samples of the data's shape"),
+        ({"discriminator": lambda: nn.Linear(3, 2)}, "one logit is needed"),
+        ({"data": points(10)}, "hold 10 samples"),
+        ({"data": points() * np.nan}, "100 of 100 samples hold NaN"),
+        ({"data": 3}, "data=int is not known"),
+        ({"data": [["a"]] * 30}, "sample 0 of the data set is a str"),
+        ({"data": [torch.zeros(3)] * 30 + [torch.zeros(4)]}, "sample 30 has shape"),
+    ],
+)
+def test_what_does_not_fit_is_named(changes, message):
+    given = {"generator": lambda: nn.Linear(4, 3), "discriminator": lambda: nn.Linear(3, 1), "data": points()}
+    with pytest.raises(ValueError, match=message):
+        Task(latent_size=4, **{**given, **changes})
+
+
+def test_dropout_is_allowed_with_a_warning():
+    with pytest.warns(UserWarning, match="Dropout, which draws from torch's global generator"):
+        Task(
+            generator=lambda: nn.Linear(4, 3),
+            discriminator=lambda: nn.Sequential(nn.Dropout(), nn.Linear(3, 1)),
+            data=points(),
+            latent_size=4,
+        )
+
+
+def test_vmap_is_refused_where_there_is_state():
+    from gan_env.players import make_players
+
+    g = TutorialGenerator()
+    with pytest.raises(ValueError, match="cannot be run by vmap"):
+        make_players(g, flatten(g)[None], (1, 8, 8), "vmap")
