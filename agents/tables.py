@@ -10,6 +10,8 @@ from .registry import controller_note
 from .stats import mean_interval, spearman
 
 Row = dict[str, Any]
+EMBEDDED = "(embedded)"
+"""In the name of a controller that learns within the run it is judged on: never in one ranking with frozen ones."""
 
 
 def by_controller(rows: list[Row]) -> dict[str, list[Row]]:
@@ -56,16 +58,10 @@ def summary(rows: list[Row], *, trained: str = "", untrained: str = "", baseline
         f"{'controller':<20}{'score, mean [95 %]':<28}{'minus ' + baseline:<28}{'failed':>7}"
         f"{'D updates':>11}{'G updates':>11}{'s a run':>9}{'return':>10}",
     ]
-    for name in ranked(rows):
-        group = groups[name]
-        found = scores(group)
-        score = str(mean_interval(found)) if len(found) else "every run failed"
-        difference = "" if name == baseline or baseline not in groups else _difference(rows, name, baseline)
-        mean = {k: np.mean([row[k] for row in group]) for k in ("d_updates", "g_updates", "wall_s", "return")}
-        lines.append(
-            f"{name:<20}{score:<28}{difference:<28}{len(group) - len(found):>7}"
-            f"{mean['d_updates']:>11.0f}{mean['g_updates']:>11.0f}{mean['wall_s']:>9.2f}{mean['return']:>10.2f}"
-        )
+    names = ranked(rows)
+    lines += [_line(rows, name, baseline) for name in names if EMBEDDED not in name]
+    if within := [name for name in names if EMBEDDED in name]:
+        lines += ["learning within the judged run itself:", *(_line(rows, name, baseline) for name in within)]
     ok = [row for row in rows if row["status"] == "ok"]
     rank = spearman([row["return"] for row in ok], [-row["score"] for row in ok])
     lines += [
@@ -78,6 +74,18 @@ def summary(rows: list[Row], *, trained: str = "", untrained: str = "", baseline
         gain = mean_interval(paired_difference(rows, trained, untrained, "return"))
         lines.append(f"return of {trained} minus its own untrained actor: {gain}, paired over {gain.n} seeds")
     return "\n".join(lines)
+
+
+def _line(rows: list[Row], name: str, baseline: str) -> str:
+    groups = by_controller(rows)
+    group, found = groups[name], scores(groups[name])
+    score = str(mean_interval(found)) if len(found) else "every run failed"
+    difference = "" if name == baseline or baseline not in groups else _difference(rows, name, baseline)
+    mean = {k: np.mean([row[k] for row in group]) for k in ("d_updates", "g_updates", "wall_s", "return")}
+    return (
+        f"{name:<20}{score:<28}{difference:<28}{len(group) - len(found):>7}"
+        f"{mean['d_updates']:>11.0f}{mean['g_updates']:>11.0f}{mean['wall_s']:>9.2f}{mean['return']:>10.2f}"
+    )
 
 
 def _difference(rows: list[Row], name: str, baseline: str) -> str:

@@ -55,9 +55,8 @@ class Job:
 
 def save_picture(task: Task, samples: torch.Tensor, file: Path) -> None:
     """Sixty-four samples, pixel for pixel: a scaled picture would show the scaling."""
-    grid = Image.fromarray(
-        (image_grid(samples if task.kind == "image" else shape_views(samples)) * 255).astype("uint8")
-    )
+    grid = image_grid(samples if task.kind == "image" else shape_views(samples))
+    drawn = Image.fromarray((grid * 255).astype(np.uint8))
     if drawn.width < 400:
         drawn = drawn.resize((2 * drawn.width, 2 * drawn.height), Image.Resampling.NEAREST)
     file.parent.mkdir(parents=True, exist_ok=True)

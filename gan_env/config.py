@@ -27,7 +27,7 @@ def _at_least(field: str, value: object, least: int) -> None:
 
 
 def _is_positive(value: object) -> bool:
-    return isinstance(value, Real) and not isinstance(value, bool) and 0 < value < math.inf
+    return isinstance(value, Real) and not isinstance(value, bool) and 0 < float(value) < math.inf
 
 
 def _range(field: str, value: object) -> None:
@@ -43,8 +43,8 @@ class EnvConfig:
     task: str | Task = "ring"
     """What is trained: a name (`gan-env list`; some with a place, "folder:PATH@64"), or a Task of your own."""
     loss: str | None = None
-    """What the players minimise: a name of a GAN loss, e.g. "wgan-gp", or "wgan-gp:10" to set its coefficient; by default
-    the task's, which is bce but for dirac."""
+    """What the players minimise: a name of a GAN loss, e.g. "wgan-gp", or "wgan-gp:10" to set its coefficient; by
+    default the task's, which is bce but for dirac."""
     d_lr: float | None = None
     """Base learning rate of the discriminator; a control multiplies it."""
     g_lr: float | None = None

@@ -6,7 +6,7 @@ The only file that knows Gymnasium's contract; what happens inside a step is the
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, ClassVar
+from typing import Any
 
 import gymnasium as gym
 import numpy as np
@@ -85,7 +85,7 @@ class GANVectorEnv(gym.vector.VectorEnv):
         ValueError: If a setting is unknown or unfit; the message names it, its value and the way out.
     """
 
-    metadata: ClassVar[dict[str, Any]] = {
+    metadata: dict[str, Any] = {  # Gymnasium's own attribute, never changed in place
         "render_modes": ["rgb_array"],
         "render_fps": 10,
         "autoreset_mode": AutoresetMode.NEXT_STEP,
@@ -448,7 +448,7 @@ class GANEnv(gym.Env):
     `info["failure"]` names the cause. At the end of an episode `info["score"]` is the exact distance to test data.
     """
 
-    metadata: ClassVar[dict[str, Any]] = {"render_modes": ["rgb_array"], "render_fps": 10}
+    metadata: dict[str, Any] = {"render_modes": ["rgb_array"], "render_fps": 10}
 
     def __init__(
         self,

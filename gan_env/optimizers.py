@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from numbers import Real
+from typing import Any
 
 import torch
 from jaxtyping import Float, Int64
@@ -13,7 +14,7 @@ from gan_env.registry import unknown
 
 
 def _is_share(value: object) -> bool:
-    return isinstance(value, Real) and not isinstance(value, bool) and 0 <= value < 1
+    return isinstance(value, Real) and not isinstance(value, bool) and 0 <= float(value) < 1
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,7 +59,8 @@ class OptimizerSpec:
         for field in value:
             if field not in known:
                 raise unknown("optimizer argument", field, sorted(known))
-        return cls(**{k: tuple(v) if isinstance(v, list) else v for k, v in value.items()})
+        arguments: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in value.items()}
+        return cls(**arguments)
 
 
 class RowOptimizer:

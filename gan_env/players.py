@@ -85,7 +85,7 @@ class Players(Protocol):
         """
         ...
 
-    def functional(self, flat: Float[Tensor, "n P"], inputs: Tensor) -> Tensor:
+    def functional(self, flat: Float[Tensor, "n P"], inputs: Tensor, /) -> Tensor:
         """Outputs that autograd can differentiate, twice too, in `flat` and `inputs`."""
         ...
 
@@ -327,7 +327,7 @@ class MLPPlayers:
                 g = torch.bmm(layers[i][1], g, out=buffers.get(("input", width, i % 2), (n, width, batch), flat))
         return out, g if inputs else None
 
-    def functional(self, flat: Float[Tensor, "n P"], inputs: Tensor) -> Tensor:
+    def functional(self, flat: Float[Tensor, "n P"], inputs: Tensor, /) -> Tensor:
         """See Players."""
         h = inputs.flatten(2).transpose(1, 2)
         for (weight, _, bias), activation in zip(self._layers(flat), self._activations, strict=True):

@@ -34,7 +34,7 @@ class History:
 
 
 def image_grid(samples: Tensor, columns: int = 8) -> np.ndarray:
-    """Images (M, C, H, W) in [-1, 1] as one picture (height, width, 3) in [0, 1], `columns` to a line, white between."""
+    """Images (M, C, H, W) in [-1, 1] as one picture (height, width, 3) in [0, 1], `columns` to a line."""
     images = samples.detach().cpu().float().clamp(-1, 1).add(1).div(2)
     if images.shape[1] == 1:
         images = images.expand(-1, 3, -1, -1)

@@ -159,6 +159,7 @@ class Trainer:
         data = task.data
         self._probes = self._penalty_draws()
         matrices = _matrices(self._templates["d"])
+        self._d_weights = sum(p.numel() for p in self._templates["d"].parameters())
         self._trained_d: Players = self.d
         if loss.dress is not None:
             dress, plain = loss.dress, self.d.functional
@@ -367,12 +368,12 @@ class Trainer:
             slope = self.loss.slope("generator", judged.fake_logits)[moves.g_early]
             at_fake = judged.pair.fake_gradient(slope, self._scratch["d"], moves.g_early)
             g_grads.append((moves.g_early, self._g_gradient("early", chunk, at_fake, moves.g_early)))
-        if d_grad is not None:
+        if d_grad is not None and moves.d is not None:
             rows = chunk.whole(moves.d)
             self.d_optimizer.step(rows, d_grad, d_multiplier[rows])
             if self.loss.clipped:
-                bound = self.loss.coefficient
-                self.d.flat[rows] = self.d.flat[rows].clamp_(-bound, bound)
+                bound, weights = self.loss.coefficient, self._d_weights  # a module's buffers stand behind its weights
+                self.d.flat[rows, :weights] = self.d.flat[rows, :weights].clamp_(-bound, bound)
         if moves.g_late is not None:
             flat = self.d.flat[chunk.whole(moves.g_late)]
             logits, tape = self._trained_d.forward(flat, fake[moves.g_late], chunk.late_buffers)

@@ -104,7 +104,9 @@ def test_a_commensurate_start_stalls():
 
 
 def test_the_score_is_the_distance_from_the_saddle():
-    env = GANVectorEnv(3, task="dirac", control="update-choice", reward="quality", episode_updates=4, autoreset_mode="Disabled")
+    env = GANVectorEnv(
+        3, task="dirac", control="update-choice", reward="quality", episode_updates=4, autoreset_mode="Disabled"
+    )
     env.reset(seed=1)
     for _ in range(4):
         _, _, _, truncated, infos = env.step(np.full(3, 2))

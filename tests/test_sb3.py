@@ -53,7 +53,9 @@ def test_discrete_algorithms_train_500_steps(algorithm):
 
 def test_ddpg_trains_on_the_native_batch_through_the_adapter():
     env = SB3VecEnv(GANVectorEnv(4, autoreset_mode="SameStep", **SHORT))
-    model = DDPG("MlpPolicy", env, learning_starts=100, batch_size=16, gradient_steps=4, policy_kwargs={"net_arch": [8]})
+    model = DDPG(
+        "MlpPolicy", env, learning_starts=100, batch_size=16, gradient_steps=4, policy_kwargs={"net_arch": [8]}
+    )
     model.learn(500)
     assert model.num_timesteps == 500
     assert len(model.ep_info_buffer) > 0 and all(info["l"] == 10 for info in model.ep_info_buffer)
