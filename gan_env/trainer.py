@@ -18,8 +18,9 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from gan_env.losses import Loss
+from gan_env.module_players import AutogradPlayers, make_players
 from gan_env.optimizers import OptimizerSpec, RowOptimizer
-from gan_env.players import EVERY, AutogradPlayers, Buffers, Pair, Players, flatten, make_players, unflatten
+from gan_env.players import EVERY, Buffers, Pair, Players, flatten, unflatten
 from gan_env.records import Control, GameFacts, Measurement
 from gan_env.streams import BlockStream, DeviceDraw, Draw, Purpose, key, normal_block, rng, uniform_block
 from gan_env.task import Task

@@ -252,7 +252,7 @@ def test_dropout_is_allowed_with_a_warning():
 
 
 def test_vmap_is_refused_where_there_is_state():
-    from gan_env.players import make_players
+    from gan_env.module_players import make_players
 
     g = TutorialGenerator()
     with pytest.raises(ValueError, match="cannot be run by vmap"):

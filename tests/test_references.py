@@ -10,9 +10,11 @@ from torch.nn.functional import binary_cross_entropy_with_logits
 from gan_env.config import EnvConfig
 from gan_env.env import make_trainer
 from gan_env.losses import LOSSES
+from gan_env.mlp_players import MLPPlayers
+from gan_env.module_players import ModulePlayers, make_players
 from gan_env.networks import mlp_discriminator, mlp_generator
 from gan_env.optimizers import OptimizerSpec, RowOptimizer
-from gan_env.players import EVERY, Buffers, MLPPlayers, ModulePlayers, flatten, make_players, unflatten
+from gan_env.players import EVERY, Buffers, flatten, unflatten
 from gan_env.records import Control
 from gan_env.streams import BlockStream, Purpose, normal_block
 from gan_env.task import TASKS
