@@ -9,7 +9,7 @@ import pytest
 from gan_env.cli import main
 
 TINY = [
-    "--task", "ring", "--batch-size", "8", "--episode-updates", "8", "--updates-per-step", "4", "--decisions", "40",
+    "--task", "digits", "--batch-size", "8", "--episode-updates", "8", "--updates-per-step", "4", "--decisions", "40",
     "--num-envs", "2", "--evaluate-seeds", "2", "--learning-starts", "8", "--controllers", "sim-gda", "constant:2",
 ]  # fmt: skip
 
@@ -69,7 +69,7 @@ def test_the_main_job_in_small_writes_everything(tmp_path, capsys):
     for name in ("config.json", "agent.safetensors", "samples.png", "curves.png", "scores.png", "table.txt"):
         assert (out / name).stat().st_size > 0
     assert any((out / "tensorboard").iterdir())
-    assert json.loads((out / "config.json").read_text())["env"]["task"] == "ring"
+    assert json.loads((out / "config.json").read_text())["env"]["task"] == "digits"
 
 
 def test_a_folder_that_holds_something_is_left_alone(tmp_path, capsys):
