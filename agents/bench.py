@@ -22,13 +22,15 @@ from torch import Tensor
 from gan_env.config import EnvConfig
 from gan_env.env import FAILURES, failures, make_trainer
 from gan_env.records import Control
-from gan_env.rewards import FAILURE_DECISIONS, Outcome, Reward, RewardContext, make_reward
+from gan_env.rewards import Outcome, Reward, RewardContext, make_reward
+from gan_env.streams import Purpose
 from gan_env.trainer import Trainer
 
 from .base import Controller, NeedsTrainer
 
 SPLITS = {"tune": 1_000_000, "train-agent": 2_000_000, "evaluate": 3_000_000}
-"""First row seed of each named split of seeds; a split holds a million."""
+"""First row seed of each named split of seeds."""
+SPLIT_SIZE = 1_000_000
 TRACE_POINTS = 100
 """Points of a run that are kept for drawing."""
 
@@ -37,6 +39,8 @@ def split_seeds(split: str, count: int) -> list[int]:
     """The first `count` row seeds of a split."""
     if split not in SPLITS:
         raise ValueError(f"split={split!r} is unknown; use one of {', '.join(SPLITS)}")
+    if not 0 < count <= SPLIT_SIZE:
+        raise ValueError(f"count={count} seeds were asked for; a split holds 1 to {SPLIT_SIZE}")
     return list(range(SPLITS[split], SPLITS[split] + count))
 
 
@@ -58,15 +62,18 @@ class GroupResult:
 
 
 class _Running:
-    """Sums over a group's updates, per row of the batch."""
+    """What adds up over a group's updates, per row of the batch."""
 
-    def __init__(self, rows: int, updates: int, d_loss_scale: str):
-        self.returns = np.zeros(rows)
-        self.failure = np.full(rows, -1)
-        self.ended = np.full(rows, updates)
+    def __init__(self, trainer: Trainer, config: EnvConfig, reward: Reward):
+        rows = trainer.n
+        self.reward, self.returns = reward, np.zeros(rows)
+        self.failure, self.ended = np.full(rows, -1), np.full(rows, trainer.episode_updates)
+        self.g_losses: list[np.ndarray] = []  # since the last decision, as are the next
+        self.d_losses: list[np.ndarray] = []
+        self.quality = _quality(trainer, np.zeros(rows), np.ones(rows, bool)) if reward.needs_quality else None
         self.points: list[tuple[int, np.ndarray]] = []  # update, (4, N): L_G, L_D, log D multiplier, share of V1
         self._log, self._v1, self._since = np.zeros(rows), np.zeros(rows), 0
-        self._every, self._scale = max(1, updates // TRACE_POINTS), d_loss_scale
+        self._every, self._scale = max(1, trainer.episode_updates // TRACE_POINTS), config.d_loss_scale
 
     def push(self, update: int, trainer: Trainer, control: Control) -> None:
         self._log += np.log(control.d_multiplier.cpu().numpy())
@@ -90,7 +97,7 @@ def run_group(
     """Trains every (controller, seed) pair of a configuration side by side and scores each on test data.
 
     Args:
-        config: The game. `updates_per_step` only scales the return, as a mean over the updates of a decision.
+        config: The game. Controllers are asked before every update; `updates_per_step` is a decision of the return.
         entries: The rivals; their names must differ.
         seeds: Row seeds, the same for each.
         split: Name of the seeds' split, for the rows.
@@ -103,7 +110,8 @@ def run_group(
     if len(set(names)) != len(names):
         raise ValueError(f"a controller's name stands twice among {names}; rename one")
     trainer = make_trainer(config, len(entries) * len(seeds))
-    reward = make_reward("loss_gap", RewardContext(config.gan_loss, trainer.task.quality.worst, config.gan_loss.signed))
+    normalise = config.normalise or config.gan_loss.signed  # a plain gap of losses that can be negative means nothing
+    reward = make_reward(config.reward, RewardContext(config.gan_loss, trainer.task.quality.worst, normalise))
     count, updates = len(seeds), trainer.episode_updates
     spans = [slice(i * count, (i + 1) * count) for i in range(len(entries))]
     trainer.reset(np.tile(np.asarray(seeds, np.int64), len(entries)), np.zeros(trainer.n, np.int64))
@@ -112,7 +120,7 @@ def run_group(
         if isinstance(entry.controller, NeedsTrainer):
             entry.controller.bind(trainer, span)
         entry.controller.reset(list(seeds), trainer.facts)
-    running = _Running(trainer.n, updates, config.d_loss_scale)
+    running = _Running(trainer, config, reward)
     began = time.perf_counter()
     for update in range(1, updates + 1):
         parts = []
@@ -121,39 +129,53 @@ def run_group(
             parts.append(entry.controller.act(trainer.measurement.rows(span)))
             control_s[i] += time.perf_counter() - start
         control = Control.join(parts)
-        _advance(trainer, config, reward, control, running, update, updates)
+        _advance(trainer, config, control, running, update)
         running.push(update, trainer, control)
         progress(update)
     engine_s = (time.perf_counter() - began - control_s.sum()) / trainer.n
-    return _collect(trainer, config, reward, entries, seeds, split, running, engine_s, control_s / count)
+    return _collect(trainer, config, entries, seeds, split, running, engine_s, control_s / count)
 
 
-def _advance(
-    trainer: Trainer,
-    config: EnvConfig,
-    reward: Reward,
-    control: Control,
-    running: _Running,
-    update: int,
-    updates: int,
-) -> None:
-    alive = running.failure < 0
+def _quality(trainer: Trainer, held: np.ndarray, rows: np.ndarray) -> np.ndarray:
+    """Validation distances, (N,): measured for the rows (N,) bool, held for the others."""
+    measured, quality = held.copy(), trainer.task.quality
+    due = np.flatnonzero(rows)
+    if len(due):
+        measured[due] = quality(trainer.samples(quality.samples, Purpose.QUALITY, rows=due.tolist())).cpu().numpy()
+    return measured
+
+
+def _advance(trainer: Trainer, config: EnvConfig, control: Control, running: _Running, update: int) -> None:
+    """One update of every row that has not failed; at the end of a decision, its reward.
+
+    A failure pays the low bound for every decision that was left, so that diverging early never adds up to more.
+    """
+    alive, k, reward = running.failure < 0, config.updates_per_step, running.reward
     trace = trainer.advance(control, 1, alive)
     failed = failures(trainer, trace, alive, config)
     d = trace.d_loss_real + trace.d_loss_fake
     d = d / 2 if config.d_loss_scale == "mean" else d
-    outcome = Outcome(trace.g_loss.cpu().double().numpy(), d.cpu().double().numpy(), None, None)
-    earned = reward(outcome, np.zeros(trainer.n, bool), np.zeros(trainer.n)) / config.updates_per_step
-    left = np.minimum((updates - update) // config.updates_per_step + 1, FAILURE_DECISIONS)
-    running.returns += np.where(failed >= 0, reward.low * left, np.where(alive, earned, 0.0))
+    running.g_losses.append(trace.g_loss[0].cpu().double().numpy())
+    running.d_losses.append(d[0].cpu().double().numpy())
     running.failure = np.where(failed >= 0, failed, running.failure)
     running.ended = np.where(failed >= 0, update, running.ended)
+    left = (trainer.episode_updates - update) // k + 1
+    running.returns += np.where(failed >= 0, min(reward.low, 0.0) * left, 0.0)
+    if update % k == 0 or update == trainer.episode_updates:
+        decision, last = update // k, update == trainer.episode_updates
+        before = running.quality
+        if before is not None and (decision % config.quality_every == 0 or last):
+            running.quality = _quality(trainer, before, running.failure < 0)
+        outcome = Outcome(np.stack(running.g_losses), np.stack(running.d_losses), before, running.quality)
+        earned = reward(outcome, np.zeros(trainer.n, bool), np.zeros(trainer.n))
+        running.returns += np.where(running.failure < 0, earned, 0.0)
+        running.g_losses.clear()
+        running.d_losses.clear()
 
 
 def _collect(
     trainer: Trainer,
     config: EnvConfig,
-    reward: Reward,
     entries: Sequence[Entry],
     seeds: Sequence[int],
     split: str,
@@ -209,7 +231,7 @@ def _collect(
                     "score": found,
                     "details": {} if fake is None else score.details(fake),
                     "return": float(running.returns[row]),
-                    "return_name": reward.name,
+                    "return_name": running.reward.name,
                     "d_updates": int(trainer.d_updates[row]),
                     "g_updates": int(trainer.g_updates[row]),
                     "wall_s": float(engine_s + control_s[i]),

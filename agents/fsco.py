@@ -64,6 +64,20 @@ class FscoConfig:
     d_lr_range: tuple[float, float] = (0.1, 10.0)
     """Embedded: multipliers at -1 and +1."""
 
+    def __post_init__(self) -> None:
+        for name in ("buffer_size", "batch_size", "gradient_steps", "updates_per_step"):
+            value = getattr(self, name)
+            if not isinstance(value, int) or value < 1:
+                raise ValueError(f"{name}={value!r} must be a whole number of at least 1")
+        if not isinstance(self.learning_starts, int) or self.learning_starts < 0:
+            raise ValueError(f"learning_starts={self.learning_starts!r} must be a whole number of at least 0")
+        if not self.hidden or not all(isinstance(width, int) and width > 0 for width in self.hidden):
+            raise ValueError(f"hidden={self.hidden!r} must be widths of at least 1, e.g. (64, 64)")
+        for name, low, high in (("learning_rate", 0, 1), ("tau", 0, 1), ("gamma", 0, 1), ("noise", 0, 10)):
+            value = getattr(self, name)
+            if not (low <= value <= high) or (value == 0 and name in ("learning_rate", "tau")):
+                raise ValueError(f"{name}={value!r} must lie in {low} to {high}, and learning_rate and tau above 0")
+
 
 def make_ddpg(config: FscoConfig, env: Any, seed: int, **more: Any) -> DDPG:
     """SB3's DDPG with our settings; call inside a `PrivateRandomness`, for it seeds the global generators."""
@@ -248,7 +262,7 @@ class EmbeddedFSCO:
         self._codec = self.spec.codec()
         self._eyes = Eyes(self.spec, self._codec, len(row_seeds))
         self._control: Control | None = None
-        self._age, self._gap = 0, np.zeros(len(row_seeds))
+        self._decided, self._gap, self._gaps = 0, np.zeros(len(row_seeds)), 0
         spaces = _Spaces(self._eyes.memory.low, self._eyes.memory.high, self._codec.axes or 1)
         self._agents = [_EmbeddedAgent(self.config, spaces, seed, learning_starts) for seed in row_seeds]
 
@@ -262,9 +276,11 @@ class EmbeddedFSCO:
         if self._control is not None:
             gap = (measurement.g_loss - measurement.d_loss(self.config.d_loss_scale)).abs()
             self._gap += np.nan_to_num(gap.double().cpu().numpy(), nan=10.0, posinf=10.0)
-        if self._control is None or self._age % period == 0:
+            self._gaps += 1
+        update = int(measurement.update.max())
+        if self._control is None or not 0 <= update - self._decided < period:
             observations = self._eyes.look(measurement, self._control)
-            rewards = None if self._control is None else -np.minimum(self._gap / period, 10.0)
+            rewards = None if self._control is None else -np.minimum(self._gap / self._gaps, 10.0)
             if self._gain is not None:
                 gained = self._gain.measure()
                 rewards = None if self._control is None else gained
@@ -273,8 +289,7 @@ class EmbeddedFSCO:
                 for row, (agent, seen) in enumerate(zip(self._agents, observations, strict=True))
             ]
             self._control = self._codec.decode(np.stack(actions).astype(np.float64))
-            self._gap[:] = 0
-        self._age += 1
+            self._gap[:], self._gaps, self._decided = 0, 0, update
         return self._control
 
     def learn(self, transition: Transition) -> None:
@@ -287,7 +302,7 @@ class EmbeddedFSCO:
         return {
             "seeds": list(self._seeds),
             "learning_starts": self._learning_starts,
-            "age": self._age,
+            "decided": [self._decided, self._gaps],
             "gap": torch.from_numpy(self._gap.copy()),
             "quality": None if self._gain is None else torch.from_numpy(self._gain.distance.copy()),
             "eyes": self._eyes.state(),
@@ -298,7 +313,7 @@ class EmbeddedFSCO:
     def load_state_dict(self, state: dict) -> None:
         """Takes over what `state_dict` gave."""
         self._begin(list(state["seeds"]), int(state["learning_starts"]))
-        self._age, self._gap = int(state["age"]), state["gap"].numpy().copy()
+        (self._decided, self._gaps), self._gap = state["decided"], state["gap"].numpy().copy()
         if self._gain is not None:
             self._gain.distance = state["quality"].numpy().copy()
         self._eyes.load(state["eyes"])

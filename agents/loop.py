@@ -16,7 +16,7 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor
 
-from gan_env.losses import LOSSES, Loss
+from gan_env.losses import Loss, get_loss
 from gan_env.records import Control, GameFacts, Measurement, Transition
 from gan_env.registry import unknown
 
@@ -110,7 +110,7 @@ class Steer:
         self._optimizers = {"opt_g": _optimizers("opt_g", opt_g), "opt_d": _optimizers("opt_d", opt_d)}
         if {id(o) for o in self._optimizers["opt_g"]} & {id(o) for o in self._optimizers["opt_d"]}:
             raise ValueError("opt_g and opt_d are the same optimiser; each player needs one of its own")
-        self.loss = LOSSES[loss] if isinstance(loss, str) else loss
+        self.loss = get_loss(loss) if isinstance(loss, str) else loss
         self.controller, self.name = _controller(controller)
         if isinstance(self.controller, NeedsTrainer):
             raise ValueError(

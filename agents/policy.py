@@ -99,7 +99,7 @@ class PolicyController:
         self.codec = spec.codec()
         self._eyes: Eyes | None = None
         self._rows = 0
-        self._age = 0
+        self._decided = 0
         self._last: Control | None = None
 
     def actions(self, observations: np.ndarray) -> np.ndarray:
@@ -116,35 +116,36 @@ class PolicyController:
         """Starts N = len(row_seeds) runs afresh."""
         check_game(self.name, self.spec, game)
         self._rows = len(row_seeds)
-        self._eyes, self._age, self._last = Eyes(self.spec, self.codec, self._rows), 0, None
+        self._eyes, self._decided, self._last = Eyes(self.spec, self.codec, self._rows), 0, None
 
     def act(self, measurement: Measurement) -> Control:
         """The control for the coming update; decided anew every `updates_per_step` updates."""
         if self._eyes is None or len(measurement) != self._rows:
             raise ValueError(f"{self.name} started {self._rows} rows and was shown {len(measurement)}; reset it first")
-        if self._last is None or self._age % self.spec.updates_per_step == 0:
+        # Counted in the measurement's updates, so that an environment with several updates a step is held no longer.
+        update = int(measurement.update.max())
+        if self._last is None or not 0 <= update - self._decided < self.spec.updates_per_step:
             seen = self._eyes.look(measurement, self._last)
-            self._last = self.codec.decode(self.actions(seen).astype(np.float64))
-        self._age += 1
+            self._last, self._decided = self.codec.decode(self.actions(seen).astype(np.float64)), update
         return self._last
 
     def learn(self, transition: Transition) -> None:
         """Nothing: the actor is frozen."""
 
     def state_dict(self) -> dict:
-        """Rows, age, feature memory and the control in force."""
+        """Rows, the update of the last decision, feature memory and the control in force."""
         if self._eyes is None:
             raise ValueError(f"{self.name} has no state yet; call reset(row_seeds, game) first")
         return {
             "rows": self._rows,
-            "age": self._age,
+            "decided": self._decided,
             "eyes": self._eyes.state(),
             "control": None if self._last is None else self._last.state(),
         }
 
     def load_state_dict(self, state: dict) -> None:
         """Takes over what `state_dict` gave."""
-        self._rows, self._age = int(state["rows"]), int(state["age"])
+        self._rows, self._decided = int(state["rows"]), int(state["decided"])
         self._eyes = Eyes(self.spec, self.codec, self._rows)
         self._eyes.load(state["eyes"])
         self._last = None if state["control"] is None else Control(**state["control"])

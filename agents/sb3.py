@@ -23,7 +23,7 @@ class PrivateRandomness:
         with self._restored():
             random.seed(seed)
             np.random.seed(seed % 2**32)
-            torch.manual_seed(seed)
+            torch.default_generator.manual_seed(seed)  # torch.manual_seed would reseed every other device, too
             self._state = self._take()
 
     @staticmethod

@@ -40,8 +40,8 @@ def mean_interval(values: np.ndarray | list[float], level: float = 0.95) -> Inte
 
 
 def spearman(x: np.ndarray | list[float], y: np.ndarray | list[float]) -> float:
-    """Spearman's rank correlation; 0 where one side is constant or there are fewer than three pairs."""
+    """Spearman's rank correlation; NaN where one side is constant or there are fewer than three pairs."""
     x, y = np.asarray(x, np.float64), np.asarray(y, np.float64)
     if len(x) < 3 or np.ptp(x) == 0 or np.ptp(y) == 0:
-        return 0.0
+        return float("nan")
     return float(stats.spearmanr(x, y)[0])  # type: ignore[arg-type]

@@ -62,18 +62,33 @@ def summary(rows: list[Row], *, trained: str = "", untrained: str = "", baseline
     lines += [_line(rows, name, baseline) for name in names if EMBEDDED not in name]
     if within := [name for name in names if EMBEDDED in name]:
         lines += ["learning within the judged run itself:", *(_line(rows, name, baseline) for name in within)]
-    ok = [row for row in rows if row["status"] == "ok"]
-    rank = spearman([row["return"] for row in ok], [-row["score"] for row in ok])
-    lines += [
-        "",
-        f"Spearman(return, -score) over {len(ok)} runs: {rank:+.2f} (+1: the reward {first['return_name']} agrees "
-        "with quality)",
-    ]
+    lines += ["", *_agreement(rows)]
     lines += [f"{name}: {note}" for name in groups if (note := controller_note(name))]
     if trained in groups and untrained in groups:
         gain = mean_interval(paired_difference(rows, trained, untrained, "return"))
         lines.append(f"return of {trained} minus its own untrained actor: {gain}, paired over {gain.n} seeds")
     return "\n".join(lines)
+
+
+def _agreement(rows: list[Row]) -> list[str]:
+    """Does the reward rank runs as quality does, over all of them and among the runs of one controller?"""
+
+    def rank(group: list[Row]) -> float:
+        ok = [row for row in group if row["status"] == "ok"]
+        return spearman([row["return"] for row in ok], [-row["score"] for row in ok])
+
+    def shown(value: float) -> str:
+        return "n/a" if np.isnan(value) else f"{value:+.2f}"
+
+    within = [found for group in by_controller(rows).values() if not np.isnan(found := rank(group))]
+    between = f"Spearman(return, -score), reward {rows[0]['return_name']}: {shown(rank(rows))} over all runs"
+    if not within:
+        return [f"{between} (+1: the reward agrees with quality)"]
+    return [
+        f"{between}; within a controller, whose runs differ in their seeds alone, median "
+        f"{shown(float(np.median(within)))} ({shown(min(within))} to {shown(max(within))}). "
+        "+1: the reward agrees with quality"
+    ]
 
 
 def _line(rows: list[Row], name: str, baseline: str) -> str:

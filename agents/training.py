@@ -19,7 +19,8 @@ from gan_env.env import GANVectorEnv
 from gan_env.registry import unknown
 from gan_env.task import Task
 
-from .bench import SPLITS, Entry, GroupResult, run_group, split_seeds, versions
+from .base import NeedsTrainer
+from .bench import SPLIT_SIZE, SPLITS, Entry, GroupResult, run_group, split_seeds, versions
 from .files import save_controller
 from .fsco import EmbeddedFSCO, FscoConfig, actor_layers, make_ddpg
 from .policy import PolicyController, PolicySpec
@@ -59,8 +60,10 @@ class TrainConfig:
         "sim-gda",
         "alt-gda-1",
         "alt-gda-5",
+        "constant:0.1",
         "constant:0.3",
         "constant:3",
+        "constant:10",
         "frozen-d",
         "random-order:0.45",
         "dyn-gda",
@@ -80,14 +83,24 @@ class TrainConfig:
                 raise ValueError(f"{name}={getattr(self, name)} must be at least 1")
         if self.evaluate_seeds < 2:
             raise ValueError("evaluate_seeds=1 gives no interval; use 2 or more, 16 by default")
-        if not 0 <= self.seed < 10_000:
-            raise ValueError(f"seed={self.seed} must lie in 0 to 9999")
+        if not 0 <= self.seed < SPLIT_SIZE // self.num_envs:
+            raise ValueError(
+                f"seed={self.seed} must lie in 0 to {SPLIT_SIZE // self.num_envs - 1} with num_envs={self.num_envs}: "
+                "each seed trains on row seeds of its own"
+            )
+        if self.mode == "meta" and self.decisions <= self.agent.learning_starts:
+            raise ValueError(
+                f"decisions={self.decisions} leaves nothing to learn from after learning_starts="
+                f"{self.agent.learning_starts} decisions at random; raise the one or lower the other"
+            )
+        if len(set(self.controllers)) != len(self.controllers):
+            raise ValueError(f"controllers={self.controllers} names one twice; leave it out once")
         if self.control not in ("learning-rate", "joint"):
             raise unknown("control", self.control, ["learning-rate", "joint"])
         if self.mode == "embedded" and not self.is_fsco:
             raise ValueError(
                 f"mode='embedded' is FSCO's own: control='learning-rate' and reward='loss_gap', not {self.control!r} "
-                f"and {self.env.reward!r}; use mode='meta', or the controller 'ddpg' in gan-env bench"
+                f"and {self.env.reward!r}; use mode='meta', or name the rival 'ddpg' among controllers"
             )
         for name in self.controllers:
             make_controller(name)
@@ -157,7 +170,7 @@ def train_meta(config: TrainConfig, tensorboard: Path | None = None) -> tuple[Po
         vec = SB3VecEnv(env)
         steps = config.agent.gradient_steps * config.num_envs
         model = make_ddpg(config.agent, vec, config.seed, gradient_steps=steps)
-        vec.seed(SPLITS["train-agent"] + 100 * config.seed)  # `make_ddpg` seeded it too: this one counts
+        vec.seed(SPLITS["train-agent"] + config.num_envs * config.seed)  # `make_ddpg` seeded it too: this one counts
         model.set_logger(
             configure(None if tensorboard is None else str(tensorboard), ["tensorboard"] if tensorboard else [])
         )
@@ -210,7 +223,10 @@ def train(config: TrainConfig, say: Callable[[str], None] = print) -> Path:
     out = config.out or Path("runs") / f"{_task_name(config.env)}-{time.strftime('%Y%m%d-%H%M%S')}"
     if out.exists() and any(out.iterdir()):
         raise ValueError(f"out={str(out)!r} is not empty; name another folder, so that nothing there is lost")
-    out.mkdir(parents=True, exist_ok=True)
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OSError(f"out={str(out)!r} cannot be made a folder ({error.strerror}); name another") from error
     (out / "config.json").write_text(json.dumps(plain(config), indent=2) + "\n")
     learned = [Entry(EMBEDDED, EmbeddedFSCO(_embedded(config)))] if config.is_fsco else []
     if config.mode == "meta":
@@ -235,8 +251,12 @@ def train(config: TrainConfig, say: Callable[[str], None] = print) -> Path:
 def _check(config: TrainConfig) -> None:
     """Raises ValueError for what would fail later: device, data, reward, a rival that the game is not defined for."""
     env = GANVectorEnv(1, control=config.control, config=config.env)
+    env.reset(seed=0)
     for name in config.controllers:
-        make_controller(name).reset([0], env.facts)
+        controller = make_controller(name)
+        if isinstance(controller, NeedsTrainer):
+            controller.bind(env.trainer)
+        controller.reset([0], env.facts)
     env.close()
 
 

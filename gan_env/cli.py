@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import dataclasses
 import inspect
+import os
 import sys
 import textwrap
 from collections.abc import Callable, Sequence
@@ -75,11 +76,8 @@ def _train(arguments: Sequence[str]) -> int:
     flags = dataclasses.make_dataclass("Train", [*game, *agent, *job], kw_only=True, frozen=True)
     given = tyro.cli(flags, prog="gan-env train", description=inspect.getdoc(_train), args=arguments)
     agent_config = dataclasses.replace(FscoConfig(), **{name: getattr(given, name) for name, _, _ in agent})
-    train(
-        dataclasses.replace(
-            build(TrainConfig, given, start), env=build(EnvConfig, given, main_job()), agent=agent_config
-        )
-    )
+    chosen = {name: getattr(given, name) for name, _, _ in job}
+    train(TrainConfig(**chosen, env=build(EnvConfig, given, main_job()), agent=agent_config))
     return DONE
 
 
@@ -175,6 +173,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except ValueError as error:
         print(f"gan-env: {error}", file=sys.stderr)
         return WRONG_CALL
+    except BrokenPipeError:  # the reader of a pipe had enough
+        sys.stdout = open(os.devnull, "w")  # noqa: SIM115 (for the interpreter's own last flush)
+        return DONE
     except OSError as error:
         print(f"gan-env: {error}", file=sys.stderr)
         return FAILED

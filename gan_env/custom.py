@@ -179,7 +179,7 @@ def _built(build: Callable[[], nn.Module], role: str) -> nn.Module:
             f"fresh weights: {role}=lambda: {type(build).__name__}(...)"
         )
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
+        torch.default_generator.manual_seed(0)
         module = build()
     if not isinstance(module, nn.Module):
         raise ValueError(f"{role}() gave a {type(module).__name__}, not a torch.nn.Module")
@@ -245,5 +245,5 @@ def fitted_discriminator(build: Callable[[], nn.Module], shape: tuple[int, ...])
 def untrained_samples(build: Callable[[], nn.Module], latent_size: int, count: int) -> Tensor:
     """Samples of a generator with fresh weights, always the same."""
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
+        torch.default_generator.manual_seed(0)
         return build()(torch.randn(count, latent_size))

@@ -33,6 +33,7 @@ FINITE = 1e9
 
 
 _REMEMBERED = (
+    "spec",
     "_done",
     "_decisions",
     "_quality",
@@ -297,7 +298,7 @@ class GANVectorEnv(gym.vector.VectorEnv):
         return self.trainer.facts
 
     def encode(self, control: Control) -> np.ndarray:
-        """The actions that decode to this control; raises ValueError naming what this id cannot express."""
+        """The actions that decode to this control, up to float32 rounding; ValueError for what an id cannot express."""
         control.check(self.num_envs)
         return self.codec.encode(control)
 

@@ -16,6 +16,9 @@ from gan_env.losses import Loss
 from gan_env.registry import Registry
 
 FAILURE_DECISIONS = 100
+WORST_TIMES = 2.0
+"""Rewards clip quality at this multiple of what an untrained generator gets, so that a start lies within the bounds
+and a collapse below it is seen."""
 
 
 @dataclass(frozen=True)
@@ -90,13 +93,14 @@ def loss_gap(context: RewardContext) -> Reward:
 @REWARDS.register("quality")
 def quality(context: RewardContext) -> Reward:
     """Minus the distance to validation data, by the task's cheap estimator."""
-    return Reward("quality", lambda o: -_known(o.quality_after), -context.worst_quality, 0.0, needs_quality=True)
+    worst = WORST_TIMES * context.worst_quality
+    return Reward("quality", lambda o: -_known(o.quality_after), -worst, 0.0, needs_quality=True)
 
 
 @REWARDS.register("quality_gain")
 def quality_gain(context: RewardContext) -> Reward:
-    """By how much the distance to validation data fell; its sum telescopes to the whole improvement."""
-    worst = context.worst_quality
+    """By how much the distance to validation data fell; its sum telescopes to the improvement within the bound."""
+    worst = WORST_TIMES * context.worst_quality
 
     def compute(outcome: Outcome) -> np.ndarray:
         return np.minimum(_known(outcome.quality_before), worst) - np.minimum(_known(outcome.quality_after), worst)

@@ -18,6 +18,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from gan_env.losses import Loss
+from gan_env.mlp_players import MLPPlayers
 from gan_env.module_players import AutogradPlayers, make_players
 from gan_env.optimizers import OptimizerSpec, RowOptimizer
 from gan_env.players import EVERY, Buffers, Pair, Players, flatten, unflatten
@@ -113,7 +114,8 @@ class Trainer:
         dtype: Precision of weights and computation. Draws are the same in either.
         device: Where it runs.
         way: How N copies of a player are run, see `make_players`.
-        chunk: Rows in one chunk; changes speed and nothing else. By default as many as suit the cache.
+        chunk: Rows in one chunk of plain MLPs (others go in one); changes speed and in float32 nothing else. By
+            default as many as suit the cache.
     """
 
     def __init__(
@@ -180,6 +182,8 @@ class Trainer:
         self.seed, self.episode = np.zeros(rows, np.int64), np.zeros(rows, np.int64)
         self.updates, self.real_index = np.zeros(rows, np.int64), np.zeros(rows, np.int64)
         self.d_updates, self.g_updates = np.zeros(rows, np.int64), np.zeros(rows, np.int64)
+        if not (isinstance(self.g, MLPPlayers) and isinstance(self.d, MLPPlayers)):
+            chunk = rows  # autograd's tapes of one chunk would not survive another's step on the same tensor
         chunk = chunk or self._cache_rows()
         spans = [slice(at, min(at + chunk, rows)) for at in range(0, rows, chunk)]
         self._chunks = [_Chunk(span, self.g.flat[span], self.d.flat[span]) for span in spans]

@@ -21,7 +21,7 @@ from gan_env.datasets import PlaneData, ring
 from gan_env.env import FAILURES, GANEnv, GANVectorEnv
 from gan_env.losses import LOSSES
 from gan_env.records import Control
-from gan_env.rewards import FAILURE_DECISIONS, REWARDS, Outcome, Reward, RewardContext
+from gan_env.rewards import FAILURE_DECISIONS, REWARDS, WORST_TIMES, Outcome, Reward, RewardContext
 from gan_env.scores import PlaneQuality, PlaneScore
 from gan_env.streams import Purpose
 from gan_env.task import TASKS, Task
@@ -444,7 +444,7 @@ def test_the_gains_in_quality_sum_to_the_whole_improvement(every):
         _, reward, _, _, info = env.step(action)
         total += reward
         ages.append(info["quality_age"])
-    worst = env.trainer.task.quality.worst
+    worst = WORST_TIMES * env.trainer.task.quality.worst
     assert total == pytest.approx(min(first["quality"], worst) - min(info["quality"], worst), abs=1e-12)
     assert ages == [i % every for i in range(7)]
     assert total != 0
@@ -455,7 +455,7 @@ def test_quality_is_minus_the_distance_to_validation_data():
     env.reset(seed=0)
     for action in plan(env, 3):
         _, reward, _, _, info = env.step(action)
-        assert reward == pytest.approx(-min(info["quality"], env.trainer.task.quality.worst), abs=1e-12)
+        assert reward == pytest.approx(-min(info["quality"], WORST_TIMES * env.trainer.task.quality.worst), abs=1e-12)
         assert info["quality_age"] == 0
 
 
