@@ -367,26 +367,32 @@ class GANVectorEnv(gym.vector.VectorEnv):
 
     def _infos(self, rows: np.ndarray, control: Control | None = None) -> dict[str, Any]:
         """Raw numbers of the rows, under the same keys at every step."""
-        d_multiplier = 1.0 if control is None else control.d_multiplier.cpu()
-        g_multiplier = 1.0 if control is None else control.g_multiplier.cpu()
-        raw = np.nan_to_num(self._features.table(self.trainer.measurement), nan=0.0, posinf=FINITE, neginf=-FINITE)
+        raw = _finite(self._features.table(self.trainer.measurement))
+        lr = self._rates(control)
         infos: dict[str, Any] = {
             **dict(zip(self._features.scalars, raw.T, strict=False)),
-            "d_penalty": np.nan_to_num(self.trainer.d_penalty.cpu().double().numpy(), nan=0.0, posinf=FINITE),
+            "d_penalty": _finite(self.trainer.d_penalty.cpu().double().numpy()).copy(),
             "update": self.trainer.updates.copy(),
             "d_updates": self.trainer.d_updates.copy(),
             "g_updates": self.trainer.g_updates.copy(),
-            "d_lr": (self.trainer.d_optimizer.lr.cpu() * d_multiplier).numpy(),
-            "g_lr": (self.trainer.g_optimizer.lr.cpu() * g_multiplier).numpy(),
+            "d_lr": lr[0],
+            "g_lr": lr[1],
         }
         if self._tracks_quality:
             infos |= {"quality": self._quality.copy(), "quality_age": self._quality_age.copy()}
-        return infos | {f"_{name}": rows.copy() for name in infos}
+        present = rows.copy()
+        return infos | dict.fromkeys([f"_{name}" for name in infos], present)
+
+    def _rates(self, control: Control | None) -> tuple[np.ndarray, np.ndarray]:
+        """Learning rates of D and G under a control, (N,) each: base × multiplier."""
+        d, g = self.trainer.d_optimizer.lr.cpu().numpy(), self.trainer.g_optimizer.lr.cpu().numpy()
+        if control is None:
+            return d.copy(), g.copy()
+        return d * control.d_multiplier.cpu().numpy(), g * control.g_multiplier.cpu().numpy()
 
     def _record(self, control: Control, seen: Measurement, moves: np.ndarray) -> None:
         if self._history is not None:
-            d_lr = (self.trainer.d_optimizer.lr.cpu() * control.d_multiplier.cpu()).numpy()
-            g_lr = (self.trainer.g_optimizer.lr.cpu() * control.g_multiplier.cpu()).numpy()
+            d_lr, g_lr = self._rates(control)
             d_loss = seen.d_loss(self.config.d_loss_scale)
             self._history.push(moves, self.trainer.updates, seen.g_loss.cpu().numpy(), d_loss.cpu().numpy(), d_lr, g_lr)
 
@@ -404,16 +410,20 @@ def _merge(old: dict[str, Any], new: dict[str, Any], rows: np.ndarray) -> dict[s
 
 def failures(trainer: Trainer, trace: Trace, moves: np.ndarray, config: EnvConfig) -> np.ndarray:
     """Index into FAILURES for each row, (N,) int; -1 where all is well or the row did not move."""
+    # amax hands NaN on; the infinity norm would too, but takes ten times as long
+    largest = [p.flat.abs().amax(1) for p in (trainer.g, trainer.d)]
     losses = torch.stack([trace.g_loss, trace.d_loss_real, trace.d_loss_fake]).abs().amax((0, 1))
-    weights = torch.maximum(trainer.g.flat.abs().amax(1), trainer.d.flat.abs().amax(1))
-    losses, weights = losses.cpu().double().numpy(), weights.cpu().double().numpy()  # amax hands NaN on
-    cases = (
-        ~np.isfinite(losses),
-        ~np.isfinite(weights),
-        losses > config.loss_bound,
-        weights > config.weight_bound,
-    )
+    both = torch.stack([losses, torch.maximum(*largest)]).cpu().double().numpy()
+    bounds = np.array([[config.loss_bound], [config.weight_bound]])
+    if (both <= bounds).all():  # false for NaN
+        return np.full(trainer.n, -1)
+    cases = (~np.isfinite(both[0]), ~np.isfinite(both[1]), *(both > bounds))
     return np.where(moves, np.select(cases, range(len(FAILURES)), -1), -1)
+
+
+def _finite(values: np.ndarray) -> np.ndarray:
+    """The values with NaN as 0 and infinity as FINITE; themselves if they are finite."""
+    return values if np.isfinite(values).all() else np.nan_to_num(values, nan=0.0, posinf=FINITE, neginf=-FINITE)
 
 
 def make_trainer(config: EnvConfig, rows: int) -> Trainer:

@@ -76,7 +76,7 @@ MINIMAL_FEATURES = ("g_loss", "d_loss")
 
 
 def _share(mask: Tensor) -> Tensor:
-    return mask.double().mean(-1)
+    return mask.float().mean(-1)  # a count of at most a batch: exact
 
 
 class FeatureMemory:
@@ -139,4 +139,5 @@ class FeatureMemory:
     def observe(self, seen: Measurement) -> np.ndarray:
         """Observations (N, F), finite and within bounds."""
         chosen = self.table(seen)[:, self._columns]
-        return np.clip(np.where(np.isnan(chosen), 0.0, chosen), self.low, self.high).astype(np.float32)
+        chosen[np.isnan(chosen)] = 0.0  # a copy, for the columns were picked by number
+        return chosen.clip(self.low, self.high).astype(np.float32)

@@ -77,12 +77,14 @@ class Control:
             value = getattr(self, f.name)
             if tuple(value.shape) != (n,):
                 raise ValueError(f"control.{f.name} has shape {tuple(value.shape)}; {n} rows need ({n},)")
-        idle = ~(self.update_g | self.update_d)
-        if idle.any():
-            raise ValueError(f"control: row {int(idle.nonzero()[0])} updates neither player; choose V1, V2 or V3")
+        somebody = self.update_g | self.update_d
+        if not somebody.all():
+            raise ValueError(
+                f"control: row {int((~somebody).nonzero()[0])} updates neither player; choose V1, V2 or V3"
+            )
         for name in ("d_multiplier", "g_multiplier"):
             value = getattr(self, name)
-            bad = ~(torch.isfinite(value) & (value > 0))
+            bad = ~((value > 0) & (value < float("inf")))
             if bad.any():
                 row = int(bad.nonzero()[0])
                 raise ValueError(f"control.{name}[{row}] is {float(value[row])}; it must be finite and > 0")

@@ -52,7 +52,10 @@ class Reward:
     def __call__(self, outcome: Outcome, failed: np.ndarray, decisions_left: np.ndarray) -> np.ndarray:
         """Rewards (N,), finite. `failed` is (N,) bool; `decisions_left` counts the one that failed."""
         value = np.asarray(self.compute(outcome), np.float64)
-        value = np.clip(np.nan_to_num(value, nan=self.low, posinf=self.high, neginf=self.low), self.low, self.high)
+        value = np.broadcast_to(value, failed.shape)
+        value = np.where(np.isnan(value), self.low, value).clip(self.low, self.high)
+        if not failed.any():
+            return value
         return np.where(failed, min(self.low, 0.0) * np.minimum(decisions_left, FAILURE_DECISIONS), value)
 
 
