@@ -28,14 +28,14 @@ def scores(rows: list[Row]) -> np.ndarray:
 
 
 def ranked(rows: list[Row]) -> list[str]:
-    """Controllers by failures, then by mean score, best first."""
-
-    def place(group: list[Row]) -> tuple[int, float]:
-        found = scores(group)
-        return len(group) - len(found), float(found.mean()) if len(found) else np.inf
-
+    """Controllers by failures, then by mean score, best first; those that learn within the judged run come last."""
     groups = by_controller(rows)
-    return sorted(groups, key=lambda name: place(groups[name]))
+
+    def place(name: str) -> tuple[bool, int, float]:
+        found = scores(groups[name])
+        return EMBEDDED in name, len(groups[name]) - len(found), float(found.mean()) if len(found) else np.inf
+
+    return sorted(groups, key=place)
 
 
 def paired_difference(rows: list[Row], first: str, second: str, field: str) -> np.ndarray:
