@@ -189,7 +189,7 @@ def test_a_loss_that_is_not_finite_does_not_stay_in_the_averages():
     for each in (hurt, sound):
         each.reset([0, 1], GameFacts())
     for t in range(200):
-        one = seen(2)
+        one = replace(seen(2), update=torch.full((2,), t))  # a policy counts its decisions in updates
         if t in (0, 3, 4):
             state = one.state()
             state["g_loss"][1], state["d_loss_real"][1] = torch.nan, torch.inf
@@ -197,4 +197,5 @@ def test_a_loss_that_is_not_finite_does_not_stay_in_the_averages():
         else:
             hurt.act(one)
         sound.act(one)
-    torch.testing.assert_close(hurt.act(seen(2)).d_multiplier, sound.act(seen(2)).d_multiplier)
+    last = replace(seen(2), update=torch.full((2,), 200))
+    torch.testing.assert_close(hurt.act(last).d_multiplier, sound.act(last).d_multiplier)
