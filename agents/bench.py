@@ -75,6 +75,13 @@ class _Running:
         self._log, self._v1, self._since = np.zeros(rows), np.zeros(rows), 0
         self._every, self._scale = max(1, trainer.episode_updates // TRACE_POINTS), config.d_loss_scale
 
+    def trace(self, row: int) -> dict[str, list]:
+        """The row's points, for drawing; what is not finite is drawn as 0."""
+        points = np.stack([p[:, row] for _, p in self.points], 1) if self.points else np.zeros((4, 0))
+        rounded = np.round(np.nan_to_num(points, nan=0.0, posinf=0.0, neginf=0.0), 5).tolist()
+        names = ("g_loss", "d_loss", "log_d_multiplier", "v1_share")
+        return {"update": [update for update, _ in self.points], **dict(zip(names, rounded, strict=True))}
+
     def push(self, update: int, trainer: Trainer, control: Control) -> None:
         self._log += np.log(control.d_multiplier.cpu().numpy())
         self._v1 += (control.update_g & ~control.update_d).cpu().numpy()
@@ -195,6 +202,9 @@ def _collect(
         "updates": trainer.episode_updates,
         "updates_per_step": config.updates_per_step,
         "d_loss_scale": config.d_loss_scale,
+        "reward": running.reward.name,
+        "normalise": config.normalise,
+        "quality_every": config.quality_every,
         "dtype": str(trainer.dtype).removeprefix("torch."),
         "split": split,
     }
@@ -208,7 +218,6 @@ def _collect(
         "versions": versions(),
     }
     result = GroupResult([])
-    times = [update for update, _ in running.points]
     for i, entry in enumerate(entries):
         for j, seed in enumerate(seeds):
             row = i * len(seeds) + j
@@ -218,8 +227,6 @@ def _collect(
                 found, fake = trainer.score(row)
                 result.samples.setdefault(entry.name, fake[:64])
             key = hashlib.blake2b(f"{group['group']} {entry.name} {seed}".encode(), digest_size=8).hexdigest()
-            points = np.stack([p[:, row] for _, p in running.points], 1) if running.points else np.zeros((4, 0))
-            points = np.nan_to_num(points, nan=0.0, posinf=0.0, neginf=0.0)
             result.rows.append(
                 {
                     **group,
@@ -237,13 +244,7 @@ def _collect(
                     "wall_s": float(engine_s + control_s[i]),
                     "control_s": float(control_s[i]),
                     "key": key,
-                    "trace": {
-                        "update": times,
-                        "g_loss": np.round(points[0], 5).tolist(),
-                        "d_loss": np.round(points[1], 5).tolist(),
-                        "log_d_multiplier": np.round(points[2], 5).tolist(),
-                        "v1_share": np.round(points[3], 4).tolist(),
-                    },
+                    "trace": running.trace(row),
                 }
             )
     return result
