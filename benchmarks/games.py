@@ -43,6 +43,8 @@ class Job:
     """Threads of torch; more than one pays on an idle machine only."""
     score_every: int = 500
     """Updates between two scores on the way; they are printed and not timed."""
+    loss: str | None = None
+    """GAN loss; the task's own if None."""
     limit_s: float = 1_200.0
     """Seconds of training after which it stops."""
     d_lr: float | None = None
@@ -65,7 +67,7 @@ def save_picture(task: Task, samples: torch.Tensor, file: Path) -> None:
 
 def run(job: Job) -> dict:
     torch.set_num_threads(job.threads)
-    trainer = make_trainer(EnvConfig(task=job.task, d_lr=job.d_lr, g_lr=job.g_lr, device="cpu"), 1)
+    trainer = make_trainer(EnvConfig(task=job.task, loss=job.loss, d_lr=job.d_lr, g_lr=job.g_lr, device="cpu"), 1)
     task, score = trainer.task, trainer.task.score
     known = marks(task)
     print(f"{task.name}: {', '.join(f'{k} {v:.4g}' for k, v in known.items())}", flush=True)

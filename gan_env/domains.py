@@ -20,6 +20,8 @@ from gan_env.networks import mlp
 from gan_env.pictures import picture_splits
 
 SIDE, FEATURES, CLASSES = 16, 32, 10
+UPDATES, BATCH_SIZE, RATE, STRENGTH = 1_200, 64, 1e-3, 0.3
+"""Of a run: updates of both players, images of each domain in one, Adam's rate, weight of the reversed gradient."""
 
 
 @dataclass(frozen=True)
@@ -70,15 +72,25 @@ def domain_classifier() -> nn.Sequential:
     return mlp((FEATURES, 64, 64, 1), lambda: nn.LeakyReLU(0.2))
 
 
+def guesses(out: Float[Tensor, "*n 42"]) -> Int64[Tensor, "*n"]:
+    """The likeliest class of each image from what the extractor made of it."""
+    return out[..., FEATURES:].argmax(-1)
+
+
 @torch.no_grad()
 def error(net: nn.Module, domain: Domain) -> float:
     """Share of a domain's images that the label head gets wrong."""
-    guesses = net(domain.images)[:, FEATURES:].argmax(1)
-    return float((guesses != domain.labels).double().mean())
+    return float((guesses(net(domain.images)) != domain.labels).double().mean())
 
 
 def train(
-    way: str, seed: int = 0, *, updates: int = 800, batch_size: int = 64, rate: float = 1e-3, strength: float = 0.3
+    way: str,
+    seed: int = 0,
+    *,
+    updates: int = UPDATES,
+    batch_size: int = BATCH_SIZE,
+    rate: float = RATE,
+    strength: float = STRENGTH,
 ) -> nn.Module:
     """A trained extractor, by a plain loop: the reference for the engine, and the marks beside its score.
 

@@ -178,11 +178,12 @@ class JointPair:
         assert grad is not None
         return grad
 
-    def fake_gradient(self, fake_slope: Tensor, scratch: Buffers, rows: Rows) -> Tensor:
+    def input_gradient(self, side: str, slope: Tensor, scratch: Buffers, rows: Rows) -> Tensor:
         """See Pair."""
         flat, held, layers = self._tape
-        tape = flat, [h[:, :, self._batch :] for h in held], layers
-        slope, part = fake_slope.unsqueeze(1), scratch.part("through")
-        _, grad = self._players.run_back(tape, slope, part, weights=False, inputs=True, rows=rows)
+        half = slice(self._batch) if side == "real" else slice(self._batch, None)
+        tape = flat, [h[:, :, half] for h in held], layers
+        part = scratch.part(f"through {side}")
+        _, grad = self._players.run_back(tape, slope.unsqueeze(1), part, weights=False, inputs=True, rows=rows)
         assert grad is not None
         return grad.transpose(1, 2).unflatten(-1, self._in_shape)

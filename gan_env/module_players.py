@@ -20,25 +20,26 @@ class SeparatePair:
 
     def __init__(self, players: Players, flat: Tensor, real: Tensor, fake: Tensor, buffers: Buffers):
         self._players = players
-        self.real_logits, self._real_tape = players.forward(flat, real, buffers.part("real"))
-        self.fake_logits, self._fake_tape = players.forward(flat, fake, buffers.part("fake"))
+        self.real_logits, real_tape = players.forward(flat, real, buffers.part("real"))
+        self.fake_logits, fake_tape = players.forward(flat, fake, buffers.part("fake"))
+        self._tapes = {"real": real_tape, "fake": fake_tape}
 
     def weight_gradient(self, real_slope: Tensor, fake_slope: Tensor, scratch: Buffers, rows: Rows) -> Tensor:
         """See Pair."""
         total = None
-        for side, tape, slope in (("real", self._real_tape, real_slope), ("fake", self._fake_tape, fake_slope)):
+        for side, slope in (("real", real_slope), ("fake", fake_slope)):
             grad, _ = self._players.backward(
-                tape, slope[rows], scratch.part(side), weights=True, inputs=False, rows=rows
+                self._tapes[side], slope[rows], scratch.part(side), weights=True, inputs=False, rows=rows
             )
             assert grad is not None
             total = grad if total is None else total.add_(grad)
         assert total is not None
         return total
 
-    def fake_gradient(self, fake_slope: Tensor, scratch: Buffers, rows: Rows) -> Tensor:
+    def input_gradient(self, side: str, slope: Tensor, scratch: Buffers, rows: Rows) -> Tensor:
         """See Pair."""
-        tape, part = self._fake_tape, scratch.part("through")
-        _, grad = self._players.backward(tape, fake_slope, part, weights=False, inputs=True, rows=rows)
+        tape, part = self._tapes[side], scratch.part(f"through {side}")
+        _, grad = self._players.backward(tape, slope, part, weights=False, inputs=True, rows=rows)
         assert grad is not None
         return grad
 

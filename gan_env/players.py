@@ -103,8 +103,8 @@ class Pair(Protocol):
         """Gradient for the weights (m, P) of logits' slopes (n, B), for the m chosen rows."""
         ...
 
-    def fake_gradient(self, fake_slope: Tensor, scratch: Buffers, rows: Rows) -> Tensor:
-        """Gradient for the generated samples (m, B, *shape) of slopes (m, B), for the m chosen rows."""
+    def input_gradient(self, side: str, slope: Tensor, scratch: Buffers, rows: Rows) -> Tensor:
+        """Gradient for the samples (m, B, *shape) of a side, "real" or "fake", of slopes (m, B) for m chosen rows."""
         ...
 
 

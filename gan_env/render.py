@@ -10,6 +10,7 @@ from gan_env.task import Task
 
 # Okabe & Ito's palette: told apart in print and by colour-blind eyes.
 D_COLOUR, G_COLOUR, REAL_COLOUR = "#0072B2", "#D55E00", "#999999"
+LABEL_COLOURS = (G_COLOUR, D_COLOUR, "#000000", "#009E73", "#CC79A7")
 
 
 class History:
@@ -62,11 +63,14 @@ def shape_views(samples: Tensor) -> Tensor:
 
 
 def draw_samples(axes, task: Task, samples: Tensor) -> None:  # type: ignore[no-untyped-def]
-    """Samples of one generator: points against the validation data, or a grid of images or of shapes."""
-    if task.kind in ("image", "voxels"):
-        pictures = samples[:64] if task.kind == "image" else shape_views(samples[:64])
+    """Samples of one generator: points against the validation data, a grid of images or of shapes, or guesses."""
+    if samples.dim() >= 4:
+        pictures = samples[:64] if samples.dim() == 4 else shape_views(samples[:64])
         axes.imshow(image_grid(pictures), interpolation="nearest")
         axes.set_axis_off()
+        return
+    if task.kind == "domains":
+        draw_guesses(axes, samples)
         return
     # Points of a line lie on the horizontal axis.
     real, fake = (nn.functional.pad(x, (0, 2 - x.shape[1])) for x in (task.data.validation(), samples.detach().cpu()))
@@ -75,6 +79,28 @@ def draw_samples(axes, task: Task, samples: Tensor) -> None:  # type: ignore[no-
     reach = 1.3 * float(real.abs().max()) or 3.0  # 3: `dirac`, whose data are the origin
     axes.set(xlim=(-reach, reach), ylim=(-reach, reach), aspect="equal", xticks=[], yticks=[])
     axes.legend(loc="upper right", fontsize=7, frameon=False)
+
+
+def draw_guesses(axes, made: Tensor) -> None:  # type: ignore[no-untyped-def]
+    """The target's images where an extractor puts them, its features in two principal components, as it reads them."""
+    from gan_env.domains import FEATURES, guesses
+
+    features = made[:, :FEATURES].detach().cpu().double()
+    centred = features - features.mean(0)
+    _, _, directions = torch.linalg.svd(centred, full_matrices=False)
+    places = centred @ directions[:2].T
+    for (x, y), label in zip(places.tolist(), guesses(made).tolist(), strict=True):
+        axes.text(
+            x,
+            y,
+            str(label),
+            color=LABEL_COLOURS[label % 5],
+            fontsize=7,
+            ha="center",
+            va="center",
+        )
+    across, up = (1.1 * places.abs().amax(0).clamp(min=1e-6)).tolist()
+    axes.set(xlim=(-across, across), ylim=(-up, up), xticks=[], yticks=[])
 
 
 def picture(task: Task, samples: Tensor, history: np.ndarray, update: int) -> np.ndarray:

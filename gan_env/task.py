@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from gan_env.optimizers import OptimizerSpec
 from gan_env.registry import Registry
+from gan_env.streams import Purpose
 
 
 @runtime_checkable
@@ -87,6 +88,45 @@ class Score(Protocol):
         ...
 
 
+@runtime_checkable
+class Game(Protocol):
+    """Where G makes something of the data instead of latents, and has a loss of its own besides D's verdict.
+
+    G's loss is `own_loss` minus `strength` times D's loss on both sides: gradient reversal (Ganin & Lempitsky 2015,
+    arXiv:1409.7495, eq. 10 to 18).
+    """
+
+    @property
+    def out_shape(self) -> tuple[int, ...]:
+        """Shape of what G makes of one input."""
+        ...
+
+    @property
+    def seen_shape(self) -> tuple[int, ...]:
+        """Shape of what D sees of it."""
+        ...
+
+    def inputs(self, codes: Tensor) -> Tensor:
+        """G's inputs (n, M, *in) of a batch of codes (n, B, *code_shape), float32."""
+        ...
+
+    def sides(self, out: Tensor) -> tuple[Tensor, Tensor]:
+        """D's two batches (n, B, *seen_shape), real and fake, from what G made (n, M, *out_shape)."""
+        ...
+
+    def own_loss(self, out: Tensor, codes: Tensor) -> Float[Tensor, " n"]:
+        """G's loss apart from D, differentiable in `out`: what measurements call `g_loss`."""
+        ...
+
+    def strength(self, progress: Tensor) -> Tensor:
+        """Weight of the reversed gradient at these shares of the run, (n,)."""
+        ...
+
+    def held_out(self, purpose: Purpose, count: int) -> Tensor:
+        """Inputs (count, *in) on which G is judged; the test split's for Purpose.SCORE alone."""
+        ...
+
+
 @dataclass(frozen=True, kw_only=True, init=False)
 class Task:
     """What is trained and how it is judged; a GAN of your own needs the first three arguments.
@@ -104,7 +144,7 @@ class Task:
         kind: "plane", "image", "voxels", "domains", "dirac" or "custom": how it is drawn, and some controllers have
             defaults by kind. By default from the data's shape.
         batch_size, d_lr, g_lr, episode_updates, optimizer, dtype: Defaults of a run.
-        latents, distance: See the fields.
+        latents, distance, game: See the fields.
 
     Raises:
         ValueError: Naming the argument that does not fit the others.
@@ -130,6 +170,8 @@ class Task:
     """N(0, I), or the number 1 (Dirac-GAN)."""
     distance: Callable[[nn.Module, nn.Module], float] | None
     """A score that is read off the generator and the discriminator themselves, in place of samples."""
+    game: Game | None
+    """How G is fed and what it learns, where it is no plain GAN."""
 
     def __init__(
         self,
@@ -151,6 +193,7 @@ class Task:
         dtype: Literal["float32", "float64"] = "float32",
         latents: Literal["normal", "ones"] = "normal",
         distance: Callable[[nn.Module, nn.Module], float] | None = None,
+        game: Game | None = None,
     ):
         size = math.prod(latent_size) if isinstance(latent_size, tuple) else latent_size
         if score is None:  # a user's own: nothing is known of how its parts fit
@@ -186,6 +229,7 @@ class Task:
             "dtype": dtype,
             "latents": latents,
             "distance": distance,
+            "game": game,
         }
         for field, value in values.items():
             object.__setattr__(self, field, value)

@@ -21,7 +21,7 @@ from gan_env.losses import Loss
 from gan_env.mlp_players import MLPPlayers
 from gan_env.module_players import AutogradPlayers, make_players
 from gan_env.optimizers import OptimizerSpec, RowOptimizer
-from gan_env.players import EVERY, Buffers, Pair, Players, flatten, unflatten
+from gan_env.players import EVERY, Buffers, Pair, Players, Rows, flatten, unflatten
 from gan_env.records import Control, GameFacts, Measurement
 from gan_env.streams import BlockStream, DeviceDraw, Draw, Purpose, key, normal_block, rng, uniform_block
 from gan_env.task import Task
@@ -87,8 +87,11 @@ class _Chunk:
     def __init__(self, rows: slice, g_flat: Tensor, d_flat: Tensor):
         self.rows, self.g_flat, self.d_flat = rows, g_flat, d_flat
         self.g_buffers, self.d_buffers, self.late_buffers = Buffers(), Buffers(), Buffers()
+        self.codes: Tensor
         self.real: Tensor
         self.fake: Tensor
+        self.out: Tensor
+        """What G made: the generated batch itself, but for a task with a `Game` of its own."""
         self.g_tape: Any = None
         self.seen: _Judged
         """D's clean forward pass on the coming batch."""
@@ -137,6 +140,7 @@ class Trainer:
         chunk: int | None = None,
     ):
         self.task, self.loss, self.n, self.batch_size, self.order = task, loss, rows, batch_size, order
+        self._game = game = task.game
         self.episode_updates, self.dtype, self.device = episode_updates, dtype, torch.device(device)
         self._templates = {"g": self._fresh(task.generator, 0), "d": self._fresh(task.discriminator, 0)}
 
@@ -145,20 +149,16 @@ class Trainer:
             flat = torch.zeros(rows, flatten(template).numel(), dtype=dtype, device=self.device)
             return make_players(template, flat, out_shape, way)
 
-        self.g, self.d = players("g", task.data.shape), players("d", ())
+        self.g = players("g", task.data.shape if game is None else game.out_shape)
+        self.d = players("d", ())
+        self._seen_shape = task.data.shape if game is None else game.seen_shape
 
         def per_row(lr: float | Sequence[float]) -> Tensor:
             return torch.as_tensor(lr, dtype=torch.float64, device=self.device).expand(rows).clone()
 
         self.g_optimizer = RowOptimizer(g_optimizer, self.g.flat, per_row(g_lr))
         self.d_optimizer = RowOptimizer(d_optimizer, self.d.flat, per_row(d_lr))
-        latent_shape = (LATENT_BLOCK, batch_size, task.latent_size)
-        self._latents = self._stream(
-            LATENT_BLOCK,
-            Purpose.LATENTS,
-            self._latent_block(*latent_shape),
-            (lambda draws: draws.normal(*latent_shape)) if task.latents == "normal" else None,
-        )
+        self._latents = None if game is not None else self._latent_stream()
         data = task.data
         self._probes = self._penalty_draws()
         matrices = _matrices(self._templates["d"])
@@ -190,6 +190,11 @@ class Trainer:
         self._scratch = {name: Buffers() for name in ("d", "late d", "early", "late")}
         self._measurement: Measurement | None = None
 
+    def _latent_stream(self) -> BlockStream:
+        shape = (LATENT_BLOCK, self.batch_size, self.task.latent_size)
+        normal: DeviceDraw | None = (lambda draws: draws.normal(*shape)) if self.task.latents == "normal" else None
+        return self._stream(LATENT_BLOCK, Purpose.LATENTS, self._latent_block(*shape), normal)
+
     def _latent_block(self, batches: int, *shape: int) -> Draw:
         if self.task.latents == "ones":
             return lambda generator: np.ones((batches, *shape), np.float32)
@@ -198,7 +203,7 @@ class Trainer:
     def _penalty_draws(self) -> BlockStream | None:
         """What a loss draws at each update: noise on D's two batches, or places between real and fake; or nothing."""
         if self.loss.noisy:
-            shape = (LATENT_BLOCK, 2, self.batch_size, *self.task.data.shape)
+            shape = (LATENT_BLOCK, 2, self.batch_size, *self._seen_shape)
             return self._stream(LATENT_BLOCK, Purpose.PENALTY, normal_block(*shape), lambda draws: draws.normal(*shape))
         if self.loss.penalty is not None:
             shape = (LATENT_BLOCK, self.batch_size)
@@ -258,10 +263,9 @@ class Trainer:
         index = torch.from_numpy(chosen).to(self.device)
         self.g_optimizer.reset(index)
         self.d_optimizer.reset(index)
-        self._latents.forget(chosen)
-        self._reals.forget(chosen)
-        if self._probes is not None:
-            self._probes.forget(chosen)
+        for stream in (self._latents, self._reals, self._probes):
+            if stream is not None:
+                stream.forget(chosen)
         self.d_penalty[index] = 0
         self.look(chosen)
 
@@ -277,11 +281,17 @@ class Trainer:
 
     def _look(self, chunk: _Chunk) -> None:
         rows = chunk.rows
-        at = (rows, self.updates[rows], self.seed[rows], self.episode[rows])
-        latents = self._latents.at(*at).to(self.dtype)
-        codes = self._reals.at(rows, self.real_index[rows], self.seed[rows], self.episode[rows])
-        chunk.real = self.task.data.batch(codes).to(self.dtype)
-        chunk.fake, chunk.g_tape = self.g.forward(chunk.g_flat, latents, chunk.g_buffers)
+        chunk.codes = self._reals.at(rows, self.real_index[rows], self.seed[rows], self.episode[rows])
+        if self._game is None:
+            assert self._latents is not None
+            inputs = self._latents.at(rows, self.updates[rows], self.seed[rows], self.episode[rows])
+        else:
+            inputs = self._game.inputs(chunk.codes)
+        chunk.out, chunk.g_tape = self.g.forward(chunk.g_flat, inputs.to(self.dtype), chunk.g_buffers)
+        if self._game is None:
+            chunk.real, chunk.fake = self.task.data.batch(chunk.codes).to(self.dtype), chunk.out
+        else:
+            chunk.real, chunk.fake = self._game.sides(chunk.out)
         chunk.seen = self._judge(self.d, chunk, chunk.real, chunk.fake)
 
     def _judge(self, d: Players, chunk: _Chunk, real: Tensor, fake: Tensor) -> _Judged:
@@ -293,7 +303,9 @@ class Trainer:
             pair.fake_logits,
             d_loss_real=self.loss.real(pair.real_logits).mean(-1),
             d_loss_fake=self.loss.fake(pair.fake_logits).mean(-1),
-            g_loss=self.loss.generator(pair.fake_logits).mean(-1),
+            g_loss=self.loss.generator(pair.fake_logits).mean(-1)
+            if self._game is None
+            else self._game.own_loss(chunk.out, chunk.codes),
         )
 
     def _probe(self, chunk: _Chunk) -> Tensor:
@@ -361,7 +373,7 @@ class Trainer:
 
     def _update(self, chunk: _Chunk, moves: _Moves, d_multiplier: Tensor, g_multiplier: Tensor) -> None:
         """One update of a chunk. Gradients at the old weights are all taken before any weight moves."""
-        fake, judged = self._trained(chunk)
+        real, fake, judged = self._trained(chunk)
         d_grad, g_grads = None, []
         if moves.d is not None:
             real_slope = self.loss.slope("real", judged.real_logits)
@@ -370,9 +382,8 @@ class Trainer:
             if self.loss.penalty is not None:
                 d_grad += self._penalty_gradient(chunk, moves.d)
         if moves.g_early is not None:
-            slope = self.loss.slope("generator", judged.fake_logits)[moves.g_early]
-            at_fake = judged.pair.fake_gradient(slope, self._scratch["d"], moves.g_early)
-            g_grads.append((moves.g_early, self._g_gradient("early", chunk, at_fake, moves.g_early)))
+            at_out = self._at_output(chunk, judged.pair, self._scratch["d"], moves.g_early, moves.g_early)
+            g_grads.append((moves.g_early, self._g_gradient("early", chunk, at_out, moves.g_early)))
         if d_grad is not None and moves.d is not None:
             rows = chunk.whole(moves.d)
             self.d_optimizer.step(rows, d_grad, d_multiplier[rows])
@@ -380,25 +391,21 @@ class Trainer:
                 bound, weights = self.loss.coefficient, self._d_weights  # a module's buffers stand behind its weights
                 self.d.flat[rows, :weights] = self.d.flat[rows, :weights].clamp_(-bound, bound)
         if moves.g_late is not None:
-            flat = self.d.flat[chunk.whole(moves.g_late)]
-            logits, tape = self._trained_d.forward(flat, fake[moves.g_late], chunk.late_buffers)
-            slope, scratch = self.loss.slope("generator", logits), self._scratch["late d"]
-            _, at_fake = self._trained_d.backward(tape, slope, scratch, weights=False, inputs=True)
-            assert at_fake is not None
-            g_grads.append((moves.g_late, self._g_gradient("late", chunk, at_fake, moves.g_late)))
+            at_out = self._at_output_late(chunk, real, fake, moves.g_late)
+            g_grads.append((moves.g_late, self._g_gradient("late", chunk, at_out, moves.g_late)))
         for places, grad in g_grads:
             rows = chunk.whole(places)
             self.g_optimizer.step(rows, grad, g_multiplier[rows])
 
-    def _trained(self, chunk: _Chunk) -> tuple[Tensor, _Judged]:
-        """The generated batch as D sees it where gradients are taken, and that pass: the measured one if they agree."""
+    def _trained(self, chunk: _Chunk) -> tuple[Tensor, Tensor, _Judged]:
+        """Both batches as D sees them where gradients are taken, and that pass: the measured one if they agree."""
         if self.loss.measured_as_trained:
-            return chunk.fake, chunk.seen
+            return chunk.real, chunk.fake, chunk.seen
         real, fake = chunk.real, chunk.fake
         if self.loss.noisy:
             noise = self.loss.coefficient * self._probe(chunk)
             real, fake = real + noise[:, 0], fake + noise[:, 1]
-        return fake, self._judge(self._trained_d, chunk, real, fake)
+        return real, fake, self._judge(self._trained_d, chunk, real, fake)
 
     def _penalty_gradient(self, chunk: _Chunk, places: slice | Tensor) -> Tensor:
         """Gradient of the weighted penalty in D's weights, (m, P); keeps the penalty itself in `d_penalty`."""
@@ -416,9 +423,45 @@ class Trainer:
         self.d_penalty[rows] = penalty.detach()
         return grad
 
-    def _g_gradient(self, when: str, chunk: _Chunk, at_fake: Tensor, rows: slice | Tensor) -> Tensor:
-        """G's gradient from that at its samples; D's own weight gradients are left out on the way there."""
-        grad, _ = self.g.backward(chunk.g_tape, at_fake, self._scratch[when], weights=True, inputs=False, rows=rows)
+    def _at_output(self, chunk: _Chunk, pair: Pair, scratch: Buffers, within: Rows, places: Rows) -> Tensor:
+        """Gradient of G's loss at what it made, (m, M, *out), through D's pass; D's weight gradients are left out.
+
+        `within` are the m rows among those of the pass, `places` the same rows among those of the chunk.
+        """
+        if self._game is None:
+            slope = self.loss.slope("generator", pair.fake_logits)[within]
+            return pair.input_gradient("fake", slope, scratch, within)
+        strength = -self._game.strength(self._progress(chunk.rows)).to(self.device, self.dtype)[places].unsqueeze(-1)
+        at_real, at_fake = (
+            pair.input_gradient(side, strength * self.loss.slope(side, logits)[within], scratch, within)
+            for side, logits in (("real", pair.real_logits), ("fake", pair.fake_logits))
+        )
+        with torch.enable_grad():
+            out = chunk.out[places].detach().requires_grad_()
+            parts = [*self._game.sides(out), self._game.own_loss(out, chunk.codes[places])]
+            (grad,) = torch.autograd.grad(parts, out, [at_real, at_fake, torch.ones_like(parts[2])])
+        return grad
+
+    def _at_output_late(self, chunk: _Chunk, real: Tensor, fake: Tensor, places: Rows) -> Tensor:
+        """The same with D's weights as they are now; both batches go through D only where G's loss needs both."""
+        flat, scratch = self.d.flat[chunk.whole(places)], self._scratch["late d"]
+        if self._game is not None:
+            pair = self._trained_d.pair(flat, real[places], fake[places], chunk.late_buffers)
+            return self._at_output(chunk, pair, scratch, EVERY, places)
+        logits, tape = self._trained_d.forward(flat, fake[places], chunk.late_buffers)
+        slope = self.loss.slope("generator", logits)
+        _, at_fake = self._trained_d.backward(tape, slope, scratch, weights=False, inputs=True)
+        assert at_fake is not None
+        return at_fake
+
+    def _progress(self, rows: slice) -> Tensor:
+        """Share of the run that is done, float64 (n,); 1 where its length is unknown."""
+        done = torch.from_numpy(self.updates[rows].astype(np.float64))
+        return done / self.episode_updates if self.episode_updates else torch.ones_like(done)
+
+    def _g_gradient(self, when: str, chunk: _Chunk, at_out: Tensor, rows: Rows) -> Tensor:
+        """G's gradient in its weights from that at what it made."""
+        grad, _ = self.g.backward(chunk.g_tape, at_out, self._scratch[when], weights=True, inputs=False, rows=rows)
         assert grad is not None
         return grad
 
@@ -429,13 +472,16 @@ class Trainer:
         """`count` generated samples of each chosen row (all by default), (rows, count, *shape).
 
         The latents are a function of the row's seed and episode, `purpose` and `index`, so two controllers on one
-        seed are judged on the same latents.
+        seed are judged on the same latents. A task with a `Game` gives what its G makes of held-out inputs.
         """
         made = []
         for row in range(self.n) if rows is None else rows:
-            generator = rng(int(self.seed[row]), int(self.episode[row]), purpose, index)
-            latents = torch.from_numpy(self._latent_block(1, count, self.task.latent_size)(generator))
-            made.append(self.g.functional(self.g.flat[row : row + 1], latents.to(self.device, self.dtype)))
+            if self._game is None:
+                generator = rng(int(self.seed[row]), int(self.episode[row]), purpose, index)
+                inputs = torch.from_numpy(self._latent_block(1, count, self.task.latent_size)(generator))
+            else:
+                inputs = self._game.held_out(purpose, count).unsqueeze(0)
+            made.append(self.g.functional(self.g.flat[row : row + 1], inputs.to(self.device, self.dtype)))
         return torch.cat(made)
 
     def score(self, row: int) -> tuple[float, Tensor]:
