@@ -141,7 +141,7 @@ def gcann(*, preset: str = "damped", **settings: object) -> Law:
     a control must name somebody, the player with the larger loss trains, and `controller.rule` says "deadlock".
 
     Losses must not be negative: `reset` refuses games whose losses are signed. The diversity term of the source
-    changes the objective, not a control, and is left out.
+    changes the objective, not a control: it is an option of the loss, `bce+diversity` (`gan_env.diversity`).
 
     Source: evan-sctg/Guided-Convergence-Adversarial-Neural-Networks (README, 2024); no code is published.
     """

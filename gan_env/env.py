@@ -372,6 +372,7 @@ class GANVectorEnv(gym.vector.VectorEnv):
         infos: dict[str, Any] = {
             **dict(zip(self._features.scalars, raw.T, strict=False)),
             "d_penalty": _finite(self.trainer.d_penalty.cpu().double().numpy()).copy(),
+            "g_penalty": _finite(self.trainer.g_penalty.cpu().double().numpy()).copy(),
             "update": self.trainer.updates.copy(),
             "d_updates": self.trainer.d_updates.copy(),
             "g_updates": self.trainer.g_updates.copy(),

@@ -21,8 +21,9 @@ from torch import Tensor
 from torch.nn.functional import relu, softplus
 
 from gan_env import regularisers
+from gan_env.diversity import DIVERSITIES, Diversity
 from gan_env.optimizers import OptimizerSpec
-from gan_env.registry import Registry
+from gan_env.registry import Registry, unknown
 
 Elementwise = Callable[[Tensor], Tensor]
 Discriminator = Callable[[Tensor], Tensor]
@@ -67,6 +68,8 @@ class Loss:
     signed: bool = False
     """Whether losses can be negative: then a gap or a ratio between them means nothing."""
     source: str = ""
+    diversity: Diversity | None = None
+    """Added to G's loss where its samples grow alike; see `gan_env.diversity`."""
 
     @cached_property
     def ideal_d_loss(self) -> float:
@@ -109,11 +112,27 @@ LOSSES: Registry[Loss] = Registry("GAN loss")
 
 
 def get_loss(name: str) -> Loss:
-    """The loss called `name`; `name:X` sets its coefficient, e.g. `wgan-gp:10`.
+    """The loss called `name`; `name:X` sets its coefficient, `name+diversity` adds a term to G's.
+
+    Args:
+        name: E.g. `bce`, `wgan-gp:10`, `bce+diversity`, `bce+diversity:voxels`, `wgan-gp:10+diversity`.
 
     Raises:
-        ValueError: If the name is unknown, X is no number > 0, or the loss has no coefficient.
+        ValueError: If the name or the term is unknown, X is no number > 0, or the loss has no coefficient.
     """
+    stem, plus, term = name.partition("+") if isinstance(name, str) else (name, "", "")
+    loss = _with_coefficient(stem)
+    if not plus:
+        return loss
+    if term.split(":")[0] != "diversity":
+        raise unknown("term of a GAN loss", term, ["diversity", *(f"diversity:{kind}" for kind in DIVERSITIES)])
+    kind = term.partition(":")[2] or "image"
+    if kind not in DIVERSITIES:
+        raise unknown("diversity setting", kind, list(DIVERSITIES))
+    return replace(loss, name=name, diversity=DIVERSITIES[kind])
+
+
+def _with_coefficient(name: str) -> Loss:
     stem, colon, text = name.partition(":") if isinstance(name, str) else (name, "", "")
     loss = LOSSES[stem]
     if not colon:

@@ -18,7 +18,7 @@ _COUNTERS = ("seed", "episode", "updates", "real_index", "d_updates", "g_updates
 
 def _tensors(trainer: Trainer) -> Snapshot:
     """The trainer's own tensors, not copies."""
-    held = {"d_penalty": trainer.d_penalty}
+    held = {"d_penalty": trainer.d_penalty, "g_penalty": trainer.g_penalty}
     for name, players, optimizer in (
         ("g", trainer.g, trainer.g_optimizer),
         ("d", trainer.d, trainer.d_optimizer),

@@ -178,6 +178,10 @@ class Trainer:
         )
         self.d_penalty: Float[Tensor, " N"] = torch.zeros(rows, dtype=dtype, device=self.device)
         """Weighted penalty in each row's last D update; 0 before the first, and where the loss has none."""
+        self.g_penalty = torch.zeros_like(self.d_penalty)
+        """The diversity term in each row's last G update; 0 where there was none."""
+        if loss.diversity is not None and game is not None:
+            raise ValueError(f"loss={loss.name!r}: task {task.name!r} generates no samples that could be diverse")
         # Counters live on the host: they address the draws.
         self.seed, self.episode = np.zeros(rows, np.int64), np.zeros(rows, np.int64)
         self.updates, self.real_index = np.zeros(rows, np.int64), np.zeros(rows, np.int64)
@@ -266,7 +270,7 @@ class Trainer:
         for stream in (self._latents, self._reals, self._probes):
             if stream is not None:
                 stream.forget(chosen)
-        self.d_penalty[index] = 0
+        self.d_penalty[index] = self.g_penalty[index] = 0
         self.look(chosen)
 
     # -- measuring ------------------------------------------------------------------------------------------------
@@ -362,12 +366,12 @@ class Trainer:
             who = _Moves(update_d[rows], update_g[rows], self.order, self.device)
             for k in range(updates):
                 self._update(chunk, who, *multipliers)
+                self.d_updates[rows] += update_d[rows]
+                self.g_updates[rows] += update_g[rows]
                 self.updates[rows] += moves[rows]
                 self.real_index[rows] += fresh[rows]
                 self._look(chunk)
                 losses[:, k, rows] = chunk.seen.losses()
-        self.d_updates += updates * update_d
-        self.g_updates += updates * update_g
         self._measurement = None
         return Trace(losses[0], losses[1], losses[2])
 
@@ -430,7 +434,7 @@ class Trainer:
         """
         if self._game is None:
             slope = self.loss.slope("generator", pair.fake_logits)[within]
-            return pair.input_gradient("fake", slope, scratch, within)
+            return self._diversified(chunk, pair.input_gradient("fake", slope, scratch, within), places)
         strength = -self._game.strength(self._progress(chunk.rows)).to(self.device, self.dtype)[places].unsqueeze(-1)
         at_real, at_fake = (
             pair.input_gradient(side, strength * self.loss.slope(side, logits)[within], scratch, within)
@@ -452,7 +456,21 @@ class Trainer:
         slope = self.loss.slope("generator", logits)
         _, at_fake = self._trained_d.backward(tape, slope, scratch, weights=False, inputs=True)
         assert at_fake is not None
-        return at_fake
+        return self._diversified(chunk, at_fake, places)
+
+    def _diversified(self, chunk: _Chunk, at_fake: Tensor, places: Rows) -> Tensor:
+        """With the gradient of the diversity term for the rows whose turn it is; keeps the term in `g_penalty`."""
+        term, rows = self.loss.diversity, chunk.whole(places)
+        if term is None:
+            return at_fake
+        turn = torch.from_numpy((self.g_updates + 1) % term.interval == 0).to(self.device)[rows]
+        with torch.enable_grad():
+            fake = chunk.fake[places].detach().requires_grad_()
+            penalty = term(fake, chunk.real[places])
+            (grad,) = torch.autograd.grad(penalty.sum(), fake)
+        self.g_penalty[rows] = torch.where(turn, penalty.detach(), 0.0)
+        # Not by a product: a NaN in a row whose turn it is not would stay one.
+        return torch.where(turn.view(-1, *[1] * (grad.dim() - 1)), at_fake + grad, at_fake)
 
     def _progress(self, rows: slice) -> Tensor:
         """Share of the run that is done, float64 (n,); 1 where its length is unknown."""

@@ -9,6 +9,7 @@ import torch
 from torch.nn.functional import normalize
 
 from gan_env.config import EnvConfig
+from gan_env.diversity import DIVERSITIES, mean_distance
 from gan_env.env import make_trainer
 from gan_env.losses import LOSSES, get_loss
 from gan_env.records import Control
@@ -228,3 +229,61 @@ def test_a_slope_that_is_written_out_is_the_one_that_autograd_finds(name, part):
     assert torch.equal(logits, before)
     unwritten = replace(loss, real_slope=None, fake_slope=None, generator_slope=None)
     torch.testing.assert_close(unwritten.slope(part, logits), expected, atol=1e-15, rtol=1e-12)
+
+
+# GCANN's diversity term
+
+
+def test_the_diversity_term_has_its_printed_ends_and_a_hand_worked_middle():
+    image = DIVERSITIES["image"]
+    real = torch.tensor([[[0.0], [1.0], [2.0]]], dtype=torch.float64)  # distances 1, 1, 2: mean 4/3
+    assert mean_distance(real).item() == pytest.approx(4 / 3)
+    assert image(torch.zeros(1, 3, 1, dtype=torch.float64), real).item() == pytest.approx(3.0)
+    assert image(1e6 * real, real).item() == pytest.approx(0.001)
+    p = math.exp(-1.0)  # as far apart as the real batch
+    wanted = 0.001 + 2.999 * (1 - math.exp(-p)) / (1 - math.exp(-1.0))
+    assert image(real, real).item() == pytest.approx(wanted, rel=1e-12)
+    with pytest.raises(ValueError, match="batch_size=1 has no pairs"):
+        mean_distance(real[:, :1])
+
+
+@pytest.mark.parametrize("order", ["simultaneous", "alternating"])
+def test_every_fifth_update_of_g_adds_the_gradient_of_the_diversity_term(order):
+    plain, with_term = (diversity_trainer(loss, order) for loss in ("bce", "bce+diversity"))
+    resting = Control.of(2, update_g=torch.tensor([True, False]))
+    for made in (plain, with_term):
+        made.advance(resting)  # row 1 is an update behind from here
+        made.advance(Control.of(2), 3)
+    assert torch.equal(plain.g.flat, with_term.g.flat) and not with_term.g_penalty.any()
+    before = with_term.g.flat.clone()
+    generator, latents = with_term.generator(0), latents_of(with_term)[0]
+    real = with_term._chunks[0].real[:1]
+    penalty = DIVERSITIES["image"](generator(latents).unsqueeze(0), real).sum()
+    wanted = flat_gradient(penalty, generator)
+    for made in (plain, with_term):
+        made.advance(Control.of(2))
+    assert with_term.g_penalty[0].item() == pytest.approx(penalty.item(), rel=1e-9) and with_term.g_penalty[1] == 0
+    got = ((before - with_term.g.flat) - (before - plain.g.flat))[0] / LR
+    torch.testing.assert_close(got, wanted, atol=1e-9, rtol=1e-7)
+    assert torch.equal(plain.g.flat[1], with_term.g.flat[1])
+
+
+def diversity_trainer(loss: str, order: str):
+    rates = {"optimizer": "sgd", "d_lr": LR, "g_lr": LR}
+    made = make_trainer(EnvConfig(task="ring", loss=loss, order=order, dtype="float64", batch_size=8, **rates), 2)
+    made.reset(np.array([5, 6]), np.zeros(2, np.int64))
+    return made
+
+
+@pytest.mark.parametrize("name", ["bce+variety", "bce+diversity:sound", "hing+diversity"])
+def test_an_unknown_term_is_refused(name):
+    with pytest.raises(ValueError, match="unknown"):
+        get_loss(name)
+
+
+def test_the_term_keeps_what_the_loss_is_and_is_refused_where_nothing_is_generated():
+    assert get_loss("wgan-gp:10+diversity").coefficient == 10 and get_loss("bce+diversity").ideal_d_loss == (
+        pytest.approx(get_loss("bce").ideal_d_loss)
+    )
+    with pytest.raises(ValueError, match="generates no samples"):
+        make_trainer(EnvConfig(task="digits-domains", loss="bce+diversity", device="cpu"), 1)
