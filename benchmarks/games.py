@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import platform
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
 import numpy as np
@@ -65,6 +65,16 @@ def save_picture(task: Task, samples: torch.Tensor, file: Path) -> None:
     drawn.quantize(128).save(file, optimize=True)  # a quarter of the bytes in the repository
 
 
+def command(job: Job) -> str:
+    """The line that runs it again."""
+    changed = [
+        f"--{field.name.replace('_', '-')} {getattr(job, field.name)}"
+        for field in fields(Job)
+        if field.name not in ("task", "out") and getattr(job, field.name) != field.default
+    ]
+    return " ".join(["python benchmarks/games.py", job.task, *changed])
+
+
 def run(job: Job) -> dict:
     torch.set_num_threads(job.threads)
     trainer = make_trainer(EnvConfig(task=job.task, loss=job.loss, d_lr=job.d_lr, g_lr=job.g_lr, device="cpu"), 1)
@@ -101,7 +111,7 @@ def run(job: Job) -> dict:
         "curve": curve,
         "torch": torch.__version__,
         "machine": platform.machine(),
-        "command": f"python benchmarks/games.py {job.task} --updates {job.updates} --threads {job.threads}",
+        "command": command(job),
     }
     with (job.out / "rows.jsonl").open("a") as file:
         file.write(json.dumps(row) + "\n")
