@@ -98,26 +98,27 @@ class ModulePlayers(AutogradPlayers):
         self._weights = sum(p.numel() for p in template.parameters())
         self._counters = {name: b for name, b in template.named_buffers() if name not in names}
         self._state = [(name, dict(template.named_buffers())[name].shape) for name in names]
+        self._sizes = [shape.numel() for _, shape in [*self._shapes, *self._state]]
 
     def _row(self, flat: Float[Tensor, " P"], inputs: Tensor) -> Tensor:
         return self._run(flat, inputs)[0]
 
     def _run(self, flat: Float[Tensor, " P"], inputs: Tensor) -> tuple[Tensor, list[Tensor]]:
         """Outputs, and the buffers after this pass."""
-        named, at = {name: counter.clone() for name, counter in self._counters.items()}, 0
-        for name, shape in self._shapes:
-            named[name] = flat[at : at + shape.numel()].view(shape)
-            at += shape.numel()
-        for name, shape in self._state:
-            named[name] = flat[at : at + shape.numel()].detach().view(shape).clone()
-            at += shape.numel()
+        named = {name: counter.clone() for name, counter in self._counters.items()}
+        # By one `split`, whose gradient is one concatenation; that of a slice fills a whole vector with zeros.
+        for (name, shape), part in zip([*self._shapes, *self._state], flat.split(self._sizes), strict=True):
+            named[name] = part.view(shape)
+        for name, _ in self._state:
+            named[name] = named[name].detach().clone()
         out = functional_call(self._template, named, (inputs,)).reshape(inputs.shape[0], *self._out_shape)
         return out, [named[name].detach().reshape(-1) for name, _ in self._state]
 
     def _stacked(self, flat: Float[Tensor, "n P"], inputs: Tensor) -> Tensor:
         if self._way == "vmap" and flat.shape[0] > 1:
             return vmap(self._row, randomness="error")(flat, inputs)
-        return torch.stack([self._row(f, x) for f, x in zip(flat, inputs, strict=True)])
+        made = [self._row(f, x) for f, x in zip(flat, inputs, strict=True)]
+        return torch.stack(made) if len(made) > 1 else made[0].unsqueeze(0)
 
     def forward(self, flat: Float[Tensor, "n P"], inputs: Tensor, buffers: Buffers) -> tuple[Tensor, Any]:
         """See Players."""
