@@ -1,97 +1,177 @@
-"""GAN updates per second: a plain PyTorch loop, the batched engine, and the environment, interleaved in one run.
+"""GAN updates per second: plain PyTorch loops, the batched engine, the environment and training on it.
 
-    python benchmarks/speed.py            # ring on one thread
-    python benchmarks/speed.py --task digits --rows 1 16 64
-    python benchmarks/speed.py --device cuda --rows 1024 16384
+    python benchmarks/speed.py                          # every section on one thread: about ten minutes
+    python benchmarks/speed.py --sections ring losses
+    python benchmarks/speed.py --sections ring --device cuda --rows 1024 16384
 
-Every repeat runs each contender once, in turn, so that a machine whose speed drifts drifts for all; medians are over
-repeats, and ratios are taken within a repeat. One GAN update is one V3: a step of each player.
+Within a section every repeat runs each contender once, in turn, so that a machine whose speed drifts drifts for all;
+medians are over repeats, and ratios are taken within a repeat. One GAN update is one V3: a step of each player.
 """
 
 from __future__ import annotations
 
-import argparse
+import atexit
 import json
 import platform
-import resource
 import statistics
+import subprocess
+import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Literal
 
+import gymnasium as gym
 import numpy as np
 import torch
-from torch.nn.functional import softplus
+import tyro
+from plain_loop import PlainLoop
+from torch.utils.flop_counter import FlopCounterMode
 from tqdm import tqdm
 
 from gan_env.config import EnvConfig
-from gan_env.env import GANVectorEnv, make_trainer
+from gan_env.env import GANEnv, GANVectorEnv, make_trainer
 from gan_env.records import Control
 from gan_env.trainer import Trainer
 
-
-class PlainLoop:
-    """What a user would write instead: two modules, fused Adam, a D step and a G step on one batch."""
-
-    def __init__(self, config: EnvConfig):
-        task = config.build_task()
-        device = config.torch_device
-        torch.manual_seed(0)
-        self.generator, self.discriminator = task.generator().to(device), task.discriminator().to(device)
-        betas = config.optimizer_spec.betas
-        self.g_optimizer = torch.optim.Adam(self.generator.parameters(), task.g_lr, betas, fused=True)
-        self.d_optimizer = torch.optim.Adam(self.discriminator.parameters(), task.d_lr, betas, fused=True)
-        # Real batches are made ahead and used in turn: the loop's own data loading is not what is measured.
-        codes = torch.from_numpy(task.data.codes(np.random.default_rng(0), task.batch_size))
-        self.real = [task.data.batch(c.to(device)) for c in codes[:8]]
-        self.batch_size, self.latent_size, self.device = task.batch_size, task.latent_size, device
-
-    def run(self, updates: int) -> None:
-        for i in range(updates):
-            latents = torch.randn(self.batch_size, self.latent_size, device=self.device)
-            fake = self.generator(latents)
-            self.d_optimizer.zero_grad()
-            real_logits = self.discriminator(self.real[i % len(self.real)])
-            d_loss = softplus(-real_logits).mean() + softplus(self.discriminator(fake.detach())).mean()
-            d_loss.backward()
-            self.d_optimizer.step()
-            self.g_optimizer.zero_grad()
-            softplus(-self.discriminator(fake)).mean().backward()
-            self.g_optimizer.step()
+THESIS_LOSSES = ("bce", "instance-noise", "wgan", "wgan-gp", "js-reg", "sn", "r2", "gran")
+Section = Literal["ring", "losses", "vector", "training", "digits", "mlp", "dcgan", "memory"]
+SECTIONS: tuple[Section, ...] = ("ring", "losses", "vector", "training", "digits", "mlp", "dcgan", "memory")
 
 
-def _trainer(config: EnvConfig, rows: int) -> Trainer:
-    trainer = make_trainer(config, rows)
-    trainer.reset(np.arange(rows), np.zeros(rows, np.int64))
-    return trainer
+@dataclass(frozen=True)
+class Options:
+    """What is measured, and how long."""
+
+    sections: tuple[Section, ...] = SECTIONS
+    """Parts of the table."""
+    rows: tuple[int, ...] = (1, 16, 64, 256, 1024)
+    """N in the section `ring`."""
+    repeats: int = 15
+    """Turns of every contender."""
+    seconds: float = 0.2
+    """About how long one turn takes."""
+    threads: int = 1
+    """Threads of torch."""
+    device: str = "cpu"
+    """"cpu" or "cuda"."""
+    json: bool = False
+    """Print one JSON document."""
 
 
-def contenders(config: EnvConfig, rows: list[int]) -> dict[str, tuple[Callable[[int], None], int]]:
-    """Name → (run that many updates of every row, rows)."""
-    found: dict[str, tuple[Callable[[int], None], int]] = {"plain loop": (PlainLoop(config).run, 1)}
-    for n in rows:
-        trainer, control = _trainer(config, n), Control.of(n, device=config.torch_device)
+@dataclass(frozen=True)
+class Contender:
+    """Something that does GAN updates."""
 
-        def engine(updates: int, trainer: Trainer = trainer, control: Control = control) -> None:
-            for _ in range(updates):  # a decision every update, as the environment has it
-                trainer.advance(control)
-
-        found[f"engine, N = {n}"] = (engine, n)
-        env = GANVectorEnv(n, config=EnvConfig.of(config, score=False, episode_updates=10**9))
-        env.reset(seed=0)
-        actions = np.zeros((n, 1), np.float32)
-
-        def step(updates: int, env: GANVectorEnv = env, actions: np.ndarray = actions) -> None:
-            for _ in range(updates):
-                env.step(actions)
-
-        found[f"env.step, N = {n}"] = (step, n)
-    return found
+    name: str
+    run: Callable[[int], None]
+    """Does that many updates of every row."""
+    rows: int = 1
+    against: str | None = None
+    """The contender whose rate it is divided by."""
+    gflop: float = 0.0
+    """Matrix products and convolutions of one row's update."""
 
 
-def measure(config: EnvConfig, rows: list[int], repeats: int, seconds: float) -> list[dict]:
-    """Rates of every contender; each repeat of each takes about `seconds`."""
-    found = contenders(config, rows)
-    synchronize = torch.cuda.synchronize if config.torch_device.type == "cuda" else lambda: None
+def trainer(config: EnvConfig, rows: int) -> Trainer:
+    made = make_trainer(config, rows)
+    made.reset(np.arange(rows), np.zeros(rows, np.int64))
+    return made
+
+
+def plain(config: EnvConfig, *, tutorial: bool = False, name: str = "") -> Contender:
+    return Contender(name or ("tutorial loop" if tutorial else "plain loop"), PlainLoop(config, tutorial=tutorial).run)
+
+
+def engine(config: EnvConfig, rows: int, against: str | None, name: str = "engine") -> Contender:
+    made, control = trainer(config, rows), Control.of(rows, device=config.torch_device)
+    with FlopCounterMode(display=False) as counter:
+        made.advance(control)
+
+    def run(updates: int) -> None:
+        for _ in range(updates):  # a decision every update, as the environment has it
+            made.advance(control)
+
+    return Contender(f"{name}, N = {rows}", run, rows, against, counter.get_total_flops() / rows / 1e9)
+
+
+def stepping(env: gym.Env | gym.vector.VectorEnv, rows: int, name: str, against: str) -> Contender:
+    env.reset(seed=0)
+    action = np.zeros((rows, 1), np.float32)
+
+    def run(updates: int) -> None:
+        for _ in range(updates):
+            env.step(action)
+
+    return Contender(f"{name}, N = {rows}", run, rows, against)
+
+
+def endless(config: EnvConfig) -> EnvConfig:
+    return EnvConfig.of(config, score=False, episode_updates=10**9)
+
+
+def section(name: Section, options: Options) -> Iterator[tuple[str, list[Contender]]]:
+    """Titles and contenders that are measured against each other."""
+
+    def game(task: str, loss: str = "bce") -> EnvConfig:
+        return EnvConfig(task=task, loss=loss, device=options.device)
+
+    ring = game("ring")
+    if name == "ring":
+        found = [plain(ring)]
+        for n in options.rows:
+            found.append(engine(ring, n, "plain loop"))
+            found.append(stepping(GANVectorEnv(n, config=endless(ring)), n, "env.step", f"engine, N = {n}"))
+        yield "ring, bce", found
+    elif name == "losses":
+        for loss in THESIS_LOSSES:
+            yield f"ring, {loss}", [plain(game("ring", loss)), engine(game("ring", loss), 64, "plain loop")]
+    elif name == "vector":
+        yield "ring, bce: vector environments", list(vector(ring))
+    elif name == "training":
+        yield "ring, bce: DDPG of Stable-Baselines3 in training", list(training(ring))
+    elif name == "digits":
+        yield "digits, bce", [plain(game("digits")), engine(game("digits"), 64, "plain loop")]
+    elif name == "mlp":
+        config = game("fashion-mlp")
+        yield "fashion-mlp, bce", [plain(config), *(engine(config, n, "plain loop") for n in (1, 8))]
+    elif name == "dcgan":
+        config = game("fashion")
+        yield "fashion (DCGAN), bce", [
+            plain(config, tutorial=True), *(engine(config, n, "tutorial loop") for n in (1, 4)),
+        ]  # fmt: skip
+
+
+def vector(config: EnvConfig, rows: int = 64) -> Iterator[Contender]:
+    """The native batch against Gymnasium's own, of single environments."""
+    single = endless(config)
+    makers = [lambda: GANEnv(config=single)] * rows
+    asynchronous = f"AsyncVectorEnv, N = {rows}"
+    workers = gym.vector.AsyncVectorEnv(makers)
+    atexit.register(workers.close)
+    yield stepping(workers, rows, "AsyncVectorEnv", asynchronous)
+    yield stepping(gym.vector.SyncVectorEnv(makers), rows, "SyncVectorEnv", asynchronous)
+    yield stepping(GANVectorEnv(rows, config=single), rows, "native", asynchronous)
+
+
+def training(config: EnvConfig, rows: int = 16) -> Iterator[Contender]:
+    """The agent's learning included: a decision is one update of each row, with one gradient step for each row."""
+    from agents.fsco import FscoConfig, make_ddpg
+    from agents.sb3 import SB3VecEnv
+
+    yield engine(config, rows, None)
+    env = GANVectorEnv(rows, autoreset_mode="SameStep", config=endless(config))
+    model = make_ddpg(FscoConfig(learning_starts=16), SB3VecEnv(env), 0, gradient_steps=rows)
+
+    def learn(updates: int) -> None:
+        model.learn(updates * rows, reset_num_timesteps=False)
+
+    yield Contender(f"DDPG in training, N = {rows}", learn, rows, f"engine, N = {rows}")
+
+
+def measure(contenders: list[Contender], options: Options, bar: tqdm) -> list[dict]:
+    """Rates of every contender; each turn of each takes about `seconds`."""
+    synchronize = torch.cuda.synchronize if options.device.startswith("cuda") else lambda: None
 
     def timed(run: Callable[[int], None], updates: int) -> float:
         synchronize()
@@ -101,38 +181,73 @@ def measure(config: EnvConfig, rows: list[int], repeats: int, seconds: float) ->
         return time.perf_counter() - start
 
     updates = {}
-    for name, (run, _) in found.items():
-        run(3)
-        updates[name] = max(3, int(seconds / (timed(run, 5) / 5)))
-    rates: dict[str, list[float]] = {name: [] for name in found}
-    for _ in tqdm(range(repeats), desc="repeats", disable=None):
-        for name, (run, n) in found.items():
-            rates[name].append(n * updates[name] / timed(run, updates[name]))
+    for each in contenders:
+        each.run(3)
+        updates[each.name] = max(2, int(options.seconds / (timed(each.run, 3) / 3)))
+    rates: dict[str, list[float]] = {each.name: [] for each in contenders}
+    for _ in range(options.repeats):
+        for each in contenders:
+            rates[each.name].append(each.rows * updates[each.name] / timed(each.run, updates[each.name]))
+        bar.update()
     table = []
-    for name, (_, n) in found.items():
-        ratios = [a / b for a, b in zip(rates[name], rates["plain loop"], strict=True)]
+    for each in contenders:
         row = {
-            "name": name,
-            "rows": n,
-            "updates_per_s": statistics.median(rates[name]),
-            "least": min(rates[name]),
-            "most": max(rates[name]),
-            "times_plain": statistics.median(ratios),
+            "name": each.name,
+            "rows": each.rows,
+            "updates_per_s": statistics.median(rates[each.name]),
+            "least": min(rates[each.name]),
+            "most": max(rates[each.name]),
+            "gflop_per_update": each.gflop,
         }
-        if name.startswith("env.step"):
-            costs = [a / b for a, b in zip(rates[f"engine, N = {n}"], rates[name], strict=True)]
-            row["times_engine_cost"] = statistics.median(costs)
+        if each.against and each.against != each.name:
+            ratios = [a / b for a, b in zip(rates[each.name], rates[each.against], strict=True)]
+            row |= {"against": each.against, "ratio": statistics.median(ratios)}
         table.append(row)
     return table
 
 
-def matmul_gflops(device: torch.device) -> float:
+MEMORY = """
+import re, sys, numpy as np, torch
+torch.set_num_threads(1)
+from gan_env.config import EnvConfig
+from gan_env.env import make_trainer
+from gan_env.records import Control
+def peak():  # not ru_maxrss, which begins with the parent's
+    return int(re.search(r"VmHWM:\\s+(\\d+)", open("/proc/self/status").read())[1]) / 1024
+make_trainer(EnvConfig(task="ring", device="cpu"), 1)
+before, n = peak(), int(sys.argv[1])
+t = make_trainer(EnvConfig(task="ring", device="cpu"), n)
+t.reset(np.arange(n), np.zeros(n, np.int64))
+t.advance(Control.of(n), 20)
+early = peak()
+t.advance(Control.of(n), int(sys.argv[2]))
+held = [t.g.flat, t.d.flat, *t.g_optimizer.moments, *t.d_optimizer.moments]
+print(early - before, peak() - early, sum(x.numel() * x.element_size() for x in held) / 2**20)
+"""
+
+
+def memory(bar: tqdm) -> list[dict]:
+    """Peak memory of processes of their own, in MB above an engine of one row, and what weights and moments take."""
+    found = []
+    for n, updates in ((64, 2_000), (256, 200), (1024, 200), (4096, 50)):
+        done = subprocess.run(
+            [sys.executable, "-c", MEMORY, str(n), str(updates)], capture_output=True, text=True, check=True
+        )
+        above, growth, weights = map(float, done.stdout.split())
+        found.append(
+            {"rows": n, "peak_mb": above, "weights_and_moments_mb": weights, "growth_mb": growth, "over": updates}
+        )
+        bar.update()
+    return found
+
+
+def matmul_gflops(device: str) -> float:
     """The machine's own matrix-multiply rate in float32, for scale."""
-    size = 4096 if device.type == "cuda" else 1024
+    size = 4096 if device.startswith("cuda") else 1024
     a = torch.randn(size, size, device=device)
     times = []
     for _ in range(5):
-        if device.type == "cuda":
+        if device.startswith("cuda"):
             torch.cuda.synchronize()
         start = time.perf_counter()
         (a @ a)[0, 0].item()
@@ -140,46 +255,53 @@ def matmul_gflops(device: torch.device) -> float:
     return 2 * size**3 / min(times) / 1e9
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--task", default="ring")
-    parser.add_argument("--loss", default="bce")
-    parser.add_argument("--rows", type=int, nargs="+", default=[1, 16, 64, 256])
-    parser.add_argument("--repeats", type=int, default=31)
-    parser.add_argument("--seconds", type=float, default=0.15, help="about how long one repeat of one contender takes")
-    parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--device", default="cpu")
-    parser.add_argument("--json", action="store_true", help="print one JSON document")
-    given = parser.parse_args()
-    torch.set_num_threads(given.threads)
-    config = EnvConfig(task=given.task, loss=given.loss, device=given.device)
-    device = config.torch_device
-    name = torch.cuda.get_device_name(device) if device.type == "cuda" else platform.processor() or platform.machine()
-    result = {
-        "task": given.task,
-        "loss": given.loss,
-        "device": name,
-        "threads": given.threads,
-        "torch": torch.__version__,
-        "matmul_gflops": matmul_gflops(device),
-        "table": measure(config, given.rows, given.repeats, given.seconds),
-        "peak_memory_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
-    }
-    if given.json:
-        print(json.dumps(result, indent=2))
+def show(title: str, table: list[dict], peak: float) -> None:
+    print(f"\n{title}")
+    if title == "memory":
+        print(f"{'':<30}{'peak, MB':>14}{'weights and moments':>22}{'growth after 20 updates':>26}")
+        for row in table:
+            grown = f"{row['growth_mb']:.1f} over {row['over']}"
+            print(f"N = {row['rows']:<26}{row['peak_mb']:>14.0f}{row['weights_and_moments_mb']:>22.1f}{grown:>26}")
         return
-    print(
-        f"{given.task}, {given.loss}; {name}, {given.threads} thread(s), torch {torch.__version__}, "
-        f"matrix multiply {result['matmul_gflops']:.0f} GFLOP/s, peak memory {result['peak_memory_mb']:.0f} MB\n"
-        f"{'':<22}{'GAN updates/s':>14}{'least':>9}{'most':>9}{'÷ plain':>9}{'cost ÷ engine':>15}"
-    )
-    for row in result["table"]:
-        cost = f"{row['times_engine_cost']:.3f}" if "times_engine_cost" in row else ""
+    print(f"{'':<30}{'GAN updates/s':>14}{'least':>9}{'most':>9}{'ratio':>9}  {'to':<22}{'of matmul rate':>15}")
+    for row in table:
+        ratio = f"{row['ratio']:>9.3g}  {row['against']:<22}" if "ratio" in row else f"{'':>9}  {'':<22}"
+        share = row["gflop_per_update"] * row["updates_per_s"] / peak
+        rates = f"{row['updates_per_s']:>14.4g}{row['least']:>9.4g}{row['most']:>9.4g}"
+        print(f"{row['name']:<30}{rates}{ratio}{f'{share:.0%}' if share else '':>15}")
+
+
+def main(options: Options) -> None:
+    torch.set_num_threads(options.threads)
+    on_card = options.device.startswith("cuda")
+    result = {
+        "device": torch.cuda.get_device_name(options.device) if on_card else platform.processor() or platform.machine(),
+        "threads": options.threads,
+        "torch": torch.__version__,
+        "matmul_gflops": matmul_gflops(options.device),
+        "tables": {},
+    }
+    if not options.json:
         print(
-            f"{row['name']:<22}{row['updates_per_s']:>14.0f}{row['least']:>9.0f}{row['most']:>9.0f}"
-            f"{row['times_plain']:>9.2f}{cost:>15}"
+            f"{result['device']}, {options.threads} thread(s), torch {torch.__version__}, "
+            f"matrix multiply {result['matmul_gflops']:.0f} GFLOP/s"
         )
+    turns = {"losses": options.repeats * len(THESIS_LOSSES), "memory": 4}
+    with tqdm(
+        total=sum(turns.get(name, options.repeats) for name in options.sections), disable=not sys.stderr.isatty()
+    ) as bar:
+        for name in options.sections:
+            if name == "memory":
+                tables = [("memory", memory(bar))]
+            else:
+                tables = [(title, measure(found, options, bar)) for title, found in section(name, options)]
+            for title, table in tables:
+                result["tables"][title] = table
+                if not options.json:
+                    show(title, table, result["matmul_gflops"])
+    if options.json:
+        print(json.dumps(result, indent=2))
 
 
 if __name__ == "__main__":
-    main()
+    main(tyro.cli(Options))
