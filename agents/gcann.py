@@ -188,9 +188,9 @@ class Gcann:
         m["g_total"] = torch.where(usable, m["g_total"] + g_loss, m["g_total"])
 
         update_g, update_d = self._who(m, d_loss, g_loss)
-        at_end = m["iteration"] % self.config.window == 0
+        at_end = (m["iteration"] % self.config.window == 0) & (m["counted"] > 0)  # nothing seen says nothing
         if at_end.any():
-            self._evaluate(m, at_end)
+            self._evaluate(m, at_end, seen.update.to(at_end.device) + 1)
         control = Control.of(
             len(seen),
             update_g=update_g,
@@ -238,14 +238,17 @@ class Gcann:
         c = self.config
         return (c.skip_iterations * m["skip_scale"]).round().long().clamp(1, c.max_skip_iterations)
 
-    def _evaluate(self, m: Memory, at_end: Tensor) -> None:
-        """Adjusts rates and schedules a skip where a window ends with the losses drifting apart; empties the window."""
+    def _evaluate(self, m: Memory, at_end: Tensor, done: Tensor) -> None:
+        """Adjusts rates and schedules a skip where a window ends with the losses drifting apart; empties the window.
+
+        `done` counts updates: epochs are made of them, also where a decision holds for many.
+        """
         c = self.config
         count = m["counted"].clamp(min=1)
         d_mean, g_mean = m["d_total"] / count, m["g_total"] / count
         gap = (d_mean - g_mean).abs()
         slope = torch.where(m["last_gap"].isnan(), 0.0, (gap - m["last_gap"]) / c.window)
-        past_gate = at_end & (m["iteration"] > m["gate"])
+        past_gate = at_end & (done > m["gate"])
         self._update_threshold(m, slope, past_gate)
 
         d_strong = d_mean < g_mean  # a low D loss is a strong D (the README says both)

@@ -43,7 +43,8 @@ class LookAhead:
         self._trainer: Trainer | None = None
         self._rows = np.zeros(0, np.int64)
         self._branch: Trainer | None = None
-        self._age = 0
+        self._due: Tensor | None = None
+        """Update of each row at which it tries the candidates next, (N,)."""
         self._multiplier: Tensor | None = None
 
     def bind(self, trainer: Trainer, rows: slice = slice(None)) -> None:
@@ -58,7 +59,7 @@ class LookAhead:
             )
         if len(row_seeds) != len(self._rows):
             raise ValueError(f"lookahead is bound to {len(self._rows)} rows and was given {len(row_seeds)} row seeds")
-        self._age, self._multiplier = 0, None
+        self._due, self._multiplier = None, None
 
     def act(self, measurement: Measurement) -> Control:
         """The control for the coming update; candidates are tried anew every `horizon` updates."""
@@ -67,10 +68,12 @@ class LookAhead:
             raise ValueError(
                 f"lookahead is bound to {n} rows and was shown {len(measurement)}; bind and reset it first"
             )
-        if self._multiplier is None or self._age % self.horizon == 0:
-            found = self.try_out(self._trainer)
-            self._multiplier = torch.tensor(self.candidates, dtype=torch.float64)[found.argmin(1)]
-        self._age += 1
+        now = measurement.update.cpu()
+        due = torch.ones(n, dtype=torch.bool) if self._due is None else now >= self._due
+        if due.any():
+            best = torch.tensor(self.candidates, dtype=torch.float64)[self.try_out(self._trainer).argmin(1)]
+            self._multiplier = best if self._multiplier is None else torch.where(due, best, self._multiplier)
+            self._due = now + self.horizon if self._due is None else torch.where(due, now + self.horizon, self._due)
         return Control.of(n, d_multiplier=self._multiplier, device=measurement.g_loss.device)
 
     def try_out(self, trainer: Trainer) -> Tensor:
@@ -82,20 +85,25 @@ class LookAhead:
         restore(branch, snapshot(trainer, np.repeat(self._rows, k).tolist()))
         multipliers = torch.tensor(self.candidates, dtype=torch.float64).repeat(len(self._rows))
         branch.advance(Control.of(branch.n, d_multiplier=multipliers, device=branch.device), self.horizon)
-        distance = quality(branch.samples(quality.samples, Purpose.QUALITY)).cpu().double()
-        return torch.nan_to_num(distance, nan=math.inf).reshape(-1, k)
+        samples = branch.samples(quality.samples, Purpose.QUALITY)
+        distance = quality(samples).cpu().double()
+        # A quality gives its `worst` for a GAN that blew up, and a bad but sound one may lie beyond that.
+        broken = ~torch.isfinite(samples).flatten(1).all(1).cpu()
+        return torch.nan_to_num(distance, nan=math.inf).masked_fill(broken, math.inf).reshape(-1, k)
 
     def learn(self, transition: Transition) -> None:
         """Nothing: what it knows, it tries out."""
 
     def state_dict(self) -> dict:
-        """Age and the multipliers in force; everything else is the trainer's."""
-        return {"age": self._age, "multiplier": None if self._multiplier is None else self._multiplier.clone()}
+        """When the candidates are tried next and the multipliers in force; everything else is the trainer's."""
+        return {
+            "due": None if self._due is None else self._due.clone(),
+            "multiplier": None if self._multiplier is None else self._multiplier.clone(),
+        }
 
     def load_state_dict(self, state: dict) -> None:
         """Takes over what `state_dict` gave; bind it to a trainer as well."""
-        self._age = int(state["age"])
-        self._multiplier = None if state["multiplier"] is None else state["multiplier"].clone()
+        self._due, self._multiplier = (None if state[k] is None else state[k].clone() for k in ("due", "multiplier"))
 
 
 def make_lookahead(

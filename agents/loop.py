@@ -22,7 +22,7 @@ from gan_env.registry import unknown
 
 from .base import Controller, NeedsTrainer
 from .files import load_controller
-from .registry import make_controller
+from .registry import CONTROLLERS, make_controller
 
 TOLERANCE = 0.02
 """By how much, absolutely and relatively, a loss that you give may differ from that of the scores before a warning."""
@@ -53,6 +53,16 @@ class Decision:
     """The generator's learning rate is its base times this."""
     d_multiplier: float
     """The discriminator's learning rate is its base times this."""
+
+
+@dataclass(frozen=True)
+class _Rate:
+    """A learning rate that was set for one iteration."""
+
+    optimizer: HasGroups
+    group: dict[str, Any]
+    base: Any
+    set_to: float
 
 
 class Steer:
@@ -108,8 +118,9 @@ class Steer:
             if isinstance(value, bool) or not isinstance(value, int) or value < 0:
                 raise ValueError(f"{name}={value!r} must be a whole number >= 0; 0 where it is unknown")
         self._optimizers = {"opt_g": _optimizers("opt_g", opt_g), "opt_d": _optimizers("opt_d", opt_d)}
-        if {id(o) for o in self._optimizers["opt_g"]} & {id(o) for o in self._optimizers["opt_d"]}:
-            raise ValueError("opt_g and opt_d are the same optimiser; each player needs one of its own")
+        every = [id(optimizer) for given in self._optimizers.values() for optimizer in given]
+        if len(set(every)) < len(every):
+            raise ValueError("opt_g and opt_d name an optimiser twice; each player needs its own, each of them once")
         self.loss = get_loss(loss) if isinstance(loss, str) else loss
         self.controller, self.name = _controller(controller)
         if isinstance(self.controller, NeedsTrainer):
@@ -120,7 +131,7 @@ class Steer:
         self._given, self._episode_updates = losses == "given", episode_updates
         self._warned = False
         self._update = 0
-        self._held: list[tuple[dict[str, Any], Any, float]] | None = None  # group, its base, the rate we set
+        self._held: list[_Rate] | None = None
         self._last: tuple[Measurement, Control] | None = None
         facts = GameFacts(
             loss=self.loss.name,
@@ -177,33 +188,52 @@ class Steer:
             g_multiplier=float(control.g_multiplier[0]),
             d_multiplier=float(control.d_multiplier[0]),
         )
-        self._held = []
-        for name, multiplier in (("opt_g", decision.g_multiplier), ("opt_d", decision.d_multiplier)):
-            for optimizer in self._optimizers[name]:
-                for group in optimizer.param_groups:
-                    base = group["lr"].clone() if isinstance(group["lr"], Tensor) else group["lr"]
-                    _set_rate(group, base * multiplier)
-                    self._held.append((group, base, float(group["lr"])))
+        self._held = self._rates(decision)
         return decision
+
+    def _rates(self, decision: Decision) -> list[_Rate]:
+        """Sets every group's rate, and a rate that groups share once; gives what `done` puts back."""
+        multipliers = {"opt_g": decision.g_multiplier, "opt_d": decision.d_multiplier}
+        groups = [(name, o, group) for name in multipliers for o in self._optimizers[name] for group in o.param_groups]
+        owner: dict[int, str] = {}  # of rates that are tensors: groups may share one, players may not
+        for name, _, group in groups:
+            if isinstance(group["lr"], Tensor) and owner.setdefault(id(group["lr"]), name) != name:
+                raise ValueError("opt_g and opt_d share one learning-rate tensor; give each one of its own")
+        held: list[_Rate] = []
+        for name, optimizer, group in groups:
+            lr = group["lr"]
+            if isinstance(lr, Tensor) and owner.pop(id(lr), None) is None:
+                continue  # it was set with another group
+            base = lr.clone() if isinstance(lr, Tensor) else lr
+            _set_rate(group, base * multipliers[name])
+            held.append(_Rate(optimizer, group, base, float(group["lr"])))
+        return held
 
     def done(self) -> None:
         """Ends the iteration: puts the base learning rates back. Step schedulers after it.
 
         Raises:
-            ValueError: If no iteration has begun, or somebody else changed a learning rate within it.
+            ValueError: If no iteration has begun; or if somebody else changed a learning rate within it or replaced a
+                group, and then the iteration is ended, and every rate that was found is back at its base.
         """
         if self._held is None:
             raise ValueError("steer.done() without a decision before it; call steer(real_logits, fake_logits) first")
-        for group, _, rate in self._held:
-            if float(group["lr"]) != rate:
-                raise ValueError(
-                    f"a learning rate was changed from {rate:g} to {float(group['lr']):g} between steer(...) and "
-                    "steer.done(); step schedulers after done(), where the optimisers hold their base rates again"
-                )
-        for group, base, _ in self._held:
-            _set_rate(group, base)
-        self._held = None
+        held, self._held = self._held, None
         self._update += 1
+        found = [(rate, float(rate.group["lr"])) for rate in held]
+        for rate in held:
+            _set_rate(rate.group, rate.base)
+        for rate, now in found:
+            if not any(rate.group is group for group in rate.optimizer.param_groups):
+                raise ValueError(
+                    "an optimiser's groups were replaced between steer(...) and steer.done(); load its state after "
+                    "done(), for what was loaded now would pass for base rates"
+                )
+            if now != rate.set_to:
+                raise ValueError(
+                    f"a learning rate was changed from {rate.set_to:g} to {now:g} between steer(...) and steer.done(), "
+                    "and is back at its base; step schedulers after done()"
+                )
 
     def state_dict(self) -> dict[str, Any]:
         """Tensors, numbers, strings, lists and dicts for your checkpoint; `torch.load` reads it with weights_only.
@@ -270,10 +300,11 @@ class Steer:
         if g_loss is None or d_loss is None:
             raise ValueError("losses='given' needs both g_loss and d_loss in every call")
         more = (d_loss - seen.d_sum) / 2  # what the scores do not explain falls on both sides alike
+        half = torch.full_like(seen.d_loss_real, d_loss / 2)
         columns = seen.state() | {
             "g_loss": torch.full_like(seen.g_loss, g_loss),
-            "d_loss_real": seen.d_loss_real + more,
-            "d_loss_fake": seen.d_loss_fake + more,
+            "d_loss_real": torch.where(torch.isfinite(more), seen.d_loss_real + more, half),
+            "d_loss_fake": torch.where(torch.isfinite(more), seen.d_loss_fake + more, half),
         }
         return Measurement(**columns)
 
@@ -304,7 +335,8 @@ def _optimizers(name: str, given: Any) -> list[HasGroups]:
 
 
 def _controller(given: str | Path | Controller) -> tuple[Controller, str]:
-    if isinstance(given, Path) or (isinstance(given, str) and given.endswith(".safetensors")):
+    named = isinstance(given, str) and given.partition(":")[0] in CONTROLLERS  # e.g. replay:FILE.safetensors
+    if isinstance(given, Path) or (isinstance(given, str) and given.endswith(".safetensors") and not named):
         found = load_controller(given)
         return found, found.name
     if isinstance(given, str):

@@ -1,4 +1,4 @@
-"""Trains one task of pictures or shapes plainly (Sim-GDA): its score between two marks, the time, a picture.
+"""Trains one task of pictures or shapes: its score between two marks, the time, a picture.
 
     python benchmarks/games.py fashion --updates 2500
 
@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import platform
 import time
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 
 import numpy as np
@@ -18,10 +18,10 @@ import torch
 import tyro
 from PIL import Image
 
+from agents import make_controller
 from gan_env.config import EnvConfig
 from gan_env.env import make_trainer
 from gan_env.marks import marks
-from gan_env.records import Control
 from gan_env.render import image_grid, shape_views
 from gan_env.streams import Purpose
 from gan_env.task import Task
@@ -45,6 +45,8 @@ class Job:
     """Updates between two scores on the way; they are printed and not timed."""
     loss: str | None = None
     """GAN loss; the task's own if None."""
+    controller: str = "sim-gda"
+    """Who steers."""
     limit_s: float = 1_200.0
     """Seconds of training after which it stops."""
     d_lr: float | None = None
@@ -83,14 +85,16 @@ def run(job: Job) -> dict:
     print(f"{task.name}: {', '.join(f'{k} {v:.4g}' for k, v in known.items())}", flush=True)
     started = time.perf_counter()
     trainer.reset(np.array([job.seed]), np.zeros(1, np.int64))
+    controller = make_controller(job.controller)
+    controller.reset([job.seed], replace(trainer.facts, episode_updates=job.updates))
     trained_s, done, found, curve = time.perf_counter() - started, 0, {}, []
     while done < job.updates and trained_s < job.limit_s:
         block = min(job.score_every, job.updates - done)
         started = time.perf_counter()
         while block and trained_s + time.perf_counter() - started < job.limit_s:
-            step = min(10, block)
-            trainer.advance(Control.of(1), step)
-            done, block = done + step, block - step
+            seen = trainer.measurement
+            trainer.advance(controller.act(replace(seen, progress=seen.update.double() / job.updates)))
+            done, block = done + 1, block - 1
         trained_s += time.perf_counter() - started
         fake = trainer.samples(score.samples, Purpose.SCORE)[0]
         found = {"score": score(fake), **score.details(fake)}

@@ -209,7 +209,7 @@ def test_a_replay_on_its_own_seeds_is_the_same_run_again_to_the_bit(recording):
     assert (replay.recorded, replay.seeds, replay.decisions) == ("dyn-gda", [4, 5, 6], 40)
     run(trainer, replay, 40)
     assert_same_bits(snapshot(trainer), end)
-    with pytest.raises(ValueError, match="ends after 40 decisions"):
+    with pytest.raises(ValueError, match="ends after 40 updates"):
         replay.act(trainer.measurement)
 
 
@@ -219,6 +219,7 @@ def test_by_default_each_run_gets_the_decisions_made_for_another(recording):
     replay = ready(f"replay:{path}", trainer)
     for made in recorder.controls[:10]:
         control = replay.act(trainer.measurement)
+        trainer.advance(Control.of(3))
         for f in fields(Control):
             assert torch.equal(getattr(control, f.name), getattr(made, f.name)[[1, 2, 0]])
     state = replay.state_dict()
@@ -227,9 +228,55 @@ def test_by_default_each_run_gets_the_decisions_made_for_another(recording):
     assert torch.equal(later.act(trainer.measurement).update_g, recorder.controls[10].update_g[[1, 2, 0]])
 
 
+def test_a_recording_of_decisions_that_held_for_ten_updates_replays_in_its_own_rhythm_and_update_by_update(tmp_path):
+    trainer, path = started(), tmp_path / "slow.safetensors"
+    recorder = Recorder(make_controller("random"))
+    recorder.reset(trainer.seed.tolist(), trainer.facts)
+    for _ in range(4):
+        trainer.advance(recorder.act(trainer.measurement), 10)
+    recorder.save(path)
+    end = snapshot(trainer)
+    for rhythm in (10, 1):
+        again = started()
+        replay = ready(f"replay:{path}", again, shift=0)
+        for _ in range(40 // rhythm):
+            again.advance(replay.act(again.measurement), rhythm)
+        assert_same_bits(snapshot(again), end)
+    with pytest.raises(ValueError, match="the run has 41"):
+        replay.reset([4, 5, 6], GameFacts(episode_updates=41))
+
+
+def test_lookahead_tries_after_so_many_updates_however_many_a_decision_holds_for():
+    tried = {}
+    for rhythm in (1, 10):
+        trainer = started()
+        controller = ready("lookahead", trainer, horizon=20, candidates=(1.0, 2.0))
+        found, plain = [], controller.try_out
+        controller.try_out = lambda t, found=found, plain=plain: (found.append(int(t.updates[0])), plain(t))[1]
+        for _ in range(60 // rhythm):
+            trainer.advance(controller.act(trainer.measurement), rhythm)
+        tried[rhythm] = found
+    assert tried[1] == tried[10] == [0, 20, 40]
+
+
+def test_lookahead_never_prefers_a_fork_that_blew_up(monkeypatch):
+    trainer = started()
+    controller = ready("lookahead", trainer, horizon=2, candidates=(1.0, 2.0))
+    sound = type(trainer).samples
+
+    def samples(self, *given, **more):
+        made = sound(self, *given, **more) + 1e3  # worse than `worst`
+        made[1::2] = float("nan")
+        return made
+
+    monkeypatch.setattr(type(trainer), "samples", samples)
+    distance = controller.try_out(trainer)
+    assert torch.isinf(distance[:, 1]).all() and (distance[:, 0] > trainer.task.quality.worst).all()
+
+
 def test_a_recording_that_is_too_short_damaged_or_none_is_refused(recording, tmp_path):
     path, _, _ = recording
-    with pytest.raises(ValueError, match="holds 40 decisions, the run has 41 updates"):
+    with pytest.raises(ValueError, match="holds decisions for 40 updates, the run has 41"):
         make_controller(f"replay:{path}").reset([0], GameFacts(episode_updates=41))
     with pytest.raises(ValueError, match="replay:FILE needs a file"):
         make_controller("replay")

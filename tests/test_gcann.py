@@ -16,7 +16,7 @@ GAN = GameFacts()
 SMALL = {"window": W, "cooldown": W}
 
 
-def losses(d_sum: float, g_loss: float, rows: int = 1) -> Measurement:
+def losses(d_sum: float, g_loss: float, rows: int = 1, update: int = 0) -> Measurement:
     half = torch.full((rows,), d_sum / 2, dtype=torch.float64)
     logits = torch.zeros(rows, 2, dtype=torch.float64)
     return Measurement(
@@ -25,7 +25,7 @@ def losses(d_sum: float, g_loss: float, rows: int = 1) -> Measurement:
         g_loss=torch.full((rows,), g_loss, dtype=torch.float64),
         d_loss_real=half,
         d_loss_fake=half,
-        update=torch.zeros(rows, dtype=torch.int64),
+        update=torch.full((rows,), update),
         progress=torch.zeros(rows, dtype=torch.float64),
     )
 
@@ -38,7 +38,8 @@ def started(name: str = "gcann", game: GameFacts = GAN, **options) -> Scripted:
 
 
 def run(controller: Scripted, d_sum: float, g_loss: float, iterations: int) -> list[Control]:
-    return [controller.act(losses(d_sum, g_loss)) for _ in range(iterations)]
+    done = int(controller.memory["iteration"])
+    return [controller.act(losses(d_sum, g_loss, update=done + i)) for i in range(iterations)]
 
 
 def who(controls: list[Control]) -> str:
@@ -210,7 +211,7 @@ def test_rows_with_unlike_losses_keep_to_themselves_through_adjustments_and_relo
     together.reset([0] * 4, GAN)
     alone = [started(**SMALL) for _ in range(4)]
     for t in range(4 * W):
-        crowd = replace(losses(0, 0, 4), g_loss=g_losses, d_loss_real=d_sums / 2, d_loss_fake=d_sums / 2)
+        crowd = replace(losses(0, 0, 4, t), g_loss=g_losses, d_loss_real=d_sums / 2, d_loss_fake=d_sums / 2)
         control = together.act(crowd)
         for i, controller in enumerate(alone):
             own = controller.act(crowd.rows(slice(i, i + 1)))
@@ -227,6 +228,19 @@ def test_a_broken_loss_leaves_the_window_mean_alone():
     run(controller, 0.1, 4.0, W + 2)
     run(controller, math.nan, math.inf, 1)
     assert rates(run(controller, 0.1, 4.0, W - 3)[-1]) == pytest.approx((1 / 1.2, 1.2))
+
+
+def test_a_window_without_a_usable_loss_says_nothing():
+    controller = started(window=10, slope_range=(0.001, 0.01), cooldown=10)
+    run(controller, 1.4, 0.7, 20)
+    run(controller, math.nan, math.nan, 10)
+    assert {rates(c) for c in run(controller, 1.4, 0.7, 20)} == {(1.0, 1.0)}
+
+
+def test_baseline_epochs_are_counted_in_updates_where_a_decision_holds_for_many():
+    controller = started(game=replace(GAN, updates_per_epoch=1_000), window=10, cooldown=10)
+    told = [controller.act(losses(0.1, 4.0, update=100 * i)) for i in range(20)]
+    assert rates(told[8]) == (1.0, 1.0) and rates(told[19]) == pytest.approx((1 / 1.2, 1.2))
 
 
 def test_the_presets_hold_the_printed_numbers():

@@ -15,6 +15,7 @@ from torch.nn.functional import softplus
 from agents import list_controllers, make_controller
 from agents.base import NeedsTrainer
 from agents.loop import Steer
+from agents.replay import Recorder
 from gan_env.config import EnvConfig
 from gan_env.env import GANVectorEnv, make_trainer
 from gan_env.records import Control, GameFacts, Measurement
@@ -336,8 +337,79 @@ def test_what_is_no_optimiser_or_the_same_one_twice_is_refused():
     g, _ = pair()
     with pytest.raises(ValueError, match="opt_d=Parameter is no optimiser"):
         Steer("sim-gda", g, nn.Parameter(torch.ones(1)))
-    with pytest.raises(ValueError, match="the same optimiser"):
+    with pytest.raises(ValueError, match="name an optimiser twice"):
         Steer("sim-gda", g, g)
+    with pytest.raises(ValueError, match="name an optimiser twice"):
+        Steer("sim-gda", [g, g], pair()[1])
+
+
+def scores() -> tuple[torch.Tensor, torch.Tensor]:
+    return torch.tensor([1.0, 2.0]), torch.tensor([-1.0, 0.5])
+
+
+def test_a_rate_that_groups_share_is_multiplied_once_and_one_that_players_share_is_refused():
+    weights = [nn.Parameter(torch.ones(1)) for _ in range(3)]
+    groups = [{"params": [weights[0]]}, {"params": [weights[1]]}]
+    shared = torch.optim.Adam(groups, lr=torch.tensor(1e-3))
+    steer = Steer("constant:2", torch.optim.Adam([weights[2]]), shared)
+    steer(*scores())
+    assert [float(group["lr"]) for group in shared.param_groups] == pytest.approx([2e-3, 2e-3])
+    steer.done()
+    assert [float(group["lr"]) for group in shared.param_groups] == pytest.approx([1e-3, 1e-3])
+    lr = torch.tensor(1e-3)
+    both = [torch.optim.Adam([w], lr=lr) for w in weights[:2]]
+    for optimizer in both:
+        optimizer.param_groups[0]["lr"] = lr
+    with pytest.raises(ValueError, match="share one learning-rate tensor"):
+        Steer("constant:2", *both)(*scores())
+
+
+def test_after_a_rate_was_changed_within_an_iteration_the_loop_can_go_on():
+    g, d = pair()
+    base = d.param_groups[0]["lr"]
+    steer = Steer("constant:2", g, d)
+    steer(*scores())
+    d.param_groups[0]["lr"] = 7.0
+    with pytest.raises(ValueError, match="is back at its base"):
+        steer.done()
+    assert d.param_groups[0]["lr"] == base
+    steer(*scores())
+    steer.done()
+    assert d.param_groups[0]["lr"] == base and steer.update == 2
+
+
+def test_a_state_loaded_into_an_optimiser_within_an_iteration_is_noticed():
+    g, d = pair()
+    steer, state = Steer("constant:2", g, d), d.state_dict()
+    steer(*scores())
+    d.load_state_dict(state)
+    with pytest.raises(ValueError, match="groups were replaced"):
+        steer.done()
+    steer(*scores())
+    steer.done()
+
+
+def test_given_losses_are_read_although_a_score_is_infinite():
+    g, d = pair()
+    steer = Steer("gap-aware", g, d, losses="given")
+    steer(torch.tensor([float("-inf"), 1.0]), torch.tensor([0.0, 1.0]), g_loss=0.5, d_loss=1.5)
+    before, _ = steer._last
+    assert before.d_sum.item() == pytest.approx(1.5) and before.g_loss.item() == pytest.approx(0.5)
+
+
+def test_names_that_take_a_file_are_no_controller_files(tmp_path):
+    with pytest.raises(ValueError, match="none.safetensors"):
+        Steer(f"replay:{tmp_path}/none.safetensors", *pair())
+    recorder = Recorder(make_controller("constant:3"))
+    recorder.reset([0], GameFacts())
+    steer = Steer(recorder, *pair())
+    for _ in range(3):
+        steer(*scores())
+        steer.done()
+    recorder.save(tmp_path / "run.safetensors")
+    g, d = pair()
+    steer = Steer(f"replay:{tmp_path}/run.safetensors", g, d)
+    assert steer(*scores()).d_multiplier == 3.0
 
 
 # Whose losses
@@ -417,6 +489,7 @@ import sys
 sys.modules |= dict.fromkeys({blocked})  # None there: importing it fails as if it were not installed
 import torch
 from agents.loop import Steer
+from agents.replay import Recorder
 from agents import load_controller, make_controller
 w = [torch.nn.Parameter(torch.ones(1)) for _ in range(2)]
 opts = [torch.optim.Adam([p], lr=1e-3) for p in w]

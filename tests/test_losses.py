@@ -247,6 +247,11 @@ def test_the_diversity_term_has_its_printed_ends_and_a_hand_worked_middle():
         mean_distance(real[:, :1])
 
 
+def test_distances_of_samples_that_are_nearly_alike_are_not_lost_to_rounding():
+    near = torch.ones(1, 64, 784) + 1e-4 * torch.randn(1, 64, 784, generator=torch.Generator().manual_seed(0))
+    assert mean_distance(near).item() == pytest.approx(mean_distance(near.double()).item(), rel=1e-3)
+
+
 @pytest.mark.parametrize("order", ["simultaneous", "alternating"])
 def test_every_fifth_update_of_g_adds_the_gradient_of_the_diversity_term(order):
     plain, with_term = (diversity_trainer(loss, order) for loss in ("bce", "bce+diversity"))
