@@ -29,7 +29,7 @@ BASELINE = "sim-gda"
 
 @dataclass(frozen=True)
 class Scored:
-    """A controller's scores in one configuration, failures imputed (`Block.imputed`); None where that cannot be."""
+    """A controller's scores in one configuration, failures imputed (`Block.imputed`); None where every run failed."""
 
     block: str
     controller: str
@@ -123,7 +123,8 @@ def _scored(block: Block, name: str) -> Scored:
     rows = [row for row in block.rows if row["controller"] == name]
     found = block.of(name, imputed=True)
     found = found[~np.isnan(found)]
-    failed, known = sum(row["status"] != "ok" for row in rows), bool(np.isfinite(found).all())
+    failed = sum(row["status"] != "ok" for row in rows)
+    known = failed < len(rows)
     middle = Interval.of(t_bounds(found), len(found)) if known else None
     averages = {
         key: float(np.mean([row[key] for row in rows])) for key in ("d_updates", "g_updates", "wall_s", "return")

@@ -49,13 +49,16 @@ def _counted(entries: Sequence[Difference], other: str) -> list[str]:
         verdicts.setdefault(d.controller, []).append(d.verdict)
     if not any(v for each in verdicts.values() for v in each):
         return [f"No controller's 95 % interval excludes zero against {other} in any configuration."]
-    order = sorted(verdicts, key=lambda name: float(np.mean(verdicts[name])))
+    decided = [name for name, each in verdicts.items() if any(each)]
     parts = [
-        f"{name} better in {sum(v < 0 for v in verdicts[name])}, worse in {sum(v > 0 for v in verdicts[name])} "
+        f"{name} better in {sum(v < 0 for v in verdicts[name])} and worse in {sum(v > 0 for v in verdicts[name])} "
         f"of {len(verdicts[name])}"
-        for name in order
+        for name in sorted(decided, key=lambda name: float(np.mean(verdicts[name])))
     ]
-    return [f"Against {other}, by configurations whose 95 % interval excludes zero: {'; '.join(parts)}."]
+    rest = [name for name in verdicts if name not in decided]
+    open_ = f" In none either way: {', '.join(rest)}." if rest else ""
+    where = f"Against {other}, by configurations whose 95 % interval excludes zero"
+    return [f"{where}: {'; '.join(parts)}.{open_}"]
 
 
 def _sorted(entries: Sequence[Difference]) -> list[Difference]:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from .comparisons import Difference
+from .comparisons import Difference, Scored
 from .figures import MOST_BLOCKS, Picture
 from .gallery import MOST_CURVES
-from .markup import Html, bullets, interval, join, number, p_value, picture, table, tag
+from .markup import Group, Html, bullets, interval, join, number, p_value, picture, table, tag
 from .report import Report
 
 
@@ -129,25 +129,37 @@ def _thesis(report: Report) -> Html:
 def scores(report: Report, pictures: Sequence[Picture]) -> Html:
     """Every controller's scores in every configuration, with the floor beside them."""
     parts: list[Html] = [tag("h3", "Scores"), figures(pictures)]
-    head = ["controller", "configuration", "mean, t", "median", "IQM", "floor", "mean − floor", "failed",
-            "failure rate", "D updates", "G updates", "s a run", "return"]  # fmt: skip
+    head = ["controller", "mean, t", "median", "IQM", "floor", "mean − floor", "failed", "failure rate", "D updates",
+            "G updates", "s a run", "return"]  # fmt: skip
     order = report.ranking.controllers if report.ranking else []
     names = [*order, *(n for n in report.facts.controllers if n not in order)]
     for title, group in _groups(report, names):
-        place = {name: i for i, name in enumerate(group)}
-        blocks = {label: i for i, label in enumerate(report.facts.configurations)}
-        chosen = [s for s in report.scores if s.controller in place]
-        chosen.sort(key=lambda s: (blocks[s.block], place[s.controller]))
-        lines = [
-            (_label(report, s.controller), s.block, interval(s.mean) + (f" ({s.failed} imputed)" if s.failed else ""),
-             interval(s.median), interval(s.iqm), number(s.floor), number(s.excess), s.failed, interval(s.failure_rate),
-             number(round(s.d_updates)), number(round(s.g_updates)), number(s.wall_s), number(s.returned))
-            for s in chosen
-        ]  # fmt: skip
-        parts += [tag("h3", title) if title else Html(""), table(head, lines, text=(1,))]
-    parts.append(_note("The floor is what fresh real data score against the test data; nothing can be expected below."))
+        found = {(s.block, s.controller): s for s in report.scores if s.controller in group}
+        lines: list[Sequence[object] | Group] = []
+        for label in report.facts.configurations:
+            held = [found[label, name] for name in group if (label, name) in found]
+            lines += [Group(label), *(_score_line(report, s) for s in held)] if held else []
+        parts += [tag("h3", title) if title else Html(""), table(head, lines)]
+    floor = "The floor is what fresh real data score against the test data; nothing can be expected below."
+    parts.append(_note(floor + (" †: with failed runs imputed." if report.failures else "")))
     kinds = ("t", "percentile bootstrap, median", "percentile bootstrap, IQM", "Wilson, failure rate")
     return join([*parts, _covers(report, *kinds)])
+
+
+def _score_line(report: Report, found: Scored) -> Sequence[object]:
+    imputed = " †" if found.failed and found.mean else ""
+    updates = [number(round(found.d_updates)), number(round(found.g_updates))]
+    return [
+        _label(report, found.controller),
+        *(interval(each) + imputed for each in (found.mean, found.median, found.iqm)),
+        number(found.floor),
+        number(found.excess),
+        found.failed,
+        interval(found.failure_rate),
+        *updates,
+        number(found.wall_s),
+        number(found.returned),
+    ]
 
 
 def relative(report: Report) -> Html:
@@ -199,14 +211,15 @@ def _difference_tables(report: Report, found: Sequence[Difference]) -> Html:
 
 
 def _long(report: Report, found: Sequence[Difference]) -> Html:
-    head = ["controller", "configuration", "minus", "mean, t", "mean, bootstrap-t", "P(lower score)", "p, Holm",
-            "seeds", "imputed"]  # fmt: skip
-    lines = [
-        (_label(report, d.controller), d.block, d.other, _cell(interval(d.t), d.verdict), interval(d.bootstrap_t),
-         interval(d.improvement), p_value(d.p), d.t.n, d.imputed or "")
-        for d in found
-    ]  # fmt: skip
-    return table(head, lines, text=(1,))
+    head = ["controller", "mean, t", "mean, bootstrap-t", "P(lower score)", "p, Holm", "seeds", "imputed"]
+    lines: list[Sequence[object] | Group] = []
+    for label, other in dict.fromkeys((d.block, d.other) for d in found):
+        lines.append(Group(f"{label}: minus {other}"))
+        for d in sorted((d for d in found if d.block == label), key=lambda d: d.t.value):
+            means = [_cell(interval(d.t), d.verdict), interval(d.bootstrap_t)]
+            name = _label(report, d.controller)
+            lines.append([name, *means, interval(d.improvement), p_value(d.p), d.t.n, d.imputed or ""])
+    return table(head, lines)
 
 
 def _matrix(report: Report, found: Sequence[Difference]) -> Html:
