@@ -25,7 +25,7 @@ code, pre { font: .88em ui-monospace, monospace; background: #f3f3f3; border-rad
 pre { overflow-x: auto; padding: .6em; overflow-wrap: normal; }
 .headline { background: #eef5fa; border-left: 4px solid #0072b2; padding: .6em 1em; }
 .warning { background: #fdf0e8; border-left: 4px solid #d55e00; padding: .6em 1em; }
-.note { color: #555; font-size: .85rem; }
+.note { color: #555; font-size: .85rem; } td .note { font-size: inherit; font-weight: normal; }
 .scroll { overflow-x: auto; margin: .5em 0 .8em; }
 table { border-collapse: collapse; font-size: .85rem; font-variant-numeric: tabular-nums; overflow-wrap: normal; }
 caption { text-align: left; color: #555; padding: .3em 0; }
@@ -121,5 +121,5 @@ def interval(found: Interval | None) -> str:
 
 
 def p_value(p: float | None) -> str:
-    """Two digits; a dash for None."""
+    """Two digits; a bound where p is tiny, a dash for None."""
     return "–" if p is None else "< 0.0001" if p < 1e-4 else f"{p:.2g}"

@@ -248,7 +248,7 @@ def critical(report: Report, pictures: Sequence[Picture]) -> Html:
     test = ranking.friedman
     text = (
         f"Friedman's test over {test.blocks} blocks and {test.controllers} controllers: χ² = {number(test.chi2)}, "
-        f"p = {p_value(test.p)}. Nemenyi's critical difference at α = 0.05: "
+        f"p: {p_value(test.p)}. Nemenyi's critical difference at α = 0.05: "
         f"{number(ranking.critical_difference)} ranks."
     )
     lines = [

@@ -6,12 +6,15 @@ from html.parser import HTMLParser
 
 import numpy as np
 import pytest
+from matplotlib.figure import Figure
 from report_rows import CONTROLLERS, row, rows, write
 
 from agents import make_controller
 from agents.bench import Entry, run_group
+from agents.figures import png_of, short
 from agents.headline import headline
 from agents.page import write_report
+from agents.registry import is_embedded, is_learned
 from agents.report import THESIS_RANKS, THESIS_SUITE, make_report
 from agents.rows import make_blocks, read_rows
 from gan_env.cli import main
@@ -48,8 +51,7 @@ def everything(tmp_path_factory):
     found[1] |= {"status": "diverged", "score": None, "failure": "<b>weights</b>", "ended": 40}
     write(folder, found, {"command": "gan-env bench --tasks <ring>", "machine": "a & b", "wall_s": 30.0})
     (folder / "samples").mkdir()
-    report, path = write_report(folder, "sim-gda")  # once without samples, for a real PNG
-    (folder / "samples" / "update-100.png").write_bytes((folder / "figures" / "profiles.png").read_bytes())
+    (folder / "samples" / "update-100.png").write_bytes(png_of(Figure(figsize=(1, 1))))
     (folder / "samples" / "fake.png").write_bytes(b"<script>")
     report, path = write_report(folder, "sim-gda")
     return report, path
@@ -307,3 +309,21 @@ def test_json_is_one_document_of_the_pages_numbers(tmp_path, capsys):
 def test_the_smallest_and_oddest_folders_are_reported(tmp_path, found):
     report, path = write_report(write(tmp_path / "a", found), "sim-gda")
     assert Page(path.read_text()).heads[:2] == ["What was run", "In short"] and headline(report)
+
+
+@pytest.mark.parametrize(
+    ("name", "embedded", "learned"),
+    [
+        ("fsco", True, True), ("fsco (embedded)", True, True), ("fsco (meta)", False, True), ("autoloss", False, True),
+        ("fsco (untrained)", False, False), ("fsco (meta) (replay)", False, False), ("replay:f", False, False),
+        ("dyn-gda", False, False), ("alt-gda-5", False, False), ("constant:3", False, False),
+        ("somebody's own", False, True),
+    ],
+)  # fmt: skip
+def test_who_learns_within_the_run_and_who_needs_a_replay(name, embedded, learned):
+    assert (is_embedded(name), is_learned(name)) == (embedded, learned)
+
+
+def test_figures_show_any_name_shortened_and_as_it_is():
+    assert short("dyn-gda") == "dyn-gda" and short("$x$") == r"\$x\$" and short("統計") == "□□"
+    assert len(short("x" * 99)) == 24
