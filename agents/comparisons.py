@@ -8,8 +8,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 from scipy import stats as scipy_stats
 
+from .blocks import CONFIG_FIELDS, Block, Row
 from .ranks import holm
-from .rows import CONFIG_FIELDS, Block, Row
+from .registry import TUNED_CONSTANT
 from .stats import (
     Interval,
     area_over_log_rate,
@@ -100,14 +101,17 @@ class Agreement:
 
 def is_constant(name: str) -> bool:
     """Whether the controller multiplies the discriminator's rate by one number throughout; `sim-gda` does by 1."""
-    return name == BASELINE or name.startswith("constant:")
+    return name == BASELINE or name.startswith(("constant:", TUNED_CONSTANT))
 
 
 def best_constant(block: Block) -> str | None:
-    """The constant multiplier with the lowest mean score here; None unless a `constant:X` was run.
+    """`best-constant`, which was chosen on tune seeds, or else the constant with the lowest mean score here.
 
-    Chosen on the very scores it is compared by, so that comparisons with it err against the controllers.
+    The latter is chosen by the very scores it is compared by, so that comparisons err against the controllers. None
+    where neither `best-constant` nor a `constant:X` was run.
     """
+    if TUNED_CONSTANT in block.controllers:
+        return TUNED_CONSTANT
     tried = [name for name in block.controllers if is_constant(name)]
     if not any(name != BASELINE for name in tried):
         return None

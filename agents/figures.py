@@ -15,8 +15,8 @@ from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
 from gan_env.render import D_COLOUR, G_COLOUR
 
+from .blocks import Row
 from .report import Report
-from .rows import Row
 from .stats import Interval, mean_interval
 from .tables import by_controller, scores
 

@@ -8,10 +8,10 @@ from pathlib import Path
 from matplotlib.figure import Figure
 
 from . import figures, line_figures
+from .blocks import Block
 from .comparisons import Difference
 from .figures import MOST_BLOCKS, Picture
 from .report import Report
-from .rows import Block
 from .tables import ranked
 
 MOST_CURVES = 4

@@ -11,9 +11,9 @@ from matplotlib.figure import Figure
 
 from gan_env.render import D_COLOUR, G_COLOUR, REAL_COLOUR
 
+from .blocks import Block, Row
 from .figures import DPI, WIDTH, plain_log, short
 from .report import Report
-from .rows import Block, Row
 from .tables import by_controller
 
 MOST_LINES = 8

@@ -13,6 +13,7 @@ import numpy as np
 
 from gan_env.registry import unknown
 
+from .blocks import Block, Row, make_blocks, read_config, read_rows
 from .comparisons import (
     BASELINE,
     Agreement,
@@ -27,7 +28,6 @@ from .comparisons import (
 )
 from .ranks import block_ranks
 from .registry import controller_note, is_embedded
-from .rows import Block, Row, make_blocks, read_config, read_rows
 from .standing import Profiles, Ranking, Relative, profiles, rank, relative
 from .stats import COVERAGE
 
@@ -169,7 +169,10 @@ def _facts(rows: list[Row], blocks: list[Block], config: dict[str, Any]) -> Fact
     command, wall = config.get("command"), config.get("wall_s")
     if isinstance(command, list):
         command = " ".join(map(str, command))
-    threads = [f"{row.get('device', 'device not named')}, {row.get('threads', '?')} thread(s)" for row in rows]
+    threads = [
+        f"{row.get('machine', 'class not named')}, {row.get('device', '?')}, {row.get('threads', '?')} thread(s)"
+        for row in rows
+    ]
     versions = [", ".join(f"{k} {v}" for k, v in dict(row.get("versions") or {}).items()) for row in rows]
     return Facts(
         command=command if isinstance(command, str) else None,

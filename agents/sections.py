@@ -8,6 +8,7 @@ from .comparisons import Difference, Scored
 from .figures import MOST_BLOCKS, Picture
 from .gallery import MOST_CURVES
 from .markup import Group, Html, bullets, interval, join, number, p_value, picture, table, tag
+from .registry import TUNED_CONSTANT
 from .report import Report
 
 
@@ -189,11 +190,8 @@ def differences(report: Report, pictures: Sequence[Picture]) -> Html:
     if constants:
         names = ", ".join(constants)
         parts.append(tag("h3", f"To the best constant ({names})"))
-        parts.append(
-            _note(
-                "The best constant of a configuration is chosen by these very scores, which favours it over the rest."
-            )
-        )
+        post_hoc = "Where it is a constant:X, it is chosen by these very scores, which favours it over the rest"
+        parts.append(_note(f"{post_hoc}; {TUNED_CONSTANT} was chosen on tune seeds."))
         parts.append(_difference_tables(report, report.to_best_constant))
     else:
         parts.append(tag("p", "There is no constant multiplier in the rows to compare with."))

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from .blocks import Block
 from .comparisons import best_constant
 from .ranks import Friedman, against, block_ranks, cliques, critical_difference, friedman, nemenyi
 from .registry import REPLAY, controller_note, is_embedded, is_learned
-from .rows import Block
 from .stats import Bounds, Interval, Statistic, bootstrap_bounds, iqm, mean, median, profile_bounds, t_bounds
 
 ENOUGH = 10
@@ -120,7 +120,7 @@ def _ranking(
     lacking = [b.label for b in blocks if best_constant(b) is None]
     return Ranking(
         controllers=names,
-        missing=[f"no constant multiplier (constant:X) was run in {label}" for label in lacking],
+        missing=[f"no constant multiplier (best-constant, constant:X) was run in {label}" for label in lacking],
         left_out=out,
         unit="configuration" if by_configuration else "seed of a configuration",
         blocks=count,

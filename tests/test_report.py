@@ -11,12 +11,12 @@ from report_rows import CONTROLLERS, row, rows, write
 
 from agents import make_controller
 from agents.bench import Entry, run_group
+from agents.blocks import make_blocks, read_rows
 from agents.figures import png_of, short
 from agents.headline import headline
 from agents.page import write_report
 from agents.registry import is_embedded, is_learned
 from agents.report import THESIS_RANKS, THESIS_SUITE, make_report
-from agents.rows import make_blocks, read_rows
 from gan_env.cli import main
 from gan_env.config import EnvConfig
 
@@ -145,6 +145,13 @@ def test_without_a_constant_nothing_is_ranked_officially(tmp_path):
     report, path = write_report(write(tmp_path / "a", found), "sim-gda")
     assert report.ranking and not report.ranking.official
     assert "Not an official ranking" in path.read_text() and "no official ranking" in "\n".join(headline(report))
+
+
+def test_a_constant_that_was_chosen_on_tune_seeds_goes_before_one_chosen_here(tmp_path):
+    names = {**CONTROLLERS, "best-constant": 0.9}
+    report, _ = make_report(write(tmp_path / "a", rows(names)))
+    assert report.best_constants == {"ring, bce": "best-constant"}
+    assert report.ranking and report.ranking.official and "best-constant" in report.ranking.controllers
 
 
 @pytest.mark.parametrize("replay", [False, True])
@@ -318,6 +325,7 @@ def test_the_smallest_and_oddest_folders_are_reported(tmp_path, found):
         ("fsco (untrained)", False, False), ("fsco (meta) (replay)", False, False), ("replay:f", False, False),
         ("dyn-gda", False, False), ("alt-gda-5", False, False), ("constant:3", False, False),
         ("somebody's own", False, True),
+        ("fsco(d_loss_scale='sum')", True, True), ("dyn-gda(c1=1.2)", False, False), ("best-constant", False, False),
     ],
 )  # fmt: skip
 def test_who_learns_within_the_run_and_who_needs_a_replay(name, embedded, learned):

@@ -17,7 +17,7 @@ Row = dict[str, Any]
 
 CONFIG_FIELDS = (
     "task", "loss", "d_lr", "g_lr", "optimizer", "batch_size", "order", "updates", "updates_per_step", "d_loss_scale",
-    "reward", "normalise", "quality_every", "dtype", "split",
+    "reward", "normalise", "quality_every", "dtype", "split", "part",
 )  # fmt: skip
 """What makes a configuration; controllers and seeds are compared within one."""
 NAME_LENGTH = 120
