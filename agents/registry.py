@@ -38,6 +38,13 @@ class Lazy:
 
 
 HEAD_ROOM = "head-room, not a competitor"
+EMBEDDED, UNTRAINED, REPLAY = "(embedded)", "(untrained)", "(replay)"
+"""In a row's controller name: how it came to be what it is."""
+WITHIN = ("ddpg", "fsco")
+"""Learn within the run that they are judged on, under their plain names."""
+LEARNED = ("autoloss", *WITHIN)
+TUNED_CONSTANT = "best-constant"
+"""In rows: the constant multiplier that did best on tune seeds."""
 CONTROLLERS.add("fsco", Lazy(".fsco", "make_fsco", "embedded FSCO: a fresh DDPG learns while the GAN trains"))
 CONTROLLERS.add("ddpg", Lazy(".fsco", "make_joint_ddpg", "the same agent on both rates and who updates, for quality"))
 CONTROLLERS.add(
@@ -71,8 +78,25 @@ def list_controllers() -> list[str]:
 
 def controller_note(name: str) -> str:
     """What lists and tables must say behind a controller's name: of `lookahead`, that it is no competitor; else ""."""
-    stem = re.split(r"[ :]", name)[0]
+    stem = _stem(name)
     return getattr(CONTROLLERS[stem], "note", "") if stem in CONTROLLERS else ""
+
+
+def is_embedded(name: str) -> bool:
+    """Whether the controller learns within the very run that it is judged on: never in one ranking with frozen ones."""
+    return EMBEDDED in name or (_stem(name) in WITHIN and " (" not in name)
+
+
+def is_learned(name: str) -> bool:
+    """Whether a ranking must hold the controller's open-loop replay, too: it was learned, or nothing is known of it."""
+    stem = _stem(name)
+    if UNTRAINED in name or REPLAY in name or stem == TUNED_CONSTANT:
+        return False
+    return stem in LEARNED or stem not in CONTROLLERS
+
+
+def _stem(name: str) -> str:
+    return re.split(r"[ :(]", re.sub(r"(alt-gda)-.*", r"\1", name))[0]
 
 
 def _split(name: str) -> tuple[str, str | None]:

@@ -117,6 +117,8 @@ class ScriptedFactory:
     name: str
     build: Callable[..., Law]
     argument: Argument | None = None
+    note: str = ""
+    """What every list and table says behind the name."""
 
     @property
     def examples(self) -> tuple[str, ...]:
@@ -152,11 +154,11 @@ class ScriptedFactory:
             ) from None
 
 
-def scripted(name: str, *, argument: Argument | None = None) -> Callable[[Build], Build]:
-    """Registers a law (a class, or a function that makes one) as the controller `name`."""
+def scripted(name: str, *, argument: Argument | None = None, note: str = "") -> Callable[[Build], Build]:
+    """Registers a law (a class, or a function that makes one) as the controller `name`; tables add the note to it."""
 
     def register(build: Build) -> Build:
-        CONTROLLERS.add(name, ScriptedFactory(name, build, argument))
+        CONTROLLERS.add(name, ScriptedFactory(name, build, argument, note))
         return build
 
     return register

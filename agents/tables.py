@@ -6,12 +6,10 @@ from typing import Any
 
 import numpy as np
 
-from .registry import controller_note
+from .registry import controller_note, is_embedded
 from .stats import mean_interval, spearman
 
 Row = dict[str, Any]
-EMBEDDED = "(embedded)"
-"""In the name of a controller that learns within the run it is judged on: never in one ranking with frozen ones."""
 
 
 def by_controller(rows: list[Row]) -> dict[str, list[Row]]:
@@ -33,7 +31,7 @@ def ranked(rows: list[Row]) -> list[str]:
 
     def place(name: str) -> tuple[bool, int, float]:
         found = scores(groups[name])
-        return EMBEDDED in name, len(groups[name]) - len(found), float(found.mean()) if len(found) else np.inf
+        return is_embedded(name), len(groups[name]) - len(found), float(found.mean()) if len(found) else np.inf
 
     return sorted(groups, key=place)
 
@@ -59,8 +57,8 @@ def summary(rows: list[Row], *, trained: str = "", untrained: str = "", baseline
         f"{'D updates':>11}{'G updates':>11}{'s a run':>9}{'return':>10}",
     ]
     names = ranked(rows)
-    lines += [_line(rows, name, baseline) for name in names if EMBEDDED not in name]
-    if within := [name for name in names if EMBEDDED in name]:
+    lines += [_line(rows, name, baseline) for name in names if not is_embedded(name)]
+    if within := [name for name in names if is_embedded(name)]:
         lines += ["learning within the judged run itself:", *(_line(rows, name, baseline) for name in within)]
     lines += ["", *_agreement(rows)]
     lines += [f"{name}: {note}" for name in groups if (note := controller_note(name))]

@@ -145,7 +145,38 @@ def _data(arguments: Sequence[str]) -> int:
     return DONE
 
 
-COMMANDS: dict[str, Callable[[Sequence[str]], int]] = {"data": _data, "list": _list, "train": _train}
+def _report(arguments: Sequence[str]) -> int:
+    """Write a folder's report.html and figures/ from its rows: ranking, paired differences, profiles, failures."""
+
+    @dataclasses.dataclass(frozen=True)
+    class Report:
+        folder: tyro.conf.Positional[str]
+        """With the rows.jsonl that gan-env bench or train wrote."""
+        baseline: str = "sim-gda"
+        """Controller that the others are compared with."""
+        json: bool = False
+        """Print the page's numbers as one JSON document."""
+
+    given = tyro.cli(Report, prog="gan-env report", description=inspect.getdoc(_report), args=arguments)
+    from agents.headline import headline
+    from agents.page import write_report
+
+    report, path = write_report(given.folder, given.baseline)
+    if given.json:
+        import json
+
+        print(json.dumps({"page": str(path), "headline": headline(report), **report.plain()}, indent=2))
+        return DONE
+    print(*headline(report), f"\n{path}", sep="\n")
+    return DONE
+
+
+COMMANDS: dict[str, Callable[[Sequence[str]], int]] = {
+    "data": _data,
+    "list": _list,
+    "report": _report,
+    "train": _train,
+}
 
 
 def usage() -> str:

@@ -1,0 +1,198 @@
+"""Rows of a finished run, read back and checked, and arranged as one block of scores per configuration."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+Row = dict[str, Any]
+
+CONFIG_FIELDS = (
+    "task", "loss", "d_lr", "g_lr", "optimizer", "batch_size", "order", "updates", "updates_per_step", "d_loss_scale",
+    "reward", "normalise", "quality_every", "dtype", "split", "part",
+)  # fmt: skip
+"""What makes a configuration; controllers and seeds are compared within one."""
+NAME_LENGTH = 120
+
+_NUMBER = (int, float)
+_REQUIRED: dict[str, tuple[type, ...]] = {
+    "task": (str,), "loss": (str,), "controller": (str,), "split": (str,), "status": (str,), "score_name": (str,),
+    "seed": (int,), "updates": (int,), "d_lr": _NUMBER, "g_lr": _NUMBER, "floor": _NUMBER, "return": _NUMBER,
+    "d_updates": _NUMBER, "g_updates": _NUMBER, "wall_s": _NUMBER,
+}  # fmt: skip
+_STATUS = ("ok", "diverged", "error")
+_TRACE = ("update", "g_loss", "d_loss", "log_d_multiplier")
+
+
+def read_rows(folder: Path) -> list[Row]:
+    """The rows of `folder/rows.jsonl` (or `rows.jsonl.gz`), each checked.
+
+    Raises:
+        ValueError: If there is no such file, or a line is no row; the message names the line.
+    """
+    path = next((p for p in (folder / "rows.jsonl", folder / "rows.jsonl.gz") if p.is_file()), None)
+    if path is None:
+        raise ValueError(f"{str(folder)!r} holds no rows.jsonl; name a folder that gan-env bench or train wrote")
+    rows, first = [], {}
+    try:
+        with gzip.open(path, "rt", encoding="utf-8") if path.suffix == ".gz" else path.open(encoding="utf-8") as file:
+            for number, line in enumerate(file, 1):
+                row = _read(line, f"{path.name} line {number}")
+                place = (_config_key(row), row["controller"], row["seed"])
+                if place in first:
+                    raise ValueError(
+                        f"{path.name} line {number}: the same configuration, controller {row['controller']!r} and "
+                        f"seed {row['seed']} as line {first[place]}; delete one of the two"
+                    )
+                first[place] = number
+                rows.append(row)
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{path.name} is not UTF-8 text ({error.reason}); write it anew") from error
+    if not rows:
+        raise ValueError(f"{str(path)!r} is empty; let gan-env bench finish a cell first")
+    return rows
+
+
+def read_config(folder: Path) -> dict[str, Any]:
+    """`folder/config.json`, or {} where there is none; ValueError if it is no JSON object."""
+    path = folder / "config.json"
+    if not path.is_file():
+        return {}
+    try:
+        config = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise ValueError(f"{str(path)!r} is not JSON ({error}); mend or remove it") from error
+    if not isinstance(config, dict):
+        raise ValueError(f"{str(path)!r} holds no JSON object; mend or remove it")
+    return config
+
+
+def _read(line: str, where: str) -> Row:
+    try:
+        row = json.loads(line)
+    except ValueError as error:
+        raise ValueError(f"{where} is not JSON ({error}); delete the line, or run its cell again") from error
+    if not isinstance(row, dict):
+        raise ValueError(f"{where} is not a JSON object; delete the line")
+    for name, kinds in _REQUIRED.items():
+        value = row.get(name)
+        if not isinstance(value, kinds) or isinstance(value, bool) or value != value or value in (math.inf, -math.inf):
+            kind = "a finite number" if float in kinds else "a whole number" if int in kinds else "a text"
+            got = "is missing" if name not in row else f"is {str(value)[:40]!r}"
+            raise ValueError(f"{where}: {name!r} {got}, not {kind}; run the cell again")
+    _check_values(row, where)
+    return row
+
+
+def _check_values(row: Row, where: str) -> None:
+    score, trace = row.get("score"), row.get("trace")
+    for name in ("task", "loss", "controller", "score_name", "split"):
+        if not row[name].isprintable() or not 0 < len(row[name]) <= NAME_LENGTH:
+            raise ValueError(f"{where}: {name!r} must be 1 to {NAME_LENGTH} printable characters; rename it")
+    if row["status"] not in _STATUS:
+        raise ValueError(f"{where}: 'status' is {row['status'][:40]!r}, not one of {', '.join(_STATUS)}")
+    if (row["status"] == "ok") != (_finite(score)) or not (score is None or _finite(score)):
+        raise ValueError(
+            f"{where}: 'score' is {score!r:.40} at status {row['status']!r}; a number if and only if it is ok"
+        )
+    if not (row["d_lr"] > 0 and row["g_lr"] > 0):
+        raise ValueError(f"{where}: 'd_lr' and 'g_lr' must be above 0, got {row['d_lr']} and {row['g_lr']}")
+    if trace is not None and not _good_trace(trace):
+        raise ValueError(f"{where}: 'trace' must hold {', '.join(_TRACE)} as lists of numbers of one length")
+
+
+def _finite(value: object) -> bool:
+    return isinstance(value, _NUMBER) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def _good_trace(trace: object) -> bool:
+    if not isinstance(trace, dict) or not all(isinstance(trace.get(name), list) for name in _TRACE):
+        return False
+    try:
+        values = np.array([trace[name] for name in _TRACE])
+    except ValueError:  # lists of different lengths
+        return False
+    return values.ndim == 2 and values.dtype.kind in "iuf" and bool(np.isfinite(values).all())
+
+
+def _config_key(row: Row) -> str:
+    return json.dumps([row.get(name) for name in CONFIG_FIELDS], sort_keys=True)
+
+
+@dataclass(frozen=True)
+class Block:
+    """One configuration with every controller's runs; lower scores are better."""
+
+    label: str
+    """What tells it from the other configurations."""
+    controllers: tuple[str, ...]
+    seeds: tuple[int, ...]
+    rows: list[Row]
+    scores: np.ndarray
+    """(controllers, seeds): infinite where a run failed, NaN where there is none."""
+
+    @property
+    def facts(self) -> Row:
+        """Any row, for what all rows of the configuration share."""
+        return self.rows[0]
+
+    @cached_property
+    def imputed(self) -> np.ndarray:
+        """Scores with failures replaced by the larger of the worst finite score and the untrained generator's.
+
+        The latter where rows name it (`untrained_score`). Infinite still if there is neither.
+        """
+        known = [float(s) for s in self.scores[np.isfinite(self.scores)]]
+        known += [float(row["untrained_score"]) for row in self.rows if _finite(row.get("untrained_score"))]
+        return np.where(np.isinf(self.scores), max(known, default=np.inf), self.scores)
+
+    def of(self, controller: str, *, imputed: bool) -> np.ndarray:
+        """Scores of a controller on every seed, (seeds,); NaN where there is no run."""
+        if controller not in self.controllers:
+            return np.full(len(self.seeds), np.nan)
+        return (self.imputed if imputed else self.scores)[self.controllers.index(controller)]
+
+    def common(self, controllers: Iterable[str]) -> np.ndarray:
+        """Which seeds all of the controllers were run on, (seeds,) bool."""
+        return np.all([~np.isnan(self.of(name, imputed=False)) for name in controllers], axis=0)
+
+
+def make_blocks(rows: list[Row]) -> list[Block]:
+    """Rows arranged by configuration, in the order in which configurations and controllers first appear."""
+    found: dict[str, list[Row]] = {}
+    for row in rows:
+        found.setdefault(_config_key(row), []).append(row)
+    labels = _labels([group[0] for group in found.values()])
+    return [_block(label, group) for label, group in zip(labels, found.values(), strict=True)]
+
+
+def _block(label: str, rows: list[Row]) -> Block:
+    controllers = tuple(dict.fromkeys(row["controller"] for row in rows))
+    seeds = tuple(sorted({row["seed"] for row in rows}))
+    place, column = {c: i for i, c in enumerate(controllers)}, {s: j for j, s in enumerate(seeds)}
+    scores = np.full((len(controllers), len(seeds)), np.nan)
+    for row in rows:
+        scores[place[row["controller"]], column[row["seed"]]] = row["score"] if row["status"] == "ok" else np.inf
+    return Block(label, controllers, seeds, rows, scores)
+
+
+def _labels(firsts: list[Row]) -> list[str]:
+    """Task and loss, and whatever else differs between configurations."""
+    varying = [n for n in CONFIG_FIELDS[2:] if len({json.dumps(f.get(n), sort_keys=True) for f in firsts}) > 1]
+    if all(f["d_lr"] == f["g_lr"] for f in firsts):
+        varying = [n for n in varying if n != "g_lr"]
+
+    def shown(name: str, value: Any) -> str:
+        if name in ("d_lr", "g_lr"):
+            return f"{'rate' if 'g_lr' not in varying else name} {value:g}"
+        return f"{name} {value.get('name', value) if isinstance(value, dict) else value}"[:60]
+
+    return [", ".join([f["task"], f["loss"], *(shown(n, f.get(n)) for n in varying)]) for f in firsts]
