@@ -74,6 +74,7 @@ class LookAhead:
             best = torch.tensor(self.candidates, dtype=torch.float64)[self.try_out(self._trainer).argmin(1)]
             self._multiplier = best if self._multiplier is None else torch.where(due, best, self._multiplier)
             self._due = now + self.horizon if self._due is None else torch.where(due, now + self.horizon, self._due)
+        assert self._multiplier is not None
         return Control.of(n, d_multiplier=self._multiplier, device=measurement.g_loss.device)
 
     def try_out(self, trainer: Trainer) -> Tensor:
