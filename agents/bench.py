@@ -6,13 +6,9 @@ measurement of its own rows; one that decides less often holds its control itsel
 
 from __future__ import annotations
 
-import hashlib
-import json
-import platform
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from importlib.metadata import version
 from typing import Any
 
 import numpy as np
@@ -21,18 +17,21 @@ from torch import Tensor
 
 from gan_env.config import EnvConfig
 from gan_env.env import FAILURES, failures, make_trainer
-from gan_env.records import Control
+from gan_env.records import Control, Measurement, Transition
 from gan_env.rewards import Outcome, Reward, RewardContext, make_reward
 from gan_env.streams import Purpose
 from gan_env.trainer import Trainer
 
-from .base import Controller, NeedsTrainer
+from .base import Controller, Learns, NeedsTrainer
+from .rows import Row, cell_key, game_facts, group_id, machine, versions
 
 SPLITS = {"tune": 1_000_000, "train-agent": 2_000_000, "evaluate": 3_000_000}
 """First row seed of each named split of seeds."""
 SPLIT_SIZE = 1_000_000
 TRACE_POINTS = 100
 """Points of a run that are kept for drawing."""
+WEATHER = (OSError, MemoryError)
+"""What may go well at the next try: never put down as a controller's failure."""
 
 
 def split_seeds(split: str, count: int) -> list[int]:
@@ -50,15 +49,85 @@ class Entry:
 
     name: str
     controller: Controller
+    runs_as: str = ""
+    """What it was made from, where the name does not say it: of `best-constant`, the constant."""
 
 
 @dataclass
 class GroupResult:
     """What a group gave: one row per controller and seed, and pictures' material."""
 
-    rows: list[dict[str, Any]]
+    rows: list[Row]
     samples: dict[str, Tensor] = field(default_factory=dict)
     """Samples of each controller's first row that did not fail, (64, *shape)."""
+
+
+class _Seat:
+    """A controller's place in the batch, the rows `span`.
+
+    If it raises, its rows go on under plain training and are marked, so that N, and with it the rounding of the
+    others' rows, stays what it is.
+    """
+
+    def __init__(self, entry: Entry, trainer: Trainer, seeds: Sequence[int], start: int, refuse: bool):
+        self.entry, self.controller = entry, entry.controller
+        self.span, self.count = slice(start, start + len(seeds)), len(seeds)
+        self.control_s, self.error = 0.0, ""
+        self._learns = isinstance(self.controller, Learns) and self.controller.learns
+        self._before: Measurement | None = None
+
+        def start_controller() -> None:
+            if isinstance(self.controller, NeedsTrainer):
+                self.controller.bind(trainer, self.span)
+            self.controller.reset(list(seeds), trainer.facts)
+
+        if refuse:
+            start_controller()
+        else:
+            self._guarded(start_controller)
+
+    def act(self, seen: Measurement) -> Control:
+        """The control of its rows, given the measurement of all."""
+        seen = seen.rows(self.span)
+        if self._learns:
+            self._before = Measurement(**seen.state())  # the engine writes the next one over this one
+        control = self._guarded(lambda: self._checked(seen))
+        return Control.of(self.count, device=seen.g_loss.device) if control is None else control
+
+    def learn(self, control: Control, after: Measurement, reward: np.ndarray, ended: np.ndarray, last: bool) -> None:
+        """Tells a controller that learns what came of its decision."""
+        if not self._learns or self._before is None or self.error:
+            return
+        device = after.g_loss.device
+        transition = Transition(
+            before=self._before,
+            control=control,
+            after=after.rows(self.span),
+            reward=torch.from_numpy(reward[self.span]).to(device),
+            terminated=torch.from_numpy(ended[self.span]).to(device),
+            truncated=torch.full((self.count,), last, device=device),
+        )
+        self._guarded(lambda: self.controller.learn(transition))
+
+    def _checked(self, seen: Measurement) -> Control:
+        control = self.controller.act(seen)
+        control.check(self.count)
+        return control
+
+    def _guarded(self, call: Callable[[], Any]) -> Any:
+        """What the call gives; None, for good, once the controller has raised."""
+        if self.error:
+            return None
+        began = time.perf_counter()
+        try:
+            return call()
+        except WEATHER:
+            raise
+        except Exception as error:  # whatever a controller that anybody may have written stumbles over
+            self.error = f"{type(error).__name__}: {error}"
+            return None
+        finally:
+            self.control_s += time.perf_counter() - began
 
 
 class _Running:
@@ -70,7 +139,9 @@ class _Running:
         self.failure, self.ended = np.full(rows, -1), np.full(rows, trainer.episode_updates)
         self.g_losses: list[np.ndarray] = []  # since the last decision, as are the next
         self.d_losses: list[np.ndarray] = []
-        self.quality = _quality(trainer, np.zeros(rows), np.ones(rows, bool)) if reward.needs_quality else None
+        self.earned = np.zeros(rows)
+        """What the last update earned by itself."""
+        self.quality = measure_quality(trainer, np.zeros(rows), np.ones(rows, bool)) if reward.needs_quality else None
         self.points: list[tuple[int, np.ndarray]] = []  # update, (4, N): L_G, L_D, log D multiplier, share of V1
         self._log, self._v1, self._since = np.zeros(rows), np.zeros(rows), 0
         self._every, self._scale = max(1, trainer.episode_updates // TRACE_POINTS), config.d_loss_scale
@@ -99,51 +170,63 @@ def run_group(
     seeds: Sequence[int],
     split: str,
     *,
+    labels: Row | None = None,
+    refuse: bool = True,
     progress: Callable[[int], object] = lambda updates: None,
 ) -> GroupResult:
     """Trains every (controller, seed) pair of a configuration side by side and scores each on test data.
 
+    A controller that raises while it runs loses its own rows alone (status "error"). One that learns (`base.Learns`) is
+    told after each update what came of it, with the reward of that update.
+
     Args:
         config: The game. Controllers are asked before every update; `updates_per_step` is a decision of the return.
+            With `score=False` test data are left alone and every score is None.
         entries: The rivals; their names must differ.
         seeds: Row seeds, the same for each.
         split: Name of the seeds' split, for the rows.
+        labels: Further fields of every row, which count in the group's hash.
+        refuse: Raise what a controller raises when it is started, instead of marking its rows.
         progress: Called after each update of the whole batch with how many are done.
 
     Raises:
-        ValueError: If a controller is not defined for the game, or a name stands twice.
+        ValueError: If a controller is not defined for the game (see `refuse`), or a name stands twice.
     """
     names = [entry.name for entry in entries]
     if len(set(names)) != len(names):
         raise ValueError(f"a controller's name stands twice among {names}; rename one")
+    labels = {**(labels or {}), "split": split}
     trainer = make_trainer(config, len(entries) * len(seeds))
     normalise = config.normalise or config.gan_loss.signed  # a plain gap of losses that can be negative means nothing
     reward = make_reward(config.reward, RewardContext(config.gan_loss, trainer.task.quality.worst, normalise))
-    count, updates = len(seeds), trainer.episode_updates
-    spans = [slice(i * count, (i + 1) * count) for i in range(len(entries))]
     trainer.reset(np.tile(np.asarray(seeds, np.int64), len(entries)), np.zeros(trainer.n, np.int64))
-    control_s = np.zeros(len(entries))
-    for entry, span in zip(entries, spans, strict=True):
-        if isinstance(entry.controller, NeedsTrainer):
-            entry.controller.bind(trainer, span)
-        entry.controller.reset(list(seeds), trainer.facts)
+    seats = [_Seat(entry, trainer, seeds, i * len(seeds), refuse) for i, entry in enumerate(entries)]
     running = _Running(trainer, config, reward)
-    began = time.perf_counter()
+    began, updates = time.perf_counter(), trainer.episode_updates
     for update in range(1, updates + 1):
-        parts = []
-        for i, (entry, span) in enumerate(zip(entries, spans, strict=True)):
-            start = time.perf_counter()
-            parts.append(entry.controller.act(trainer.measurement.rows(span)))
-            control_s[i] += time.perf_counter() - start
+        parts = [seat.act(trainer.measurement) for seat in seats]
         control = Control.join(parts)
         _advance(trainer, config, control, running, update)
+        for seat, part in zip(seats, parts, strict=True):
+            seat.learn(part, trainer.measurement, running.earned, running.failure >= 0, update == updates)
         running.push(update, trainer, control)
         progress(update)
-    engine_s = (time.perf_counter() - began - control_s.sum()) / trainer.n
-    return _collect(trainer, config, entries, seeds, split, running, engine_s, control_s / count)
+    engine_s = (time.perf_counter() - began - sum(seat.control_s for seat in seats)) / trainer.n
+    shared = game_facts(config) | labels
+    shared |= {
+        "score_name": trainer.task.score.name,
+        "floor": trainer.task.score.floor() if config.score else None,
+        "quality_name": trainer.task.quality.name,
+        "device": str(trainer.device),
+        "threads": torch.get_num_threads(),
+        "machine": machine(trainer.device),
+        "group": group_id(config, names, seeds, labels),
+        "versions": versions(),
+    }
+    return _collect(trainer, config, seats, shared, running, engine_s)
 
 
-def _quality(trainer: Trainer, held: np.ndarray, rows: np.ndarray) -> np.ndarray:
+def measure_quality(trainer: Trainer, held: np.ndarray, rows: np.ndarray) -> np.ndarray:
     """Validation distances, (N,): measured for the rows (N,) bool, held for the others."""
     measured, quality = held.copy(), trainer.task.quality
     due = np.flatnonzero(rows)
@@ -168,89 +251,71 @@ def _advance(trainer: Trainer, config: EnvConfig, control: Control, running: _Ru
     running.ended = np.where(failed >= 0, update, running.ended)
     left = (trainer.episode_updates - update) // k + 1
     running.returns += np.where(failed >= 0, min(reward.low, 0.0) * left, 0.0)
-    if update % k == 0 or update == trainer.episode_updates:
-        decision, last = update // k, update == trainer.episode_updates
-        before = running.quality
-        if before is not None and (decision % config.quality_every == 0 or last):
-            running.quality = _quality(trainer, before, running.failure < 0)
-        outcome = Outcome(np.stack(running.g_losses), np.stack(running.d_losses), before, running.quality)
-        earned = reward(outcome, np.zeros(trainer.n, bool), np.zeros(trainer.n))
-        running.returns += np.where(running.failure < 0, earned, 0.0)
+    before, decided = running.quality, update % k == 0 or update == trainer.episode_updates
+    if decided and before is not None:
+        if (update // k) % config.quality_every == 0 or update == trainer.episode_updates:
+            running.quality = measure_quality(trainer, before, running.failure < 0)
+    nobody, zeros = np.zeros(trainer.n, bool), np.zeros(trainer.n)
+    last = Outcome(running.g_losses[-1][None], running.d_losses[-1][None], before, running.quality)
+    running.earned = np.where(running.failure < 0, reward(last, nobody, zeros), min(reward.low, 0.0))
+    if decided:
+        whole = Outcome(np.stack(running.g_losses), np.stack(running.d_losses), before, running.quality)
+        running.returns += np.where(running.failure < 0, reward(whole, nobody, zeros), 0.0)
         running.g_losses.clear()
         running.d_losses.clear()
 
 
 def _collect(
-    trainer: Trainer,
-    config: EnvConfig,
-    entries: Sequence[Entry],
-    seeds: Sequence[int],
-    split: str,
-    running: _Running,
-    engine_s: float,
-    control_s: np.ndarray,
+    trainer: Trainer, config: EnvConfig, seats: Sequence[_Seat], shared: Row, running: _Running, engine_s: float
 ) -> GroupResult:
-    task, score = trainer.task, trainer.task.score
-    group = {
-        "task": task.name,
-        "loss": trainer.loss.name,
-        "d_lr": config.d_lr or task.d_lr,
-        "g_lr": config.g_lr or task.g_lr,
-        "optimizer": vars(config.optimizer_spec),
-        "batch_size": trainer.batch_size,
-        "order": config.order,
-        "updates": trainer.episode_updates,
-        "updates_per_step": config.updates_per_step,
-        "d_loss_scale": config.d_loss_scale,
-        "reward": running.reward.name,
-        "normalise": config.normalise,
-        "quality_every": config.quality_every,
-        "dtype": str(trainer.dtype).removeprefix("torch."),
-        "split": split,
-    }
-    text = json.dumps([group, [e.name for e in entries], list(seeds)], sort_keys=True, default=str)
-    group |= {
-        "score_name": score.name,
-        "floor": score.floor(),
-        "device": str(trainer.device),
-        "threads": torch.get_num_threads(),
-        "group": hashlib.blake2b(text.encode(), digest_size=8).hexdigest(),
-        "versions": versions(),
-    }
+    """The rows of a group that has run, scored."""
     result = GroupResult([])
-    for i, entry in enumerate(entries):
-        for j, seed in enumerate(seeds):
-            row = i * len(seeds) + j
-            failed = running.failure[row] >= 0
-            found, fake = None, None
-            if not failed:
-                found, fake = trainer.score(row)
-                result.samples.setdefault(entry.name, fake[:64])
-            key = hashlib.blake2b(f"{group['group']} {entry.name} {seed}".encode(), digest_size=8).hexdigest()
+    quality = measure_quality(trainer, np.full(trainer.n, np.nan), running.failure < 0)
+    for seat in seats:
+        name, wall_s = seat.entry.name, float(engine_s + seat.control_s / seat.count)
+        for row in range(seat.span.start, seat.span.stop):
+            found, fake = _outcome(trainer, config, row, int(running.failure[row]), seat.error)
+            ok = found["status"] == "ok"
+            if ok and fake is not None:
+                result.samples.setdefault(name, fake[:64])
             result.rows.append(
                 {
-                    **group,
-                    "controller": entry.name,
-                    "seed": int(seed),
-                    "status": "diverged" if failed else "ok",
-                    "failure": FAILURES[running.failure[row]] if failed else None,
+                    **shared,
+                    "controller": name,
+                    "runs_as": seat.entry.runs_as or name,
+                    "seed": int(trainer.seed[row]),
+                    **found,
                     "ended": int(running.ended[row]),
-                    "score": found,
-                    "details": {} if fake is None else score.details(fake),
-                    "return": float(running.returns[row]),
+                    "quality": float(quality[row]) if ok else None,
+                    "return": float(running.returns[row]) if found["status"] != "error" else None,
                     "return_name": running.reward.name,
                     "d_updates": int(trainer.d_updates[row]),
                     "g_updates": int(trainer.g_updates[row]),
-                    "wall_s": float(engine_s + control_s[i]),
-                    "control_s": float(control_s[i]),
-                    "key": key,
+                    "wall_s": wall_s,
+                    "control_s": float(seat.control_s / seat.count),
+                    "key": cell_key(shared["group"], name, int(trainer.seed[row])),
                     "trace": running.trace(row),
                 }
             )
     return result
 
 
-def versions() -> dict[str, str]:
-    """Versions of what can change a result."""
-    found = {name: version(name) for name in ("torch", "numpy", "gymnasium", "stable-baselines3")}
-    return {"python": platform.python_version(), **found}
+def _outcome(
+    trainer: Trainer, config: EnvConfig, row: int, failure: int, error: str
+) -> tuple[dict[str, Any], Tensor | None]:
+    """Status, failure, score and details of a row, and the samples that it was scored by."""
+    lost: dict[str, Any] = {"status": "error", "failure": error, "score": None, "details": {}}
+    if error:
+        return lost, None
+    if failure >= 0:
+        return {**lost, "status": "diverged", "failure": FAILURES[failure]}, None
+    held = {"status": "ok", "failure": None, "score": None, "details": {}}
+    if not config.score:
+        return held, None
+    try:
+        score, fake = trainer.score(row)
+        return {**held, "score": score, "details": trainer.task.score.details(fake)}, fake
+    except WEATHER:
+        raise
+    except Exception as problem:  # samples that cannot be judged cost this row its score, and no other row
+        return {**lost, "failure": f"{type(problem).__name__}: {problem}"}, None

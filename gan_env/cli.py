@@ -145,7 +145,30 @@ def _data(arguments: Sequence[str]) -> int:
     return DONE
 
 
-COMMANDS: dict[str, Callable[[Sequence[str]], int]] = {"data": _data, "list": _list, "train": _train}
+def _bench(arguments: Sequence[str]) -> int:
+    """Judge controllers against each other on many games and seeds; goes on where it was stopped.
+
+    Without options: the suite "quick", a minute on two cores. Lists are written with commas: --tasks ring,circle.
+    """
+    from agents.bench_command import bench
+
+    return bench(arguments, inspect.getdoc(_bench) or "")
+
+
+def _verify(arguments: Sequence[str]) -> int:
+    """Run some groups of a benchmark again and compare their rows to the bit; exit code 1 if one differs."""
+    from agents.bench_command import verify_rows
+
+    return verify_rows(arguments, inspect.getdoc(_verify) or "")
+
+
+COMMANDS: dict[str, Callable[[Sequence[str]], int]] = {
+    "bench": _bench,
+    "data": _data,
+    "list": _list,
+    "train": _train,
+    "verify": _verify,
+}
 
 
 def usage() -> str:
