@@ -17,21 +17,19 @@ from torch import Tensor
 
 from gan_env.config import EnvConfig
 from gan_env.env import FAILURES, failures, make_trainer
-from gan_env.records import Control, Measurement, Transition
+from gan_env.records import Control
 from gan_env.rewards import Outcome, Reward, RewardContext, make_reward
 from gan_env.streams import Purpose
 from gan_env.trainer import Trainer
 
-from .base import Controller, Learns, NeedsTrainer
 from .rows import Row, cell_key, game_facts, group_id, machine, versions
+from .seats import WEATHER, Entry, Seat
 
 SPLITS = {"tune": 1_000_000, "train-agent": 2_000_000, "evaluate": 3_000_000}
 """First row seed of each named split of seeds."""
 SPLIT_SIZE = 1_000_000
 TRACE_POINTS = 100
 """Points of a run that are kept for drawing."""
-WEATHER = (OSError, MemoryError)
-"""What may go well at the next try: never put down as a controller's failure."""
 
 
 def split_seeds(split: str, count: int) -> list[int]:
@@ -43,16 +41,6 @@ def split_seeds(split: str, count: int) -> list[int]:
     return list(range(SPLITS[split], SPLITS[split] + count))
 
 
-@dataclass(frozen=True)
-class Entry:
-    """A controller under the name that tables give it."""
-
-    name: str
-    controller: Controller
-    runs_as: str = ""
-    """What it was made from, where the name does not say it: of `best-constant`, the constant."""
-
-
 @dataclass
 class GroupResult:
     """What a group gave: one row per controller and seed, and pictures' material."""
@@ -60,74 +48,6 @@ class GroupResult:
     rows: list[Row]
     samples: dict[str, Tensor] = field(default_factory=dict)
     """Samples of each controller's first row that did not fail, (64, *shape)."""
-
-
-class _Seat:
-    """A controller's place in the batch, the rows `span`.
-
-    If it raises, its rows go on under plain training and are marked, so that N, and with it the rounding of the
-    others' rows, stays what it is.
-    """
-
-    def __init__(self, entry: Entry, trainer: Trainer, seeds: Sequence[int], start: int, refuse: bool):
-        self.entry, self.controller = entry, entry.controller
-        self.span, self.count = slice(start, start + len(seeds)), len(seeds)
-        self.control_s, self.error = 0.0, ""
-        self._learns = isinstance(self.controller, Learns) and self.controller.learns
-        self._before: Measurement | None = None
-
-        def start_controller() -> None:
-            if isinstance(self.controller, NeedsTrainer):
-                self.controller.bind(trainer, self.span)
-            self.controller.reset(list(seeds), trainer.facts)
-
-        if refuse:
-            start_controller()
-        else:
-            self._guarded(start_controller)
-
-    def act(self, seen: Measurement) -> Control:
-        """The control of its rows, given the measurement of all."""
-        seen = seen.rows(self.span)
-        if self._learns:
-            self._before = Measurement(**seen.state())  # the engine writes the next one over this one
-        control = self._guarded(lambda: self._checked(seen))
-        return Control.of(self.count, device=seen.g_loss.device) if control is None else control
-
-    def learn(self, control: Control, after: Measurement, reward: np.ndarray, ended: np.ndarray, last: bool) -> None:
-        """Tells a controller that learns what came of its decision."""
-        if not self._learns or self._before is None or self.error:
-            return
-        device = after.g_loss.device
-        transition = Transition(
-            before=self._before,
-            control=control,
-            after=after.rows(self.span),
-            reward=torch.from_numpy(reward[self.span]).to(device),
-            terminated=torch.from_numpy(ended[self.span]).to(device),
-            truncated=torch.full((self.count,), last, device=device),
-        )
-        self._guarded(lambda: self.controller.learn(transition))
-
-    def _checked(self, seen: Measurement) -> Control:
-        control = self.controller.act(seen)
-        control.check(self.count)
-        return control
-
-    def _guarded(self, call: Callable[[], Any]) -> Any:
-        """What the call gives; None, for good, once the controller has raised."""
-        if self.error:
-            return None
-        began = time.perf_counter()
-        try:
-            return call()
-        except WEATHER:
-            raise
-        except Exception as error:  # whatever a controller that anybody may have written stumbles over
-            self.error = f"{type(error).__name__}: {error}"
-            return None
-        finally:
-            self.control_s += time.perf_counter() - began
 
 
 class _Running:
@@ -200,7 +120,7 @@ def run_group(
     normalise = config.normalise or config.gan_loss.signed  # a plain gap of losses that can be negative means nothing
     reward = make_reward(config.reward, RewardContext(config.gan_loss, trainer.task.quality.worst, normalise))
     trainer.reset(np.tile(np.asarray(seeds, np.int64), len(entries)), np.zeros(trainer.n, np.int64))
-    seats = [_Seat(entry, trainer, seeds, i * len(seeds), refuse) for i, entry in enumerate(entries)]
+    seats = [Seat(entry, trainer, seeds, i * len(seeds), refuse) for i, entry in enumerate(entries)]
     running = _Running(trainer, config, reward)
     began, updates = time.perf_counter(), trainer.episode_updates
     for update in range(1, updates + 1):
@@ -212,18 +132,22 @@ def run_group(
         running.push(update, trainer, control)
         progress(update)
     engine_s = (time.perf_counter() - began - sum(seat.control_s for seat in seats)) / trainer.n
-    shared = game_facts(config) | labels
-    shared |= {
+    shared = _shared(trainer, config, group_id(config, names, seeds, labels)) | labels
+    return _collect(trainer, config, seats, shared, running, engine_s)
+
+
+def _shared(trainer: Trainer, config: EnvConfig, group: str) -> Row:
+    """The fields that all rows of a group have in common."""
+    return game_facts(config) | {
         "score_name": trainer.task.score.name,
         "floor": trainer.task.score.floor() if config.score else None,
         "quality_name": trainer.task.quality.name,
         "device": str(trainer.device),
         "threads": torch.get_num_threads(),
         "machine": machine(trainer.device),
-        "group": group_id(config, names, seeds, labels),
+        "group": group,
         "versions": versions(),
     }
-    return _collect(trainer, config, seats, shared, running, engine_s)
 
 
 def measure_quality(trainer: Trainer, held: np.ndarray, rows: np.ndarray) -> np.ndarray:
@@ -266,7 +190,7 @@ def _advance(trainer: Trainer, config: EnvConfig, control: Control, running: _Ru
 
 
 def _collect(
-    trainer: Trainer, config: EnvConfig, seats: Sequence[_Seat], shared: Row, running: _Running, engine_s: float
+    trainer: Trainer, config: EnvConfig, seats: Sequence[Seat], shared: Row, running: _Running, engine_s: float
 ) -> GroupResult:
     """The rows of a group that has run, scored."""
     result = GroupResult([])

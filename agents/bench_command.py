@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 import tyro
 
-from . import benchmark, budget, folder, suites, tables
+from . import benchmark, budget, folder, suites, tables, verify
 from .engines import local, ray_cluster
 from .plan import BenchConfig, plan, prepared, without_undefined
 
@@ -24,8 +24,7 @@ class BenchOptions:
     """Options of `gan-env bench`. What is None is the suite's, or else the default that its text names."""
 
     suite: str | None = None
-    """A named benchmark: quick, dynamic-gda-table-1, dynamic-gda-table-2, lr-robustness, fsco-ablation, tuning-budget,
-    overhead, generalisation. Any option below overrides it."""
+    """A named benchmark (`gan-env list`); any option below overrides it in all its parts."""
     tasks: str | None = None
     """Tasks (ring)."""
     losses: str | None = None
@@ -155,6 +154,8 @@ def _budget(given: BenchOptions, asked: BenchConfig | None) -> int:
 def bench(arguments: Sequence[str], description: str) -> int:
     """The command `gan-env bench`; gives its exit code."""
     given = tyro.cli(BenchOptions, prog="gan-env bench", description=description, args=arguments)
+    if given.address is not None and given.engine != "ray":
+        raise ValueError(f"address={given.address!r} is a Ray cluster's; give engine ray, too")
     engine = ray_cluster(given.address) if given.engine == "ray" else local(given.jobs)
     changes, also = changes_of(given), split_list(given.also or "")
     asked = None
@@ -170,10 +171,43 @@ def bench(arguments: Sequence[str], description: str) -> int:
     done = benchmark.run(work, engine, show=sys.stderr.isatty() and not given.json)
     rows = work.all_rows()
     if given.json:
-        print(json.dumps({**dataclasses.asdict(done), "out": str(out), "rows": len(rows), "complete": done.complete}))
+        said = {**dataclasses.asdict(done), "out": str(out), "complete": done.complete, "rows": len(rows)}
+        print(json.dumps({**said, "tables": tables.as_json(rows)}))
     elif rows:
         print(tables.tables(rows))
         print(f"\n{done.ran} of {done.groups} groups run in {time.perf_counter() - began:.0f} s; rows are in {out}/")
     for group, why in done.failures.items():
         print(f"gan-env: {group} could not be run and is left for the next call: {why}", file=sys.stderr)
     return DONE if done.complete else FAILED
+
+
+@dataclasses.dataclass(frozen=True)
+class VerifyOptions:
+    """Options of `gan-env verify`."""
+
+    folder: tyro.conf.Positional[Path]
+    """A benchmark's folder."""
+    groups: int = 3
+    """Groups to run again."""
+    seed: int = 0
+    """Which ones."""
+    jobs: int = 1
+    """Worker processes of one torch thread each."""
+    json: bool = False
+    """Print one JSON document."""
+
+
+def verify_rows(arguments: Sequence[str], description: str) -> int:
+    """The command `gan-env verify`; gives its exit code."""
+    given = tyro.cli(VerifyOptions, prog="gan-env verify", description=description, args=arguments)
+    work = folder.open_folder(given.folder, None)
+    verdicts = verify.verify(work, local(given.jobs), given.groups, given.seed)
+    equal = all(each.equal for each in verdicts)
+    if given.json:
+        said = {"equal": equal, "groups": [{**dataclasses.asdict(v), "equal": v.equal} for v in verdicts]}
+        if not equal:
+            said["likely_cause"] = verify.cause(verdicts)
+        print(json.dumps(said))
+    else:
+        print(verify.report(verdicts))
+    return DONE if equal else FAILED

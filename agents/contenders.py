@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 
 from gan_env.config import EnvConfig
-from gan_env.env import make_trainer
 from gan_env.task import parse_task
+from gan_env.trainer import Trainer
 
 from .base import NeedsTrainer
 from .bench import Entry
@@ -70,16 +70,14 @@ def file_hash(path: Path) -> str:
     return hashlib.blake2b(path.read_bytes(), digest_size=8).hexdigest()
 
 
-def refusal(name: str, game: EnvConfig) -> str:
-    """Why a controller is not defined for a game, "" if it is: it is started on one row."""
+def refusal(name: str, game: EnvConfig, trainer: Trainer) -> str:
+    """Why a controller is not defined for a game, "" if it is: it is started on the first row of a trainer."""
     if tuned_on(name) is not None:
         return ""
-    trainer = make_trainer(game, 1)
     controller = make_entry(name, game).controller
-    if isinstance(controller, NeedsTrainer):
-        trainer.reset(np.zeros(1, np.int64), np.zeros(1, np.int64))
-        controller.bind(trainer, slice(0, 1))
     try:
+        if isinstance(controller, NeedsTrainer):
+            controller.bind(trainer, slice(0, 1))
         controller.reset([0], trainer.facts)
     except ValueError as error:
         return str(error)

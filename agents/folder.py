@@ -20,18 +20,11 @@ from pathlib import Path
 from gan_env.files import Lock, sync_folder, write_atomic
 
 from .contenders import best_constant, tuned_on
-from .plan import (
-    BenchConfig,
-    Group,
-    as_json,
-    built,
-    difference,
-    from_json,
-    plan,
-    prepared,
-    without_undefined,
-)
+from .plan import BenchConfig, Group, built, plan, prepared, without_undefined
+from .plan_json import as_json, difference, from_json
 from .rows import Row
+
+CLAIMS = "claims"
 
 
 class RowLog:
@@ -46,7 +39,7 @@ class RowLog:
         self.path, self.sizes = path, sizes
         self.rows: dict[str, list[Row]] = {}
         """Rows of each finished group, as of the last `refresh`."""
-        self._lock = Lock(path.with_name(path.name + ".lock"))
+        self._lock = Lock(path)
         self._end = 0  # bytes of the file that are whole groups
 
     def refresh(self) -> None:
@@ -155,9 +148,12 @@ class Folder:
         self.rows.refresh()
         self.selection.refresh()
 
+    def _log(self, group: Group) -> RowLog:
+        return self.selection if group.chooses else self.rows
+
     def done(self, group: Group) -> bool:
         """Whether the group's rows are there."""
-        return group.id in (self.selection if group.chooses else self.rows).rows
+        return group.id in self._log(group).rows
 
     @property
     def left(self) -> list[Group]:
@@ -170,6 +166,10 @@ class Folder:
         lost = {g for g, why in self.failures.items() if len(why) >= self.TRIES}
         return [g for g in self.left if g.id not in lost and not lost & {need for _, ids in g.needs for need in ids}]
 
+    def rows_of(self, group: Group) -> list[Row]:
+        """The rows of a finished group."""
+        return self._log(group).rows[group.id]
+
     def all_rows(self) -> list[Row]:
         """The judged rows, in the plan's order."""
         return [row for group in self.groups for row in self.rows.rows.get(group.id, [])]
@@ -177,10 +177,11 @@ class Folder:
     def take(self) -> Job | None:
         """Claims the first group that nobody is running and that has all it needs; None if there is none."""
         self.refresh()
+        (self.path / CLAIMS).mkdir(exist_ok=True)
         for group in self.possible:
             if group.id in self._claims or not all(i in self.selection.rows for _, ids in group.needs for i in ids):
                 continue
-            claim = Lock(self.path / "claims" / group.id)
+            claim = Lock(self.path / CLAIMS / group.id)
             if not claim.take(wait=False):
                 continue
             self.refresh()
@@ -202,7 +203,7 @@ class Folder:
 
     def put(self, group: Group, rows: Sequence[Row]) -> None:
         """Puts down the rows of a group that `take` gave."""
-        (self.selection if group.chooses else self.rows).append(group.id, rows)
+        self._log(group).append(group.id, rows)
         self._claims.pop(group.id).drop(remove=True)
 
     def fail(self, group: Group, why: str) -> None:
@@ -232,16 +233,15 @@ def open_folder(path: Path, asked: BenchConfig | None) -> Folder:
     file = path / "config.json"
     if asked is None and not file.exists():
         raise ValueError(f"out={str(path)!r} holds no benchmark to go on with; name a suite, or tasks and controllers")
-    if not file.exists() and path.exists() and set(os.listdir(path)) - {"claims"}:
-        raise ValueError(f"out={str(path)!r} is not empty and holds no benchmark; name another folder")
-    (path / "claims").mkdir(parents=True, exist_ok=True)
     asked = None if asked is None else prepared(asked)
-    with Lock(path / "claims" / "config").held():
-        if not file.exists():
-            assert asked is not None
-            config = without_undefined(asked)
-            write_atomic(file, json.dumps(as_json(config), indent=2) + "\n")
-            return Folder(path, config)
+    if not file.exists() and asked is not None:
+        if path.exists() and any(name != CLAIMS and not name.endswith(".partial") for name in os.listdir(path)):
+            raise ValueError(f"out={str(path)!r} is not empty and holds no benchmark; name another folder")
+        config = without_undefined(asked)
+        (path / CLAIMS).mkdir(parents=True, exist_ok=True)
+        with Lock(path / CLAIMS / "config").held(remove=True):
+            if not file.exists():  # else somebody was faster
+                write_atomic(file, json.dumps(as_json(config), indent=2) + "\n")
     try:
         config = from_json(json.loads(file.read_text()))
     except ValueError as error:

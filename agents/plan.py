@@ -7,14 +7,19 @@ from __future__ import annotations
 
 import functools
 import itertools
+import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
+import numpy as np
+
 from gan_env.config import EnvConfig
+from gan_env.env import make_trainer
+from gan_env.rewards import REWARDS
 from gan_env.task import Task, make_task
 
-from .bench import SPLITS, split_seeds
+from .bench import SPLIT_SIZE, SPLITS, split_seeds
 from .contenders import check_contender, file_hash, file_of, refusal, tuned_on
 from .registry import controller_label
 from .rows import group_id
@@ -62,10 +67,11 @@ class Part:
             if len(set(values)) != len(values):
                 raise ValueError(f"{axis}={','.join(map(str, values))} names one twice; leave it out once")
         for count in ("seeds", "tune_seeds", "group_rows"):
-            if getattr(self, count) < 1:
-                raise ValueError(f"{count}={getattr(self, count)} must be at least 1")
+            if not 1 <= getattr(self, count) <= SPLIT_SIZE:
+                raise ValueError(f"{count}={getattr(self, count)} must be 1 to {SPLIT_SIZE}")
         if self.split not in SPLITS:
             raise ValueError(f"split={self.split!r} is unknown; use one of {', '.join(SPLITS)}")
+        REWARDS[self.game.reward]  # by name alone, for the configuration is written down
         if isinstance(self.g_lr, str) and self.g_lr not in ("task", "same"):
             raise ValueError(f"g_lr={self.g_lr!r} must be a learning rate, 'same' (as d_lr) or 'task'")
         if self.g_lr == "same" and not self.d_lr:
@@ -113,7 +119,7 @@ class BenchConfig:
     undefined: tuple[Undefined, ...] = ()
     """What was left out for that."""
     files: dict[str, str] = field(default_factory=dict)
-    """Hash of every file that a controller is read from."""
+    """Hash of the file of every controller that is read from one."""
 
     def __post_init__(self) -> None:
         names = [part.name for part in self.parts]
@@ -132,6 +138,8 @@ class Group:
     split: str
     needs: tuple[tuple[str, tuple[str, ...]], ...] = ()
     """Of each best-constant among the controllers, the groups whose rows choose it."""
+    files: tuple[tuple[str, str], ...] = ()
+    """Hash of each controller's file."""
 
     @property
     def chooses(self) -> bool:
@@ -150,8 +158,9 @@ class Group:
 
     @property
     def labels(self) -> dict[str, Any]:
-        """What its rows say besides."""
-        return {"part": self.part}
+        """What its rows say besides, and what its hash counts besides."""
+        more = {"chosen_by": {k: list(v) for k, v in self.needs}, "files": dict(self.files)}
+        return {"part": self.part} | {name: value for name, value in more.items() if value}
 
     @property
     def resolved(self) -> EnvConfig:
@@ -183,17 +192,16 @@ def plan(config: BenchConfig) -> list[Group]:
         left_out = {(u.task, u.loss, u.controller) for u in config.undefined if u.part == part.name}
         for game in part.games():
             who = tuple(name for name in part.controllers if (game.task, game.loss, name) not in left_out)
-            if not who:
-                continue
             needs = []
             for name in who:
                 if (task := tuned_on(name)) is not None:
-                    choosing = list(_choosing(part, game, task or str(game.task)))
-                    groups |= {group.id: group for group in choosing}
-                    needs.append((name, tuple(group.id for group in choosing)))
-            for seeds in _chunks(split_seeds(part.split, part.seeds), part.group_rows // len(who)):
-                group = Group(part.name, game, who, seeds, part.split, tuple(needs))
-                groups[group.id] = group
+                    choosing = {group.id: group for group in _choosing(part, game, task or str(game.task))}
+                    groups |= choosing
+                    needs.append((name, tuple(choosing)))
+            files = tuple((name, config.files[name]) for name in who if name in config.files)
+            for seeds in _chunks(split_seeds(part.split, part.seeds), part.group_rows // max(len(who), 1)):
+                group = Group(part.name, game, who, seeds, part.split, tuple(needs), files)
+                groups |= {group.id: group} if who else {}
     return list(groups.values())
 
 
@@ -207,9 +215,10 @@ def _choosing(part: Part, game: EnvConfig, task: str) -> Iterator[Group]:
 
 
 def _chunks(seeds: Sequence[int], size: int) -> Iterator[tuple[int, ...]]:
-    size = max(size, 1)
-    for at in range(0, len(seeds), size):
-        yield tuple(seeds[at : at + size])
+    """The seeds in as few pieces of at most `size` as can be, and as even."""
+    pieces = math.ceil(len(seeds) / max(size, 1))
+    for i in range(pieces):
+        yield tuple(seeds[len(seeds) * i // pieces : len(seeds) * (i + 1) // pieces])
 
 
 def prepared(config: BenchConfig) -> BenchConfig:
@@ -219,7 +228,7 @@ def prepared(config: BenchConfig) -> BenchConfig:
         parts.append(replace(part, game=EnvConfig.of(part.game, device=str(part.game.torch_device))))
         for name in part.controllers:
             if tuned_on(name) is None and (path := file_of(name)) is not None:
-                files[str(path)] = file_hash(path)
+                files[name] = file_hash(path)
     return replace(config, parts=tuple(parts), files=files)
 
 
@@ -233,8 +242,10 @@ def without_undefined(config: BenchConfig) -> BenchConfig:
     for part in config.parts:
         for task, loss in itertools.product(part.tasks, part.losses):
             game = part.game_of(built(task), loss, None if not part.d_lr else part.d_lr[0])
+            trainer = make_trainer(game, 1)
+            trainer.reset(np.zeros(1, np.int64), np.zeros(1, np.int64))
             for name in part.controllers:
-                if why := refusal(name, game):
+                if why := refusal(name, game, trainer):
                     found.append(Undefined(part=part.name, task=task, loss=loss, controller=name, why=why))
     if found and not config.skip_undefined:
         first, more = found[0], len(found) - 1
@@ -243,59 +254,3 @@ def without_undefined(config: BenchConfig) -> BenchConfig:
             f"({first.why}){f'; nor are {more} more cells' if more else ''}. Leave it out, or give skip_undefined"
         )
     return replace(config, undefined=tuple(found))
-
-
-# -- as JSON --------------------------------------------------------------------------------------------------------
-
-
-def as_json(config: BenchConfig) -> dict[str, Any]:
-    """The configuration as `config.json` holds it; games without what they leave at its default."""
-    return {
-        "suite": config.suite,
-        "skip_undefined": config.skip_undefined,
-        "parts": [
-            {f.name: _plain(getattr(part, f.name)) for f in fields(Part)} | {"game": _game_json(part.game)}
-            for part in config.parts
-        ],
-        "undefined": [vars(each) for each in config.undefined],
-        "files": config.files,
-    }
-
-
-def from_json(held: dict[str, Any]) -> BenchConfig:
-    """What `as_json` gave; raises ValueError for anything else."""
-    try:
-        parts = []
-        for part in held["parts"]:
-            values = {name: tuple(v) if isinstance(v, list) else v for name, v in part.items()}
-            game = {name: tuple(v) if isinstance(v, list) else v for name, v in part["game"].items()}
-            parts.append(Part(**{**values, "game": EnvConfig.of(**game)}))
-        undefined = tuple(Undefined(**each) for each in held["undefined"])
-        return BenchConfig(**{**held, "parts": tuple(parts), "undefined": undefined})
-    except (AttributeError, KeyError, TypeError) as error:
-        raise ValueError(f"no configuration of a benchmark ({type(error).__name__}: {error})") from error
-
-
-def difference(held: Any, asked: Any, where: str = "") -> str:
-    """The first place where two JSON values differ, in words; empty if nowhere."""
-    if isinstance(held, dict) and isinstance(asked, dict):
-        for name in dict.fromkeys([*held, *asked]):
-            if found := difference(held.get(name), asked.get(name), f"{where}.{name}".lstrip(".")):
-                return found
-        return ""
-    if isinstance(held, list) and isinstance(asked, list) and len(held) == len(asked):
-        found = (difference(a, b, f"{where}[{i}]") for i, (a, b) in enumerate(zip(held, asked, strict=True)))
-        return next(filter(None, found), "")
-    return "" if held == asked else f"{where} is {held!r} there and {asked!r} here"
-
-
-def _game_json(game: EnvConfig) -> dict[str, Any]:
-    return {f.name: _plain(v) for f in fields(EnvConfig) if (v := getattr(game, f.name)) != f.default}
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, tuple):
-        return [_plain(v) for v in value]
-    if hasattr(value, "__dataclass_fields__"):
-        return {f.name: _plain(getattr(value, f.name)) for f in fields(value)}
-    return value

@@ -77,6 +77,19 @@ def tables(rows: list[Row], most: int = 6) -> str:
     return "\n".join(lines)
 
 
+def as_json(rows: list[Row]) -> list[Row]:
+    """Each condition with every controller's runs, failures and mean score (None if all failed)."""
+    found = []
+    for group in conditions(rows):
+        cells = {}
+        for name, runs in by_controller(group).items():
+            ok = scores(runs)
+            mean = float(ok.mean()) if len(ok) else None
+            cells[name] = {"runs": len(runs), "failed": len(runs) - len(ok), "mean_score": mean}
+        found.append({name: group[0].get(name) for name in CONDITION} | {"controllers": cells})
+    return found
+
+
 def _label(row: Row) -> str:
     part = "" if row.get("part", "main") == "main" else f"{row['part']}: "
     rates = f"{row['d_lr']:g}" if row["d_lr"] == row["g_lr"] else f"{row['d_lr']:g}/{row['g_lr']:g}"

@@ -82,9 +82,10 @@ def _train(arguments: Sequence[str]) -> int:
 
 
 def _list(arguments: Sequence[str]) -> int:
-    """List tasks, losses, rewards, features, controllers and environment ids."""
+    """List tasks, losses, rewards, features, controllers, benchmark suites and environment ids."""
     import gan_env
     from agents.registry import controller_note, list_controllers
+    from agents.suites import SUITES
     from gan_env.features import FEATURES
     from gan_env.losses import LOSSES
     from gan_env.rewards import REWARDS
@@ -102,6 +103,7 @@ def _list(arguments: Sequence[str]) -> int:
         "rewards": list(REWARDS),
         "features": list(FEATURES),
         "controllers": list_controllers(),
+        "suites": list(SUITES),
     }
     if given.json:
         import json

@@ -68,10 +68,10 @@ class Lock:
         self._handle = None
 
     @contextlib.contextmanager
-    def held(self) -> Iterator[None]:
-        """The lock for the length of a `with`."""
+    def held(self, *, remove: bool = False) -> Iterator[None]:
+        """The lock for the length of a `with`; `remove` as in `drop`."""
         self.take()
         try:
             yield
         finally:
-            self.drop()
+            self.drop(remove=remove)
