@@ -6,6 +6,7 @@ whatever order; it returns when `take` has nothing and nothing is running.
 
 from __future__ import annotations
 
+import contextlib
 import multiprocessing
 import signal
 import time
@@ -82,7 +83,8 @@ class _Worker:
 
     def give(self, job: Job) -> None:
         self.job = job
-        self.pipe.send(job)
+        with contextlib.suppress(BrokenPipeError, ConnectionResetError):  # it died while idle: its pipe has ended
+            self.pipe.send(job)
 
     def stop(self) -> None:
         self.pipe.close()

@@ -44,7 +44,10 @@ class RowLog:
 
     def refresh(self) -> None:
         """Reads what was added since; what is not a whole group yet is left for later."""
-        if self.path.exists():
+        size = self.path.stat().st_size if self.path.exists() else 0
+        if size < self._end:
+            raise OSError(f"{self.path}: was cut or replaced while it was in use; start again on what is there now")
+        if size > self._end:
             with self.path.open("rb") as file:
                 file.seek(self._end)
                 self._read(file.read())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable
 
 import numpy as np
@@ -63,18 +64,18 @@ def tables(rows: list[Row], most: int = 6) -> str:
     names = list(dict.fromkeys(row["controller"] for row in rows))
     ranked_apart = [name for name in names if EMBEDDED in name]
     names = [name for name in names if EMBEDDED not in name] + ranked_apart
-    labels = [_label(group[0]) for group in groups]
-    width, left = max(10, *map(len, names)) + 2, max(map(len, labels)) + 2
-    lines = ["mean score to test data, lower is better; * lowest of those that do not learn within the run; (n) failed"]
-    lines.append(" " * left + "".join(f"{name:>{width}}" for name in names))
-    for label, group in zip(labels, groups, strict=True):
+    lines = [[" ", *names]]
+    for group in groups:
         by = by_controller(group)
         means = {name: float(scores(by[name]).mean()) for name in by if len(scores(by[name]))}
         fit = {name: mean for name, mean in means.items() if name not in ranked_apart}
         best = min(fit, key=fit.__getitem__) if fit else None
-        cells = (_cell(by.get(name, []), means.get(name), name == best) for name in names)
-        lines.append(f"{label:<{left}}" + "".join(f"{cell:>{width}}" for cell in cells))
-    return "\n".join(lines)
+        cells = [_cell(by.get(name, []), means.get(name), name == best) for name in names]
+        lines.append([_label(group[0]), *cells])
+    widths = [max(map(len, column)) + 2 for column in zip(*lines, strict=True)]
+    head = "mean score to test data, lower is better; * lowest of those that do not learn within the run; (n) failed"
+    aligned = ["".join(f"{t:>{w}}" for t, w in zip(line, widths, strict=True)).rstrip() for line in lines]
+    return "\n".join([head, "", *aligned, *_notes(rows)])
 
 
 def as_json(rows: list[Row]) -> list[Row]:
@@ -119,15 +120,25 @@ def summary(rows: list[Row], *, trained: str = "", untrained: str = "", baseline
     if within := [name for name in names if EMBEDDED in name]:
         lines += ["learning within the judged run itself:", *(_line(rows, name, baseline) for name in within)]
     lines += ["", *_agreement(rows)]
-    lines += [f"{name}: {note}" for name in groups if (note := controller_note(name))]
-    made_of = {
-        row["controller"]: row["runs_as"] for row in rows if row.get("runs_as", row["controller"]) != row["controller"]
-    }
-    lines += [f"{name} is {what}" for name, what in made_of.items()]
+    lines += _notes(rows)
     if trained in groups and untrained in groups:
         gain = mean_interval(paired_difference(rows, trained, untrained, "return"))
         lines.append(f"return of {trained} minus its own untrained actor: {gain}, paired over {gain.n} seeds")
     return "\n".join(lines)
+
+
+def _notes(rows: list[Row]) -> list[str]:
+    """What must stand beside names: no competitor; which constant, how often; what a controller broke on."""
+    groups = by_controller(rows)
+    lines = [f"{name}: {note}" for name in groups if (note := controller_note(name))]
+    for name, group in groups.items():
+        chosen = Counter(row["runs_as"] for row in group if row.get("runs_as", name) != name)
+        if chosen:
+            lines.append(f"{name} is " + ", ".join(f"{what} ({n} runs)" for what, n in chosen.most_common()))
+        broken = [row["failure"] for row in group if row["status"] == "error"]
+        if broken:
+            lines.append(f"{name} broke in {len(broken)} of {len(group)} runs, first by {broken[0]}")
+    return lines
 
 
 def _agreement(rows: list[Row]) -> list[str]:

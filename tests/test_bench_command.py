@@ -112,7 +112,7 @@ def test_many_conditions_become_one_line_each(tmp_path, capsys):
     out = tmp_path / "out"
     assert main(["bench", *TINY, "--seeds", "1", "--d-lr", rates, "--g-lr", "same", "--out", str(out)]) == 0
     lines = capsys.readouterr().out.splitlines()
-    assert sum(line.startswith("digits, bce, ") for line in lines) == 7
+    assert sum(line.strip().startswith("digits, bce, ") for line in lines) == 7
     assert any("1e+09" in line and "- (1)" in line for line in lines)
 
 
@@ -158,7 +158,7 @@ BUSY = [*TINY, "--updates", "60", "--seeds", "48"]
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("jobs", "kills"), [("1", 14), ("2", 6)])
+@pytest.mark.parametrize(("jobs", "kills"), [("1", 14), ("2", 4)])
 def test_killed_at_any_moment_it_ends_with_the_rows_of_an_undisturbed_run(tmp_path, jobs, kills):
     assert main(["bench", *BUSY, "--out", str(tmp_path / "calm")]) == 0
     out, moments = tmp_path / "out", random.Random(int(jobs))

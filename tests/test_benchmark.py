@@ -173,6 +173,15 @@ def test_a_file_that_was_changed_in_the_middle_is_refused(copy):
         open_folder(copy, None)
 
 
+def test_a_file_that_is_shortened_while_it_is_in_use_is_never_written_on(copy):
+    folder = open_folder(copy, None)
+    whole = (copy / "rows.jsonl").read_bytes()
+    (copy / "rows.jsonl").write_bytes(whole[:10])
+    with pytest.raises(OSError, match="while it was in use"):
+        folder.rows.append(folder.groups[0].id, folder.rows_of(folder.groups[0]))
+    assert (copy / "rows.jsonl").read_bytes() == whole[:10]
+
+
 def test_rows_of_another_configuration_are_refused(copy):
     content = (copy / "rows.jsonl").read_text()
     (copy / "rows.jsonl").write_text(content.replace(plan(config())[0].id, "0" * 16))
