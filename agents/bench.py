@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from gan_env.config import EnvConfig
 from gan_env.env import FAILURES, failures, make_trainer
@@ -92,6 +92,7 @@ def run_group(
     *,
     labels: Row | None = None,
     refuse: bool = True,
+    keep: Callable[[Row, nn.Module], object] | None = None,
     progress: Callable[[int], object] = lambda updates: None,
 ) -> GroupResult:
     """Trains every (controller, seed) pair of a configuration side by side and scores each on test data.
@@ -107,6 +108,7 @@ def run_group(
         split: Name of the seeds' split, for the rows.
         labels: Further fields of every row, which count in the group's hash.
         refuse: Raise what a controller raises when it is started, instead of marking its rows.
+        keep: Called with each row that has a score and its generator.
         progress: Called after each update of the whole batch with how many are done.
 
     Raises:
@@ -133,7 +135,11 @@ def run_group(
         progress(update)
     engine_s = (time.perf_counter() - began - sum(seat.control_s for seat in seats)) / trainer.n
     shared = _shared(trainer, config, group_id(config, names, seeds, labels)) | labels
-    return _collect(trainer, config, seats, shared, running, engine_s)
+    result = _collect(trainer, config, seats, shared, running, engine_s)
+    for at, row in enumerate(result.rows):
+        if keep is not None and row["score"] is not None:
+            keep(row, trainer.generator(at))
+    return result
 
 
 def _shared(trainer: Trainer, config: EnvConfig, group: str) -> Row:

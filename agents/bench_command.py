@@ -8,7 +8,7 @@ import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import tyro
 
@@ -19,76 +19,89 @@ from .plan import BenchConfig, plan, prepared, without_undefined
 DONE, FAILED = 0, 1
 
 
+def _shown(metavar: str) -> Any:
+    return tyro.conf.arg(metavar=metavar, help_behavior_hint="")  # the default stands in the text, not "None"
+
+
+Name = Annotated[str | None, _shown("NAME")]
+Names = Annotated[str | None, _shown("NAME,NAME")]
+Numbers = Annotated[str | None, _shown("X,X")]
+Count = Annotated[int | None, _shown("N")]
+Folder = Annotated[Path | None, _shown("DIR")]
+
+
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class BenchOptions:
     """Options of `gan-env bench`. What is None is the suite's, or else the default that its text names."""
 
-    suite: str | None = None
+    suite: Name = None
     """A named benchmark (`gan-env list`); any option below overrides it in all its parts."""
-    tasks: str | None = None
+    tasks: Names = None
     """Tasks (ring)."""
-    losses: str | None = None
+    losses: Names = None
     """GAN losses (bce); wgan-gp:10 sets a coefficient."""
-    controllers: str | None = None
+    controllers: Names = None
     """Controllers (sim-gda,alt-gda-1,alt-gda-5,dyn-gda), with options in brackets: "dyn-gda(c1=1.2)"; best-constant,
     chosen on tune seeds; the path of a controller file."""
-    also: str | None = None
+    also: Names = None
     """Controllers beside those of the suite."""
-    d_lr: str | None = None
+    d_lr: Numbers = None
     """Base learning rates of the discriminator (the task's own)."""
-    g_lr: str | None = None
+    g_lr: Name = None
     """Base learning rate of the generator: a number, "same" as d-lr, or "task" (the task's own)."""
-    updates: int | None = None
+    updates: Count = None
     """Updates of each run (the task's own)."""
-    seeds: int | None = None
+    seeds: Count = None
     """Runs of each controller in each game (8)."""
-    split: str | None = None
+    split: Name = None
     """Which seeds: evaluate, or tune for choosing anything at all."""
-    group_rows: int | None = None
+    group_rows: Count = None
     """Most rows in one batch (64); part of the results, for rounding depends on it."""
-    constants: str | None = None
+    constants: Numbers = None
     """Multipliers among which best-constant is chosen (0.1,0.3,1,3,10)."""
-    tune_seeds: int | None = None
+    tune_seeds: Count = None
     """Seeds of the split "tune" on which it is chosen (8)."""
-    optimizer: str | None = None
+    optimizer: Name = None
     """adam, rmsprop or sgd, or a JSON object with its arguments: '{"name": "adam", "betas": [0.9, 0.999]}'."""
-    batch_size: int | None = None
+    batch_size: Count = None
     """Samples of each side in one update (the task's own)."""
-    order: str | None = None
+    order: Name = None
     """simultaneous, or alternating: G sees D's new weights."""
-    updates_per_step: int | None = None
+    updates_per_step: Count = None
     """Updates that one decision of the return, and of an embedded agent, holds for (1)."""
-    reward: str | None = None
+    reward: Name = None
     """Reward of the return: loss_gap, quality or quality_gain."""
-    normalise: bool | None = None
+    normalise: bool = False
     """Divide the loss gap by the size of the losses (done for signed losses anyway)."""
-    d_loss_scale: str | None = None
+    d_loss_scale: Name = None
     """Which D loss reward and embedded agents read: mean or sum."""
-    quality_every: int | None = None
+    quality_every: Count = None
     """Decisions between two measurements of quality, for rewards that read it (10)."""
-    d_lr_range: str | None = None
+    d_lr_range: Numbers = None
     """Least and greatest multiplier of an embedded agent (0.1,10)."""
-    dtype: str | None = None
+    dtype: Name = None
     """float32 or float64 (the task's own)."""
-    device: str | None = None
+    device: Name = None
     """cpu, cuda, cuda:N or auto."""
-    skip_undefined: bool | None = None
+    skip_undefined: bool = False
     """Leave controllers out of the games that they refuse; config.json then lists them."""
-    out: Path | None = None
+    out: Folder = None
     """The folder (runs/bench-SUITE-TIME). One that holds a benchmark is gone on with."""
     jobs: int = 1
     """Worker processes of one torch thread each."""
     engine: Literal["local", "ray"] = "local"
     """Where groups run: worker processes here, or a Ray cluster."""
-    address: str | None = None
+    address: Name = None
     """Of the Ray cluster; left out, Ray starts one on this machine."""
+    keep: bool = False
+    """Write the generators that this call trains to the folder's generators/."""
     budget: bool = False
     """Print what is left to run and how long this machine would take, from a short trial of each kind of group."""
     json: bool = False
     """Print one JSON document."""
 
 
-CALL = ("suite", "also", "out", "jobs", "engine", "address", "budget", "json")
+CALL = ("suite", "also", "out", "jobs", "engine", "address", "keep", "budget", "json")
 """Options that are no setting of a part."""
 
 
@@ -135,7 +148,8 @@ def changes_of(given: BenchOptions) -> dict[str, Any]:
         "optimizer": _optimizer,
     }
     chosen = {f.name: getattr(given, f.name) for f in dataclasses.fields(given) if f.name not in CALL}
-    return {name: read.get(name, lambda v: v)(value) for name, value in chosen.items() if value is not None}
+    was_set = {name: value for name, value in chosen.items() if value is not None and value is not False}
+    return {name: read.get(name, lambda v: v)(value) for name, value in was_set.items()}
 
 
 def _budget(given: BenchOptions, asked: BenchConfig | None) -> int:
@@ -167,7 +181,7 @@ def bench(arguments: Sequence[str], description: str) -> int:
         return _budget(given, asked)
     out = given.out or Path("runs") / f"bench-{(asked and asked.suite) or 'grid'}-{time.strftime('%Y%m%d-%H%M%S')}"
     work = folder.open_folder(out, asked)
-    began = time.perf_counter()
+    work.keep, began = given.keep, time.perf_counter()
     done = benchmark.run(work, engine, show=sys.stderr.isatty() and not given.json)
     rows = work.all_rows()
     if given.json:
@@ -175,6 +189,8 @@ def bench(arguments: Sequence[str], description: str) -> int:
         print(json.dumps({**said, "tables": tables.as_json(rows)}))
     elif rows:
         print(tables.tables(rows))
+        for each in work.config.undefined:
+            print(f"{each.controller} is not defined for {each.task}, {each.loss} and was left out: {each.why}")
         print(f"\n{done.ran} of {done.groups} groups run in {time.perf_counter() - began:.0f} s; rows are in {out}/")
     for group, why in done.failures.items():
         print(f"gan-env: {group} could not be run and is left for the next call: {why}", file=sys.stderr)

@@ -7,15 +7,21 @@ whatever order; it returns when `take` has nothing and nothing is running.
 from __future__ import annotations
 
 import contextlib
+import functools
 import multiprocessing
 import signal
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
+from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors.torch import save
+from torch import nn
+
+from gan_env.files import write_atomic
 
 from .bench import run_group
 from .contenders import make_entry
@@ -44,10 +50,26 @@ def run_job(job: Job, progress: Callable[[int], object] = lambda updates: None) 
     """The rows of a group; a function of the job alone, on one class of machine."""
     group = job.group
     entries = [make_entry(name, group.game, job.runs_as.get(name, "")) for name in group.controllers]
+    keep = None if job.keep is None else functools.partial(keep_generator, job.keep)
     found = run_group(
-        group.resolved, entries, group.seeds, group.split, labels=group.labels, refuse=False, progress=progress
+        group.resolved,
+        entries,
+        group.seeds,
+        group.split,
+        labels=group.labels,
+        refuse=False,
+        keep=keep,
+        progress=progress,
     )
     return found.rows
+
+
+def keep_generator(folder: Path, row: Row, generator: nn.Module) -> None:
+    """Writes a generator's weights as `KEY.safetensors`; `make_task(task).generator()` can load them."""
+    folder.mkdir(exist_ok=True)
+    weights = {name: value.detach().cpu().contiguous() for name, value in generator.state_dict().items()}
+    metadata = {name: str(row[name]) for name in ("task", "loss", "controller", "seed", "score", "key")}
+    write_atomic(folder / f"{row['key']}.safetensors", save(weights, metadata))
 
 
 def local(jobs: int) -> Engine:

@@ -3,6 +3,7 @@
     config.json       the configuration, written first and never changed
     rows.jsonl        one line a judged cell; the lines of a group appear together
     selection.jsonl   the same for the runs on tune seeds that choose a constant, which test data never score
+    generators/       with --keep, KEY.safetensors: the generator of the row of that key
     *.torn            lines that a killed process left unfinished, cut off before the next write
     claims/           one locked file a group that is running; a lock dies with its process
 
@@ -126,6 +127,8 @@ class Job:
     group: Group
     runs_as: dict[str, str] = field(default_factory=dict)
     """Constant that stands for each best-constant."""
+    keep: Path | None = None
+    """Folder for the generators of the rows that are scored, if they are to be kept."""
 
 
 class Folder:
@@ -136,6 +139,8 @@ class Folder:
 
     def __init__(self, path: Path, config: BenchConfig):
         self.path, self.config, self.groups = path, config, plan(config)
+        self.keep = False
+        """Whether jobs write the generators that they train to `generators/KEY.safetensors`."""
         sizes = {chooses: {g.id: g.cells for g in self.groups if g.chooses is chooses} for chooses in (False, True)}
         self.rows, self.selection = (
             RowLog(path / "rows.jsonl", sizes[False]),
@@ -202,7 +207,7 @@ class Folder:
             task = tuned_on(name) or str(group.game.task)
             rows = [row for i in ids for row in self.selection.rows[i]]
             found[name] = best_constant(rows, built(task).quality.worst)
-        return Job(group, found)
+        return Job(group, found, self.path / "generators" if self.keep else None)
 
     def put(self, group: Group, rows: Sequence[Row]) -> None:
         """Puts down the rows of a group that `take` gave."""

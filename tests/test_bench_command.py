@@ -10,9 +10,13 @@ import time
 from pathlib import Path
 
 import pytest
+import torch
+from safetensors.torch import load_file
 
 from agents.bench_command import split_list
 from gan_env.cli import main
+from gan_env.streams import Purpose, normal_block, rng
+from gan_env.task import make_task
 from tests.test_benchmark import told
 
 TINY = [
@@ -79,6 +83,14 @@ def test_a_wrong_call_gets_one_line_and_exit_code_2_and_leaves_nothing(arguments
     assert not list(tmp_path.iterdir())
 
 
+def test_controllers_that_a_game_refuses_are_left_out_when_asked(tmp_path, capsys):
+    out = tmp_path / "out"
+    call = ["bench", *TINY, "--losses", "wgan", "--controllers", "sim-gda,gcann", "--skip-undefined", "--out", str(out)]
+    assert main(call) == 0
+    assert "gcann is not defined for digits, wgan" in capsys.readouterr().out
+    assert {row["controller"] for row in rows_of(out)} == {"sim-gda"}
+
+
 def test_commas_in_brackets_and_quotes_part_nothing():
     text = "sim-gda, dyn-gda(c1=1.2, c2=0.7),fsco(d_loss_scale='a,b', d_lr_range=(0.1, 2)),,"
     assert split_list(text) == ["sim-gda", "dyn-gda(c1=1.2, c2=0.7)", "fsco(d_loss_scale='a,b', d_lr_range=(0.1, 2))"]
@@ -105,6 +117,19 @@ def test_options_override_a_suite_in_all_its_parts(tmp_path):
     }  # fmt: skip
     assert {row["controller"] for row in rows} == {"sim-gda", "constant:5"} and all(r["updates"] == 4 for r in rows)
     assert len(rows) == 4
+
+
+def test_a_kept_generator_is_the_one_that_was_scored(tmp_path):
+    out = tmp_path / "out"
+    assert main(["bench", *TINY, "--seeds", "2", "--out", str(out), "--keep"]) == 0
+    rows, task = rows_of(out), make_task("digits")
+    assert {path.stem for path in (out / "generators").iterdir()} == {row["key"] for row in rows}
+    for row in rows[::3]:
+        generator = task.generator()
+        generator.load_state_dict(load_file(out / "generators" / f"{row['key']}.safetensors"))
+        draws = rng(row["seed"], 0, Purpose.SCORE, 0)
+        latents = torch.from_numpy(normal_block(1, task.score.samples, task.latent_size)(draws))[0]
+        assert task.score(generator(latents).detach()) == pytest.approx(row["score"], rel=1e-4)
 
 
 def test_many_conditions_become_one_line_each(tmp_path, capsys):

@@ -371,6 +371,13 @@ def test_an_agent_that_learns_within_the_run_says_so_and_shares_the_games_settin
     assert (settings.updates_per_step, settings.d_loss_scale, settings.d_lr_range) == (10, "sum", (0.1, 2.0))
 
 
+def test_fscos_agent_can_be_rewarded_by_quality_instead():
+    settings = make_controller("fsco(reward='quality_gain')")
+    assert settings.spec.control == "learning-rate" and hasattr(settings, "bind")
+    with pytest.raises(ValueError, match="did you mean 'loss_gap'"):
+        make_controller("fsco(reward='los_gap')")
+
+
 def test_a_controller_file_that_changed_is_refused(tmp_path):
     from agents.files import save_controller
     from agents.policy import PolicyController, PolicySpec
