@@ -181,8 +181,10 @@ def bench(arguments: Sequence[str], description: str) -> int:
         return _budget(given, asked)
     out = given.out or Path("runs") / f"bench-{(asked and asked.suite) or 'grid'}-{time.strftime('%Y%m%d-%H%M%S')}"
     work = folder.open_folder(out, asked)
-    work.keep, began = given.keep, time.perf_counter()
-    done = benchmark.run(work, engine, show=sys.stderr.isatty() and not given.json)
+    work.keep, began, show = given.keep, time.perf_counter(), sys.stderr.isatty() and not given.json
+    if show:
+        print(f"{len(work.left)} of {len(work.groups)} groups to run; rows go to {out}/", file=sys.stderr)
+    done = benchmark.run(work, engine, show=show)
     rows = work.all_rows()
     if given.json:
         said = {**dataclasses.asdict(done), "out": str(out), "complete": done.complete, "rows": len(rows)}

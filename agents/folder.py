@@ -163,6 +163,10 @@ class Folder:
         """Whether the group's rows are there."""
         return group.id in self._log(group).rows
 
+    def ready(self, group: Group) -> bool:
+        """Whether everything is there that chooses its constants."""
+        return all(need in self.selection.rows for _, ids in group.needs for need in ids)
+
     @property
     def left(self) -> list[Group]:
         """Groups whose rows are not there."""
@@ -187,7 +191,7 @@ class Folder:
         self.refresh()
         (self.path / CLAIMS).mkdir(exist_ok=True)
         for group in self.possible:
-            if group.id in self._claims or not all(i in self.selection.rows for _, ids in group.needs for i in ids):
+            if group.id in self._claims or not self.ready(group):
                 continue
             claim = Lock(self.path / CLAIMS / group.id)
             if not claim.take(wait=False):
@@ -240,7 +244,7 @@ def open_folder(path: Path, asked: BenchConfig | None) -> Folder:
     """
     file = path / "config.json"
     if asked is None and not file.exists():
-        raise ValueError(f"out={str(path)!r} holds no benchmark to go on with; name a suite, or tasks and controllers")
+        raise ValueError(f"folder {str(path)!r} holds no benchmark to go on with; for a new one, name a suite or tasks")
     asked = None if asked is None else prepared(asked)
     if not file.exists() and asked is not None:
         if path.exists() and any(name != CLAIMS and not name.endswith(".partial") for name in os.listdir(path)):

@@ -55,7 +55,7 @@ def verify(folder: Folder, engine: Engine, groups: int = 3, seed: int = 0) -> li
     """
     if groups < 1:
         raise ValueError(f"groups={groups} must be at least 1")
-    finished = [group for group in folder.groups if folder.done(group)]
+    finished = [group for group in folder.groups if folder.done(group) and folder.ready(group)]
     if not finished:
         raise ValueError(f"{str(folder.path)!r} has no finished group to verify; run gan-env bench --out first")
     chosen = random.Random(seed).sample(finished, min(groups, len(finished)))

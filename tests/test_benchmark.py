@@ -325,6 +325,10 @@ def test_the_best_constant_is_chosen_on_tune_seeds_by_validation_data_and_never_
     assert len(folder.all_rows()) == 8 and {row["runs_as"] for row in judged} == {min(means, key=means.get)}
     assert all(row["split"] == "evaluate" and row["score"] > 0 for row in judged)
     assert set(judged[0]["chosen_by"]["best-constant"]) == set(folder.selection.rows)
+    (tmp_path / "selection.jsonl").unlink()  # what was judged cannot be repeated without what chose it
+    with pytest.raises(ValueError, match="no finished group to verify"):
+        verify(open_folder(tmp_path, None), local(1), groups=9)
+    assert [group.chooses for group in open_folder(tmp_path, None).left] == [True] * len(folder.selection.rows)
 
 
 def test_selection_never_asks_for_test_data(monkeypatch):
