@@ -23,7 +23,8 @@ from gan_env.records import Control
 from gan_env.streams import Purpose, rng
 
 from .autoloss import HIDDEN, SHIPPED, Weights, check_game, g_logit, look, save_weights
-from .bench import SPLITS, versions
+from .bench import SPLITS
+from .rows import versions
 
 
 @dataclass(frozen=True, kw_only=True)

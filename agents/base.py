@@ -49,5 +49,17 @@ class NeedsTrainer(Protocol):
         ...
 
 
+@runtime_checkable
+class Learns(Protocol):
+    """A controller that learns from transitions says so, and the benchmark then calls `learn` after every update.
+
+    The others are frozen: nothing that they would learn from is collected. Embedded FSCO is none of these, since it
+    finds its reward in the measurement that it acts on.
+    """
+
+    learns: bool
+    """Whether `learn` does anything."""
+
+
 CONTROLLERS: Registry = Registry("controller")
 """Name to factory. A factory takes the text after the colon (`constant:2` → "2"), or None, and options by keyword."""

@@ -6,18 +6,14 @@ measurement of its own rows; one that decides less often holds its control itsel
 
 from __future__ import annotations
 
-import hashlib
-import json
-import platform
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from importlib.metadata import version
 from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from gan_env.config import EnvConfig
 from gan_env.env import FAILURES, failures, make_trainer
@@ -26,7 +22,8 @@ from gan_env.rewards import Outcome, Reward, RewardContext, make_reward
 from gan_env.streams import Purpose
 from gan_env.trainer import Trainer
 
-from .base import Controller, NeedsTrainer
+from .rows import Row, cell_key, game_facts, group_id, machine, versions
+from .seats import WEATHER, Entry, Seat
 
 SPLITS = {"tune": 1_000_000, "train-agent": 2_000_000, "evaluate": 3_000_000}
 """First row seed of each named split of seeds."""
@@ -44,19 +41,11 @@ def split_seeds(split: str, count: int) -> list[int]:
     return list(range(SPLITS[split], SPLITS[split] + count))
 
 
-@dataclass(frozen=True)
-class Entry:
-    """A controller under the name that tables give it."""
-
-    name: str
-    controller: Controller
-
-
 @dataclass
 class GroupResult:
     """What a group gave: one row per controller and seed, and pictures' material."""
 
-    rows: list[dict[str, Any]]
+    rows: list[Row]
     samples: dict[str, Tensor] = field(default_factory=dict)
     """Samples of each controller's first row that did not fail, (64, *shape)."""
 
@@ -70,7 +59,9 @@ class _Running:
         self.failure, self.ended = np.full(rows, -1), np.full(rows, trainer.episode_updates)
         self.g_losses: list[np.ndarray] = []  # since the last decision, as are the next
         self.d_losses: list[np.ndarray] = []
-        self.quality = _quality(trainer, np.zeros(rows), np.ones(rows, bool)) if reward.needs_quality else None
+        self.earned = np.zeros(rows)
+        """What the last update earned by itself."""
+        self.quality = measure_quality(trainer, np.zeros(rows), np.ones(rows, bool)) if reward.needs_quality else None
         self.points: list[tuple[int, np.ndarray]] = []  # update, (4, N): L_G, L_D, log D multiplier, share of V1
         self._log, self._v1, self._since = np.zeros(rows), np.zeros(rows), 0
         self._every, self._scale = max(1, trainer.episode_updates // TRACE_POINTS), config.d_loss_scale
@@ -99,51 +90,73 @@ def run_group(
     seeds: Sequence[int],
     split: str,
     *,
+    labels: Row | None = None,
+    refuse: bool = True,
+    keep: Callable[[Row, nn.Module], object] | None = None,
     progress: Callable[[int], object] = lambda updates: None,
 ) -> GroupResult:
     """Trains every (controller, seed) pair of a configuration side by side and scores each on test data.
 
+    A controller that raises while it runs loses its own rows alone (status "error"). One that learns (`base.Learns`) is
+    told after each update what came of it, with the reward of that update.
+
     Args:
         config: The game. Controllers are asked before every update; `updates_per_step` is a decision of the return.
+            With `score=False` test data are left alone and every score is None.
         entries: The rivals; their names must differ.
         seeds: Row seeds, the same for each.
         split: Name of the seeds' split, for the rows.
+        labels: Further fields of every row, which count in the group's hash.
+        refuse: Raise what a controller raises when it is started, instead of marking its rows.
+        keep: Called with each row that has a score and its generator.
         progress: Called after each update of the whole batch with how many are done.
 
     Raises:
-        ValueError: If a controller is not defined for the game, or a name stands twice.
+        ValueError: If a controller is not defined for the game (see `refuse`), or a name stands twice.
     """
     names = [entry.name for entry in entries]
     if len(set(names)) != len(names):
         raise ValueError(f"a controller's name stands twice among {names}; rename one")
+    labels = {**(labels or {}), "split": split}
     trainer = make_trainer(config, len(entries) * len(seeds))
     normalise = config.normalise or config.gan_loss.signed  # a plain gap of losses that can be negative means nothing
     reward = make_reward(config.reward, RewardContext(config.gan_loss, trainer.task.quality.worst, normalise))
-    count, updates = len(seeds), trainer.episode_updates
-    spans = [slice(i * count, (i + 1) * count) for i in range(len(entries))]
     trainer.reset(np.tile(np.asarray(seeds, np.int64), len(entries)), np.zeros(trainer.n, np.int64))
-    control_s = np.zeros(len(entries))
-    for entry, span in zip(entries, spans, strict=True):
-        if isinstance(entry.controller, NeedsTrainer):
-            entry.controller.bind(trainer, span)
-        entry.controller.reset(list(seeds), trainer.facts)
+    seats = [Seat(entry, trainer, seeds, i * len(seeds), refuse) for i, entry in enumerate(entries)]
     running = _Running(trainer, config, reward)
-    began = time.perf_counter()
+    began, updates = time.perf_counter(), trainer.episode_updates
     for update in range(1, updates + 1):
-        parts = []
-        for i, (entry, span) in enumerate(zip(entries, spans, strict=True)):
-            start = time.perf_counter()
-            parts.append(entry.controller.act(trainer.measurement.rows(span)))
-            control_s[i] += time.perf_counter() - start
+        parts = [seat.act(trainer.measurement) for seat in seats]
         control = Control.join(parts)
         _advance(trainer, config, control, running, update)
+        for seat, part in zip(seats, parts, strict=True):
+            seat.learn(part, trainer.measurement, running.earned, running.failure >= 0, update == updates)
         running.push(update, trainer, control)
         progress(update)
-    engine_s = (time.perf_counter() - began - control_s.sum()) / trainer.n
-    return _collect(trainer, config, entries, seeds, split, running, engine_s, control_s / count)
+    engine_s = (time.perf_counter() - began - sum(seat.control_s for seat in seats)) / trainer.n
+    shared = _shared(trainer, config, group_id(config, names, seeds, labels)) | labels
+    result = _collect(trainer, config, seats, shared, running, engine_s)
+    for at, row in enumerate(result.rows):
+        if keep is not None and row["score"] is not None:
+            keep(row, trainer.generator(at))
+    return result
 
 
-def _quality(trainer: Trainer, held: np.ndarray, rows: np.ndarray) -> np.ndarray:
+def _shared(trainer: Trainer, config: EnvConfig, group: str) -> Row:
+    """The fields that all rows of a group have in common."""
+    return game_facts(config) | {
+        "score_name": trainer.task.score.name,
+        "floor": trainer.task.score.floor() if config.score else None,
+        "quality_name": trainer.task.quality.name,
+        "device": str(trainer.device),
+        "threads": torch.get_num_threads(),
+        "machine": machine(trainer.device),
+        "group": group,
+        "versions": versions(),
+    }
+
+
+def measure_quality(trainer: Trainer, held: np.ndarray, rows: np.ndarray) -> np.ndarray:
     """Validation distances, (N,): measured for the rows (N,) bool, held for the others."""
     measured, quality = held.copy(), trainer.task.quality
     due = np.flatnonzero(rows)
@@ -168,89 +181,71 @@ def _advance(trainer: Trainer, config: EnvConfig, control: Control, running: _Ru
     running.ended = np.where(failed >= 0, update, running.ended)
     left = (trainer.episode_updates - update) // k + 1
     running.returns += np.where(failed >= 0, min(reward.low, 0.0) * left, 0.0)
-    if update % k == 0 or update == trainer.episode_updates:
-        decision, last = update // k, update == trainer.episode_updates
-        before = running.quality
-        if before is not None and (decision % config.quality_every == 0 or last):
-            running.quality = _quality(trainer, before, running.failure < 0)
-        outcome = Outcome(np.stack(running.g_losses), np.stack(running.d_losses), before, running.quality)
-        earned = reward(outcome, np.zeros(trainer.n, bool), np.zeros(trainer.n))
-        running.returns += np.where(running.failure < 0, earned, 0.0)
+    before, decided = running.quality, update % k == 0 or update == trainer.episode_updates
+    if decided and before is not None:
+        if (update // k) % config.quality_every == 0 or update == trainer.episode_updates:
+            running.quality = measure_quality(trainer, before, running.failure < 0)
+    nobody, zeros = np.zeros(trainer.n, bool), np.zeros(trainer.n)
+    last = Outcome(running.g_losses[-1][None], running.d_losses[-1][None], before, running.quality)
+    running.earned = np.where(running.failure < 0, reward(last, nobody, zeros), min(reward.low, 0.0))
+    if decided:
+        whole = Outcome(np.stack(running.g_losses), np.stack(running.d_losses), before, running.quality)
+        running.returns += np.where(running.failure < 0, reward(whole, nobody, zeros), 0.0)
         running.g_losses.clear()
         running.d_losses.clear()
 
 
 def _collect(
-    trainer: Trainer,
-    config: EnvConfig,
-    entries: Sequence[Entry],
-    seeds: Sequence[int],
-    split: str,
-    running: _Running,
-    engine_s: float,
-    control_s: np.ndarray,
+    trainer: Trainer, config: EnvConfig, seats: Sequence[Seat], shared: Row, running: _Running, engine_s: float
 ) -> GroupResult:
-    task, score = trainer.task, trainer.task.score
-    group = {
-        "task": task.name,
-        "loss": trainer.loss.name,
-        "d_lr": config.d_lr or task.d_lr,
-        "g_lr": config.g_lr or task.g_lr,
-        "optimizer": vars(config.optimizer_spec),
-        "batch_size": trainer.batch_size,
-        "order": config.order,
-        "updates": trainer.episode_updates,
-        "updates_per_step": config.updates_per_step,
-        "d_loss_scale": config.d_loss_scale,
-        "reward": running.reward.name,
-        "normalise": config.normalise,
-        "quality_every": config.quality_every,
-        "dtype": str(trainer.dtype).removeprefix("torch."),
-        "split": split,
-    }
-    text = json.dumps([group, [e.name for e in entries], list(seeds)], sort_keys=True, default=str)
-    group |= {
-        "score_name": score.name,
-        "floor": score.floor(),
-        "device": str(trainer.device),
-        "threads": torch.get_num_threads(),
-        "group": hashlib.blake2b(text.encode(), digest_size=8).hexdigest(),
-        "versions": versions(),
-    }
+    """The rows of a group that has run, scored."""
     result = GroupResult([])
-    for i, entry in enumerate(entries):
-        for j, seed in enumerate(seeds):
-            row = i * len(seeds) + j
-            failed = running.failure[row] >= 0
-            found, fake = None, None
-            if not failed:
-                found, fake = trainer.score(row)
-                result.samples.setdefault(entry.name, fake[:64])
-            key = hashlib.blake2b(f"{group['group']} {entry.name} {seed}".encode(), digest_size=8).hexdigest()
+    quality = measure_quality(trainer, np.full(trainer.n, np.nan), running.failure < 0)
+    for seat in seats:
+        name, wall_s = seat.entry.name, float(engine_s + seat.control_s / seat.count)
+        for row in range(seat.span.start, seat.span.stop):
+            found, fake = _outcome(trainer, config, row, int(running.failure[row]), seat.error)
+            ok = found["status"] == "ok"
+            if ok and fake is not None:
+                result.samples.setdefault(name, fake[:64])
             result.rows.append(
                 {
-                    **group,
-                    "controller": entry.name,
-                    "seed": int(seed),
-                    "status": "diverged" if failed else "ok",
-                    "failure": FAILURES[running.failure[row]] if failed else None,
+                    **shared,
+                    "controller": name,
+                    "runs_as": seat.entry.runs_as or name,
+                    "seed": int(trainer.seed[row]),
+                    **found,
                     "ended": int(running.ended[row]),
-                    "score": found,
-                    "details": {} if fake is None else score.details(fake),
-                    "return": float(running.returns[row]),
+                    "quality": float(quality[row]) if ok else None,
+                    "return": float(running.returns[row]) if found["status"] != "error" else None,
                     "return_name": running.reward.name,
                     "d_updates": int(trainer.d_updates[row]),
                     "g_updates": int(trainer.g_updates[row]),
-                    "wall_s": float(engine_s + control_s[i]),
-                    "control_s": float(control_s[i]),
-                    "key": key,
+                    "wall_s": wall_s,
+                    "control_s": float(seat.control_s / seat.count),
+                    "key": cell_key(shared["group"], name, int(trainer.seed[row])),
                     "trace": running.trace(row),
                 }
             )
     return result
 
 
-def versions() -> dict[str, str]:
-    """Versions of what can change a result."""
-    found = {name: version(name) for name in ("torch", "numpy", "gymnasium", "stable-baselines3")}
-    return {"python": platform.python_version(), **found}
+def _outcome(
+    trainer: Trainer, config: EnvConfig, row: int, failure: int, error: str
+) -> tuple[dict[str, Any], Tensor | None]:
+    """Status, failure, score and details of a row, and the samples that it was scored by."""
+    lost: dict[str, Any] = {"status": "error", "failure": error, "score": None, "details": {}}
+    if error:
+        return lost, None
+    if failure >= 0:
+        return {**lost, "status": "diverged", "failure": FAILURES[failure]}, None
+    held = {"status": "ok", "failure": None, "score": None, "details": {}}
+    if not config.score:
+        return held, None
+    try:
+        score, fake = trainer.score(row)
+        return {**held, "score": score, "details": trainer.task.score.details(fake)}, fake
+    except WEATHER:
+        raise
+    except Exception as problem:  # samples that cannot be judged cost this row its score, and no other row
+        return {**lost, "failure": f"{type(problem).__name__}: {problem}"}, None

@@ -326,15 +326,15 @@ class EmbeddedFSCO:
         return PolicyController(self.spec, actor_layers(self._agents[row]._model), f"{self.name} (frozen)")
 
 
-def make_fsco(text: str | None = None, **options: Any) -> EmbeddedFSCO:
-    """`fsco`: embedded. Options are the fields of `FscoConfig`."""
+def make_fsco(text: str | None = None, *, reward: str = "loss_gap", **options: Any) -> EmbeddedFSCO:
+    """`fsco`: embedded. Options are the fields of `FscoConfig`, and `reward`, see `EmbeddedFSCO`."""
     if text is not None:
         raise ValueError(f"fsco takes no argument, got {text!r}; write 'fsco'")
     known = [f.name for f in fields(FscoConfig)]
     for name in options:
         if name not in known:
-            raise unknown("fsco option", name, known)
-    return EmbeddedFSCO(FscoConfig(**options))
+            raise unknown("fsco option", name, [*known, "reward"])
+    return EmbeddedFSCO(FscoConfig(**options), reward=reward)
 
 
 def make_joint_ddpg(text: str | None = None, **options: Any) -> EmbeddedFSCO:

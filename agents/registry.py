@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import importlib
 import inspect
 import re
@@ -31,22 +32,28 @@ class Lazy:
     """Names that `make_controller` takes as they stand; None: the registered name, () if it needs an argument."""
     note: str = ""
     """What every list and table says behind the name."""
+    embedded: bool = False
+    """Whether it learns within the very run that it is judged on."""
 
     def load(self) -> Callable[..., Controller]:
         """The factory itself."""
         return getattr(importlib.import_module(self.module, __package__), self.factory)
 
 
+EMBEDDED = "(embedded)"
+"""In the name of a controller that learns within the run it is judged on: never in one ranking with frozen ones."""
 HEAD_ROOM = "head-room, not a competitor"
-EMBEDDED, UNTRAINED, REPLAY = "(embedded)", "(untrained)", "(replay)"
+UNTRAINED, REPLAY = "(untrained)", "(replay)"
 """In a row's controller name: how it came to be what it is."""
-WITHIN = ("ddpg", "fsco")
-"""Learn within the run that they are judged on, under their plain names."""
-LEARNED = ("autoloss", *WITHIN)
 TUNED_CONSTANT = "best-constant"
 """In rows: the constant multiplier that did best on tune seeds."""
-CONTROLLERS.add("fsco", Lazy(".fsco", "make_fsco", "embedded FSCO: a fresh DDPG learns while the GAN trains"))
-CONTROLLERS.add("ddpg", Lazy(".fsco", "make_joint_ddpg", "the same agent on both rates and who updates, for quality"))
+CONTROLLERS.add(
+    "fsco", Lazy(".fsco", "make_fsco", "embedded FSCO: a fresh DDPG learns while the GAN trains", embedded=True)
+)
+CONTROLLERS.add(
+    "ddpg",
+    Lazy(".fsco", "make_joint_ddpg", "the same agent on both rates and who updates, for quality", embedded=True),
+)
 CONTROLLERS.add(
     "lookahead", Lazy(".lookahead", "make_lookahead", f"{HEAD_ROOM}: tries multipliers on copies", note=HEAD_ROOM)
 )
@@ -56,10 +63,16 @@ CONTROLLERS.add("replay", Lazy(".replay", "make_replay", "recorded decisions, wi
 def make_controller(name: str, **options: object) -> Controller:
     """The controller called `name`, e.g. `dyn-gda`, `constant:2`, `alt-gda-5`, with options by keyword.
 
+    Options may also stand in the name, as plain values in brackets: `dyn-gda(c1=1.2, c2=0.8)`.
+
     Raises:
         ValueError: If the name, what follows it or an option is unknown or unfit; the message names the way out.
     """
-    stem, text = _split(name)
+    stem, text, written = parse_controller(name)
+    for option in written:
+        if option in options:
+            raise ValueError(f"{stem}: {option} is given twice, in the name ({name!r}) and as an option")
+    options = {**options, **written}
     factory = CONTROLLERS[stem]
     if isinstance(factory, Lazy):
         factory = factory.load()
@@ -78,21 +91,53 @@ def list_controllers() -> list[str]:
 
 def controller_note(name: str) -> str:
     """What lists and tables must say behind a controller's name: of `lookahead`, that it is no competitor; else ""."""
+    return getattr(_registered(name), "note", "")
+
+
+def controller_label(name: str) -> str:
+    """The name in rows and tables: one that learns within the judged run says so, and is ranked apart."""
+    embedded = getattr(_registered(name), "embedded", False)
+    return f"{name} {EMBEDDED}" if embedded and EMBEDDED not in name else name
+
+
+def _registered(name: str) -> object:
     stem = _stem(name)
-    return getattr(CONTROLLERS[stem], "note", "") if stem in CONTROLLERS else ""
+    return CONTROLLERS[stem] if stem in CONTROLLERS else None
+
+
+def parse_controller(name: str) -> tuple[str, str | None, dict[str, object]]:
+    """`name` as registered name, argument or None, and options: `constant:2`, `alt-gda-5`, `dyn-gda(c1=1.2)`.
+
+    Raises ValueError where the brackets hold anything but options with plain values; nothing in them is run.
+    """
+    head, bracket, inside = name.partition("(") if isinstance(name, str) else (name, "", "")
+    options: dict[str, object] = {}
+    if bracket:
+        try:
+            call = ast.parse(f"f({inside}", mode="eval").body
+            if not isinstance(call, ast.Call) or not isinstance(call.func, ast.Name) or call.args:
+                raise ValueError
+            options = {str(each.arg): ast.literal_eval(each.value) for each in call.keywords if each.arg}
+            if len(options) != len(call.keywords):
+                raise ValueError
+        except (MemoryError, RecursionError, SyntaxError, TypeError, ValueError):
+            raise ValueError(
+                f"controller {name!r}: brackets hold options with plain values, e.g. dyn-gda(c1=1.2, c2=0.8)"
+            ) from None
+    return (*_split(head), options)
 
 
 def is_embedded(name: str) -> bool:
     """Whether the controller learns within the very run that it is judged on: never in one ranking with frozen ones."""
-    return EMBEDDED in name or (_stem(name) in WITHIN and " (" not in name)
+    return EMBEDDED in name or (getattr(_registered(name), "embedded", False) and " (" not in name)
 
 
 def is_learned(name: str) -> bool:
     """Whether a ranking must hold the controller's open-loop replay, too: it was learned, or nothing is known of it."""
-    stem = _stem(name)
-    if UNTRAINED in name or REPLAY in name or stem == TUNED_CONSTANT:
+    if UNTRAINED in name or REPLAY in name or _stem(name) == TUNED_CONSTANT:
         return False
-    return stem in LEARNED or stem not in CONTROLLERS
+    found = _registered(name)
+    return found is None or getattr(found, "embedded", False) or _stem(name) == "autoloss"
 
 
 def _stem(name: str) -> str:

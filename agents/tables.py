@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections import Counter
+from collections.abc import Iterable
 
 import numpy as np
 
 from .registry import controller_note, is_embedded
+from .rows import Row
 from .stats import mean_interval, spearman
-
-Row = dict[str, Any]
 
 
 def by_controller(rows: list[Row]) -> dict[str, list[Row]]:
@@ -44,16 +44,75 @@ def paired_difference(rows: list[Row], first: str, second: str, field: str) -> n
     return np.array([a - b for a, b in pairs if a is not None and b is not None])
 
 
+CONDITION = ("part", "task", "loss", "d_lr", "g_lr")
+"""What rows of one table share."""
+
+
+def conditions(rows: list[Row]) -> list[list[Row]]:
+    """Rows by part, task, loss and base rates, in the order in which they first appear."""
+    found: dict[tuple, list[Row]] = {}
+    for row in rows:
+        found.setdefault(tuple(row.get(name) for name in CONDITION), []).append(row)
+    return list(found.values())
+
+
+def tables(rows: list[Row], most: int = 6) -> str:
+    """A summary of each condition; where there are more than `most`, one line for each."""
+    groups = conditions(rows)
+    if len(groups) <= most:
+        return "\n\n".join(summary(group) for group in groups)
+    names = list(dict.fromkeys(row["controller"] for row in rows))
+    ranked_apart = [name for name in names if is_embedded(name)]
+    names = [name for name in names if not is_embedded(name)] + ranked_apart
+    lines = [[" ", *names]]
+    for group in groups:
+        by = by_controller(group)
+        means = {name: float(scores(by[name]).mean()) for name in by if len(scores(by[name]))}
+        fit = {name: mean for name, mean in means.items() if name not in ranked_apart}
+        best = min(fit, key=fit.__getitem__) if fit else None
+        cells = [_cell(by.get(name, []), means.get(name), name == best) for name in names]
+        lines.append([_label(group[0]), *cells])
+    widths = [max(map(len, column)) + 2 for column in zip(*lines, strict=True)]
+    head = "mean score to test data, lower is better; * lowest of those that do not learn within the run; (n) failed"
+    aligned = ["".join(f"{t:>{w}}" for t, w in zip(line, widths, strict=True)).rstrip() for line in lines]
+    return "\n".join([head, "", *aligned, *_notes(rows)])
+
+
+def as_json(rows: list[Row]) -> list[Row]:
+    """Each condition with every controller's runs, failures and mean score (None if all failed)."""
+    found = []
+    for group in conditions(rows):
+        cells = {}
+        for name, runs in by_controller(group).items():
+            ok = scores(runs)
+            mean = float(ok.mean()) if len(ok) else None
+            cells[name] = {"runs": len(runs), "failed": len(runs) - len(ok), "mean_score": mean}
+        found.append({name: group[0].get(name) for name in CONDITION} | {"controllers": cells})
+    return found
+
+
+def _label(row: Row) -> str:
+    part = "" if row.get("part", "main") == "main" else f"{row['part']}: "
+    rates = f"{row['d_lr']:g}" if row["d_lr"] == row["g_lr"] else f"{row['d_lr']:g}/{row['g_lr']:g}"
+    return f"{part}{row['task']}, {row['loss']}, {rates}"
+
+
+def _cell(rows: list[Row], mean: float | None, best: bool) -> str:
+    failed = len(rows) - len(scores(rows))
+    text = ("" if not rows else "-") if mean is None else f"{mean:.4g}{'*' if best else ''}"
+    return text + (f" ({failed})" if failed else "")
+
+
 def summary(rows: list[Row], *, trained: str = "", untrained: str = "", baseline: str = "sim-gda") -> str:
     """Score with interval, paired difference to `baseline`, failures, updates, time and return of each controller."""
     first = rows[0]
     groups = by_controller(rows)
     seeds = len({row["seed"] for row in rows})
     lines = [
-        f"{first['task']}, {first['loss']}, {first['updates']} updates, {seeds} seeds of the split "
+        f"{_label(first)}, {first['updates']} updates, {seeds} seeds of the split "
         f"{first['split']!r}; score: {first['score_name']} to test data, lower is better, floor {first['floor']:.3g}",
         "",
-        f"{'controller':<20}{'score, mean [95 %]':<28}{'minus ' + baseline:<28}{'failed':>7}"
+        f"{'controller':<{_width(groups)}}{'score, mean [95 %]':<28}{'minus ' + baseline:<28}{'failed':>7}"
         f"{'D updates':>11}{'G updates':>11}{'s a run':>9}{'return':>10}",
     ]
     names = ranked(rows)
@@ -61,11 +120,25 @@ def summary(rows: list[Row], *, trained: str = "", untrained: str = "", baseline
     if within := [name for name in names if is_embedded(name)]:
         lines += ["learning within the judged run itself:", *(_line(rows, name, baseline) for name in within)]
     lines += ["", *_agreement(rows)]
-    lines += [f"{name}: {note}" for name in groups if (note := controller_note(name))]
+    lines += _notes(rows)
     if trained in groups and untrained in groups:
         gain = mean_interval(paired_difference(rows, trained, untrained, "return"))
         lines.append(f"return of {trained} minus its own untrained actor: {gain}, paired over {gain.n} seeds")
     return "\n".join(lines)
+
+
+def _notes(rows: list[Row]) -> list[str]:
+    """What must stand beside names: no competitor; which constant, how often; what a controller broke on."""
+    groups = by_controller(rows)
+    lines = [f"{name}: {note}" for name in groups if (note := controller_note(name))]
+    for name, group in groups.items():
+        chosen = Counter(row["runs_as"] for row in group if row.get("runs_as", name) != name)
+        if chosen:
+            lines.append(f"{name} is " + ", ".join(f"{what} ({n} runs)" for what, n in chosen.most_common()))
+        broken = [row["failure"] for row in group if row["status"] == "error"]
+        if broken:
+            lines.append(f"{name} broke in {len(broken)} of {len(group)} runs, first by {broken[0]}")
+    return lines
 
 
 def _agreement(rows: list[Row]) -> list[str]:
@@ -94,11 +167,22 @@ def _line(rows: list[Row], name: str, baseline: str) -> str:
     group, found = groups[name], scores(groups[name])
     score = str(mean_interval(found)) if len(found) else "every run failed"
     difference = "" if name == baseline or baseline not in groups else _difference(rows, name, baseline)
-    mean = {k: np.mean([row[k] for row in group]) for k in ("d_updates", "g_updates", "wall_s", "return")}
+    mean = {k: _mean([row[k] for row in group]) for k in ("d_updates", "g_updates", "wall_s", "return")}
     return (
-        f"{name:<20}{score:<28}{difference:<28}{len(group) - len(found):>7}"
+        f"{name:<{_width(groups)}}{score:<28}{difference:<28}{len(group) - len(found):>7}"
         f"{mean['d_updates']:>11.0f}{mean['g_updates']:>11.0f}{mean['wall_s']:>9.2f}{mean['return']:>10.2f}"
     )
+
+
+def _width(names: Iterable[str]) -> int:
+    """Of the column of controllers."""
+    return max(20, *(len(name) + 2 for name in names))
+
+
+def _mean(values: list[float | None]) -> float:
+    """Over what there is: a controller that broke has no return."""
+    known = [value for value in values if value is not None]
+    return float(np.mean(known)) if known else float("nan")
 
 
 def _difference(rows: list[Row], name: str, baseline: str) -> str:

@@ -20,11 +20,12 @@ from gan_env.registry import unknown
 from gan_env.task import Task
 
 from .base import NeedsTrainer
-from .bench import SPLIT_SIZE, SPLITS, Entry, GroupResult, run_group, split_seeds, versions
+from .bench import SPLIT_SIZE, SPLITS, Entry, GroupResult, run_group, split_seeds
 from .files import save_controller
 from .fsco import EmbeddedFSCO, FscoConfig, actor_layers, make_ddpg
 from .policy import PolicyController, PolicySpec
 from .registry import make_controller
+from .rows import versions
 from .sb3 import PrivateRandomness, SB3VecEnv
 
 AT_BOUND = 0.99

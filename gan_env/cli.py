@@ -82,9 +82,10 @@ def _train(arguments: Sequence[str]) -> int:
 
 
 def _list(arguments: Sequence[str]) -> int:
-    """List tasks, losses, rewards, features, controllers and environment ids."""
+    """List tasks, losses, rewards, features, controllers, benchmark suites and environment ids."""
     import gan_env
     from agents.registry import controller_note, list_controllers
+    from agents.suites import SUITES
     from gan_env.features import FEATURES
     from gan_env.losses import LOSSES
     from gan_env.rewards import REWARDS
@@ -102,6 +103,7 @@ def _list(arguments: Sequence[str]) -> int:
         "rewards": list(REWARDS),
         "features": list(FEATURES),
         "controllers": list_controllers(),
+        "suites": list(SUITES),
     }
     if given.json:
         import json
@@ -171,11 +173,30 @@ def _report(arguments: Sequence[str]) -> int:
     return DONE
 
 
+def _bench(arguments: Sequence[str]) -> int:
+    """Judge controllers against each other on many games and seeds; goes on where it was stopped.
+
+    Without options: the suite "quick", a minute on two cores. Lists are written with commas: --tasks ring,circle.
+    """
+    from agents.bench_command import bench
+
+    return bench(arguments, inspect.getdoc(_bench) or "")
+
+
+def _verify(arguments: Sequence[str]) -> int:
+    """Run some groups of a benchmark again and compare their rows to the bit; exit code 1 if one differs."""
+    from agents.bench_command import verify_rows
+
+    return verify_rows(arguments, inspect.getdoc(_verify) or "")
+
+
 COMMANDS: dict[str, Callable[[Sequence[str]], int]] = {
+    "bench": _bench,
     "data": _data,
     "list": _list,
     "report": _report,
     "train": _train,
+    "verify": _verify,
 }
 
 

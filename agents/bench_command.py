@@ -1,0 +1,231 @@
+"""What a person types for a benchmark: `gan-env bench` and `gan-env verify`, from options to what is printed."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import tyro
+
+from . import benchmark, budget, folder, suites, tables, verify
+from .engines import local, ray_cluster
+from .plan import BenchConfig, plan, prepared, without_undefined
+
+DONE, FAILED = 0, 1
+
+
+def _shown(metavar: str) -> Any:
+    return tyro.conf.arg(metavar=metavar, help_behavior_hint="")  # the default stands in the text, not "None"
+
+
+Name = Annotated[str | None, _shown("NAME")]
+Names = Annotated[str | None, _shown("NAME,NAME")]
+Numbers = Annotated[str | None, _shown("X,X")]
+Count = Annotated[int | None, _shown("N")]
+Folder = Annotated[Path | None, _shown("DIR")]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class BenchOptions:
+    """Options of `gan-env bench`. What is None is the suite's, or else the default that its text names."""
+
+    suite: Name = None
+    """A named benchmark (`gan-env list`); any option below overrides it in all its parts."""
+    tasks: Names = None
+    """Tasks (ring)."""
+    losses: Names = None
+    """GAN losses (bce); wgan-gp:10 sets a coefficient."""
+    controllers: Names = None
+    """Controllers (sim-gda,alt-gda-1,alt-gda-5,dyn-gda), with options in brackets: "dyn-gda(c1=1.2)"; best-constant,
+    chosen on tune seeds; the path of a controller file."""
+    also: Names = None
+    """Controllers beside those of the suite."""
+    d_lr: Numbers = None
+    """Base learning rates of the discriminator (the task's own)."""
+    g_lr: Name = None
+    """Base learning rate of the generator: a number, "same" as d-lr, or "task" (the task's own)."""
+    updates: Count = None
+    """Updates of each run (the task's own)."""
+    seeds: Count = None
+    """Runs of each controller in each game (8)."""
+    split: Name = None
+    """Which seeds: evaluate, or tune for choosing anything at all."""
+    group_rows: Count = None
+    """Most rows in one batch (64); part of the results, for rounding depends on it."""
+    constants: Numbers = None
+    """Multipliers among which best-constant is chosen (0.1,0.3,1,3,10)."""
+    tune_seeds: Count = None
+    """Seeds of the split "tune" on which it is chosen (8)."""
+    optimizer: Name = None
+    """adam, rmsprop or sgd, or a JSON object with its arguments: '{"name": "adam", "betas": [0.9, 0.999]}'."""
+    batch_size: Count = None
+    """Samples of each side in one update (the task's own)."""
+    order: Name = None
+    """simultaneous, or alternating: G sees D's new weights."""
+    updates_per_step: Count = None
+    """Updates that one decision of the return, and of an embedded agent, holds for (1)."""
+    reward: Name = None
+    """Reward of the return: loss_gap, quality or quality_gain."""
+    normalise: bool = False
+    """Divide the loss gap by the size of the losses (done for signed losses anyway)."""
+    d_loss_scale: Name = None
+    """Which D loss reward and embedded agents read: mean or sum."""
+    quality_every: Count = None
+    """Decisions between two measurements of quality, for rewards that read it (10)."""
+    d_lr_range: Numbers = None
+    """Least and greatest multiplier of an embedded agent (0.1,10)."""
+    dtype: Name = None
+    """float32 or float64 (the task's own)."""
+    device: Name = None
+    """cpu, cuda, cuda:N or auto."""
+    skip_undefined: bool = False
+    """Leave controllers out of the games that they refuse; config.json then lists them."""
+    out: Folder = None
+    """The folder (runs/bench-SUITE-TIME). One that holds a benchmark is gone on with."""
+    jobs: int = 1
+    """Worker processes of one torch thread each."""
+    engine: Literal["local", "ray"] = "local"
+    """Where groups run: worker processes here, or a Ray cluster."""
+    address: Name = None
+    """Of the Ray cluster; left out, Ray starts one on this machine."""
+    keep: bool = False
+    """Write the generators that this call trains to the folder's generators/."""
+    budget: bool = False
+    """Print what is left to run and how long this machine would take, from a short trial of each kind of group."""
+    json: bool = False
+    """Print one JSON document."""
+
+
+CALL = ("suite", "also", "out", "jobs", "engine", "address", "keep", "budget", "json")
+"""Options that are no setting of a part."""
+
+
+def split_list(text: str) -> list[str]:
+    """The parts between commas, but for commas in brackets or quotes."""
+    parts, depth, quote = [""], 0, ""
+    for c in text:
+        if quote:
+            quote = "" if c == quote else quote
+        elif c in ('"', "'"):
+            quote = c
+        depth += (c in "([{") - (c in ")]}") if not quote else 0
+        if c == "," and depth == 0 and not quote:
+            parts.append("")
+        else:
+            parts[-1] += c
+    return [part.strip() for part in parts if part.strip()]
+
+
+def _numbers(name: str, text: str) -> tuple[float, ...]:
+    try:
+        return tuple(float(part) for part in split_list(text))
+    except ValueError:
+        raise ValueError(f"{name}={text!r} must be numbers with commas between, e.g. 2e-4,1e-3") from None
+
+
+def _optimizer(text: str) -> str | dict[str, Any]:
+    try:
+        return json.loads(text) if text.lstrip().startswith("{") else text
+    except ValueError as error:
+        raise ValueError(f"optimizer={text!r} is neither a name nor a JSON object ({error})") from None
+
+
+def _rate(text: str) -> float | str:
+    return text if text in ("task", "same") else _numbers("g_lr", text)[0]
+
+
+def changes_of(given: BenchOptions) -> dict[str, Any]:
+    """The settings that were given, as `suites.configure` takes them."""
+    read = {
+        **dict.fromkeys(("tasks", "losses", "controllers"), lambda text: tuple(split_list(text))),
+        **{name: lambda text, name=name: _numbers(name, text) for name in ("d_lr", "constants", "d_lr_range")},
+        "g_lr": _rate,
+        "optimizer": _optimizer,
+    }
+    chosen = {f.name: getattr(given, f.name) for f in dataclasses.fields(given) if f.name not in CALL}
+    was_set = {name: value for name, value in chosen.items() if value is not None and value is not False}
+    return {name: read.get(name, lambda v: v)(value) for name, value in was_set.items()}
+
+
+def _budget(given: BenchOptions, asked: BenchConfig | None) -> int:
+    """Prints what is left and what it would take; writes nothing."""
+    if given.out is not None and (given.out / "config.json").exists():
+        groups = folder.open_folder(given.out, asked).left
+    elif asked is None:
+        raise ValueError(f"out={str(given.out)!r} holds no benchmark; name a suite, or tasks and controllers")
+    else:
+        groups = plan(without_undefined(prepared(asked)))
+    found = budget.costs(groups)
+    print(json.dumps(budget.as_json(found, given.jobs)) if given.json else budget.table(found, given.jobs))
+    return DONE
+
+
+def bench(arguments: Sequence[str], description: str) -> int:
+    """The command `gan-env bench`; gives its exit code."""
+    given = tyro.cli(BenchOptions, prog="gan-env bench", description=description, args=arguments)
+    if given.address is not None and given.engine != "ray":
+        raise ValueError(f"address={given.address!r} is a Ray cluster's; give engine ray, too")
+    engine = ray_cluster(given.address) if given.engine == "ray" else local(given.jobs)
+    changes, also = changes_of(given), split_list(given.also or "")
+    asked = None
+    if given.suite is not None or changes or also:
+        asked = suites.configure(given.suite or "", changes, also)
+    elif given.out is None:
+        asked = suites.configure("quick", {})
+    if given.budget:
+        return _budget(given, asked)
+    out = given.out or Path("runs") / f"bench-{(asked and asked.suite) or 'grid'}-{time.strftime('%Y%m%d-%H%M%S')}"
+    work = folder.open_folder(out, asked)
+    work.keep, began, show = given.keep, time.perf_counter(), sys.stderr.isatty() and not given.json
+    if show:
+        print(f"{len(work.left)} of {len(work.groups)} groups to run; rows go to {out}/", file=sys.stderr)
+    done = benchmark.run(work, engine, show=show)
+    rows = work.all_rows()
+    if given.json:
+        said = {**dataclasses.asdict(done), "out": str(out), "complete": done.complete, "rows": len(rows)}
+        print(json.dumps({**said, "tables": tables.as_json(rows)}))
+    elif rows:
+        print(tables.tables(rows))
+        for each in work.config.undefined:
+            print(f"{each.controller} is not defined for {each.task}, {each.loss} and was left out: {each.why}")
+        print(f"\n{done.ran} of {done.groups} groups run in {time.perf_counter() - began:.0f} s; rows are in {out}/")
+    for group, why in done.failures.items():
+        print(f"gan-env: {group} could not be run and is left for the next call: {why}", file=sys.stderr)
+    return DONE if done.complete else FAILED
+
+
+@dataclasses.dataclass(frozen=True)
+class VerifyOptions:
+    """Options of `gan-env verify`."""
+
+    folder: tyro.conf.Positional[Path]
+    """A benchmark's folder."""
+    groups: int = 3
+    """Groups to run again."""
+    seed: int = 0
+    """Which ones."""
+    jobs: int = 1
+    """Worker processes of one torch thread each."""
+    json: bool = False
+    """Print one JSON document."""
+
+
+def verify_rows(arguments: Sequence[str], description: str) -> int:
+    """The command `gan-env verify`; gives its exit code."""
+    given = tyro.cli(VerifyOptions, prog="gan-env verify", description=description, args=arguments)
+    work = folder.open_folder(given.folder, None)
+    verdicts = verify.verify(work, local(given.jobs), given.groups, given.seed)
+    equal = all(each.equal for each in verdicts)
+    if given.json:
+        said = {"equal": equal, "groups": [{**dataclasses.asdict(v), "equal": v.equal} for v in verdicts]}
+        if not equal:
+            said["likely_cause"] = verify.cause(verdicts)
+        print(json.dumps(said))
+    else:
+        print(verify.report(verdicts))
+    return DONE if equal else FAILED

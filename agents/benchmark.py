@@ -1,0 +1,89 @@
+"""`gan-env bench`: runs what is left of a benchmark's folder, beside whoever else works on it."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from tqdm import tqdm
+
+from .engines import Engine, Failed
+from .folder import Folder
+
+WAIT_S = 1.0
+"""Seconds between two looks at groups that another process is running."""
+
+
+@dataclass(frozen=True)
+class Finished:
+    """How a call ended."""
+
+    out: Path
+    groups: int
+    """Groups of the whole benchmark."""
+    ran: int
+    """Of which this call ran so many."""
+    failures: dict[str, str]
+    """Why groups could not be run, by group; the next call tries them again."""
+
+    @property
+    def complete(self) -> bool:
+        """Whether every row is there."""
+        return not self.failures
+
+
+class _Bar:
+    """Progress in updates × rows: what is done, by whomever, and what is running here."""
+
+    def __init__(self, folder: Folder, show: bool):
+        self.folder, self.running = folder, {}
+        self.work = {group.id: group.cells * group.updates for group in folder.groups}
+        self.cells = {group.id: group.cells for group in folder.groups}
+        done = self._done()
+        self.bar = tqdm(
+            total=sum(self.work.values()), initial=done, unit="update", unit_scale=True, desc="bench", disable=not show
+        )
+
+    def _done(self) -> int:
+        left = {group.id for group in self.folder.left}
+        return sum(work for group, work in self.work.items() if group not in left)
+
+    def say(self, group: str, updates: int) -> None:
+        """So many updates of a running group are done."""
+        self.running[group] = updates * self.cells[group]
+        self._show()
+
+    def over(self, group: str) -> None:
+        """A group is no longer running."""
+        self.running.pop(group, None)
+        left, groups = len(self.folder.left), len(self.work)
+        self.bar.set_postfix_str(f"{groups - left}/{groups} groups", refresh=False)
+        self._show()
+
+    def _show(self) -> None:
+        if not self.bar.disable:
+            self.bar.update(max(self._done() + sum(self.running.values()) - self.bar.n, 0))
+
+
+def run(folder: Folder, engine: Engine, *, show: bool = False) -> Finished:
+    """Runs every group that is left and waits for those that others are running, to take over what they drop."""
+    ran, bar = 0, _Bar(folder, show)
+    try:
+        while folder.possible:
+            for job, outcome in engine(folder.take, bar.say):
+                if isinstance(outcome, Failed):
+                    folder.fail(job.group, outcome.why)
+                else:
+                    folder.put(job.group, outcome)
+                    ran += 1
+                bar.over(job.group.id)
+            if folder.possible:
+                time.sleep(WAIT_S)
+                folder.refresh()
+    finally:
+        bar.bar.close()
+        folder.close()
+    names = {group.id: f"{group.part}: {group.game.task}, {group.game.loss}" for group in folder.groups}
+    failures = {f"{names[g]} ({g})": why[-1] for g, why in folder.failures.items() if g in {x.id for x in folder.left}}
+    return Finished(folder.path, len(folder.groups), ran, failures)

@@ -1,0 +1,122 @@
+"""What the rest of a benchmark would take on this machine, from a short trial of each kind of group."""
+
+from __future__ import annotations
+
+import math
+import time
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from gan_env.config import EnvConfig
+from gan_env.env import make_trainer
+
+from .engines import run_job
+from .folder import Job
+from .plan import Group
+from .rows import Row
+
+TRIAL_S = 1.0
+"""Seconds of updates that a trial aims at."""
+LEAST, MOST = 3, 200
+"""Updates of a trial, at least and at most."""
+
+
+@dataclass
+class Cost:
+    """One kind of group: the same task, loss, settings, controllers and number of rows; rates and seeds differ."""
+
+    what: str
+    groups: int
+    rows: int
+    updates: int
+    """Updates of one row."""
+    run_s: float
+    """Seconds that the updates of one such group take."""
+    score_s: float
+    """Seconds that scoring its rows takes."""
+
+    @property
+    def seconds(self) -> float:
+        """Of all groups of this kind, one after the other."""
+        return self.groups * (self.run_s + self.score_s)
+
+
+def costs(groups: list[Group]) -> list[Cost]:
+    """The cost of each kind of group, in order of first appearance; trains each kind for about a second or two."""
+    kinds: dict[str, Cost] = {}
+    scores: dict[str, float] = {}
+    for group in groups:
+        kind = repr((group.part, EnvConfig.of(group.game, d_lr=None, g_lr=None), group.controllers, len(group.seeds)))
+        if kind not in kinds:
+            task = str(group.game.task)
+            if task not in scores and not group.chooses:
+                scores[task] = _score_s(group)
+            what = f"{group.part}: {task}, {group.game.loss}, {len(group.controllers)} controllers"
+            run_s, score_s = _update_s(group) * group.updates, 0.0 if group.chooses else scores[task] * group.cells
+            kinds[kind] = Cost(what + ", choosing" * group.chooses, 0, group.cells, group.updates, run_s, score_s)
+        kinds[kind].groups += 1
+    return list(kinds.values())
+
+
+def _update_s(group: Group) -> float:
+    """Seconds of one update of the whole group: the mean over a trial, but for its first update."""
+    step, updates = group.game.updates_per_step, LEAST
+    while True:
+        # As many decisions as the trial has room for; embedded agents begin to learn after a tenth of them.
+        count = math.ceil(updates / step) * step
+        trial = replace(group, game=EnvConfig.of(group.game, episode_updates=count, score=False), needs=())
+        times: list[float] = []
+        stand_in = {name: "constant:1" for name, _ in group.needs}
+        run_job(Job(trial, stand_in), lambda done, times=times: times.append(time.perf_counter()))
+        each = (times[-1] - times[0]) / max(len(times) - 1, 1) if len(times) > 1 else 0.0
+        if count >= MOST or each * count > TRIAL_S / 3:
+            return each
+        updates = min(MOST, max(2 * count, int(TRIAL_S / max(each, 1e-6))))
+
+
+def _score_s(group: Group) -> float:
+    """Seconds of scoring one row."""
+    trainer = make_trainer(group.resolved, 1)
+    trainer.reset(np.zeros(1, np.int64), np.zeros(1, np.int64))
+    trainer.score(0)  # reads and caches test data
+    began = time.perf_counter()
+    trainer.score(0)
+    return time.perf_counter() - began
+
+
+def table(found: list[Cost], jobs: int) -> str:
+    """The costs as a person reads them."""
+    lines = [f"{'kind of group':<60}{'groups':>8}{'rows':>6}{'updates':>9}{'s a group':>11}{'in all':>12}"]
+    lines += [
+        f"{c.what:<60}{c.groups:>8}{c.rows:>6}{c.updates:>9}{c.run_s + c.score_s:>11.1f}{duration(c.seconds):>12}"
+        for c in found
+    ]
+    total = as_json(found, jobs)
+    lines.append(
+        f"\n{total['groups']} groups, {total['rows']} rows, {total['updates']:,} updates of a row: about "
+        f"{duration(total['seconds'])} on one core as busy as this one is now"
+        + (f", {duration(total['seconds_with_jobs'])} with {jobs} jobs on as many free cores" if jobs > 1 else "")
+    )
+    return "\n".join(lines)
+
+
+def as_json(found: list[Cost], jobs: int) -> Row:
+    """The sums, and each kind."""
+    seconds = sum(c.seconds for c in found)
+    return {
+        "groups": sum(c.groups for c in found),
+        "rows": sum(c.groups * c.rows for c in found),
+        "updates": sum(c.groups * c.rows * c.updates for c in found),
+        "seconds": seconds,
+        "seconds_with_jobs": max([seconds / jobs, *(c.run_s + c.score_s for c in found)]),
+        "kinds": [{**vars(c), "seconds": c.seconds} for c in found],
+    }
+
+
+def duration(seconds: float) -> str:
+    """Seconds as s, min or h, three digits."""
+    for unit, size in (("h", 3600), ("min", 60)):
+        if seconds >= size:
+            return f"{seconds / size:.3g} {unit}"
+    return f"{seconds:.3g} s"

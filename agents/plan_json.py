@@ -1,0 +1,73 @@
+"""A benchmark's configuration as JSON, and what differs between two of them."""
+
+from __future__ import annotations
+
+from dataclasses import fields
+from typing import Any
+
+from gan_env.config import EnvConfig
+from gan_env.optimizers import OptimizerSpec
+
+from .plan import BenchConfig, Part, Undefined
+
+
+def as_json(config: BenchConfig) -> dict[str, Any]:
+    """The configuration as `config.json` holds it; games without what they leave at its default."""
+    return {
+        "suite": config.suite,
+        "skip_undefined": config.skip_undefined,
+        "parts": [
+            {f.name: _plain(getattr(part, f.name)) for f in fields(Part)} | {"game": _game_json(part.game)}
+            for part in config.parts
+        ],
+        "undefined": [vars(each) for each in config.undefined],
+        "files": config.files,
+    }
+
+
+def from_json(held: dict[str, Any]) -> BenchConfig:
+    """What `as_json` gave; raises ValueError for anything else."""
+    try:
+        parts = []
+        for part in held["parts"]:
+            own, game = _tuples(part), _tuples(part["game"])
+            parts.append(Part(**{**own, "game": _with_spec(EnvConfig(**game))}))
+        undefined = tuple(Undefined(**each) for each in held["undefined"])
+        return BenchConfig(**{**held, "parts": tuple(parts), "undefined": undefined})
+    except (AttributeError, KeyError, TypeError) as error:
+        raise ValueError(f"no configuration of a benchmark ({type(error).__name__}: {error})") from error
+
+
+def difference(held: Any, asked: Any, where: str = "") -> str:
+    """The first place where two JSON values differ, in words; empty if nowhere."""
+    if isinstance(held, dict) and isinstance(asked, dict):
+        for name in dict.fromkeys([*held, *asked]):
+            if found := difference(held.get(name), asked.get(name), f"{where}.{name}".lstrip(".")):
+                return found
+        return ""
+    if isinstance(held, list) and isinstance(asked, list) and len(held) == len(asked):
+        found = (difference(a, b, f"{where}[{i}]") for i, (a, b) in enumerate(zip(held, asked, strict=True)))
+        return next(filter(None, found), "")
+    return "" if held == asked else f"{where} is {held!r} there and {asked!r} here"
+
+
+def _game_json(game: EnvConfig) -> dict[str, Any]:
+    game = _with_spec(game)
+    return {f.name: _plain(v) for f in fields(EnvConfig) if (v := getattr(game, f.name)) != f.default}
+
+
+def _with_spec(game: EnvConfig) -> EnvConfig:
+    """The game with its optimiser, if it names one, spelt out in full: "adam" and {"name": "adam"} are the same."""
+    return game if game.optimizer is None else EnvConfig.of(game, optimizer=OptimizerSpec.of(game.optimizer))
+
+
+def _tuples(held: dict[str, Any]) -> dict[str, Any]:
+    return {name: tuple(value) if isinstance(value, list) else value for name, value in held.items()}
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, tuple):
+        return [_plain(v) for v in value]
+    if hasattr(value, "__dataclass_fields__"):
+        return {f.name: _plain(getattr(value, f.name)) for f in fields(value)}
+    return value

@@ -1,0 +1,176 @@
+"""Named benchmarks, as data: `gan-env bench --suite NAME`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import fields, replace
+from typing import Any
+
+from gan_env.config import EnvConfig
+from gan_env.optimizers import OptimizerSpec
+from gan_env.registry import Registry, unknown
+
+from .plan import BenchConfig, Part
+
+SUITES: Registry[tuple[Part, ...]] = Registry("suite")
+"""Name to parts."""
+
+ORDERS = ("sim-gda", "alt-gda-1", "alt-gda-5", "dyn-gda")
+THESIS_LOSSES = ("bce", "instance-noise", "wgan", "wgan-gp", "js-reg", "sn", "r2", "gran")
+
+SUITES.add(
+    "quick",  # a minute on two cores: does everything work, and what does a table look like
+    (
+        Part(
+            name="digits",
+            tasks=("digits",),
+            controllers=(*ORDERS, "gap-aware", "constant:3"),
+            updates=300,
+            seeds=4,
+            group_rows=12,
+        ),
+        Part(name="ring", controllers=ORDERS, d_lr=(1e-3,), g_lr="same", updates=500, seeds=2),
+    ),
+)
+
+SUITES.add(
+    # DeOliveira 2023, the 2-D half of its table: 30,000 updates at 2e-4, batch 128, latents N(0, I_10), both gradients
+    # at the old weights; Adam for bounded discriminators and RMSprop for wgan and wgan-gp, whose arguments it does not
+    # name (here Adam β₁ = 0.5, β₂ = 0.999, RMSprop α = 0.99). One run a cell there, ten here.
+    "dynamic-gda-table-1",
+    (Part(tasks=("ring", "circle", "spiral", "line"), losses=THESIS_LOSSES, updates=30_000, seeds=10),),
+)
+
+_IMAGES = Part(tasks=("fashion-mlp", "fashion"), losses=THESIS_LOSSES)
+# The image half, on the pictures that ship. The thesis: 30,000 updates of batch 128 on one GPU. On two cores that
+# would be months; this is a night, and says nothing about what 30,000 updates would.
+SUITES.add("dynamic-gda-table-2", (replace(_IMAGES, updates=1_000, seeds=2),))
+SUITES.add(
+    "dynamic-gda-table-2-gpu",
+    (replace(_IMAGES, updates=30_000, seeds=10, game=EnvConfig(batch_size=128, device="cuda")),),
+)
+
+RATES = (1e-4, 2e-4, 5e-4, 1e-3, 2e-3, 5e-3, 1e-2)
+"""Seven base rates over two decades."""
+DECIDES = EnvConfig(updates_per_step=10)
+"""Games in which an agent decides every ten updates."""
+ROBUST = ("sim-gda", "alt-gda-5", "gcann", "gap-aware", "dyn-gda", "fsco", "random", "best-constant")
+_ROBUSTNESS = Part(controllers=ROBUST, d_lr=RATES, g_lr="same", seeds=10, game=DECIDES)
+SUITES.add(
+    "lr-robustness",  # over how wide a range of base rates does each controller train a GAN
+    (
+        replace(_ROBUSTNESS, name="plane", tasks=("ring", "circle", "grid"), updates=5_000),
+        replace(_ROBUSTNESS, name="digits", tasks=("digits",), updates=2_000),
+    ),
+)
+
+_AGENTS = (
+    "fsco",
+    "fsco(d_loss_scale='sum')",
+    "fsco(d_lr_range=(0.1, 2.0))",
+    "fsco(d_loss_scale='sum', d_lr_range=(0.1, 2.0))",
+    "fsco(reward='quality_gain')",
+    "fsco(reward='quality_gain', d_lr_range=(0.1, 2.0))",
+)
+SUITES.add(
+    "fsco-ablation",  # what the paper leaves open: the scale of D's loss, and the range; and another reward
+    (
+        Part(
+            name="ring",
+            controllers=(*_AGENTS, "sim-gda", "random", "constant:0.1", "frozen-d"),
+            d_lr=(2e-4, 1e-3, 4e-3),
+            g_lr="same",
+            updates=5_000,
+            seeds=10,
+            game=DECIDES,
+        ),
+        Part(
+            name="digits",
+            tasks=("digits",),
+            controllers=(*_AGENTS, "sim-gda", "random", "constant:0.1", "frozen-d"),
+            updates=2_000,
+            seeds=10,
+            game=DECIDES,
+        ),
+    ),
+)
+
+TRIALS = (6e-5, 1e-4, 1.7e-4, 2.9e-4, 4.8e-4, 8e-4, 1.3e-3, 2.2e-3, 3.7e-3, 6.2e-3, 1e-2, 1.7e-2)
+"""Rates that a search would draw from, log-spaced."""
+SUITES.add(
+    # Hazimeh & Ponomareva 2023 claim a tenth of the tuning: of k random trials, choose by `quality`, judge by `score`.
+    "tuning-budget",
+    tuple(
+        Part(
+            name=f"beta1={beta}",
+            tasks=("ring", "digits"),
+            controllers=("sim-gda", "gap-aware", "gcann", "dyn-gda", "fsco"),
+            d_lr=TRIALS,
+            g_lr="same",
+            updates=2_000,
+            seeds=4,
+            game=replace(DECIDES, optimizer=OptimizerSpec(betas=(beta, 0.999))),
+        )
+        for beta in (0.0, 0.5, 0.9)
+    ),
+)
+
+SUITES.add(
+    "overhead",  # what a controller costs: `control_s` of `wall_s`; run it with --jobs 1 on a quiet machine
+    (
+        Part(
+            tasks=("ring", "digits"),
+            controllers=(
+                *ORDERS,
+                *("gap-aware", "gcann", "autoloss", "pi", "began", "loss-rate-balance", "d-accuracy-gate"),
+                *("random", "fsco", "ddpg", "lookahead"),
+            ),
+            updates=500,
+            seeds=4,
+        ),
+    ),
+)
+
+SUITES.add(
+    # What was chosen on one game, on others. A trained agent joins by --also runs/NAME/agent.safetensors.
+    "generalisation",
+    (
+        Part(
+            tasks=("circle", "spiral", "grid", "digits"),
+            controllers=(*ORDERS, "gap-aware", "autoloss", "best-constant", "best-constant:ring"),
+            d_lr=(1e-3,),
+            g_lr="same",
+            updates=2_000,
+            seeds=10,
+        ),
+    ),
+)
+
+
+def configure(suite: str, changes: dict[str, Any], also: Sequence[str] = ()) -> BenchConfig:
+    """A benchmark: the suite, or one part if `suite` is "", with changes in every part.
+
+    Args:
+        suite: Its name.
+        changes: Fields of `Part`, of `EnvConfig` and of `BenchConfig`, by name.
+        also: Controllers beside those that are there.
+
+    Raises:
+        ValueError: If a name is unknown or a value does not fit.
+    """
+    parts = SUITES[suite] if suite else (Part(),)
+    own = {f.name for f in fields(Part)}
+    game = {f.name for f in fields(EnvConfig)} - own - {"task", "loss"}
+    whole = {"skip_undefined"}
+    for name in changes:
+        if name not in own | game | whole:
+            raise unknown("setting", name, sorted(own | game | whole))
+    made = []
+    for part in parts:
+        changed = replace(
+            part,
+            game=EnvConfig.of(part.game, **{k: v for k, v in changes.items() if k in game}),
+            **{k: v for k, v in changes.items() if k in own},
+        )
+        made.append(replace(changed, controllers=(*changed.controllers, *also)))
+    return BenchConfig(parts=tuple(made), suite=suite, **{name: changes[name] for name in whole if name in changes})

@@ -1,0 +1,121 @@
+"""`gan-env verify`: runs groups of a benchmark again and compares their rows to the bit."""
+
+from __future__ import annotations
+
+import json
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from .engines import Engine, Failed
+from .folder import Folder
+from .rows import ORIGIN, TIMES, Row
+
+
+@dataclass(frozen=True)
+class Difference:
+    """A field of a row that came out otherwise."""
+
+    controller: str
+    seed: int
+    field: str
+    held: Any
+    found: Any
+
+    def __str__(self) -> str:
+        return f"{self.controller}, seed {self.seed}: {self.field} is {_short(self.held)}, now {_short(self.found)}"
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What came of running one group again."""
+
+    group: str
+    what: str
+    """Its part, task and loss."""
+    rows: int
+    differences: list[Difference] = field(default_factory=list)
+    origins: list[str] = field(default_factory=list)
+    """In what the making of the rows differs: versions, machine, device, threads."""
+    failed: str = ""
+    """Why it could not be run, if it could not."""
+
+    @property
+    def equal(self) -> bool:
+        """Whether every row came out as it stands."""
+        return not self.differences and not self.failed
+
+
+def verify(folder: Folder, engine: Engine, groups: int = 3, seed: int = 0) -> list[Verdict]:
+    """Runs `groups` of the finished groups again, chosen by `seed`.
+
+    Raises:
+        ValueError: If no group is finished, or `groups` is less than 1.
+    """
+    if groups < 1:
+        raise ValueError(f"groups={groups} must be at least 1")
+    finished = [group for group in folder.groups if folder.done(group) and folder.ready(group)]
+    if not finished:
+        raise ValueError(f"{str(folder.path)!r} has no finished group to verify; run gan-env bench --out first")
+    chosen = random.Random(seed).sample(finished, min(groups, len(finished)))
+    jobs = iter([folder.job(group) for group in chosen])
+    verdicts = {}
+    for job, outcome in engine(lambda: next(jobs, None), lambda group, updates: None):
+        group, what = job.group, f"{job.group.part}: {job.group.game.task}, {job.group.game.loss}"
+        if isinstance(outcome, Failed):
+            verdicts[group.id] = Verdict(group.id, what, group.cells, failed=outcome.why)
+            continue
+        held = folder.rows_of(group)
+        found = json.loads(json.dumps(outcome))  # as rows come back from a file
+        verdicts[group.id] = Verdict(group.id, what, group.cells, _compare(held, found), _origins(held[0], found[0]))
+    return [verdicts[group.id] for group in chosen]
+
+
+def _compare(held: Sequence[Row], found: Sequence[Row]) -> list[Difference]:
+    differences = []
+    for a, b in zip(held, found, strict=True):
+        for name in dict.fromkeys([*a, *b]):
+            if name not in TIMES + ORIGIN and _text(a.get(name)) != _text(b.get(name)):
+                differences.append(Difference(str(a["controller"]), int(a["seed"]), name, a.get(name), b.get(name)))
+    return differences
+
+
+def _origins(held: Row, found: Row) -> list[str]:
+    flat = [{**row, **{f"version of {k}": v for k, v in row["versions"].items()}} for row in (held, found)]
+    names = [name for name in dict.fromkeys([*flat[0], *flat[1]]) if name in ORIGIN or name.startswith("version of")]
+    return [
+        f"{name} {flat[0].get(name)} there, {flat[1].get(name)} here"
+        for name in names
+        if name != "versions" and flat[0].get(name) != flat[1].get(name)
+    ]
+
+
+def _text(value: Any) -> str:
+    return json.dumps(value, sort_keys=True)  # unlike ==, says that NaN is NaN
+
+
+def _short(value: Any) -> str:
+    text = _text(value)
+    return text if len(text) <= 60 else text[:57] + "..."
+
+
+def report(verdicts: Sequence[Verdict], most: int = 5) -> str:
+    """The verdicts as a person reads them, with the likely cause of a difference."""
+    lines = []
+    for v in verdicts:
+        said = "equal to the bit" if v.equal else v.failed or f"{len(v.differences)} fields differ"
+        lines.append(f"{v.group}  {v.what}, {v.rows} rows: {said}")
+        lines += [f"    {each}" for each in v.differences[:most]]
+        lines += [f"    ... and {more} more"] if (more := len(v.differences) - most) > 0 else []
+    if any(v.differences for v in verdicts):
+        lines.append(cause(verdicts))
+    return "\n".join(lines)
+
+
+def cause(verdicts: Sequence[Verdict]) -> str:
+    """The likely cause of differences."""
+    origins = list(dict.fromkeys(each for v in verdicts if v.differences for each in v.origins))
+    if origins:
+        return f"likely cause: the rows were made with something else ({'; '.join(origins)})"
+    return "versions and machine are the same, so the likely cause is a row that was changed, or code that was"
