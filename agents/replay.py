@@ -8,10 +8,11 @@ from pathlib import Path
 
 import torch
 
+from gan_env.durable import write_tensors
 from gan_env.records import Control, GameFacts, Measurement, Transition
 
 from .base import Controller, NeedsTrainer
-from .files import ControllerFileError, read_checked, write_checked
+from .files import ControllerFileError, read_checked
 
 FORMAT = "gan-env recording"
 VERSION = 1
@@ -59,7 +60,7 @@ class Recorder:
         if not self.controls:
             raise ValueError(f"{self.name} has decided nothing yet; run it before saving its record")
         tensors = {name: torch.stack([getattr(c, name) for c in self.controls]) for name in _FIELDS}
-        write_checked(path, FORMAT, VERSION, {"name": self.name, "seeds": self._seeds}, tensors)
+        write_tensors(path, FORMAT, VERSION, {"name": self.name, "seeds": self._seeds}, tensors)
 
 
 class Replay:
