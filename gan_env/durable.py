@@ -131,8 +131,7 @@ def read_tensors(
             raise OSError(f"it is larger than {largest} bytes")
         with safe_open(path, framework="pt") as file:
             metadata = file.metadata() or {}
-            # Copied, since products of tensors that start anywhere in a file are summed in another order.
-            tensors = {name: file.get_tensor(name).clone() for name in file.keys()}  # noqa: SIM118 (not a dict)
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a dict)
     except Exception as stumbled:  # whatever the reader stumbles over in bytes that anybody may have written
         why = " ".join(str(stumbled).split())
         raise error(f"{path}: cannot be read as a {kind} ({why}); {remedy}") from stumbled
@@ -149,7 +148,8 @@ def read_tensors(
         raise error(f"{path}: holds no {kind}; write one with this package")
     if content.get("version") != version:
         raise error(f"{path}: version {content.get('version')!r} is unknown here, only {version} is; update gan-env")
-    return content, tensors
+    # Copied, since products of tensors that start anywhere in a file are summed in another order.
+    return content, {name: tensor.clone() for name, tensor in tensors.items()}
 
 
 def digest(text: str, tensors: dict[str, Tensor]) -> str:
@@ -158,7 +158,7 @@ def digest(text: str, tensors: dict[str, Tensor]) -> str:
     for name in sorted(tensors):
         tensor = tensors[name].detach().cpu().contiguous()
         found.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
-        found.update(tensor.reshape(-1).view(torch.uint8).numpy())
+        found.update(tensor.reshape(-1).view(torch.uint8).numpy().data)
     return found.hexdigest()
 
 

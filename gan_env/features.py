@@ -122,6 +122,10 @@ class FeatureMemory:
         np.copyto(self.last_action, last_action, where=rows[:, None])
         self._computed = None
 
+    def forget(self) -> None:
+        """Drops what was computed, because the averages or actions were changed from outside."""
+        self._computed = None
+
     def table(self, seen: Measurement) -> np.ndarray:
         """Every feature as it is, neither clipped nor finite for certain: (N, scalars then axes), float64."""
         if self._computed is None or self._computed[0] is not seen:
