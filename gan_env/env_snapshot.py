@@ -57,15 +57,19 @@ def put_back(env: GANVectorEnv, snapshot: Snapshot, index: Tensor) -> None:
     if not isinstance(snapshot, Snapshot):
         raise SnapshotError(f"snapshot={type(snapshot).__name__} is no Snapshot; take one with env.snapshot()")
     _check_settings(snapshot.settings, env.settings)
-    state = dict(snapshot.rows)
-    history = state.pop(_POINTS, None), state.pop(_LENGTH, None)
-    tensors = _held(env)
-    check(tensors, state, index)
+    state = {name: value for name, value in snapshot.rows.items() if name not in (_POINTS, _LENGTH)}
+    check(_held(env), state, index)
     _check_rows(env, state)
-    points, length = _checked_history(history, len(index))
-    put(tensors, state, index)
+    _check_history(snapshot.rows, len(index))
+    write(env, snapshot.rows, index)
+
+
+def write(env: GANVectorEnv, rows: Rows, index: Tensor) -> None:
+    """Writes rows that are known to fit into the chosen ones."""
+    put(_held(env), rows, index)
     env._features.forget()
     if env._history is not None:
+        points, length = (rows[name].numpy() if name in rows else None for name in (_POINTS, _LENGTH))
         env._history.load(index.tolist(), points, length)
     look_again(env.trainer, index)
 
@@ -80,7 +84,7 @@ def generator_from(state: dict[str, Any] | None) -> tuple[np.random.Generator | 
     """`np_random` and its seed; raises SnapshotError for what is no state of one."""
     if state is None:
         return None, None
-    bits = np.random.PCG64()
+    bits = np.random.PCG64(0)
     try:
         bits.state = state["state"]
         seed = None if state["seed"] is None else int(state["seed"])
@@ -118,12 +122,13 @@ def _check_rows(env: GANVectorEnv, state: Rows) -> None:
         )
 
 
-def _checked_history(history: tuple[Tensor | None, Tensor | None], rows: int) -> tuple[np.ndarray, np.ndarray]:
-    points, length = history
-    if points is None or length is None:
-        return np.zeros((rows, 0, 5)), np.zeros(rows, np.int64)
-    fits = points.ndim == 3 and points.shape[::2] == (rows, 5) and points.dtype == torch.float64
-    fits = fits and length.shape == (rows,) and length.dtype == torch.int64
-    if not fits or not bool(((length >= 0) & (length <= points.shape[1])).all()):
-        raise SnapshotError(f"the snapshot's {_POINTS} is {tuple(points.shape)} and fits no {rows} rows; take it again")
-    return points.numpy(), length.numpy()
+def _check_history(rows: Rows, count: int) -> None:
+    points, length = rows.get(_POINTS), rows.get(_LENGTH)
+    if points is None and length is None:
+        return
+    if points is not None and length is not None:
+        fits = points.ndim == 3 and points.shape[::2] == (count, 5) and points.dtype == torch.float64
+        fits = fits and length.shape == (count,) and length.dtype == torch.int64
+        if fits and bool(((length >= 0) & (length <= points.shape[1])).all()):
+            return
+    raise SnapshotError(f"the snapshot's {_POINTS} do not belong to {count} rows; take it again")

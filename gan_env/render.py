@@ -36,10 +36,11 @@ class History:
             points[place, : length[place]] = self.row(row)
         return points, length
 
-    def load(self, rows: list[int], points: np.ndarray, length: np.ndarray) -> None:
-        """Gives the rows what `padded` told."""
+    def load(self, rows: list[int], points: np.ndarray | None, length: np.ndarray | None) -> None:
+        """Gives the rows what `padded` told, or no past."""
         for place, row in enumerate(rows):
-            self._rows[row] = [tuple(point) for point in points[place, : length[place]].tolist()]
+            known = [] if points is None or length is None else points[place, : length[place]].tolist()
+            self._rows[row] = [tuple(point) for point in known]
 
     def row(self, row: int) -> np.ndarray:
         """(decisions, 5): update, L_G, L_D, D's rate, G's rate."""

@@ -98,7 +98,14 @@ def row_index(count: int, rows: Sequence[int] | None) -> Tensor:
 @torch.no_grad()
 def copied(tensors: Rows, index: Tensor) -> Rows:
     """Copies of the chosen rows; a row may be named more than once."""
+    if _every(tensors, index):
+        return {name: value.clone() for name, value in tensors.items()}
     return {name: value[index.to(value.device)] for name, value in tensors.items()}
+
+
+def _every(tensors: Rows, index: Tensor) -> bool:
+    """Whether the index names every row in order, which needs no gathering."""
+    return len(index) == len(tensors["seed"]) and torch.equal(index, torch.arange(len(index)))
 
 
 def check(tensors: Rows, state: Rows, index: Tensor) -> None:
@@ -124,8 +131,12 @@ def check(tensors: Rows, state: Rows, index: Tensor) -> None:
 @torch.no_grad()
 def put(tensors: Rows, state: Rows, index: Tensor) -> None:
     """Writes a checked state into the chosen rows."""
+    every = _every(tensors, index)
     for name, value in tensors.items():
-        value[index.to(value.device)] = state[name].to(value.device)
+        if every:
+            value.copy_(state[name])
+        else:
+            value[index.to(value.device)] = state[name].to(value.device)
 
 
 # -- trainers -----------------------------------------------------------------------------------------------------

@@ -151,6 +151,11 @@ class Trainer:
             "g": self._fresh(task.generator, 0).to(self.device, dtype),
             "d": self._fresh(task.discriminator, 0).to(self.device, dtype),
         }
+        # Read off the modules once, for walking through them would take most of a fork's time.
+        self._sizes = {name: flatten(module).numel() for name, module in self._templates.items()}
+        self._matrices = _matrices(self._templates["d"])
+        self._d_weights = sum(p.numel() for p in self._templates["d"].parameters())
+        self._widest = max(p.shape[0] for module in self._templates.values() for p in module.parameters())
         self._allocate(rows)
         self.g_optimizer = RowOptimizer(g_optimizer, self.g.flat, self._per_row(g_lr))
         self.d_optimizer = RowOptimizer(d_optimizer, self.d.flat, self._per_row(d_lr))
@@ -173,7 +178,7 @@ class Trainer:
 
         def players(name: str, out_shape: tuple[int, ...]):
             template = self._templates[name]
-            flat = torch.zeros(rows, flatten(template).numel(), dtype=dtype, device=self.device)
+            flat = torch.zeros(rows, self._sizes[name], dtype=dtype, device=self.device)
             made = make_players(template, flat, out_shape, self._ways[name])
             self._ways[name] = made.way  # so that a fork neither chooses nor warns again
             return made
@@ -188,11 +193,10 @@ class Trainer:
         )
         data = task.data
         self._probes = self._penalty_draws()
-        matrices = _matrices(self._templates["d"])
-        self._d_weights = sum(p.numel() for p in self._templates["d"].parameters())
         self._trained_d: Players = self.d
         if self.loss.dress is not None:
-            dress, plain, coefficient = self.loss.dress, self.d.functional, self.loss.coefficient
+            dress, plain, matrices = self.loss.dress, self.d.functional, self._matrices
+            coefficient = self.loss.coefficient
             self._trained_d = AutogradPlayers(
                 self.d.flat, lambda flat, samples: dress(plain, matrices, flat, samples, coefficient)
             )
@@ -243,8 +247,7 @@ class Trainer:
         """Rows whose widest activation is about half a megabyte: measured best for narrow and wide MLPs alike."""
         if self.device.type == "cuda":
             return self.n
-        widths = [p.shape[0] for t in self._templates.values() for p in t.parameters()]
-        return max(1, 131_072 // (max(widths) * self.batch_size))
+        return max(1, 131_072 // (self._widest * self.batch_size))
 
     @property
     def facts(self) -> GameFacts:

@@ -5,6 +5,7 @@ What happens inside a step is the trainer's; `env.py` has the single environment
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Sequence
 from typing import Any
 
@@ -113,19 +114,31 @@ class GANVectorEnv(gym.vector.VectorEnv):
         self._features = FeatureMemory(
             self.config.features, self.codec.last_action_names, self.config.d_loss_scale, trainer.n
         )
-        axes = self.codec.axes
-        self.single_action_space = (
-            gym.spaces.Discrete(3) if axes is None else gym.spaces.Box(-1.0, 1.0, (axes,), np.float32)
-        )
-        self.single_observation_space = gym.spaces.Box(self._features.low, self._features.high, dtype=np.float32)
-        self.action_space = batch_space(self.single_action_space, trainer.n)
-        self.observation_space = batch_space(self.single_observation_space, trainer.n)
+        self._make_spaces()
         self._done = np.zeros(trainer.n, bool)
         self._decisions = np.zeros(trainer.n, np.int64)
         self._quality, self._quality_age = np.zeros(trainer.n), np.zeros(trainer.n, np.int64)
         self._history = History(trainer.n) if self.render_mode else None
 
     # -- Gymnasium's contract -------------------------------------------------------------------------------------
+
+    def _make_spaces(self) -> None:
+        """The four spaces; those of a fork of as many rows share what never changes, and draw for themselves."""
+        made = self.__dict__.get("action_space")
+        names = ("single_action_space", "single_observation_space", "action_space", "observation_space")
+        if made is not None and made.shape[0] == self.num_envs:
+            for name in names:
+                space = copy.copy(getattr(self, name))
+                space._np_random = None
+                setattr(self, name, space)
+            return
+        axes = self.codec.axes
+        self.single_action_space = (
+            gym.spaces.Discrete(3) if axes is None else gym.spaces.Box(-1.0, 1.0, (axes,), np.float32)
+        )
+        self.single_observation_space = gym.spaces.Box(self._features.low, self._features.high, dtype=np.float32)
+        self.action_space = batch_space(self.single_action_space, self.num_envs)
+        self.observation_space = batch_space(self.single_observation_space, self.num_envs)
 
     @property
     def resets_at_once(self) -> bool:
@@ -292,7 +305,8 @@ class GANVectorEnv(gym.vector.VectorEnv):
         branch = object.__new__(type(self))
         branch.__dict__.update(self.__dict__)
         branch._allocate(self.trainer.empty_fork(len(state)))
-        branch.restore(state)
+        env_snapshot.write(branch, state.rows, row_index(len(state), None))
+        branch._np_random, branch._np_random_seed = env_snapshot.generator_from(state.np_random)
         return branch
 
     def _need_reset(self, before: str) -> None:
