@@ -102,7 +102,15 @@ def write_tensors(path: Path | str, kind: str, version: int, content: dict, tens
     """Tensors and JSON content as one safetensors file with a checksum; raises OSError as `write_whole`."""
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
     text = json.dumps({"format": kind, "version": version, **content}, sort_keys=True)
-    write_whole(path, save(tensors, {"gan_env": text, "blake2b": digest(text, tensors)}))
+    write_whole(path, _ordered(save(tensors, {"gan_env": text, "blake2b": digest(text, tensors)})))
+
+
+def _ordered(content: bytes) -> bytes:
+    """A safetensors file with its header in order: the library's own is in another one each time."""
+    behind = 8 + int.from_bytes(content[:8], "little")
+    header = json.dumps(json.loads(content[8:behind]), sort_keys=True).encode()
+    header += b" " * (-len(header) % 8)
+    return len(header).to_bytes(8, "little") + header + content[behind:]
 
 
 def read_tensors(

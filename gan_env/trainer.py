@@ -497,7 +497,8 @@ class Trainer:
         made = []
         for row in range(self.n) if rows is None else rows:
             generator = rng(int(self.seed[row]), int(self.episode[row]), purpose, index)
-            latents = torch.from_numpy(self._latent_block(1, count, self.task.latent_size)(generator))
+            # Copied to where torch's numbers start, for rounding depends on it.
+            latents = torch.tensor(self._latent_block(1, count, self.task.latent_size)(generator))
             made.append(self.g.functional(self.g.flat[row : row + 1], latents.to(self.device, self.dtype)))
         return torch.cat(made)
 

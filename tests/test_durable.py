@@ -107,6 +107,12 @@ def test_a_tree_comes_back_from_a_file_as_it_was_packed(tmp_path):
     assert back["plain"] == [*tree["plain"][:-1], float(np.float32(0.1))]
 
 
+def test_the_same_content_is_the_same_bytes(tmp_path):
+    for name in "abcdefgh":
+        write_tensors(tmp_path / name, "test", 1, {"x": 1}, {"t": torch.arange(3), "u": torch.ones(2)})
+    assert len({(tmp_path / name).read_bytes() for name in "abcdefgh"}) == 1
+
+
 @pytest.mark.parametrize("tree", [{1: 2}, {"x": object()}, {"x": "tensor:y"}, {"x": {1, 2}}])
 def test_what_a_file_cannot_hold_is_refused(tree):
     with pytest.raises(TypeError):
