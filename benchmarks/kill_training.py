@@ -1,7 +1,7 @@
 """Kills a small training with SIGKILL at 25 random moments, resumes it each time, and compares the end.
 
 `python benchmarks/kill_training.py [KILLS]` takes three to four minutes on one idle core. It prints how many kills hit
-which part of the job, and whether agent file, rows and log of every finished run equal an uninterrupted run's; exit
+which part of the job, and whether agent file and rows of every finished run equal an uninterrupted run's; exit
 code 1 if not.
 """
 
