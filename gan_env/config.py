@@ -14,6 +14,7 @@ from gan_env.features import DEFAULT_FEATURES, FEATURES
 from gan_env.losses import Loss, get_loss
 from gan_env.optimizers import OptimizerSpec
 from gan_env.registry import unknown
+from gan_env.snapshot import held
 from gan_env.task import Task, make_task, parse_task
 from gan_env.trainer import Trainer
 
@@ -227,18 +228,25 @@ def _built(build: Callable[[int], Trainer], rows: int) -> Trainer:
             raise
         problem = str(error).splitlines()[0]
     # Outside the handler, for the failed trainer's tensors live as long as the exception.
-    fits = rows // 2
-    while fits:
+    fits = _rows_that_fit(build(1), rows)
+    advice = f"about num_envs={fits} does" if fits else "not even a few do; take a smaller batch_size or game"
+    raise ValueError(f"num_envs={rows} does not fit into memory, {advice} ({problem})")
+
+
+def _rows_that_fit(one: Trainer, rows: int) -> int:
+    """How many rows the allocator would grant, by halves; nothing is written there, so nobody else is driven out."""
+    row_bytes = 2 * sum(tensor.nbytes for tensor in held(one).values())  # as much again for scratch and activations
+    count = min(rows // 2, 2**62 // row_bytes)
+    while count:
         try:
-            build(fits)
+            torch.empty(count * row_bytes, dtype=torch.uint8, device=one.device)
         except (MemoryError, RuntimeError) as error:
             if not _out_of_memory(error):
                 raise
+            count //= 2
         else:
             break
-        fits //= 2
-    advice = f"num_envs={fits} does" if fits else "not even one does; take a smaller batch_size or game"
-    raise ValueError(f"num_envs={rows} does not fit into memory, {advice} ({problem})")
+    return count
 
 
 def _out_of_memory(error: Exception) -> bool:

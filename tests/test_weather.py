@@ -7,33 +7,19 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 
 from gan_env import GANVectorEnv, Snapshot
-from gan_env import config as configs
 from gan_env.trainer import Trainer
 
 SMALL = {"task": "ring", "batch_size": 8, "episode_updates": 10, "score": False}
 
 
-def test_rows_that_do_not_fit_into_memory_say_how_many_would(monkeypatch):
-    allocate = Trainer._allocate
-
-    def scarce(self, rows):
-        if rows > 5:  # as torch's own allocator puts it
-            raise RuntimeError("[enforce fail at alloc_cpu.cpp:124] DefaultCPUAllocator: can't allocate memory\nmore")
-        allocate(self, rows)
-
-    monkeypatch.setattr(Trainer, "_allocate", scarce)
-    with pytest.raises(ValueError, match=r"num_envs=40 does not fit into memory, num_envs=5 does") as caught:
-        GANVectorEnv(40, **SMALL)
+def test_rows_that_do_not_fit_into_memory_say_how_many_would():
+    with pytest.raises(ValueError, match="num_envs=1000000000000 does not fit into memory") as caught:
+        GANVectorEnv(10**12, **SMALL)
     assert "\n" not in str(caught.value)
-
-
-def test_memory_that_no_machine_has_is_refused_by_the_real_allocator():
-    with pytest.raises(ValueError, match=r"num_envs=1000000000000000 does not fit into memory") as caught:
-        configs._built(lambda rows: torch.zeros(rows, 2**12) if rows > 4 else rows, 10**15)  # type: ignore[arg-type]
-    assert int(re.search(r"num_envs=(\d+) does \(", str(caught.value)).group(1)) >= 3
+    fits = int(re.search(r"about num_envs=(\d+) does", str(caught.value)).group(1))
+    assert 100 < fits < 10**9  # a row of this takes some 50 kilobytes
 
 
 def test_another_error_while_building_stays_what_it_is(monkeypatch):
@@ -61,7 +47,7 @@ def resident_bytes() -> int:
 
 @pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="reads Linux's account of this process")
-def test_a_hundred_thousand_decisions_grow_neither_memory_nor_open_files(no_shape_checks):
+def test_fifty_thousand_decisions_grow_neither_memory_nor_open_files(no_shape_checks):
     env = GANVectorEnv(1, task="dirac", normalise=True, episode_updates=1_000, batch_size=1, score=False)
     env.reset(seed=0)
     action = np.zeros((1, 1), np.float32)
@@ -75,8 +61,8 @@ def test_a_hundred_thousand_decisions_grow_neither_memory_nor_open_files(no_shap
         gc.collect()
         return resident_bytes(), len(os.listdir("/proc/self/fd"))
 
-    memory, files = decide(20_000)
-    later, files_later = decide(80_000)
+    memory, files = decide(5_000)
+    later, files_later = decide(45_000)
     assert later - memory < 8 * 2**20 and files_later == files
     env.close()
     env.close()
