@@ -7,6 +7,7 @@ ends where the uninterrupted run would have ended, to the bit.
 from __future__ import annotations
 
 import json
+import shlex
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -136,7 +137,7 @@ def _work(config: TrainConfig, out: Path, say: Callable[[str], None]) -> Path:
 
     began = time.perf_counter()
     checkpoints = Checkpoints(out, config.save_every)
-    stop = Stop(f"stopped; nothing is lost, go on with: gan-env train --resume {out}")
+    stop = Stop(f"stopped; nothing is lost, go on with: gan-env train --resume {shlex.quote(str(out))}")
     with stop.listening():
         learned = [Entry(EMBEDDED, EmbeddedFSCO(_embedded(config)))] if config.is_fsco else []
         if config.mode == "meta":

@@ -86,7 +86,7 @@ class EnvConfig:
     weight_bound: float = 1e3
     """A weight beyond this (either sign) ends the row's episode as a failure."""
     dead_updates: int = 100
-    """A player that gives one output for every sample for so many updates ends the row's episode as dead; 0: never."""
+    """A player that gives one output for every sample for so many updates, and is flat, ends the episode; 0: never."""
     dtype: Literal["float32", "float64"] | None = None
     """Precision of training; by default the task's, which is float32 but for dirac."""
     device: str = "auto"

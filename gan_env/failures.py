@@ -21,7 +21,8 @@ FAILURES = (
     "dead generator",
 )
 """Every cause that `info["failure"]` can name. Moments are the optimiser's, logits the discriminator's outputs, the
-score the final distance to test data. A player is dead that gives one output for every sample, for `dead_updates`."""
+score the final distance to test data. A player is dead that has given one output for every sample for `dead_updates`,
+and whose slope is nothing but zeros: a critic clipped to tiny weights rounds to a constant and still teaches."""
 EXAMINE_EVERY = 10
 """Updates between two looks at what is costly to see and changes slowly: moments, and whether a player is dead."""
 _GRADIENT, _MOMENTS, _WEIGHTS, _LOSS, _LOGITS, SCORE, _LOSS_BOUND, _WEIGHT_BOUND, _DEAD_D, _DEAD_G = range(10)
@@ -88,5 +89,22 @@ def _dead(trainer: Trainer, due: np.ndarray, dead_updates: int) -> np.ndarray:
     constant = torch.stack([logits.amax(1) == logits.amin(1), (fake.amax(1) == fake.amin(1)).all(1)]).cpu().numpy()
     for i, counter in enumerate((trainer.d_constant, trainer.g_constant)):
         counter[due] = np.where(constant[i], counter + EXAMINE_EVERY, 0)[due]
-        dead[i] = due & (counter >= dead_updates)
+        for row in np.flatnonzero(due & (counter >= dead_updates)):
+            dead[i, row] = _is_flat(trainer, int(row), generator=i == 1)
     return dead
+
+
+def _is_flat(trainer: Trainer, row: int, generator: bool) -> bool:
+    """Whether a player's slope in its inputs is exactly zero everywhere that it was looked at."""
+    players = trainer.g if generator else trainer.d
+    if generator:
+        latents = torch.linspace(-2, 2, trainer.batch_size * trainer.task.latent_size)
+        inputs = latents.view(1, trainer.batch_size, -1).to(trainer.device, trainer.dtype)
+    else:
+        inputs = trainer.coming_fake[row : row + 1]
+    with torch.enable_grad():
+        inputs = inputs.detach().clone().requires_grad_()
+        out = players.functional(players.flat[row : row + 1].detach(), inputs).flatten(1)
+        weights = torch.linspace(1, 2, out.shape[1], device=out.device, dtype=out.dtype)
+        (slope,) = torch.autograd.grad((out * weights).sum(), inputs)
+    return not bool(slope.any())

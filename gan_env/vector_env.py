@@ -336,7 +336,8 @@ class GANVectorEnv(gym.vector.VectorEnv):
 
     @property
     def measurement(self) -> Measurement:
-        """What is seen on the coming batch, for controllers."""
+        """What is seen on the coming batch, for controllers; raises ResetNeeded before the first reset."""
+        self._need_reset("reading the measurement")
         return self.trainer.measurement
 
     @property

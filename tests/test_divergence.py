@@ -228,6 +228,16 @@ def test_a_player_that_comes_back_to_life_is_not_dead():
     assert env.trainer.g_constant[2] == 0
 
 
+def test_a_critic_clipped_to_tiny_weights_rounds_to_a_constant_and_lives():
+    env = GANVectorEnv(2, task="ring", loss="wgan", normalise=True, batch_size=32, episode_updates=400, score=False)
+    env.reset(seed=0)
+    longest = 0
+    for _ in range(150):
+        assert not env.step(np.array([[1.0], [-1.0]]))[2].any()
+        longest = max(longest, env.trainer.d_constant.max())
+    assert longest >= EXAMINE_EVERY  # it did look constant
+
+
 def test_nothing_dies_where_it_is_switched_off_or_in_the_dirac_gan():
     env = make("bce", dead_updates=0)
     env.trainer.d.flat[2] = 0.0
