@@ -37,7 +37,7 @@ def settings(env: GANVectorEnv) -> dict[str, Any]:
         "dtype": str(trainer.dtype).removeprefix("torch."),
         "device": trainer.device.type,  # cards draw other numbers than processors
     }
-    return json.loads(json.dumps(found))
+    return json.loads(json.dumps(found, default=lambda value: value.item() if hasattr(value, "item") else str(value)))
 
 
 def take(env: GANVectorEnv, index: Tensor) -> Snapshot:
