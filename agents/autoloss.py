@@ -12,9 +12,10 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from gan_env.durable import write_tensors
 from gan_env.records import Control, GameFacts, Measurement
 
-from .files import ControllerFileError, read_checked, write_checked
+from .files import ControllerFileError, read_checked
 from .gap_aware import smooth_loss
 from .scripted import Argument, Law, Memory, scripted
 from .streams import uniform
@@ -109,7 +110,7 @@ class AutoLoss:
 
 def save_weights(weights: Weights, path: Path | str, provenance: dict[str, Any]) -> None:
     """Writes trained weights."""
-    write_checked(path, FORMAT, VERSION, {"features": FEATURES, "provenance": provenance}, weights)
+    write_tensors(path, FORMAT, VERSION, {"features": FEATURES, "provenance": provenance}, weights)
 
 
 def load_weights(path: Path | str) -> tuple[Weights, dict[str, Any]]:

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from dataclasses import asdict
 from pathlib import Path
 
 import torch
-from safetensors import safe_open
-from safetensors.torch import save_file
 from torch import Tensor
 
+from gan_env.durable import read_tensors, write_tensors
 from gan_env.features import FeatureMemory
 from gan_env.registry import unknown
 
@@ -41,7 +39,7 @@ def save_controller(controller: PolicyController, path: Path | str) -> None:
         _build(json.loads(json.dumps(content)), tensors)
     except (TypeError, ValueError) as error:
         raise ControllerFileError(f"{path}: this controller cannot be written ({error})") from error
-    write_checked(path, FORMAT, VERSION, content, tensors)
+    write_tensors(path, FORMAT, VERSION, content, tensors)
 
 
 def load_controller(path: Path | str) -> PolicyController:
@@ -57,54 +55,9 @@ def load_controller(path: Path | str) -> PolicyController:
         raise ControllerFileError(f"{path}: not a valid controller file ({error}); export it again") from error
 
 
-def write_checked(path: Path | str, kind: str, version: int, content: dict, tensors: dict[str, Tensor]) -> None:
-    """Tensors and JSON content as one safetensors file with a checksum; it appears whole or not at all."""
-    path = Path(path)
-    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
-    text = json.dumps({"format": kind, "version": version, **content}, sort_keys=True)
-    partial = path.with_name(path.name + ".partial")
-    save_file(tensors, partial, metadata={"gan_env": text, "blake2b": _digest(text, tensors)})
-    partial.replace(path)
-
-
 def read_checked(path: Path | str, kind: str, version: int) -> tuple[dict, dict[str, Tensor]]:
-    """Content and tensors of a file that `write_checked` wrote; raises ControllerFileError for any other."""
-    path = Path(path)
-    try:
-        if path.stat().st_size > LARGEST_BYTES:
-            raise OSError(f"it is larger than {LARGEST_BYTES} bytes")
-        with safe_open(path, framework="pt") as file:
-            metadata = file.metadata() or {}
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a dict)
-    except Exception as error:  # whatever the reader stumbles over in bytes that anybody may have written
-        raise ControllerFileError(f"{path}: cannot be read as a {kind} ({error}); export it again") from error
-    text = metadata.get("gan_env")
-    if text is None:
-        raise ControllerFileError(f"{path}: holds no {kind}; write one with this package")
-    if metadata.get("blake2b") != _digest(text, tensors):
-        raise ControllerFileError(f"{path}: was altered after it was written; export it again")
-    try:
-        content = json.loads(text)
-    except (RecursionError, ValueError) as error:
-        raise ControllerFileError(f"{path}: its header is no JSON ({error}); export it again") from error
-    if not isinstance(content, dict) or content.get("format") != kind:
-        raise ControllerFileError(f"{path}: holds no {kind}; write one with this package")
-    if content.get("version") != version:
-        raise ControllerFileError(
-            f"{path}: version {content.get('version')!r} is unknown here, only {version} is; update gan-env"
-        )
-    # Copied, since products of tensors that start anywhere in a file are summed in another order.
-    return content, {name: tensor.clone() for name, tensor in tensors.items()}
-
-
-def _digest(text: str, tensors: dict[str, Tensor]) -> str:
-    """Checksum over the header and every tensor's name, type, shape and bytes."""
-    digest = hashlib.blake2b(text.encode(), digest_size=16)
-    for name in sorted(tensors):
-        tensor = tensors[name].detach().cpu().contiguous()
-        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
-        digest.update(tensor.reshape(-1).view(torch.uint8).numpy().tobytes())
-    return digest.hexdigest()
+    """Content and tensors of a file that `write_tensors` wrote; raises ControllerFileError for any other."""
+    return read_tensors(path, kind, version, error=ControllerFileError, remedy="export it again", largest=LARGEST_BYTES)
 
 
 def _build(content: dict, tensors: dict[str, Tensor]) -> PolicyController:

@@ -10,7 +10,6 @@ trained over many short runs (`agents.training`) and then frozen (`policy.Policy
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from typing import Any
@@ -31,6 +30,7 @@ from gan_env.trainer import Trainer
 
 from .policy import Eyes, PolicyController, PolicySpec, check_game
 from .sb3 import PrivateRandomness
+from .sb3_state import load_model, model_state
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -129,6 +129,7 @@ class _EmbeddedAgent:
     def decide(self, observation: np.ndarray, reward: float | None) -> np.ndarray:
         """The action (A,) for this observation; `reward` is that of the previous decision, None at the start."""
         model = self._model
+        observation = torch.from_numpy(observation).clone().numpy()  # rounding depends on where a row lies in memory
         with self._randomness():
             if self._pending is not None and reward is not None:
                 before, action = self._pending
@@ -150,34 +151,19 @@ class _EmbeddedAgent:
 
     def state(self) -> dict[str, Any]:
         """Networks, optimisers, replay buffer, randomness and counters, as plain values and copied tensors."""
-        model, buffer = self._model, self._model.replay_buffer
-        assert buffer is not None
-        filled = buffer.buffer_size if buffer.full else buffer.pos
         return {
-            "policy": {k: v.clone() for k, v in model.policy.state_dict().items()},
-            "optimizers": copy.deepcopy([o.state_dict() for o in self._optimizers()]),
-            "buffer": {k: torch.from_numpy(getattr(buffer, k)[:filled].copy()) for k in _BUFFER},
-            "place": [buffer.pos, buffer.full, self._decisions, model._n_updates],
+            "model": model_state(self._model),
+            "decisions": self._decisions,
             "randomness": self._randomness.state,
             "pending": None if self._pending is None else [torch.from_numpy(a.copy()) for a in self._pending],
         }
 
     def load(self, state: dict[str, Any]) -> None:
         """Takes over what `state` gave."""
-        model, buffer = self._model, self._model.replay_buffer
-        assert buffer is not None
-        model.policy.load_state_dict(state["policy"])
-        for optimizer, held in zip(self._optimizers(), copy.deepcopy(state["optimizers"]), strict=True):
-            optimizer.load_state_dict(held)
-        for k in _BUFFER:
-            getattr(buffer, k)[: len(state["buffer"][k])] = state["buffer"][k].numpy()
-        buffer.pos, buffer.full, self._decisions, model._n_updates = state["place"]
-        self._randomness.state = state["randomness"]
+        load_model(self._model, state["model"])
+        self._decisions, self._randomness.state = state["decisions"], state["randomness"]
         pending = state["pending"]
         self._pending = None if pending is None else (pending[0].numpy().copy(), pending[1].numpy().copy())
-
-    def _optimizers(self) -> list[torch.optim.Optimizer]:
-        return [self._model.actor.optimizer, self._model.critic.optimizer]
 
 
 class _QualityGain:
@@ -210,9 +196,6 @@ class _QualityGain:
         found = np.nan_to_num(quality(fake).cpu().double().numpy(), nan=quality.worst, posinf=quality.worst)
         self.distance = np.minimum(found, quality.worst)
         return before - self.distance
-
-
-_BUFFER = ("observations", "next_observations", "actions", "rewards", "dones", "timeouts")
 
 
 class EmbeddedFSCO:

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from gan_env.records import Control, GameFacts, Measurement, Transition
-from gan_env.snapshot import empty_fork, restore, snapshot
+from gan_env.snapshot import restore, snapshot
 from gan_env.streams import Purpose
 from gan_env.trainer import Trainer
 
@@ -81,7 +81,7 @@ class LookAhead:
         """Distance to validation data after `horizon` updates, (rows, candidates); infinite where it is undefined."""
         k = len(self.candidates)
         if self._branch is None:
-            self._branch = empty_fork(trainer, len(self._rows) * k)
+            self._branch = trainer.empty_fork(len(self._rows) * k)
         branch, quality = self._branch, trainer.task.quality
         restore(branch, snapshot(trainer, np.repeat(self._rows, k).tolist()))
         multipliers = torch.tensor(self.candidates, dtype=torch.float64).repeat(len(self._rows))

@@ -9,10 +9,11 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from gan_env.durable import write_tensors
 from gan_env.records import Control, GameFacts, Measurement, Transition
 
 from .base import Controller, NeedsTrainer
-from .files import ControllerFileError, read_checked, write_checked
+from .files import ControllerFileError, read_checked
 
 FORMAT = "gan-env recording"
 VERSION = 2
@@ -71,7 +72,7 @@ class Recorder:
             raise ValueError(f"{self.name} has decided nothing yet; run it before saving its record")
         tensors = {name: torch.stack([getattr(c, name) for c in self.controls]) for name in _FIELDS}
         tensors[_UPDATE] = torch.stack(self._updates)
-        write_checked(path, FORMAT, VERSION, {"name": self.name, "seeds": self._seeds}, tensors)
+        write_tensors(path, FORMAT, VERSION, {"name": self.name, "seeds": self._seeds}, tensors)
 
 
 class Replay:

@@ -14,6 +14,7 @@ from gymnasium.vector import AutoresetMode
 from stable_baselines3.common.vec_env import VecEnv
 
 from gan_env.env import GANVectorEnv
+from gan_env.snapshot import Snapshot
 
 
 class PrivateRandomness:
@@ -25,6 +26,7 @@ class PrivateRandomness:
             np.random.seed(seed % 2**32)
             torch.default_generator.manual_seed(seed)  # torch.manual_seed would reseed every other device, too
             self._state = self._take()
+        self._inside = False
 
     @staticmethod
     def _take() -> tuple[Any, ...]:
@@ -50,15 +52,16 @@ class PrivateRandomness:
         """`with randomness():` runs SB3's code on these states and keeps them for the next time."""
         with self._restored():
             self._put(self._state)
+            self._inside = True
             try:
                 yield
             finally:
-                self._state = self._take()
+                self._state, self._inside = self._take(), False
 
     @property
     def state(self) -> dict[str, Any]:
-        """The three states as plain lists, numbers and tensors."""
-        python, (name, keys, place, has_gauss, gauss), torchs = self._state
+        """The three states as plain lists, numbers and tensors, inside the block as outside it."""
+        python, (name, keys, place, has_gauss, gauss), torchs = self._take() if self._inside else self._state
         return {
             "python": [python[0], list(python[1]), python[2]],
             "numpy": [name, torch.from_numpy(keys.astype(np.int64)), place, has_gauss, gauss],
@@ -71,6 +74,8 @@ class PrivateRandomness:
         name, keys, *rest = state["numpy"]
         numpys = (name, keys.numpy().astype(np.uint32), *rest)
         self._state = ((version, tuple(words), gauss), numpys, state["torch"].clone())
+        if self._inside:
+            self._put(self._state)
 
 
 class SB3VecEnv(VecEnv):
@@ -121,6 +126,16 @@ class SB3VecEnv(VecEnv):
             rows[row]["episode"] = {"r": float(self._returns[row]), "l": int(self._lengths[row]), "t": elapsed_s}
         self._returns[done], self._lengths[done] = 0, 0
         return observations, rewards.astype(np.float32), done, rows
+
+    def state(self) -> dict[str, Any]:
+        """The environment's snapshot, and the returns and lengths of the episodes under way."""
+        return {"env": vars(self.env.snapshot()), "returns": self._returns.copy(), "lengths": self._lengths.copy()}
+
+    def load(self, state: dict[str, Any]) -> None:
+        """Takes over what `state` gave, in place of a reset."""
+        self.env.restore(Snapshot(**state["env"]))
+        self._returns[:], self._lengths[:] = state["returns"], state["lengths"]
+        self._reset_seeds()
 
     def close(self) -> None:
         """Closes the environment."""

@@ -10,6 +10,7 @@ from gan_env.task import Task
 if TYPE_CHECKING:
     from gan_env.config import EnvConfig
     from gan_env.env import GANEnv, GANVectorEnv
+    from gan_env.snapshot import Snapshot, SnapshotError
 
 ENV_IDS = {
     "gan_env/LearningRate-v0": "learning-rate",
@@ -18,7 +19,13 @@ ENV_IDS = {
 }
 """Each id, and the `control` that its actions encode."""
 
-_ON_DEMAND = {"EnvConfig": "gan_env.config", "GANEnv": "gan_env.env", "GANVectorEnv": "gan_env.env"}
+_ON_DEMAND = {
+    "EnvConfig": "gan_env.config",
+    "GANEnv": "gan_env.env",
+    "GANVectorEnv": "gan_env.env",
+    "Snapshot": "gan_env.snapshot",
+    "SnapshotError": "gan_env.snapshot",
+}
 
 
 def __getattr__(name: str) -> Any:
@@ -51,6 +58,8 @@ __all__ = [
     "GANVectorEnv",
     "GameFacts",
     "Measurement",
+    "Snapshot",
+    "SnapshotError",
     "Task",
     "Transition",
 ]

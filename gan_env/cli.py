@@ -9,6 +9,7 @@ import os
 import sys
 import textwrap
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Annotated, Any, Literal, get_type_hints
 
 import tyro
@@ -50,7 +51,7 @@ def _train(arguments: Sequence[str]) -> int:
     Without options: real handwritten digits, 20,000 decisions, about three minutes on two cores.
     """
     from agents.fsco import FscoConfig
-    from agents.training import TrainConfig, main_job, train
+    from agents.training import TrainConfig, main_job, resume, train
     from gan_env.config import EnvConfig
 
     def build(record: type, given: Any, start: Any) -> Any:
@@ -73,8 +74,21 @@ def _train(arguments: Sequence[str]) -> int:
     agent = [o for o in options_of(FscoConfig, FscoConfig()) if o[0] not in {g[0] for g in game} | {"batch_size"}]
     start = TrainConfig(progress=sys.stderr.isatty())
     job = options_of(TrainConfig, start, {"env": None, "agent": None})
-    flags = dataclasses.make_dataclass("Train", [*game, *agent, *job], kw_only=True, frozen=True)
+    help = "Go on with the training in this folder, which was stopped; only --progress and --save-every go with it."
+    again = ("resume", Annotated[Path | None, tyro.conf.arg(help=help)], dataclasses.field(default=None))
+    flags = dataclasses.make_dataclass("Train", [*game, *agent, *job, again], kw_only=True, frozen=True)
     given = tyro.cli(flags, prog="gan-env train", description=inspect.getdoc(_train), args=arguments)
+    if given.resume is not None:
+        changed = [n for n, _, default in [*game, *agent, *job] if getattr(given, n) != default.default]
+        for name in changed:
+            if name not in ("progress", "save_every"):
+                raise ValueError(
+                    f"--{name.replace('_', '-')} does not go with --resume, which keeps the settings of "
+                    f"{given.resume}/config.json; leave it out"
+                )
+        save_every = given.save_every if "save_every" in changed else None
+        resume(given.resume, progress=given.progress, save_every=save_every)
+        return DONE
     agent_config = dataclasses.replace(FscoConfig(), **{name: getattr(given, name) for name, _, _ in agent})
     chosen = {name: getattr(given, name) for name, _, _ in job}
     train(TrainConfig(**chosen, env=build(EnvConfig, given, main_job()), agent=agent_config))
@@ -231,8 +245,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except OSError as error:
         print(f"gan-env: {error}", file=sys.stderr)
         return FAILED
-    except KeyboardInterrupt:
-        print("gan-env: stopped", file=sys.stderr)
+    except KeyboardInterrupt as error:
+        print(f"gan-env: {error or 'stopped'}", file=sys.stderr)
         return FAILED
 
 

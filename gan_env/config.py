@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, fields
 from numbers import Integral, Real
 from typing import Any, Literal
@@ -13,7 +14,9 @@ from gan_env.features import DEFAULT_FEATURES, FEATURES
 from gan_env.losses import Loss, get_loss
 from gan_env.optimizers import OptimizerSpec
 from gan_env.registry import unknown
+from gan_env.snapshot import held
 from gan_env.task import Task, make_task, parse_task
+from gan_env.trainer import Trainer
 
 
 def _one_of(field: str, value: object, known: tuple[str | None, ...]) -> None:
@@ -82,6 +85,8 @@ class EnvConfig:
     """A loss beyond this (either sign) ends the row's episode as a failure."""
     weight_bound: float = 1e3
     """A weight beyond this (either sign) ends the row's episode as a failure."""
+    dead_updates: int = 100
+    """A player that gives one output for every sample for so many updates, and is flat, ends the episode; 0: never."""
     dtype: Literal["float32", "float64"] | None = None
     """Precision of training; by default the task's, which is float32 but for dirac."""
     device: str = "auto"
@@ -105,6 +110,7 @@ class EnvConfig:
         _one_of("dtype", self.dtype, (None, "float32", "float64"))
         _at_least("updates_per_step", self.updates_per_step, 1)
         _at_least("quality_every", self.quality_every, 1)
+        _at_least("dead_updates", self.dead_updates, 0)
         for field in ("batch_size", "episode_updates"):
             if getattr(self, field) is not None:
                 _at_least(field, getattr(self, field), 1)
@@ -179,3 +185,73 @@ class EnvConfig:
                 f"{torch.cuda.device_count()} CUDA device(s); use device='cpu' or 'auto'"
             )
         return device
+
+
+def make_trainer(config: EnvConfig, rows: int) -> Trainer:
+    """The trainer of N rows that a configuration describes; what is None comes from the task.
+
+    Raises ValueError if so many rows do not fit into memory, naming a number that does.
+    """
+    task = config.build_task()
+    optimizer = config.optimizer_spec
+    episode = config.episode_updates or task.episode_updates
+    if episode % config.updates_per_step:
+        raise ValueError(
+            f"episode_updates={episode}, the task's own, is not a multiple of "
+            f"updates_per_step={config.updates_per_step}; set episode_updates, too"
+        )
+
+    def build(count: int) -> Trainer:
+        return Trainer(
+            task,
+            config.gan_loss,
+            count,
+            d_lr=config.d_lr or task.d_lr,
+            g_lr=config.g_lr or task.g_lr,
+            d_optimizer=optimizer,
+            g_optimizer=optimizer,
+            batch_size=config.batch_size or task.batch_size,
+            order=config.order,
+            episode_updates=episode,
+            dtype=config.torch_dtype,
+            device=config.torch_device,
+        )
+
+    return _built(build, rows)
+
+
+def _built(build: Callable[[int], Trainer], rows: int) -> Trainer:
+    try:
+        return build(rows)
+    except (MemoryError, RuntimeError) as error:
+        if not _out_of_memory(error):
+            raise
+        problem = str(error).splitlines()[0]
+    # Outside the handler, for the failed trainer's tensors live as long as the exception.
+    fits = _rows_that_fit(build(1), rows)
+    advice = f"about num_envs={fits} does" if fits else "not even a few do; take a smaller batch_size or game"
+    raise ValueError(f"num_envs={rows} does not fit into memory, {advice} ({problem})")
+
+
+def _rows_that_fit(one: Trainer, rows: int) -> int:
+    """How many rows the allocator would grant, by halves; nothing is written there, so nobody else is driven out."""
+    row_bytes = 2 * sum(tensor.nbytes for tensor in held(one).values())  # as much again for scratch and activations
+    count = min(rows // 2, 2**62 // row_bytes)
+    while count:
+        try:
+            torch.empty(count * row_bytes, dtype=torch.uint8, device=one.device)
+        except (MemoryError, RuntimeError) as error:
+            if not _out_of_memory(error):
+                raise
+            count //= 2
+        else:
+            break
+    return count
+
+
+def _out_of_memory(error: Exception) -> bool:
+    """Whether an error is an allocator's; torch has no class of its own for the CPU's."""
+    text = str(error)
+    return isinstance(error, (MemoryError, torch.OutOfMemoryError)) or any(
+        mark in text for mark in ("can't allocate memory", "out of memory", "Storage size calculation overflowed")
+    )

@@ -1,463 +1,30 @@
-"""The Gymnasium environments: a batch of GANs in training, and one of them as a batch of one.
-
-The only file that knows Gymnasium's contract; what happens inside a step is the trainer's.
-"""
+"""The single environment, and what belongs to both: import either from here."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import gymnasium as gym
 import numpy as np
-import torch
 from gymnasium.vector import AutoresetMode
-from gymnasium.vector.utils import batch_space
 from torch import Tensor, nn
 
-from gan_env.config import EnvConfig
-from gan_env.controls import CODECS, LogRange, as_array, check_actions
-from gan_env.features import FeatureMemory
-from gan_env.records import Control, GameFacts, Measurement
-from gan_env.registry import unknown
-from gan_env.render import History, picture
-from gan_env.rewards import Outcome, RewardContext, make_reward
-from gan_env.snapshot import restore, snapshot
-from gan_env.streams import Purpose
-from gan_env.trainer import Trace, Trainer
-
-FAILURES = ("non-finite loss", "non-finite weights", "loss past its bound", "weights past their bound")
-"""Every cause that `info["failure"]` can name."""
-FINITE = 1e9
-"""Stands for infinity among the raw numbers of `info`, which hold neither NaN nor infinity."""
-
-
-_REMEMBERED = (
-    "spec",
-    "_done",
-    "_decisions",
-    "_quality",
-    "_quality_age",
-    "_seeded",
-    "_history",
-    "_np_random",
-    "_np_random_seed",
-)
-
-
-def _autoreset(mode: AutoresetMode | str) -> AutoresetMode:
-    for known in AutoresetMode:
-        if mode is known or str(mode).replace("_", "").lower() in (
-            known.value.lower(),
-            known.name.replace("_", "").lower(),
-        ):
-            return known
-    raise unknown("autoreset_mode", mode, [m.value for m in AutoresetMode])
-
-
-def _seed(value: object) -> int:
-    """A row's seed, or ValueError."""
-    if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or not 0 <= value < 2**63:
-        raise ValueError(f"seed={value!r} must be a whole number from 0 to 2**63 - 1")
-    return int(value)
-
-
-class GANVectorEnv(gym.vector.VectorEnv):
-    """N GANs in training as a native vector environment.
-
-    An action decides what the next `updates_per_step` updates of a row do; the observation is what is seen on the
-    coming batch. Rows share no weights, no data order and no randomness.
-
-    | `control` | id | action of one row |
-    |---|---|---|
-    | `learning-rate` | `gan_env/LearningRate-v0` | `Box(-1, 1, (1,))`: D's learning rate, log-scaled; both update |
-    | `update-choice` | `gan_env/UpdateChoice-v0` | `Discrete(3)`: 0 generator, 1 discriminator, 2 both |
-    | `joint` | `gan_env/Joint-v0` | `Box(-1, 1, (3,))`: D's rate, G's rate, who updates |
-
-    Args:
-        num_envs: N, rows.
-        control: What an action encodes, see the table.
-        autoreset_mode: Gymnasium's AutoresetMode or its name.
-        render_mode: "rgb_array" or None.
-        config: Settings to start from.
-        **settings: Fields of `EnvConfig`, which say what each means.
-
-    Raises:
-        ValueError: If a setting is unknown or unfit; the message names it, its value and the way out.
-    """
-
-    metadata: dict[str, Any] = {  # Gymnasium's own attribute, never changed in place
-        "render_modes": ["rgb_array"],
-        "render_fps": 10,
-        "autoreset_mode": AutoresetMode.NEXT_STEP,
-    }
-
-    def __init__(
-        self,
-        num_envs: int = 1,
-        *,
-        control: str = "learning-rate",
-        autoreset_mode: AutoresetMode | str = AutoresetMode.NEXT_STEP,
-        render_mode: str | None = None,
-        config: EnvConfig | None = None,
-        **settings: Any,
-    ):
-        if not isinstance(num_envs, int) or isinstance(num_envs, bool) or num_envs < 1:
-            raise ValueError(f"num_envs={num_envs!r} must be a whole number of at least 1")
-        if render_mode not in (None, "rgb_array"):
-            raise ValueError(f"render_mode={render_mode!r} is unknown; use 'rgb_array' or None")
-        self.config = EnvConfig.of(config, **settings)
-        self._made = {
-            "num_envs": num_envs,
-            "control": control,
-            "autoreset_mode": autoreset_mode,
-            "render_mode": render_mode,
-            "config": self.config,
-        }
-        self.num_envs, self.control, self.render_mode = num_envs, control, render_mode
-        self.autoreset_mode = _autoreset(autoreset_mode)
-        self.metadata = {**self.metadata, "autoreset_mode": self.autoreset_mode}
-        self.codec = CODECS[control](LogRange(*self.config.d_lr_range), LogRange(*self.config.g_lr_range))
-        self.trainer = make_trainer(self.config, num_envs)
-        task = self.trainer.task
-        self.reward = make_reward(
-            self.config.reward, RewardContext(self.config.gan_loss, task.quality.worst, self.config.normalise)
-        )
-        self._features = FeatureMemory(
-            self.config.features, self.codec.last_action_names, self.config.d_loss_scale, num_envs
-        )
-        axes = self.codec.axes
-        self.single_action_space = (
-            gym.spaces.Discrete(3) if axes is None else gym.spaces.Box(-1.0, 1.0, (axes,), np.float32)
-        )
-        self.single_observation_space = gym.spaces.Box(self._features.low, self._features.high, dtype=np.float32)
-        self.action_space = batch_space(self.single_action_space, num_envs)
-        self.observation_space = batch_space(self.single_observation_space, num_envs)
-        self._done = np.zeros(num_envs, bool)
-        self._decisions = np.zeros(num_envs, np.int64)
-        self._quality, self._quality_age = np.zeros(num_envs), np.zeros(num_envs, np.int64)
-        self._tracks_quality = self.reward.needs_quality or self.config.track_quality
-        self._seeded = False
-        self._history = History(num_envs) if render_mode else None
-
-    # -- Gymnasium's contract -------------------------------------------------------------------------------------
-
-    @property
-    def feature_names(self) -> tuple[str, ...]:
-        """Name of each coordinate of the observation."""
-        return self._features.names
-
-    def reset(
-        self, *, seed: int | Sequence[int | None] | None = None, options: dict[str, Any] | None = None
-    ) -> tuple[np.ndarray, dict[str, Any]]:
-        """Starts new episodes. `seed=s` gives row i the seed s + i; unseeded, each row goes on to its next episode.
-
-        `options={"reset_mask": mask}`, (N,) bool, resets those rows alone.
-
-        Raises:
-            ValueError: If the seeds or the mask have the wrong length, or a seed is negative.
-        """
-        rows = self._rows_to_reset(options)
-        seeds = self._row_seeds(seed)
-        for row in rows:
-            if seeds[row] is not None:
-                self.trainer.seed[row], self.trainer.episode[row] = seeds[row], 0
-            elif self._seeded:
-                self.trainer.episode[row] += 1
-            else:  # nobody ever gave a seed: this one comes from `np_random`
-                self.trainer.seed[row], self.trainer.episode[row] = self.np_random.integers(2**31), 0
-        self._seeded = True
-        self._start(rows)
-        return self._observations(), self._infos(np.isin(np.arange(self.num_envs), rows))
-
-    def _rows_to_reset(self, options: dict[str, Any] | None) -> np.ndarray:
-        mask = (options or {}).get("reset_mask")
-        if mask is None:
-            return np.arange(self.num_envs)
-        mask = np.asarray(mask)
-        if mask.shape != (self.num_envs,) or mask.dtype != bool or not mask.any():
-            raise ValueError(
-                f"options['reset_mask'] must be ({self.num_envs},) bool with at least one True, got {mask.dtype} {mask}"
-            )
-        if not self._seeded and not mask.all():
-            raise ValueError("the first reset must reset every row; call reset() without a reset_mask first")
-        return np.flatnonzero(mask)
-
-    def _row_seeds(self, seed: int | Sequence[int | None] | None) -> list[int | None]:
-        n = self.num_envs
-        if seed is None:
-            return [None] * n
-        if isinstance(seed, (list, tuple, np.ndarray)):
-            if len(seed) != n:
-                raise ValueError(f"seed has {len(seed)} entries; {n} rows need {n}, or one number")
-            return [None if value is None else _seed(value) for value in seed]
-        seeds: list[int | None] = [_seed(_seed(seed) + i) for i in range(n)]
-        super().reset(seed=seeds[0])
-        return seeds
-
-    def step(self, actions: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, dict[str, Any]]:
-        """One decision of every row. See `gymnasium.vector.VectorEnv.step`; raises ValueError for an invalid action."""
-        return self.step_control(self.codec.decode(check_actions(self.codec.axes, actions, self.num_envs, self._done)))
-
-    def step_control(self, control: Control) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, dict[str, Any]]:
-        """One decision given as a control, which every id applies exactly, whatever its actions can express."""
-        if not self._seeded:
-            raise gym.error.ResetNeeded("call reset() before the first step")
-        again = np.flatnonzero(self._done)
-        if len(again) and self.autoreset_mode == AutoresetMode.DISABLED:
-            raise gym.error.ResetNeeded(
-                f"row {again[0]} has ended its episode; call reset(options={{'reset_mask': mask}}) first"
-            )
-        moves = ~self._done
-        before = self._quality.copy()
-        trace = self.trainer.advance(control, self.config.updates_per_step, moves)
-        seen = self.trainer.measurement
-        failure = failures(self.trainer, trace, moves, self.config)
-        terminated = failure >= 0
-        truncated = moves & ~terminated & (self.trainer.updates >= self.trainer.episode_updates)
-        self._decisions += moves
-        self._features.push(seen, self.codec.position(control), moves)
-        self._quality_age[truncated] = self.config.quality_every  # an episode's last decision is always measured
-        self._measure_quality(moves & ~terminated)
-        reward = self._rewards(trace, before, terminated)
-        reward[~moves] = 0.0
-        self._record(control, seen, moves)
-        self._done = terminated | truncated
-        infos = self._infos(moves, control)
-        if terminated.any():
-            infos["failure"] = np.array([FAILURES[f] if f >= 0 else None for f in failure], object)
-            infos["_failure"] = terminated
-        if truncated.any() and self.config.score:
-            infos["score"], infos["_score"] = self._scores(truncated), truncated
-        if self.autoreset_mode == AutoresetMode.SAME_STEP and self._done.any():
-            infos = self._same_step_reset(infos)
-        elif len(again):  # NEXT_STEP: these rows ended a step ago; their action was ignored
-            self.trainer.episode[again] += 1
-            self._start(again)
-            infos = _merge(infos, self._infos(~moves), ~moves)
-        return self._observations(), reward, terminated, truncated, infos
-
-    def _same_step_reset(self, infos: dict[str, Any]) -> dict[str, Any]:
-        done = self._done.copy()
-        last, rows = self._observations(), np.flatnonzero(done)
-        final = np.full(self.num_envs, None, object)
-        for row in rows:
-            final[row] = last[row]
-        final_info = {
-            k: v & done if k.startswith("_") else v
-            for k, v in infos.items()
-            if not k.startswith("_") or (v & done).any()
-        }
-        self.trainer.episode[rows] += 1
-        self._start(rows)
-        infos = _merge(
-            {k: v for k, v in infos.items() if k.lstrip("_") not in ("failure", "score")}, self._infos(done), done
-        )
-        return {**infos, "final_obs": final, "_final_obs": done, "final_info": final_info, "_final_info": done}
-
-    def render(self) -> tuple[np.ndarray, ...] | None:
-        """One picture of each row, (height, width, 3) uint8: samples, losses, learning rates; None without a mode."""
-        if self._history is None:
-            return None
-        if not self._seeded:
-            raise gym.error.ResetNeeded("call reset() before render()")
-        return tuple(
-            picture(self.trainer.task, self.sample(row, 256), self._history.row(row), int(self.trainer.updates[row]))
-            for row in range(self.num_envs)
-        )
-
-    def __getstate__(self) -> dict[str, Any]:
-        """How the environment was made and where its rows are: it pickles in mid-episode and goes on bit for bit.
-
-        A task, reward or callable of the user's own must itself be picklable.
-        """
-        features = {name: getattr(self._features, name) for name in ("g_loss_ema", "d_loss_ema", "last_action")}
-        own = {name: getattr(self, name) for name in _REMEMBERED}
-        return {"made": self._made, "trainer": snapshot(self.trainer), "features": features, "own": own}
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        """Builds the environment anew and puts its rows back where they were."""
-        self.__init__(**state["made"])
-        for name, value in state["own"].items():
-            setattr(self, name, value)
-        for name, value in state["features"].items():
-            setattr(self._features, name, value)
-        if self._seeded:
-            restore(self.trainer, state["trainer"])
-
-    # -- the trained GAN ------------------------------------------------------------------------------------------
-
-    @property
-    def measurement(self) -> Measurement:
-        """What is seen on the coming batch, for controllers."""
-        return self.trainer.measurement
-
-    @property
-    def facts(self) -> GameFacts:
-        """What controllers may know of the game, for `controller.reset(row_seeds, env.unwrapped.facts)`."""
-        return self.trainer.facts
-
-    def encode(self, control: Control) -> np.ndarray:
-        """The actions that decode to this control, up to float32 rounding; ValueError for what an id cannot express."""
-        control.check(self.num_envs)
-        return self.codec.encode(control)
-
-    def generator(self, row: int = 0) -> nn.Module:
-        """A copy of the row's generator as a plain module."""
-        return self.trainer.generator(self._row(row))
-
-    def discriminator(self, row: int = 0) -> nn.Module:
-        """A copy of the row's discriminator as a plain module."""
-        return self.trainer.discriminator(self._row(row))
-
-    def sample(self, row: int = 0, count: int = 64) -> Tensor:
-        """`count` samples of the row's generator, (count, *shape); the same ones until it moves on."""
-        return self.trainer.samples(count, Purpose.SAMPLE, rows=[self._row(row)])[0]
-
-    def _row(self, row: int) -> int:
-        if not 0 <= row < self.num_envs:
-            raise ValueError(f"row={row} does not exist; there are rows 0 to {self.num_envs - 1}")
-        return row
-
-    # -- inside a step --------------------------------------------------------------------------------------------
-
-    def _start(self, rows: np.ndarray) -> None:
-        self.trainer.reset(self.trainer.seed[rows], self.trainer.episode[rows], rows)
-        self._features.start(rows, self.trainer.measurement)
-        self._done[rows], self._decisions[rows] = False, 0
-        self._quality_age[rows] = self.config.quality_every  # measured at once
-        mask = np.zeros(self.num_envs, bool)
-        mask[rows] = True
-        self._measure_quality(mask, ageing=0)
-        if self._history is not None:
-            self._history.start(rows)
-
-    def _measure_quality(self, rows: np.ndarray, ageing: int = 1) -> None:
-        """Renews the quality of those rows for which it is due, if the reward reads it."""
-        if not self._tracks_quality:
-            return
-        self._quality_age[rows] += ageing
-        due = np.flatnonzero(rows & (self._quality_age >= self.config.quality_every))
-        if len(due):
-            quality = self.trainer.task.quality
-            fake = self.trainer.samples(quality.samples, Purpose.QUALITY, rows=due.tolist())
-            self._quality[due] = quality(fake).cpu().numpy()
-            self._quality_age[due] = 0
-
-    def _rewards(self, trace: Trace, quality_before: np.ndarray, failed: np.ndarray) -> np.ndarray:
-        d = trace.d_loss_real + trace.d_loss_fake
-        d = d / 2 if self.config.d_loss_scale == "mean" else d
-        outcome = Outcome(
-            g_losses=trace.g_loss.cpu().double().numpy(),
-            d_losses=d.cpu().double().numpy(),
-            quality_before=quality_before if self.reward.needs_quality else None,
-            quality_after=self._quality if self.reward.needs_quality else None,
-        )
-        horizon = -(-self.trainer.episode_updates // self.config.updates_per_step)
-        return self.reward(outcome, failed, horizon - self._decisions + 1)
-
-    def _scores(self, rows: np.ndarray) -> np.ndarray:
-        found = np.zeros(self.num_envs)
-        for row in np.flatnonzero(rows):
-            found[row] = self.trainer.score(int(row))[0]
-        return found
-
-    def _observations(self) -> np.ndarray:
-        return self._features.observe(self.trainer.measurement)
-
-    def _infos(self, rows: np.ndarray, control: Control | None = None) -> dict[str, Any]:
-        """Raw numbers of the rows, under the same keys at every step."""
-        raw = _finite(self._features.table(self.trainer.measurement))
-        lr = self._rates(control)
-        infos: dict[str, Any] = {
-            **dict(zip(self._features.scalars, raw.T, strict=False)),
-            "d_penalty": _finite(self.trainer.d_penalty.cpu().double().numpy()).copy(),
-            "g_penalty": _finite(self.trainer.g_penalty.cpu().double().numpy()).copy(),
-            "update": self.trainer.updates.copy(),
-            "d_updates": self.trainer.d_updates.copy(),
-            "g_updates": self.trainer.g_updates.copy(),
-            "d_lr": lr[0],
-            "g_lr": lr[1],
-        }
-        if self._tracks_quality:
-            infos |= {"quality": self._quality.copy(), "quality_age": self._quality_age.copy()}
-        present = rows.copy()
-        return infos | dict.fromkeys([f"_{name}" for name in infos], present)
-
-    def _rates(self, control: Control | None) -> tuple[np.ndarray, np.ndarray]:
-        """Learning rates of D and G under a control, (N,) each: base × multiplier."""
-        d, g = self.trainer.d_optimizer.lr.cpu().numpy(), self.trainer.g_optimizer.lr.cpu().numpy()
-        if control is None:
-            return d.copy(), g.copy()
-        return d * control.d_multiplier.cpu().numpy(), g * control.g_multiplier.cpu().numpy()
-
-    def _record(self, control: Control, seen: Measurement, moves: np.ndarray) -> None:
-        if self._history is not None:
-            d_lr, g_lr = self._rates(control)
-            d_loss = seen.d_loss(self.config.d_loss_scale)
-            self._history.push(moves, self.trainer.updates, seen.g_loss.cpu().numpy(), d_loss.cpu().numpy(), d_lr, g_lr)
-
-
-def _merge(old: dict[str, Any], new: dict[str, Any], rows: np.ndarray) -> dict[str, Any]:
-    """`old` with the values of `new` in the chosen rows."""
-    merged = dict(old)
-    for name, value in new.items():
-        if name.startswith("_"):
-            merged[name] = old.get(name, np.zeros_like(value)) | value
-        else:
-            merged[name] = np.where(rows, value, old[name]) if name in old else value
-    return merged
-
-
-def failures(trainer: Trainer, trace: Trace, moves: np.ndarray, config: EnvConfig) -> np.ndarray:
-    """Index into FAILURES for each row, (N,) int; -1 where all is well or the row did not move."""
-    # amax hands NaN on; the infinity norm would too, but takes ten times as long
-    largest = [p.flat.abs().amax(1) for p in (trainer.g, trainer.d)]
-    losses = torch.stack([trace.g_loss, trace.d_loss_real, trace.d_loss_fake]).abs().amax((0, 1))
-    both = torch.stack([losses, torch.maximum(*largest)]).cpu().double().numpy()
-    bounds = np.array([[config.loss_bound], [config.weight_bound]])
-    if (both <= bounds).all():  # false for NaN
-        return np.full(trainer.n, -1)
-    cases = (~np.isfinite(both[0]), ~np.isfinite(both[1]), *(both > bounds))
-    return np.where(moves, np.select(cases, range(len(FAILURES)), -1), -1)
-
-
-def _finite(values: np.ndarray) -> np.ndarray:
-    """The values with NaN as 0 and infinity as FINITE; themselves if they are finite."""
-    return values if np.isfinite(values).all() else np.nan_to_num(values, nan=0.0, posinf=FINITE, neginf=-FINITE)
-
-
-def make_trainer(config: EnvConfig, rows: int) -> Trainer:
-    """The trainer of N rows that a configuration describes; what is None comes from the task."""
-    task = config.build_task()
-    optimizer = config.optimizer_spec
-    episode = config.episode_updates or task.episode_updates
-    if episode % config.updates_per_step:
-        raise ValueError(
-            f"episode_updates={episode}, the task's own, is not a multiple of "
-            f"updates_per_step={config.updates_per_step}; set episode_updates, too"
-        )
-    return Trainer(
-        task,
-        config.gan_loss,
-        rows,
-        d_lr=config.d_lr or task.d_lr,
-        g_lr=config.g_lr or task.g_lr,
-        d_optimizer=optimizer,
-        g_optimizer=optimizer,
-        batch_size=config.batch_size or task.batch_size,
-        order=config.order,
-        episode_updates=episode,
-        dtype=config.torch_dtype,
-        device=config.torch_device,
-    )
+from gan_env import env_snapshot
+from gan_env.config import EnvConfig, make_trainer
+from gan_env.controls import as_array
+from gan_env.failures import FAILURES, failures
+from gan_env.records import Control
+from gan_env.snapshot import Snapshot
+from gan_env.vector_env import FINITE, GANVectorEnv, checked_seed
 
 
 class GANEnv(gym.Env):
     """One GAN in training: a batch of one, squeezed. Arguments, actions and settings are those of `GANVectorEnv`.
 
     The episode ends by `truncated` when the updates run out and by `terminated` when training diverges; then
-    `info["failure"]` names the cause. At the end of an episode `info["score"]` is the exact distance to test data.
+    `info["failure"]` names the cause. At the end of an episode `info["score"]` is the exact distance to test data; that
+    of a failure is infinite, which `info` writes as `FINITE`.
     """
 
     metadata: dict[str, Any] = {"render_modes": ["rgb_array"], "render_fps": 10}
@@ -470,23 +37,28 @@ class GANEnv(gym.Env):
         config: EnvConfig | None = None,
         **settings: Any,
     ):
-        self.batch = GANVectorEnv(
-            1,
-            control=control,
-            autoreset_mode=AutoresetMode.DISABLED,
-            render_mode=render_mode,
-            config=config,
-            **settings,
+        self._take(
+            GANVectorEnv(
+                1,
+                control=control,
+                autoreset_mode=AutoresetMode.DISABLED,
+                render_mode=render_mode,
+                config=config,
+                **settings,
+            )
         )
         self.render_mode = render_mode
-        self.action_space, self.observation_space = self.batch.single_action_space, self.batch.single_observation_space
         self._started = False
+
+    def _take(self, batch: GANVectorEnv) -> None:
+        self.batch = batch
+        self.action_space, self.observation_space = batch.single_action_space, batch.single_observation_space
 
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
     ) -> tuple[np.ndarray, dict[str, Any]]:
         """Starts an episode; unseeded, the next one of this seed's own stream."""
-        super().reset(seed=None if seed is None else _seed(seed))
+        super().reset(seed=None if seed is None else checked_seed(seed))
         if seed is None and not self._started:
             seed = int(self.np_random.integers(2**31))
         self._started = True
@@ -515,6 +87,26 @@ class GANEnv(gym.Env):
         """The action that decodes to this control; raises ValueError naming what this id cannot express."""
         return self.batch.encode(control)[0]
 
+    def snapshot(self) -> Snapshot:
+        """Where the training is, as plain tensors; see `GANVectorEnv.snapshot`."""
+        return replace(self.batch.snapshot(), np_random=env_snapshot.generator_state(self))
+
+    def restore(self, snapshot: Snapshot) -> None:
+        """Puts a snapshot of one row back; see `GANVectorEnv.restore`."""
+        generator, seed = env_snapshot.generator_from(getattr(snapshot, "np_random", None))
+        self.batch.restore(snapshot)
+        self._started = True
+        if generator is not None:
+            self._np_random, self._np_random_seed = generator, seed
+
+    def fork(self) -> GANEnv:
+        """An environment of its own that goes on from here; see `GANVectorEnv.fork`."""
+        branch = object.__new__(type(self))
+        branch.__dict__.update(self.__dict__)
+        branch._take(self.batch.fork())
+        branch._np_random, branch._np_random_seed = env_snapshot.generator_from(env_snapshot.generator_state(self))
+        return branch
+
     feature_names = property(lambda self: self.batch.feature_names, doc="Name of each coordinate of the observation.")
     measurement = property(lambda self: self.batch.measurement, doc="What is seen on the coming batch; one row.")
     facts = property(lambda self: self.batch.facts, doc="What controllers may know of the game.")
@@ -541,3 +133,6 @@ def _one(infos: dict[str, Any]) -> dict[str, Any]:
         for name, value in infos.items()
         if not name.startswith("_") and infos[f"_{name}"][0]
     }
+
+
+__all__ = ["FAILURES", "FINITE", "GANEnv", "GANVectorEnv", "failures", "make_trainer"]

@@ -122,6 +122,10 @@ class FeatureMemory:
         np.copyto(self.last_action, last_action, where=rows[:, None])
         self._computed = None
 
+    def forget(self) -> None:
+        """Drops what was computed, because the averages or actions were changed from outside."""
+        self._computed = None
+
     def table(self, seen: Measurement) -> np.ndarray:
         """Every feature as it is, neither clipped nor finite for certain: (N, scalars then axes), float64."""
         if self._computed is None or self._computed[0] is not seen:
@@ -137,7 +141,12 @@ class FeatureMemory:
         return self._computed[1]
 
     def observe(self, seen: Measurement) -> np.ndarray:
-        """Observations (N, F), finite and within bounds."""
+        """Observations (N, F), finite and within bounds.
+
+        They lie row by row, in memory that torch chose: its products of numbers in another order, or that start at
+        another multiple of 16 bytes, as numpy's arrays may, are rounded in another way, and an agent's run could not be
+        repeated to the bit.
+        """
         chosen = self.table(seen)[:, self._columns]
         chosen[np.isnan(chosen)] = 0.0  # a copy, for the columns were picked by number
-        return chosen.clip(self.low, self.high).astype(np.float32)
+        return torch.from_numpy(chosen.clip(self.low, self.high)).float().contiguous().numpy()

@@ -56,6 +56,8 @@ def mlp_layers(module: nn.Module) -> list[tuple[nn.Linear, nn.Module | None]] | 
 class MLPPlayers:
     """N plain MLPs. Inside, tensors are (rows, features, batch): 3 to 13 times as fast on narrow layers."""
 
+    way = "mlp"
+
     def __init__(self, template: nn.Module, flat: Float[Tensor, "N P"], out_shape: tuple[int, ...]):
         layers = mlp_layers(template)
         if layers is None:

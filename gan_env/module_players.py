@@ -93,7 +93,7 @@ class ModulePlayers(AutogradPlayers):
                 "by vmap; use way='loop', or normalisation with track_running_stats=False"
             )
         super().__init__(flat, self._stacked)
-        self._template, self._out_shape, self._way = template, out_shape, way
+        self._template, self._out_shape, self.way = template, out_shape, way
         self._shapes = [(name, p.shape) for name, p in template.named_parameters()]
         self._weights = sum(p.numel() for p in template.parameters())
         self._counters = {name: b for name, b in template.named_buffers() if name not in names}
@@ -115,7 +115,7 @@ class ModulePlayers(AutogradPlayers):
         return out, [named[name].detach().reshape(-1) for name, _ in self._state]
 
     def _stacked(self, flat: Float[Tensor, "n P"], inputs: Tensor) -> Tensor:
-        if self._way == "vmap" and flat.shape[0] > 1:
+        if self.way == "vmap" and flat.shape[0] > 1:
             return vmap(self._row, randomness="error")(flat, inputs)
         made = [self._row(f, x) for f, x in zip(flat, inputs, strict=True)]
         return torch.stack(made) if len(made) > 1 else made[0].unsqueeze(0)

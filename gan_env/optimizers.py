@@ -82,9 +82,15 @@ class RowOptimizer:
             moment[rows] = 0
         self.steps[rows] = 0
 
-    def step(self, rows: slice | Tensor, grad: Float[Tensor, "n P"], multiplier: Float[Tensor, " n"]) -> None:
-        """One step of the chosen rows at learning rate base × multiplier."""
+    def step(
+        self, rows: slice | Tensor, grad: Float[Tensor, "n P"], multiplier: Float[Tensor, " n"]
+    ) -> Float[Tensor, " n"]:
+        """One step of the chosen rows at learning rate base × multiplier.
+
+        Returns each row's sum of gradient entries: it is not finite where an entry is not, and costs next to nothing.
+        """
         self.steps[rows] += 1
+        total = grad.sum(1)
         lr, steps = self.lr[rows] * multiplier, self.steps[rows]
         flat, moments = self.flat[rows], [m[rows] for m in self.moments]
         getattr(self, f"_{self.spec.name}")(flat, moments, grad, lr, steps)
@@ -92,6 +98,7 @@ class RowOptimizer:
             self.flat[rows] = flat
             for whole, part in zip(self.moments, moments, strict=True):
                 whole[rows] = part
+        return total
 
     def _adam(self, flat: Tensor, moments: list[Tensor], grad: Tensor, lr: Tensor, steps: Tensor) -> None:
         """Kingma & Ba 2015, in torch's order of operations; bias corrections in float64 for every row."""

@@ -29,6 +29,20 @@ class History:
         for row in np.flatnonzero(rows):
             self._rows[row].append(tuple(float(c[row]) for c in columns))
 
+    def padded(self, rows: list[int]) -> tuple[np.ndarray, np.ndarray]:
+        """The chosen rows' pasts, (rows, longest, 5) with zeros behind the end of each, and their lengths (rows,)."""
+        length = np.array([len(self._rows[row]) for row in rows])
+        points = np.zeros((len(rows), int(length.max()), 5))
+        for place, row in enumerate(rows):
+            points[place, : length[place]] = self.row(row)
+        return points, length
+
+    def load(self, rows: list[int], points: np.ndarray | None, length: np.ndarray | None) -> None:
+        """Gives the rows what `padded` told, or no past."""
+        for place, row in enumerate(rows):
+            known = [] if points is None or length is None else points[place, : length[place]].tolist()
+            self._rows[row] = [tuple(point) for point in known]
+
     def row(self, row: int) -> np.ndarray:
         """(decisions, 5): update, L_G, L_D, D's rate, G's rate."""
         return np.array(self._rows[row], np.float64).reshape(-1, 5)

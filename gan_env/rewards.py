@@ -51,7 +51,8 @@ class Reward:
 
     def __call__(self, outcome: Outcome, failed: np.ndarray, decisions_left: np.ndarray) -> np.ndarray:
         """Rewards (N,), finite. `failed` is (N,) bool; `decisions_left` counts the one that failed."""
-        value = np.asarray(self.compute(outcome), np.float64)
+        with np.errstate(all="ignore"):  # a row that has failed may hold infinities, and is paid otherwise below
+            value = np.asarray(self.compute(outcome), np.float64)
         value = np.broadcast_to(value, failed.shape)
         value = np.where(np.isnan(value), self.low, value).clip(self.low, self.high)
         if not failed.any():

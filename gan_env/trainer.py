@@ -8,6 +8,8 @@ Rows go through in chunks, so that one chunk's activations fit the processor's c
 
 from __future__ import annotations
 
+import copy
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -37,6 +39,10 @@ class Trace:
     g_loss: Float[Tensor, "k N"]
     d_loss_real: Float[Tensor, "k N"]
     d_loss_fake: Float[Tensor, "k N"]
+    before: Float[Tensor, "3 N"]
+    """The same three before the first update."""
+    gradient: Float[Tensor, "k N"]
+    """Sum of both players' gradient entries in each update: not finite where an entry is not."""
 
 
 def _places(mask: np.ndarray, device: torch.device) -> slice | Tensor | None:
@@ -95,6 +101,8 @@ class _Chunk:
         self.g_tape: Any = None
         self.seen: _Judged
         """D's clean forward pass on the coming batch."""
+        self.stale = True
+        """Whether weights or counters were changed since the coming batch was looked at."""
 
     def whole(self, places: slice | Tensor) -> slice | Tensor:
         """Places within the chunk as rows of the whole batch."""
@@ -140,34 +148,59 @@ class Trainer:
         chunk: int | None = None,
     ):
         self.task, self.loss, self.n, self.batch_size, self.order = task, loss, rows, batch_size, order
-        self._game = game = task.game
+        self._game = task.game
+        if loss.diversity is not None and task.game is not None:
+            raise ValueError(f"loss={loss.name!r}: task {task.name!r} generates no samples that could be diverse")
         self.episode_updates, self.dtype, self.device = episode_updates, dtype, torch.device(device)
-        self._templates = {"g": self._fresh(task.generator, 0), "d": self._fresh(task.discriminator, 0)}
+        self._ways, self._chunk_rows = {"g": way, "d": way}, chunk
+        self._templates = {
+            "g": self._fresh(task.generator, 0).to(self.device, dtype),
+            "d": self._fresh(task.discriminator, 0).to(self.device, dtype),
+        }
+        # Read off the modules once, for walking through them would take most of a fork's time.
+        self._sizes = {name: flatten(module).numel() for name, module in self._templates.items()}
+        self._matrices = _matrices(self._templates["d"])
+        self._d_weights = sum(p.numel() for p in self._templates["d"].parameters())
+        self._widest = max(p.shape[0] for module in self._templates.values() for p in module.parameters())
+        self._allocate(rows)
+        self.g_optimizer = RowOptimizer(g_optimizer, self.g.flat, self._per_row(g_lr))
+        self.d_optimizer = RowOptimizer(d_optimizer, self.d.flat, self._per_row(d_lr))
+
+    def empty_fork(self, rows: int) -> Trainer:
+        """A trainer of so many rows set up like this one, for `snapshot.restore` to fill; shares task and modules."""
+        branch = copy.copy(self)
+        branch.n, branch._ways = rows, dict(self._ways)
+        branch._allocate(rows)
+        for name, players in (("g_optimizer", branch.g), ("d_optimizer", branch.d)):
+            setattr(branch, name, RowOptimizer(getattr(self, name).spec, players.flat, branch._per_row(0.0)))
+        return branch
+
+    def _per_row(self, lr: float | Sequence[float]) -> Tensor:
+        return torch.as_tensor(lr, dtype=torch.float64, device=self.device).expand(self.n).clone()
+
+    def _allocate(self, rows: int) -> None:
+        """All that has rows, but for the optimisers."""
+        task, game, dtype, batch_size = self.task, self._game, self.dtype, self.batch_size
 
         def players(name: str, out_shape: tuple[int, ...]):
-            template = self._templates[name].to(self.device, dtype)
-            flat = torch.zeros(rows, flatten(template).numel(), dtype=dtype, device=self.device)
-            return make_players(template, flat, out_shape, way)
+            template = self._templates[name]
+            flat = torch.zeros(rows, self._sizes[name], dtype=dtype, device=self.device)
+            made = make_players(template, flat, out_shape, self._ways[name])
+            self._ways[name] = made.way  # so that a fork neither chooses nor warns again
+            return made
 
         self.g = players("g", task.data.shape if game is None else game.out_shape)
         self.d = players("d", ())
         self._seen_shape = task.data.shape if game is None else game.seen_shape
-
-        def per_row(lr: float | Sequence[float]) -> Tensor:
-            return torch.as_tensor(lr, dtype=torch.float64, device=self.device).expand(rows).clone()
-
-        self.g_optimizer = RowOptimizer(g_optimizer, self.g.flat, per_row(g_lr))
-        self.d_optimizer = RowOptimizer(d_optimizer, self.d.flat, per_row(d_lr))
         self._latents = None if game is not None else self._latent_stream()
         data = task.data
         self._probes = self._penalty_draws()
-        matrices = _matrices(self._templates["d"])
-        self._d_weights = sum(p.numel() for p in self._templates["d"].parameters())
         self._trained_d: Players = self.d
-        if loss.dress is not None:
-            dress, plain = loss.dress, self.d.functional
+        if self.loss.dress is not None:
+            dress, plain, matrices = self.loss.dress, self.d.functional, self._matrices
+            coefficient = self.loss.coefficient
             self._trained_d = AutogradPlayers(
-                self.d.flat, lambda flat, samples: dress(plain, matrices, flat, samples, loss.coefficient)
+                self.d.flat, lambda flat, samples: dress(plain, matrices, flat, samples, coefficient)
             )
         on_device = getattr(data, "device_codes", None)  # a user's own data may come from the CPU alone
         self._reals = self._stream(
@@ -180,15 +213,15 @@ class Trainer:
         """Weighted penalty in each row's last D update; 0 before the first, and where the loss has none."""
         self.g_penalty = torch.zeros_like(self.d_penalty)
         """The diversity term in each row's last G update; 0 where there was none."""
-        if loss.diversity is not None and game is not None:
-            raise ValueError(f"loss={loss.name!r}: task {task.name!r} generates no samples that could be diverse")
         # Counters live on the host: they address the draws.
         self.seed, self.episode = np.zeros(rows, np.int64), np.zeros(rows, np.int64)
         self.updates, self.real_index = np.zeros(rows, np.int64), np.zeros(rows, np.int64)
         self.d_updates, self.g_updates = np.zeros(rows, np.int64), np.zeros(rows, np.int64)
+        self.d_constant, self.g_constant = np.zeros(rows, np.int64), np.zeros(rows, np.int64)
+        """Updates for which a player has been seen to give one output for every sample, see `failures`."""
+        chunk = self._chunk_rows or self._cache_rows()
         if not (isinstance(self.g, MLPPlayers) and isinstance(self.d, MLPPlayers)):
             chunk = rows  # autograd's tapes of one chunk would not survive another's step on the same tensor
-        chunk = chunk or self._cache_rows()
         spans = [slice(at, min(at + chunk, rows)) for at in range(0, rows, chunk)]
         self._chunks = [_Chunk(span, self.g.flat[span], self.d.flat[span]) for span in spans]
         self._scratch = {name: Buffers() for name in ("d", "late d", "early", "late")}
@@ -223,8 +256,7 @@ class Trainer:
         """Rows whose widest activation is about half a megabyte: measured best for narrow and wide MLPs alike."""
         if self.device.type == "cuda":
             return self.n
-        widths = [p.shape[0] for t in self._templates.values() for p in t.parameters()]
-        return max(1, 131_072 // (max(widths) * self.batch_size))
+        return max(1, 131_072 // (self._widest * self.batch_size))
 
     @property
     def facts(self) -> GameFacts:
@@ -254,7 +286,14 @@ class Trainer:
         """Starts the rows afresh (all by default) from `seed` and `episode`, int64, one entry per chosen row."""
         chosen = np.arange(self.n) if rows is None else np.asarray(rows)
         self.seed[chosen], self.episode[chosen] = seed, episode
-        for counter in (self.updates, self.real_index, self.d_updates, self.g_updates):
+        for counter in (
+            self.updates,
+            self.real_index,
+            self.d_updates,
+            self.g_updates,
+            self.d_constant,
+            self.g_constant,
+        ):
             counter[chosen] = 0
         for row in chosen:
             for players, build, purpose in (
@@ -275,13 +314,19 @@ class Trainer:
 
     # -- measuring ------------------------------------------------------------------------------------------------
 
-    @torch.no_grad()
     def look(self, rows: np.ndarray | None = None) -> None:
-        """Draws the coming batch and runs both players forward on it, after weights or counters were changed."""
+        """Says that weights or counters were changed: the coming batch is drawn and looked at when next needed."""
         for chunk in self._chunks:
             if rows is None or ((rows >= chunk.rows.start) & (rows < chunk.rows.stop)).any():
-                self._look(chunk)
+                chunk.stale = True
         self._measurement = None
+
+    @torch.no_grad()
+    def _catch_up(self) -> None:
+        """Looks where that is due."""
+        for chunk in self._chunks:
+            if chunk.stale:
+                self._look(chunk)
 
     def _look(self, chunk: _Chunk) -> None:
         rows = chunk.rows
@@ -297,6 +342,7 @@ class Trainer:
         else:
             chunk.real, chunk.fake = self._game.sides(chunk.out)
         chunk.seen = self._judge(self.d, chunk, chunk.real, chunk.fake)
+        chunk.stale = False
 
     def _judge(self, d: Players, chunk: _Chunk, real: Tensor, fake: Tensor) -> _Judged:
         """D's forward pass on both batches, with the losses."""
@@ -323,6 +369,7 @@ class Trainer:
     def measurement(self) -> Measurement:
         """What is seen on the coming batch, all rows."""
         if self._measurement is None:
+            self._catch_up()
 
             def joined(name: str) -> Tensor:
                 parts = [getattr(chunk.seen, name) for chunk in self._chunks]
@@ -339,6 +386,13 @@ class Trainer:
                 progress=update.double() / max(self.episode_updates, 1) if self.episode_updates else update * 0.0,
             )
         return self._measurement
+
+    @property
+    def coming_fake(self) -> Tensor:
+        """Generated samples of the coming batch, (N, B, *shape), to be read at once."""
+        self._catch_up()
+        parts = [chunk.fake for chunk in self._chunks]
+        return parts[0] if len(parts) == 1 else torch.cat(parts)
 
     # -- updating -------------------------------------------------------------------------------------------------
 
@@ -357,26 +411,35 @@ class Trainer:
         update_d = control.update_d.cpu().numpy() & moves
         update_g = control.update_g.cpu().numpy() & moves
         multipliers = control.d_multiplier.to(self.device), control.g_multiplier.to(self.device)
-        losses = torch.empty(3, updates, self.n, dtype=self.dtype, device=self.device)
+        self._catch_up()
+        losses = torch.empty(3, updates + 1, self.n, dtype=self.dtype, device=self.device)
+        gradient = torch.zeros(updates, self.n, dtype=self.dtype, device=self.device)
         for chunk in self._chunks:
             rows = chunk.rows
             if not moves[rows].any():
                 losses[:, :, rows] = chunk.seen.losses().unsqueeze(1)
                 continue
+            losses[:, 0, rows] = chunk.seen.losses()
             who = _Moves(update_d[rows], update_g[rows], self.order, self.device)
             for k in range(updates):
-                self._update(chunk, who, *multipliers)
+                self._update(chunk, who, *multipliers, gradient[k])
                 self.d_updates[rows] += update_d[rows]
                 self.g_updates[rows] += update_g[rows]
                 self.updates[rows] += moves[rows]
                 self.real_index[rows] += fresh[rows]
                 self._look(chunk)
-                losses[:, k, rows] = chunk.seen.losses()
+                losses[:, k + 1, rows] = chunk.seen.losses()
         self._measurement = None
-        return Trace(losses[0], losses[1], losses[2])
+        g_loss, d_loss_real, d_loss_fake = losses[:, 1:]
+        return Trace(g_loss, d_loss_real, d_loss_fake, losses[:, 0], gradient)
 
-    def _update(self, chunk: _Chunk, moves: _Moves, d_multiplier: Tensor, g_multiplier: Tensor) -> None:
-        """One update of a chunk. Gradients at the old weights are all taken before any weight moves."""
+    def _update(
+        self, chunk: _Chunk, moves: _Moves, d_multiplier: Tensor, g_multiplier: Tensor, gradient: Tensor
+    ) -> None:
+        """One update of a chunk. Gradients at the old weights are all taken before any weight moves.
+
+        The sums of their entries are added to `gradient`, (N,).
+        """
         real, fake, judged = self._trained(chunk)
         d_grad, g_grads = None, []
         if moves.d is not None:
@@ -390,7 +453,7 @@ class Trainer:
             g_grads.append((moves.g_early, self._g_gradient("early", chunk, at_out, moves.g_early)))
         if d_grad is not None and moves.d is not None:
             rows = chunk.whole(moves.d)
-            self.d_optimizer.step(rows, d_grad, d_multiplier[rows])
+            gradient[rows] += self.d_optimizer.step(rows, d_grad, d_multiplier[rows])
             if self.loss.clipped:
                 bound, weights = self.loss.coefficient, self._d_weights  # a module's buffers stand behind its weights
                 self.d.flat[rows, :weights] = self.d.flat[rows, :weights].clamp_(-bound, bound)
@@ -399,7 +462,7 @@ class Trainer:
             g_grads.append((moves.g_late, self._g_gradient("late", chunk, at_out, moves.g_late)))
         for places, grad in g_grads:
             rows = chunk.whole(places)
-            self.g_optimizer.step(rows, grad, g_multiplier[rows])
+            gradient[rows] += self.g_optimizer.step(rows, grad, g_multiplier[rows])
 
     def _trained(self, chunk: _Chunk) -> tuple[Tensor, Tensor, _Judged]:
         """Both batches as D sees them where gradients are taken, and that pass: the measured one if they agree."""
@@ -496,16 +559,22 @@ class Trainer:
         for row in range(self.n) if rows is None else rows:
             if self._game is None:
                 generator = rng(int(self.seed[row]), int(self.episode[row]), purpose, index)
-                inputs = torch.from_numpy(self._latent_block(1, count, self.task.latent_size)(generator))
+                # Copied to where torch's numbers start, for rounding depends on it.
+                inputs = torch.tensor(self._latent_block(1, count, self.task.latent_size)(generator))
             else:
                 inputs = self._game.held_out(purpose, count).unsqueeze(0)
             made.append(self.g.functional(self.g.flat[row : row + 1], inputs.to(self.device, self.dtype)))
         return torch.cat(made)
 
     def score(self, row: int) -> tuple[float, Tensor]:
-        """The row's exact distance to test data, and the generated samples that it was judged by, float32."""
+        """The row's exact distance to test data, and the generated samples that it was judged by, float32.
+
+        The distance is infinite where a sample is not finite.
+        """
         score = self.task.score
         fake = self.samples(score.samples, Purpose.SCORE, rows=[row])[0].float()
+        if not fake.isfinite().all():
+            return math.inf, fake
         if self.task.distance is not None:
             return self.task.distance(self.generator(row), self.discriminator(row)), fake
         return score(fake), fake

@@ -10,8 +10,9 @@ import torch
 from safetensors.torch import save_file
 
 from agents import ControllerFileError, load_controller, save_controller
-from agents.files import FORMAT, VERSION, _digest
+from agents.files import FORMAT, VERSION
 from agents.policy import PolicyController, PolicySpec
+from gan_env.durable import digest
 from gan_env.records import GameFacts, Measurement
 
 SPEC = PolicySpec(provenance={"task": "ring", "seed": 0})
@@ -125,7 +126,7 @@ def test_every_bit_of_a_weight_matters(file):
 
 def write(path, header, tensors, metadata=None):
     text = json.dumps(header)
-    save_file(tensors, path, metadata=metadata or {"gan_env": text, "blake2b": _digest(text, tensors)})
+    save_file(tensors, path, metadata=metadata or {"gan_env": text, "blake2b": digest(text, tensors)})
 
 
 def test_a_well_formed_file_that_makes_no_sense_is_refused(tmp_path):

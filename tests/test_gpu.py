@@ -62,4 +62,4 @@ def test_a_failing_row_on_cuda_harms_none():
     observations, rewards, terminated, _, infos = env.step(np.zeros((4, 1)))
     assert terminated.tolist() == [False, False, True, False]
     assert np.isfinite(observations).all() and np.isfinite(rewards).all()
-    assert infos["failure"][2] == "non-finite loss"
+    assert infos["failure"][2] == "non-finite weights"

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent
-ENV_LAYER = {"config", "controls", "features", "rewards", "env", "render"}
+ENV_LAYER = {"config", "controls", "features", "rewards", "failures", "env_snapshot", "vector_env", "env", "render"}
 ABOVE = {"__init__", "__main__", "cli"}
 """All else in `gan_env` is games and trainer."""
 SCRIPTED = {"base", "registry", "scripted", "gda", "dynamic_gda", "gap_aware", "gcann", "heuristics", "streams"}
@@ -86,7 +86,7 @@ def test_only_the_command_line_knows_the_controllers(name):
 
 def test_gymnasium_is_known_to_the_environment_alone():
     users = {name for name, file in GAN_ENV.items() if "gymnasium" in heads(imported(file))}
-    assert users - {"cli"} == {"__init__", "env"}
+    assert users - {"cli"} == {"__init__", "env", "vector_env"}
 
 
 @pytest.mark.parametrize("name", sorted(SCRIPTED))

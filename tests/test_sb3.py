@@ -88,7 +88,7 @@ def test_a_failure_is_not_passed_on_as_a_truncation():
     env.env.trainer.look()
     _, _, done, infos = env.step(np.zeros((2, 1), np.float32))
     assert done.tolist() == [False, True]
-    assert infos[1]["TimeLimit.truncated"] is False and infos[1]["failure"] == "non-finite loss"
+    assert infos[1]["TimeLimit.truncated"] is False and infos[1]["failure"] == "non-finite weights"
 
 
 def test_the_adapter_wants_same_step_autoreset():

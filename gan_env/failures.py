@@ -1,0 +1,110 @@
+"""What counts as a training that has failed: a closed list of causes, told apart by what went wrong first."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+
+from gan_env.config import EnvConfig
+from gan_env.trainer import Trace, Trainer
+
+FAILURES = (
+    "non-finite gradient",
+    "non-finite moments",
+    "non-finite weights",
+    "non-finite loss",
+    "non-finite logits",
+    "non-finite score",
+    "loss past its bound",
+    "weights past their bound",
+    "dead discriminator",
+    "dead generator",
+)
+"""Every cause that `info["failure"]` can name. Moments are the optimiser's, logits the discriminator's outputs, the
+score the final distance to test data. A player is dead that has given one output for every sample for `dead_updates`,
+and whose slope is nothing but zeros: a critic clipped to tiny weights rounds to a constant and still teaches."""
+EXAMINE_EVERY = 10
+"""Updates between two looks at what is costly to see and changes slowly: moments, and whether a player is dead."""
+_GRADIENT, _MOMENTS, _WEIGHTS, _LOSS, _LOGITS, SCORE, _LOSS_BOUND, _WEIGHT_BOUND, _DEAD_D, _DEAD_G = range(10)
+
+
+def failures(trainer: Trainer, trace: Trace, moves: np.ndarray, config: EnvConfig) -> np.ndarray:
+    """Index into FAILURES for each row after a decision, (N,) int; -1 where all is well or the row did not move."""
+    # amax hands NaN on; the infinity norm would too, but takes ten times as long. Sums do as well.
+    largest = [p.flat.abs().amax(1) for p in (trainer.g, trainer.d)]
+    losses = torch.stack([trace.g_loss, trace.d_loss_real, trace.d_loss_fake]).abs().amax((0, 1))
+    logits = trainer.measurement.real_logits.sum(1) + trainer.measurement.fake_logits.sum(1)
+    seen = torch.stack([losses, torch.maximum(*largest), logits, trace.gradient.sum(0)]).cpu().double().numpy()
+    due = moves & (trainer.updates // EXAMINE_EVERY != (trainer.updates - len(trace.g_loss)) // EXAMINE_EVERY)
+    bounds = np.array([[config.loss_bound], [config.weight_bound]])
+    past, dead, spoilt = seen[:2] > bounds, np.zeros((2, trainer.n), bool), np.zeros(trainer.n, bool)
+    if due.any():
+        dead, spoilt = _dead(trainer, due, config.dead_updates), due & ~_finite_moments(trainer)
+    finite = np.isfinite(seen)
+    if finite.all() and not (past.any() or dead.any() or spoilt.any()):
+        return np.full(trainer.n, -1)
+    causes = np.where(finite.all(0), -1, _first_non_finite(trainer, trace, finite))
+    others = ((_MOMENTS, spoilt), (_LOSS_BOUND, past[0]), (_WEIGHT_BOUND, past[1]), (_DEAD_D, dead[0]))
+    for cause, rows in (*others, (_DEAD_G, dead[1])):
+        causes = np.where((causes < 0) & rows, cause, causes)
+    return np.where(moves, causes, -1)
+
+
+def _first_non_finite(trainer: Trainer, trace: Trace, finite: np.ndarray) -> np.ndarray:
+    """The cause in rows where something is not finite, (N,): what came first, as far as can be told afterwards."""
+    each = torch.stack([trace.g_loss, trace.d_loss_real, trace.d_loss_fake]).isfinite().all(0).cpu().numpy()
+    before = trace.before.isfinite().all(0).cpu().numpy()
+    until = np.concatenate([before[None], each[:-1]])  # (k, N): the losses that each update's gradient is of
+    gradient = trace.gradient.isfinite().cpu().numpy()
+    moments = _finite_moments(trainer)
+    cases = [
+        (_GRADIENT, (~gradient & until).any(0)),
+        (_LOSS, before & ~until.all(0)),
+        (_MOMENTS, before & gradient.all(0) & ~moments),
+        (_WEIGHTS, ~finite[1]),
+        (_MOMENTS, ~moments),
+        (_LOSS, ~finite[0]),
+        (_LOGITS, ~finite[2]),
+    ]
+    return np.select([rows for _, rows in cases], [cause for cause, _ in cases], -1)
+
+
+def _finite_moments(trainer: Trainer) -> np.ndarray:
+    """Whether every moment of the optimisers is finite, (N,) bool."""
+    sums = torch.zeros(trainer.n, dtype=trainer.dtype, device=trainer.device)
+    for optimizer in (trainer.g_optimizer, trainer.d_optimizer):
+        for moment in optimizer.moments:
+            sums = sums + moment.sum(1)
+    return sums.isfinite().cpu().numpy()
+
+
+def _dead(trainer: Trainer, due: np.ndarray, dead_updates: int) -> np.ndarray:
+    """Whether D and G are dead, (2, N) bool; counts in the trainer for how long they have been constant."""
+    dead = np.zeros((2, trainer.n), bool)
+    seen = trainer.measurement
+    if not dead_updates or trainer.task.latents == "ones" or seen.fake_logits.shape[1] < 2:
+        return dead  # a constant generator is what the Dirac-GAN is about, and one sample cannot differ from itself
+    fake = trainer.coming_fake.flatten(2)
+    logits = torch.cat([seen.real_logits, seen.fake_logits], 1)
+    constant = torch.stack([logits.amax(1) == logits.amin(1), (fake.amax(1) == fake.amin(1)).all(1)]).cpu().numpy()
+    for i, counter in enumerate((trainer.d_constant, trainer.g_constant)):
+        counter[due] = np.where(constant[i], counter + EXAMINE_EVERY, 0)[due]
+        for row in np.flatnonzero(due & (counter >= dead_updates)):
+            dead[i, row] = _is_flat(trainer, int(row), generator=i == 1)
+    return dead
+
+
+def _is_flat(trainer: Trainer, row: int, generator: bool) -> bool:
+    """Whether a player's slope in its inputs is exactly zero everywhere that it was looked at."""
+    players = trainer.g if generator else trainer.d
+    if generator:
+        latents = torch.linspace(-2, 2, trainer.batch_size * trainer.task.latent_size)
+        inputs = latents.view(1, trainer.batch_size, -1).to(trainer.device, trainer.dtype)
+    else:
+        inputs = trainer.coming_fake[row : row + 1]
+    with torch.enable_grad():
+        inputs = inputs.detach().clone().requires_grad_()
+        out = players.functional(players.flat[row : row + 1].detach(), inputs).flatten(1)
+        weights = torch.linspace(1, 2, out.shape[1], device=out.device, dtype=out.dtype)
+        (slope,) = torch.autograd.grad((out * weights).sum(), inputs)
+    return not bool(slope.any())

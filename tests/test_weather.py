@@ -1,0 +1,68 @@
+"""Promises of bad weather: memory that does not suffice, folders that fill up, runs that never end."""
+
+import gc
+import os
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from gan_env import GANVectorEnv, Snapshot
+from gan_env.trainer import Trainer
+
+SMALL = {"task": "ring", "batch_size": 8, "episode_updates": 10, "score": False}
+
+
+def test_rows_that_do_not_fit_into_memory_say_how_many_would():
+    with pytest.raises(ValueError, match="num_envs=1000000000000 does not fit into memory") as caught:
+        GANVectorEnv(10**12, **SMALL)
+    assert "\n" not in str(caught.value)
+    fits = int(re.search(r"about num_envs=(\d+) does", str(caught.value)).group(1))
+    assert 100 < fits < 10**9  # a row of this takes some 50 kilobytes
+
+
+def test_another_error_while_building_stays_what_it_is(monkeypatch):
+    def broken(self, rows):
+        raise RuntimeError("mat1 and mat2 shapes cannot be multiplied")
+
+    monkeypatch.setattr(Trainer, "_allocate", broken)
+    with pytest.raises(RuntimeError, match="mat1"):
+        GANVectorEnv(2, **SMALL)
+
+
+def test_a_snapshot_goes_into_no_folder_that_is_not_there_and_disturbs_nothing(tmp_path):
+    env = GANVectorEnv(1, **SMALL)
+    env.reset(seed=0)
+    kept = env.snapshot()
+    kept.save(tmp_path / "kept")
+    with pytest.raises(OSError, match="cannot be written"):
+        kept.save(tmp_path / "nowhere" / "kept")
+    assert len(Snapshot.load(tmp_path / "kept")) == 1 and os.listdir(tmp_path) == ["kept"]
+
+
+def resident_bytes() -> int:
+    return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="reads Linux's account of this process")
+def test_fifty_thousand_decisions_grow_neither_memory_nor_open_files(no_shape_checks):
+    env = GANVectorEnv(1, task="dirac", normalise=True, episode_updates=1_000, batch_size=1, score=False)
+    env.reset(seed=0)
+    action = np.zeros((1, 1), np.float32)
+
+    def decide(count: int) -> tuple[int, int]:
+        for at in range(count):
+            env.step(action)
+            if at % 500 == 0:
+                env.restore(env.snapshot())
+                env.fork()
+        gc.collect()
+        return resident_bytes(), len(os.listdir("/proc/self/fd"))
+
+    memory, files = decide(5_000)
+    later, files_later = decide(45_000)
+    assert later - memory < 8 * 2**20 and files_later == files
+    env.close()
+    env.close()
