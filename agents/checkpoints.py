@@ -11,7 +11,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from gan_env.durable import pack, read_tensors, unpack, write_tensors
+from gan_env.tensor_files import pack, read_tensors, unpack, write_tensors
 
 FORMAT, VERSION = "gan-env training", 1
 STATE = "training.safetensors"
@@ -32,7 +32,7 @@ class Checkpoints:
     """The saved state of the training in a folder.
 
     Args:
-        folder: The run's own, held by this process alone (`durable.locked`).
+        folder: The run's own, held by this process alone (`files.locked`).
         every: Least seconds between two saves.
     """
 

@@ -21,7 +21,7 @@ import torch
 from safetensors.torch import save
 from torch import nn
 
-from gan_env.files import write_atomic
+from gan_env.files import write_whole
 
 from .bench import run_group
 from .contenders import make_entry
@@ -69,7 +69,7 @@ def keep_generator(folder: Path, row: Row, generator: nn.Module) -> None:
     folder.mkdir(exist_ok=True)
     weights = {name: value.detach().cpu().contiguous() for name, value in generator.state_dict().items()}
     metadata = {name: str(row[name]) for name in ("task", "loss", "controller", "seed", "score", "key")}
-    write_atomic(folder / f"{row['key']}.safetensors", save(weights, metadata))
+    write_whole(folder / f"{row['key']}.safetensors", save(weights, metadata))
 
 
 def local(jobs: int) -> Engine:

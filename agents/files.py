@@ -9,9 +9,9 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from gan_env.durable import read_tensors, write_tensors
 from gan_env.features import FeatureMemory
 from gan_env.registry import unknown
+from gan_env.tensor_files import read_tensors, write_tensors
 
 from .policy import PolicyController, PolicySpec
 

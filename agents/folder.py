@@ -18,7 +18,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from gan_env.files import Lock, sync_folder, write_atomic
+from gan_env.files import Lock, sync_folder, write_whole
 
 from .contenders import best_constant, tuned_on
 from .plan import BenchConfig, Group, built, plan, prepared, without_undefined
@@ -253,7 +253,7 @@ def open_folder(path: Path, asked: BenchConfig | None) -> Folder:
         (path / CLAIMS).mkdir(parents=True, exist_ok=True)
         with Lock(path / CLAIMS / "config").held(remove=True):
             if not file.exists():  # else somebody was faster
-                write_atomic(file, json.dumps(as_json(config), indent=2) + "\n")
+                write_whole(file, json.dumps(as_json(config), indent=2) + "\n")
     try:
         config = from_json(json.loads(file.read_text()))
     except ValueError as error:

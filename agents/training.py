@@ -16,8 +16,8 @@ from pathlib import Path
 from tqdm import tqdm
 
 from gan_env.config import EnvConfig
-from gan_env.durable import LOCK, locked, remove_partials, write_whole
 from gan_env.env import GANVectorEnv
+from gan_env.files import LOCK, locked, remove_partials, write_whole
 from gan_env.task import Task
 
 from .base import NeedsTrainer

@@ -1,39 +1,64 @@
-"""Files that survive a kill at any moment, and folders that several processes share."""
+"""Files that are whole or not there, and folders that processes share or have to themselves."""
 
 from __future__ import annotations
 
-import contextlib
 import os
+import threading
 from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
+PARTIAL = ".partial"
+"""Ends the name of a file that is being written; after a crash such a file is worth nothing."""
+LOCK = ".lock"
+"""The file in a folder that whoever works there holds locked; it stays behind and means nothing by itself."""
 
-def write_atomic(path: Path, content: str | bytes) -> None:
-    """Writes a whole file; a reader, or a run after a crash, finds the old content or the new one, never a part."""
-    partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
-    with partial.open("wb") as file:
-        file.write(content.encode() if isinstance(content, str) else content)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(partial, path)
+
+def write_whole(path: Path | str, content: bytes | str) -> None:
+    """Writes a file that appears whole or not at all, after a power cut too.
+
+    Raises OSError, on one line and naming the file, if it cannot be written; what was there before is then unchanged.
+    """
+    path = Path(path)
+    partial = path.with_name(f".{path.name}.{os.getpid()}.{threading.get_ident()}{PARTIAL}")
+    try:
+        with partial.open("wb") as file:
+            file.write(content.encode() if isinstance(content, str) else content)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(partial, path)
+    except BaseException as error:
+        with suppress(OSError):
+            partial.unlink(missing_ok=True)
+        if not isinstance(error, OSError):
+            raise
+        raise OSError(
+            f"{path}: cannot be written ({error.strerror or error}); what was there is unchanged, make room or name "
+            "another place"
+        ) from error
     sync_folder(path.parent)
 
 
 def sync_folder(folder: Path) -> None:
-    """Makes names that were added to a folder survive a power cut."""
-    if os.name != "posix":  # elsewhere a folder cannot be opened, and its names need no such call
-        return
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
+    """Makes the new name of a file last; where folders cannot be synced, the file's contents are safe anyway."""
+    with suppress(OSError):
+        handle = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
+
+
+def remove_partials(folder: Path) -> None:
+    """Removes what a crash left half written in a folder; call it with the folder locked."""
+    for left in folder.glob(f".*{PARTIAL}"):
+        left.unlink(missing_ok=True)
 
 
 class Lock:
     """A lock on a file, between processes and within one. The system drops it when its process dies, however it dies.
 
-    Raises OSError where the system has no such locks.
+    Raises OSError where the lock's file cannot be opened.
     """
 
     def __init__(self, path: Path):
@@ -42,18 +67,13 @@ class Lock:
 
     def take(self, *, wait: bool = True) -> bool:
         """Takes the lock; without `wait`, False if somebody has it."""
-        try:
-            import fcntl
-        except ModuleNotFoundError as error:
-            raise OSError(f"{self.path}: folders are locked by POSIX file locks, which this system lacks") from error
         handle = os.open(self.path, os.O_RDWR | os.O_CREAT, 0o644)
         try:
-            fcntl.flock(handle, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
-        except BlockingIOError:
+            _lock(handle, wait)
+        except BaseException as error:
             os.close(handle)
-            return False
-        except BaseException:
-            os.close(handle)
+            if isinstance(error, (BlockingIOError, PermissionError)) and not wait:
+                return False
             raise
         self._handle = handle
         return True
@@ -67,7 +87,7 @@ class Lock:
         os.close(self._handle)
         self._handle = None
 
-    @contextlib.contextmanager
+    @contextmanager
     def held(self, *, remove: bool = False) -> Iterator[None]:
         """The lock for the length of a `with`; `remove` as in `drop`."""
         self.take()
@@ -75,3 +95,33 @@ class Lock:
             yield
         finally:
             self.drop(remove=remove)
+
+
+def _lock(handle: int, wait: bool) -> None:
+    try:
+        import fcntl
+    except ModuleNotFoundError:  # Windows
+        import msvcrt
+
+        msvcrt.locking(handle, msvcrt.LK_LOCK if wait else msvcrt.LK_NBLCK, 1)  # type: ignore[attr-defined]
+    else:
+        fcntl.flock(handle, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+
+
+@contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """Works in a folder alone for as long as the block runs; the lock goes when the process does, however it ends.
+
+    Raises OSError if somebody else works there, or the folder cannot be written to.
+    """
+    lock = Lock(folder / LOCK)
+    try:
+        free = lock.take(wait=False)
+    except OSError as error:
+        raise OSError(f"{folder}: cannot be written to ({error.strerror}); name another folder") from error
+    if not free:
+        raise OSError(f"{folder}: another process works there; wait for it, stop it, or name another folder")
+    try:
+        yield
+    finally:
+        lock.drop()

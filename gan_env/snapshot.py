@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from gan_env.durable import read_tensors, write_tensors
+from gan_env.tensor_files import read_tensors, write_tensors
 from gan_env.trainer import Trainer
 
 FORMAT, VERSION = "gan-env snapshot", 1

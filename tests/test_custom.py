@@ -128,7 +128,7 @@ def test_rows_with_running_statistics_train_as_each_alone_and_as_a_plain_loop():
     optimizers = [torch.optim.Adam(m.parameters(), lr=1e-2, betas=(0.5, 0.999)) for m in (g, d)]
     probe = trainer(task, [4])
     for _ in range(3):
-        chunk = probe._chunks[0]
+        chunk, _ = probe._chunks[0], probe.measurement  # which looks at the coming batch
         real = chunk.real[0]
         rows = (slice(0, 1), probe.updates, probe.seed, probe.episode)
         latents = probe._latents.at(*rows)[0].double()

@@ -1,15 +1,11 @@
-"""Files that are whole or not there, tensors in checksummed files without pickle, folders with one worker at a time."""
+"""Tensors and JSON in one checksummed safetensors file, without pickle; nested states as such tensors and JSON."""
 
 from __future__ import annotations
 
 import hashlib
 import json
-import os
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import numpy as np
 import torch
@@ -17,85 +13,7 @@ from safetensors import safe_open
 from safetensors.torch import save
 from torch import Tensor
 
-PARTIAL = ".partial"
-"""Ends the name of a file that is being written; after a crash such a file is worth nothing."""
-LOCK = ".lock"
-"""The file in a folder that whoever works there holds locked; it stays behind and means nothing by itself."""
-
-
-def write_whole(path: Path | str, content: bytes | str) -> None:
-    """Writes a file that appears whole or not at all, after a power cut too.
-
-    Raises OSError, on one line and naming the file, if it cannot be written; what was there before is then unchanged.
-    """
-    path = Path(path)
-    partial = path.with_name(f".{path.name}.{os.getpid()}.{threading.get_ident()}{PARTIAL}")
-    try:
-        with partial.open("wb") as file:
-            file.write(content.encode() if isinstance(content, str) else content)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(partial, path)
-    except BaseException as error:
-        with suppress(OSError):
-            partial.unlink(missing_ok=True)
-        if not isinstance(error, OSError):
-            raise
-        raise OSError(
-            f"{path}: cannot be written ({error.strerror or error}); what was there is unchanged, make room or name "
-            "another place"
-        ) from error
-    _sync_folder(path.parent)
-
-
-def _sync_folder(folder: Path) -> None:
-    """Makes the new name of a file last; where folders cannot be synced, the file's contents are safe anyway."""
-    with suppress(OSError):
-        handle = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(handle)
-        finally:
-            os.close(handle)
-
-
-def remove_partials(folder: Path) -> None:
-    """Removes what a crash left half written in a folder; call it with the folder locked."""
-    for left in folder.glob(f".*{PARTIAL}"):
-        left.unlink(missing_ok=True)
-
-
-@contextmanager
-def locked(folder: Path) -> Iterator[None]:
-    """Works in a folder alone for as long as the block runs; the lock goes when the process does, however it ends.
-
-    Raises OSError if somebody else works there, or the folder cannot be written to.
-    """
-    try:
-        file = (folder / LOCK).open("ab")
-    except OSError as error:
-        raise OSError(f"{folder}: cannot be written to ({error.strerror}); name another folder") from error
-    with file:
-        try:
-            _lock(file)
-        except OSError as error:
-            raise OSError(
-                f"{folder}: another process works there; wait for it, stop it, or name another folder"
-            ) from error
-        yield
-
-
-def _lock(file: IO[bytes]) -> None:
-    try:
-        import fcntl
-    except ModuleNotFoundError:  # Windows
-        import msvcrt
-
-        msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)  # type: ignore[attr-defined]
-    else:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-
-
-# -- tensors and JSON in one file ---------------------------------------------------------------------------------
+from gan_env.files import write_whole
 
 
 def write_tensors(path: Path | str, kind: str, version: int, content: dict, tensors: dict[str, Tensor]) -> None:

@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 import torch
 
-from gan_env import durable
-from gan_env.durable import LOCK, locked, pack, read_tensors, remove_partials, unpack, write_tensors, write_whole
+from gan_env import files
+from gan_env.files import LOCK, locked, remove_partials, write_whole
+from gan_env.tensor_files import pack, read_tensors, unpack, write_tensors
 
 
 def full_disk(*_):
@@ -64,7 +65,7 @@ def test_a_folder_that_cannot_be_written_to_is_named(tmp_path):
 
 def test_one_worker_at_a_time_and_the_lock_dies_with_it(tmp_path):
     code = f"""
-import sys; from pathlib import Path; from gan_env.durable import locked
+import sys; from pathlib import Path; from gan_env.files import locked
 with locked(Path({str(tmp_path)!r})):
     print("in", flush=True); sys.stdin.read()
 """
@@ -84,7 +85,7 @@ with locked(Path({str(tmp_path)!r})):
 
 
 def test_what_a_crash_left_half_written_goes(tmp_path):
-    (tmp_path / f".state.1.2{durable.PARTIAL}").write_text("half")
+    (tmp_path / f".state.1.2{files.PARTIAL}").write_text("half")
     (tmp_path / "mine.partial").write_text("dear")
     remove_partials(tmp_path)
     assert os.listdir(tmp_path) == ["mine.partial"]
