@@ -56,6 +56,7 @@ def scale_up(trainer):
     trainer.g.flat.mul_(2.0)
     trainer.d.flat.mul_(2.0)
     trainer.look()
+    assert trainer.measurement.update.eq(0).all()  # it looks when it is asked
 
 
 def latents_of(trainer):
