@@ -412,7 +412,7 @@ def _merge(old: dict[str, Any], new: dict[str, Any], rows: np.ndarray) -> dict[s
 def failures(trainer: Trainer, trace: Trace, moves: np.ndarray, config: EnvConfig) -> np.ndarray:
     """Index into FAILURES for each row, (N,) int; -1 where all is well or the row did not move."""
     # amax hands NaN on; the infinity norm would too, but takes ten times as long
-    largest = [p.flat.abs().amax(1) for p in (trainer.g, trainer.d)]
+    largest = [p.flat[:, : p.weights].abs().amax(1) for p in (trainer.g, trainer.d)]  # not buffers: they may count
     losses = torch.stack([trace.g_loss, trace.d_loss_real, trace.d_loss_fake]).abs().amax((0, 1))
     both = torch.stack([losses, torch.maximum(*largest)]).cpu().double().numpy()
     bounds = np.array([[config.loss_bound], [config.weight_bound]])

@@ -19,9 +19,9 @@ from torch import Tensor, nn
 
 from gan_env.losses import Loss
 from gan_env.mlp_players import MLPPlayers
-from gan_env.module_players import AutogradPlayers, make_players
+from gan_env.module_players import dressed, make_players
 from gan_env.optimizers import OptimizerSpec, RowOptimizer
-from gan_env.players import EVERY, Buffers, Pair, Players, Rows, flatten, unflatten
+from gan_env.players import EVERY, Buffers, Pair, Players, Rows, flatten, parts, unflatten
 from gan_env.records import Control, GameFacts, Measurement
 from gan_env.streams import BlockStream, DeviceDraw, Draw, Purpose, key, normal_block, rng, uniform_block
 from gan_env.task import Task
@@ -74,10 +74,10 @@ class _Judged:
 def _matrices(module: nn.Module) -> list[tuple[int, int, int]]:
     """(start in the flat weights, rows, columns) of every weight that is a matrix or a kernel."""
     found, at = [], 0
-    for p in module.parameters():
-        if p.dim() >= 2:
-            found.append((at, p.shape[0], p[0].numel()))
-        at += p.numel()
+    for _, part in parts(module):
+        if isinstance(part, nn.Parameter) and part.dim() >= 2:
+            found.append((at, part.shape[0], part[0].numel()))
+        at += part.numel()
     return found
 
 
@@ -161,13 +161,11 @@ class Trainer:
         self._latents = None if game is not None else self._latent_stream()
         data = task.data
         self._probes = self._penalty_draws()
-        matrices = _matrices(self._templates["d"])
-        self._d_weights = sum(p.numel() for p in self._templates["d"].parameters())
         self._trained_d: Players = self.d
         if loss.dress is not None:
-            dress, plain = loss.dress, self.d.functional
-            self._trained_d = AutogradPlayers(
-                self.d.flat, lambda flat, samples: dress(plain, matrices, flat, samples, loss.coefficient)
+            dress, matrices = loss.dress, _matrices(self._templates["d"])
+            self._trained_d = dressed(
+                self.d, lambda plain, flat, samples: dress(plain, matrices, flat, samples, loss.coefficient)
             )
         on_device = getattr(data, "device_codes", None)  # a user's own data may come from the CPU alone
         self._reals = self._stream(
@@ -392,7 +390,7 @@ class Trainer:
             rows = chunk.whole(moves.d)
             self.d_optimizer.step(rows, d_grad, d_multiplier[rows])
             if self.loss.clipped:
-                bound, weights = self.loss.coefficient, self._d_weights  # a module's buffers stand behind its weights
+                bound, weights = self.loss.coefficient, self.d.weights
                 self.d.flat[rows, :weights] = self.d.flat[rows, :weights].clamp_(-bound, bound)
         if moves.g_late is not None:
             at_out = self._at_output_late(chunk, real, fake, moves.g_late)
