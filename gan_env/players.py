@@ -1,7 +1,7 @@
 """N copies of one plain module, each with its own weights, run and differentiated together.
 
-The weights of a row are one flat vector in the order of `parts`, so that an optimiser is a few elementwise operations on
-(N, P). Rows share no weights, so the gradient of a sum over rows holds each row's own.
+The weights of a row are one flat vector in the order of `parts`, so that an optimiser is a few elementwise operations
+on (N, P). Rows share no weights, so the gradient of a sum over rows holds each row's own.
 
 The interface that the trainer runs them by, and what its two ways share: `mlp_players` for stacks of linear layers,
 `module_players` for any other module.

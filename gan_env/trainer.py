@@ -16,6 +16,10 @@ import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
+from torch.nn.utils.parametrize import is_parametrized
+from torch.nn.utils.prune import BasePruningMethod
+from torch.nn.utils.spectral_norm import SpectralNorm
+from torch.nn.utils.weight_norm import WeightNorm
 
 from gan_env.losses import Loss
 from gan_env.mlp_players import MLPPlayers
@@ -23,7 +27,7 @@ from gan_env.module_players import dressed, make_players
 from gan_env.optimizers import OptimizerSpec, RowOptimizer
 from gan_env.players import EVERY, Buffers, Pair, Players, Rows, flatten, parts, unflatten
 from gan_env.records import Control, GameFacts, Measurement
-from gan_env.streams import BlockStream, DeviceDraw, Draw, Purpose, key, normal_block, rng, uniform_block
+from gan_env.streams import BlockStream, DeviceDraw, Draw, Purpose, key, normal_block, rng, seeded, uniform_block
 from gan_env.task import Task
 
 LATENT_BLOCK = 8
@@ -79,6 +83,15 @@ def _matrices(module: nn.Module) -> list[tuple[int, int, int]]:
             found.append((at, part.shape[0], part[0].numel()))
         at += part.numel()
     return found
+
+
+def _derives_weights(module: nn.Module) -> bool:
+    """Whether a layer's weight is made of other parameters: a parametrisation, or one of its forerunners, hooks."""
+    hooks = (WeightNorm, SpectralNorm, BasePruningMethod)
+    return any(
+        is_parametrized(m) or any(isinstance(hook, hooks) for hook in m._forward_pre_hooks.values())
+        for m in module.modules()
+    )
 
 
 class _Chunk:
@@ -164,6 +177,11 @@ class Trainer:
         self._trained_d: Players = self.d
         if loss.dress is not None:
             dress, matrices = loss.dress, _matrices(self._templates["d"])
+            if loss.normalises_weights and _derives_weights(self._templates["d"]):
+                raise ValueError(
+                    f"loss={loss.name!r} divides D's own weights by their norm, but this discriminator computes its "
+                    "weights from others (spectral_norm, weight_norm, ...); take one of the two away"
+                )
             self._trained_d = dressed(
                 self.d, lambda plain, flat, samples: dress(plain, matrices, flat, samples, loss.coefficient)
             )
@@ -235,7 +253,7 @@ class Trainer:
             probability=self.loss.probability,
             kind=self.task.kind,
             episode_updates=self.episode_updates,
-            updates_per_epoch=0 if self.task.kind in ("plane", "dirac") else block,
+            updates_per_epoch=block if hasattr(self.task.data, "__len__") else 0,
         )
 
     # -- starting -------------------------------------------------------------------------------------------------
@@ -243,8 +261,7 @@ class Trainer:
     @staticmethod
     def _fresh(build, seed: int) -> nn.Module:
         """A module with weights drawn from `seed`; torch's global generators are left as they were."""
-        with torch.random.fork_rng(devices=[]):
-            torch.default_generator.manual_seed(seed)  # torch.manual_seed would reseed every other device, too
+        with seeded(seed):
             return build()
 
     @torch.no_grad()
