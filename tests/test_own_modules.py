@@ -79,7 +79,8 @@ def assert_trains_as_a_plain_loop(d=discriminator, g=generator, *, updates: int 
     own.advance(Control.of(1), updates)
     assert not torch.equal(own.d.flat, start)
     for players, module in zip((own.g, own.d), plain, strict=True):
-        torch.testing.assert_close(players.flat[0], flatten(module).double(), rtol=1e-8, atol=1e-9)
+        # Batch normalisation makes a bias' gradient 0 up to rounding, which Adam divides by its size and ε.
+        torch.testing.assert_close(players.flat[0], flatten(module).double(), rtol=1e-8, atol=1e-7)
     return own
 
 
@@ -244,6 +245,7 @@ def test_running_statistics_move_under_spectral_normalisation():
 def test_a_buffer_may_count_beyond_the_bound_of_the_weights():
     own = trainer(Smoothed)
     own.d.flat[0, -2] = 5_000.0  # passes
+    own.look()
     trace = own.advance(Control.of(1), 1)
     config = EnvConfig(weight_bound=1e3)
     assert failures(own, trace, np.array([True]), config).tolist() == [-1]
