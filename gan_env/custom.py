@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -112,7 +112,7 @@ def judges(data: Any, quality: Any, score: Any, untrained: Callable[[int], Tenso
         raise ValueError(
             f"score={score!r} has no {lacks[0]}; give an object like gan_env.task.Score, or quality= alone"
         )
-    distance = sliced_distance if quality is None or own else quality
+    distance = sliced_distance if quality is None or own else cast(Distance, quality)
     return (
         quality if own else CallableQuality(data, distance, untrained),
         CallableScore(data, distance) if score is None else score,

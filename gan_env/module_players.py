@@ -145,7 +145,7 @@ class ModulePlayers(AutogradPlayers):
         if self._way == "vmap" and flat.shape[0] > 1:
             return vmap(self._row, randomness="error")(flat, inputs)
         made = [self._row(f, x) for f, x in zip(flat, inputs, strict=True)]
-        out, state = zip(*made, strict=True)
+        out, state = [row[0] for row in made], [row[1] for row in made]
         return (torch.stack(out) if len(out) > 1 else out[0].unsqueeze(0)), torch.stack(state)
 
 
