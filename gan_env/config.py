@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from dataclasses import dataclass, fields
-from numbers import Integral, Real
 from typing import Any, Literal
 
 import torch
 
+from gan_env.checks import at_least, is_positive, one_of
 from gan_env.features import DEFAULT_FEATURES, FEATURES
 from gan_env.losses import Loss, get_loss
 from gan_env.optimizers import OptimizerSpec
@@ -19,22 +18,8 @@ from gan_env.task import Task, make_task, parse_task
 from gan_env.trainer import Trainer
 
 
-def _one_of(field: str, value: object, known: tuple[str | None, ...]) -> None:
-    if value not in known:
-        raise unknown(field, value, [str(name) for name in known])
-
-
-def _at_least(field: str, value: object, least: int) -> None:
-    if not isinstance(value, Integral) or isinstance(value, bool) or value < least:
-        raise ValueError(f"{field}={value!r} must be a whole number of at least {least}")
-
-
-def _is_positive(value: object) -> bool:
-    return isinstance(value, Real) and not isinstance(value, bool) and 0 < float(value) < math.inf
-
-
 def _range(field: str, value: object) -> None:
-    fits = isinstance(value, (tuple, list)) and len(value) == 2 and all(map(_is_positive, value))
+    fits = isinstance(value, (tuple, list)) and len(value) == 2 and all(map(is_positive, value))
     if not (fits and value[0] < 1 < value[1]):  # type: ignore[index]
         raise ValueError(f"{field}={value!r} must be two multipliers, 0 < low < 1 < high, e.g. (0.1, 10.0)")
 
@@ -101,19 +86,19 @@ class EnvConfig:
             OptimizerSpec.of(self.optimizer)
         for field in ("d_lr", "g_lr"):
             rate = getattr(self, field)
-            if rate is not None and not _is_positive(rate):
+            if rate is not None and not is_positive(rate):
                 raise ValueError(
                     f"{field}={rate!r} must be a finite learning rate > 0; leave it out for the task's own"
                 )
-        _one_of("order", self.order, ("simultaneous", "alternating"))
-        _one_of("d_loss_scale", self.d_loss_scale, ("mean", "sum"))
-        _one_of("dtype", self.dtype, (None, "float32", "float64"))
-        _at_least("updates_per_step", self.updates_per_step, 1)
-        _at_least("quality_every", self.quality_every, 1)
-        _at_least("dead_updates", self.dead_updates, 0)
+        one_of("order", self.order, ("simultaneous", "alternating"))
+        one_of("d_loss_scale", self.d_loss_scale, ("mean", "sum"))
+        one_of("dtype", self.dtype, (None, "float32", "float64"))
+        at_least("updates_per_step", self.updates_per_step, 1)
+        at_least("quality_every", self.quality_every, 1)
+        at_least("dead_updates", self.dead_updates, 0)
         for field in ("batch_size", "episode_updates"):
             if getattr(self, field) is not None:
-                _at_least(field, getattr(self, field), 1)
+                at_least(field, getattr(self, field), 1)
         if self.episode_updates is not None and self.episode_updates % self.updates_per_step:
             raise ValueError(
                 f"episode_updates={self.episode_updates} is not a multiple of "
@@ -124,7 +109,7 @@ class EnvConfig:
         for name in self.features:
             FEATURES[name]
         for field in ("loss_bound", "weight_bound"):
-            if not _is_positive(getattr(self, field)):
+            if not is_positive(getattr(self, field)):
                 raise ValueError(f"{field}={getattr(self, field)!r} must be a finite number > 0")
         for field in ("d_lr_range", "g_lr_range"):
             _range(field, getattr(self, field))

@@ -1,17 +1,16 @@
-"""A user's own GAN as a task: any two modules, any data, any measure of quality, brought into the engine's form."""
+"""A user's own data and measure of quality brought into the engine's form; for the modules see `fitting`."""
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable
-from functools import cached_property, partial
+from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
 from jaxtyping import Float, Float64
-from torch import Tensor, nn
+from torch import Tensor
 
 from gan_env.datasets import FLOOR_SEED, SPLIT_SEED, ArrayData
 
@@ -35,7 +34,7 @@ def as_data(data: Any) -> ArrayData:
             are taken as they are. A seventh is held out for validation and a seventh for the test, 1,000 at most.
 
     Raises:
-        ValueError: If it is none of these, holds fewer than 20 samples, or a number that is not finite.
+        ValueError: If it is none of these, holds fewer than 20 samples (a folder: 100), or a number that is not finite.
     """
     if isinstance(data, (str, Path)):
         from gan_env.pictures import picture_data
@@ -97,18 +96,49 @@ def sliced_distance(real: Float[Tensor, "M ..."], fake: Float[Tensor, "K ..."]) 
     return float((ours - theirs).abs().mean())
 
 
+def judges(data: Any, quality: Any, score: Any, untrained: Callable[[int], Tensor]) -> tuple[Any, Any]:
+    """A `Quality` and a `Score` from what the user gave: a distance, either of the two, or None.
+
+    `untrained(count)` are samples of a fresh generator.
+
+    Raises:
+        ValueError: If one is none of these.
+    """
+    own = callable(quality) and hasattr(quality, "samples")  # a Quality; its `worst` may be costly: it is not asked for
+    if not (quality is None or callable(quality)):
+        raise ValueError(f"quality={quality!r} must be a function quality(real, fake), or an object like a Quality")
+    lacks = [name for name in ("__call__", "name", "samples", "floor", "details") if not hasattr(score, name)]
+    if score is not None and lacks:
+        raise ValueError(
+            f"score={score!r} has no {lacks[0]}; give an object like gan_env.task.Score, or quality= alone"
+        )
+    distance = sliced_distance if quality is None or own else cast(Distance, quality)
+    return (
+        quality if own else CallableQuality(data, distance, untrained),
+        CallableScore(data, distance) if score is None else score,
+    )
+
+
+def _spread(samples: Tensor, count: int) -> Tensor:
+    """So many of the samples, evenly from first to last: a split may be sorted."""
+    return samples[torch.linspace(0, len(samples) - 1, count).round().long()]
+
+
 class CallableQuality:
-    """A distance of one row's samples to the validation split, row after row."""
+    """A distance of one row's samples to as many of the validation split, row after row."""
 
     def __init__(self, data: Any, distance: Distance, untrained: Callable[[int], Tensor]):
         self.data, self.distance, self._untrained = data, distance, untrained
         self.name = getattr(distance, "__name__", type(distance).__name__)
         self.samples = min(QUALITY_SAMPLES, len(data.validation()))
 
+    def _distance(self, fake: Float[Tensor, "M ..."]) -> float:
+        return float(self.distance(_spread(self.data.validation(), self.samples), fake))
+
     @cached_property
     def worst(self) -> float:
         """What an untrained generator gets."""
-        found = float(self.distance(self.data.validation(), self._untrained(self.samples)))
+        found = self._distance(self._untrained(self.samples))
         if not np.isfinite(found):
             raise ValueError(
                 f"quality {self.name} of an untrained generator is {found}; a finite number is needed, lower is better"
@@ -120,7 +150,7 @@ class CallableQuality:
         found = torch.full((len(fake),), self.worst, dtype=torch.float64)
         for row, samples in enumerate(fake.detach()):
             if torch.isfinite(samples).all():
-                value = float(self.distance(self.data.validation(), samples.cpu().float()))
+                value = self._distance(samples.cpu().float())
                 found[row] = value if np.isfinite(value) else self.worst
         return found.to(fake.device)
 
@@ -143,107 +173,10 @@ class CallableScore:
         return float(self.distance(self.data.test(), fake.detach().cpu().float()))
 
     def floor(self) -> float:
-        """The distance for the validation samples."""
-        return float(self.distance(self.data.test(), self.data.validation()))
+        """The distance for validation samples; of as many as the smaller of the two splits holds."""
+        count = min(self.samples, len(self.data.validation()))
+        return float(self.distance(*(_spread(split, count) for split in (self.data.test(), self.data.validation()))))
 
     def details(self, fake: Tensor) -> dict[str, float]:
         """The count of samples."""
         return {"samples": float(len(fake))}
-
-
-# -- players ------------------------------------------------------------------------------------------------------
-
-
-def _shaped(shape: tuple[int, ...], module: nn.Module, inputs: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
-    return (inputs[0].reshape(-1, *shape), *inputs[1:])
-
-
-def _with_latents(build: Callable[[], nn.Module], shape: tuple[int, ...]) -> nn.Module:
-    module = build()
-    module.register_forward_pre_hook(partial(_shaped, shape))
-    return module
-
-
-def _without_sigmoid(build: Callable[[], nn.Module]) -> nn.Module:
-    module = build()
-    name = [n for n, m in module.named_modules() if not list(m.children())][-1]
-    parent, _, leaf = name.rpartition(".")
-    setattr(module.get_submodule(parent), leaf, nn.Identity())
-    return module
-
-
-def _built(build: Callable[[], nn.Module], role: str) -> nn.Module:
-    if isinstance(build, nn.Module):
-        raise ValueError(
-            f"{role} is a module; give the class or function that builds one, for every row and episode starts from "
-            f"fresh weights: {role}=lambda: {type(build).__name__}(...)"
-        )
-    with torch.random.fork_rng(devices=[]):
-        torch.default_generator.manual_seed(0)
-        module = build()
-    if not isinstance(module, nn.Module):
-        raise ValueError(f"{role}() gave a {type(module).__name__}, not a torch.nn.Module")
-    noisy = [type(m).__name__ for m in module.modules() if isinstance(m, nn.modules.dropout._DropoutNd) and m.p > 0]
-    if noisy:
-        warnings.warn(
-            f"{role} holds {noisy[0]}, which draws from torch's global generator: its results depend on more than the "
-            "row's seed",
-            stacklevel=5,
-        )
-    return module
-
-
-@torch.no_grad()
-def fitted_generator(
-    build: Callable[[], nn.Module], latent_size: int | tuple[int, ...], shape: tuple[int, ...]
-) -> Callable[[], nn.Module]:
-    """A builder of generators that take flat latents, whatever shape of latents the user's take.
-
-    An int that the module does not take flat is tried as (size, 1, 1) and (size, 1, 1, 1), as convolutions like it.
-
-    Raises:
-        ValueError: If the module takes none of them, or makes samples of another shape than the data's.
-    """
-    module, size = _built(build, "generator"), int(np.prod(latent_size))
-    tried = [latent_size] if isinstance(latent_size, tuple) else [(size,), (size, 1, 1), (size, 1, 1, 1)]
-    errors = []
-    for latents in tried:
-        try:
-            made = module(torch.zeros(2, *latents))
-        except (RuntimeError, ValueError) as error:
-            errors.append(str(error).splitlines()[0])
-            continue
-        if made.shape[1:] != shape:
-            raise ValueError(f"generator makes samples of shape {tuple(made.shape[1:])}; the data's are {shape}")
-        return build if latents == (size,) else partial(_with_latents, build, latents)
-    raise ValueError(f"generator does not take latents of shape (B, {tried[0][0]}): {errors[0]}; set latent_size")
-
-
-@torch.no_grad()
-def fitted_discriminator(build: Callable[[], nn.Module], shape: tuple[int, ...]) -> Callable[[], nn.Module]:
-    """A builder of discriminators that give one logit a sample; a sigmoid at the end is left out, with a warning.
-
-    Raises:
-        ValueError: If the module does not take samples of the data's shape, or gives more than one number for each.
-    """
-    module = _built(build, "discriminator")
-    try:
-        logits = module(torch.zeros(2, *shape))
-    except (RuntimeError, ValueError) as error:
-        reason = str(error).splitlines()[0]
-        raise ValueError(f"discriminator does not take samples of the data's shape {shape}: {reason}") from error
-    if logits.numel() != 2:
-        raise ValueError(f"discriminator gives {tuple(logits.shape[1:])} for a sample; one logit is needed")
-    leaves = [m for m in module.modules() if not list(m.children())]
-    if leaves and leaves[-1] is not module and isinstance(leaves[-1], nn.Sigmoid):
-        warnings.warn("the discriminator ends in a sigmoid, which is left out: losses here take logits", stacklevel=4)
-        return partial(_without_sigmoid, build)
-    return build
-
-
-@torch.no_grad()
-def untrained_samples(build: Callable[[], nn.Module], latent_size: int, count: int) -> Tensor:
-    """Samples of a generator with fresh weights, always the same."""
-    with torch.random.fork_rng(devices=[]):
-        torch.default_generator.manual_seed(0)
-        return build()(torch.randn(count, latent_size))

@@ -18,6 +18,7 @@ from torch.nn.functional import cross_entropy, interpolate, softplus
 from gan_env.datasets import digits_splits
 from gan_env.networks import mlp
 from gan_env.pictures import picture_splits
+from gan_env.streams import seeded
 
 SIDE, FEATURES, CLASSES = 16, 32, 10
 UPDATES, BATCH_SIZE, RATE, STRENGTH = 1_200, 64, 1e-3, 0.3
@@ -109,8 +110,7 @@ def train(
     if way not in ("source", "target", "adversarial"):
         raise ValueError(f"way={way!r} is unknown; use 'source', 'target' or 'adversarial'")
     labelled, other = (target("train") if way == "target" else source()), target("train")
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
+    with seeded(seed):
         net, judge = Extractor(), domain_classifier()
         players = [torch.optim.Adam(module.parameters(), lr=rate, betas=(0.5, 0.999)) for module in (net, judge)]
         for update in range(updates):

@@ -31,7 +31,7 @@ _GRADIENT, _MOMENTS, _WEIGHTS, _LOSS, _LOGITS, SCORE, _LOSS_BOUND, _WEIGHT_BOUND
 def failures(trainer: Trainer, trace: Trace, moves: np.ndarray, config: EnvConfig) -> np.ndarray:
     """Index into FAILURES for each row after a decision, (N,) int; -1 where all is well or the row did not move."""
     # amax hands NaN on; the infinity norm would too, but takes ten times as long. Sums do as well.
-    largest = [p.flat.abs().amax(1) for p in (trainer.g, trainer.d)]
+    largest = [p.flat[:, : p.weights].abs().amax(1) for p in (trainer.g, trainer.d)]  # not buffers: they may count
     losses = torch.stack([trace.g_loss, trace.d_loss_real, trace.d_loss_fake]).abs().amax((0, 1))
     logits = trainer.measurement.real_logits.sum(1) + trainer.measurement.fake_logits.sum(1)
     seen = torch.stack([losses, torch.maximum(*largest), logits, trace.gradient.sum(0)]).cpu().double().numpy()

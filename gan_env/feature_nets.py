@@ -26,6 +26,7 @@ from gan_env.datasets import digits_splits, from_pixels
 from gan_env.networks import mlp
 from gan_env.pictures import picture_splits
 from gan_env.registry import unknown
+from gan_env.streams import seeded
 
 FOLDER = Path(__file__).parent / "weights"
 
@@ -148,8 +149,7 @@ def train(name: str, seed: int = 0, *, epochs: int | None = None, batch_size: in
         batch_size: Pictures in an update; the incomplete last batch counts too.
     """
     family, split = FAMILIES[name], FAMILIES[name].split("train")
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
+    with seeded(seed):
         net = family.build()
         optimizer = torch.optim.Adam(net.parameters(), lr=1e-3)
         for _ in range(family.epochs if epochs is None else epochs):

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sized
+
+from gan_env.datasets import DISTRIBUTIONS
 from gan_env.registry import unknown
 from gan_env.sources import FONTS, SOURCES, data_root, fetch_torchvision
 from gan_env.task import make_task, parse_task
 
 OTHERS = {
+    **dict.fromkeys(DISTRIBUTIONS, "Endless points of the plane, made on the spot: nothing is needed"),
+    "dirac": "The point 0: nothing is needed",
+    "digits-domains": "MNIST (5,000 digits ship with gan-env) and scikit-learn's digits, in its package",
     "digits": "scikit-learn's 1,797 digits, in its package",
     "furniture": "Furniture in 32 x 32 x 32 voxels ships with gan-env; meshes of your own: meshes:PATH",
     "folder": "Any folder of pictures: folder:PATH@32, @64 or @128",
@@ -47,7 +53,9 @@ def where(name: str) -> dict[str, str | int | bool]:
     try:
         parse_task(task)
         data = make_task(task).data
-        found |= {"ready": True, "train": len(data), "test": len(data.test()), "shape": str(data.shape)}  # type: ignore[arg-type]
+        found |= {"ready": True, "test": len(data.test()), "shape": str(data.shape)}
+        if isinstance(data, Sized):  # the others are endless
+            found["train"] = len(data)
     except ValueError as error:
         found |= {"ready": False, "to_do": str(error)}
     return found

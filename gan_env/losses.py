@@ -53,6 +53,8 @@ class Loss:
     """Added to D's loss, times `coefficient`."""
     dress: Dress | None = None
     """The discriminator with its own regulariser, as it is where gradients are taken."""
+    normalises_weights: bool = False
+    """Whether `dress` divides D's weight matrices by a norm, so that they must be plain parameters."""
     noisy: bool = False
     """Whether N(0, coefficient²) is added to what D sees where gradients are taken."""
     clipped: bool = False
@@ -126,7 +128,7 @@ def get_loss(name: str) -> Loss:
         return loss
     if term.split(":")[0] != "diversity":
         raise unknown("term of a GAN loss", term, ["diversity", *(f"diversity:{kind}" for kind in DIVERSITIES)])
-    kind = term.partition(":")[2] or "image"
+    kind = term.partition(":")[2] if ":" in term else "image"
     if kind not in DIVERSITIES:
         raise unknown("diversity setting", kind, list(DIVERSITIES))
     return replace(loss, name=name, diversity=DIVERSITIES[kind])
@@ -261,6 +263,7 @@ _add(
         BCE,
         name="sn",
         dress=regularisers.spectral_norm,
+        normalises_weights=True,
         source="Miyato et al. 2018, arXiv:1802.05957, eq. 8, with the bce loss",
     )
 )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from jaxtyping import Float
@@ -12,22 +12,37 @@ from torch import Tensor, nn
 from torch.func import functional_call, vmap
 
 from gan_env.mlp_players import MLPPlayers, mlp_layers
-from gan_env.players import EVERY, Buffers, Players, Rows, state_names
+from gan_env.players import EVERY, Buffers, Players, Rows, parts, weight_count
+
+Stateful = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
+"""(flat (n, P), inputs) to outputs and the buffers after the pass (n, S); see `Players.stateful`."""
+
+
+class Tape(NamedTuple):
+    """A forward pass, kept for its gradients."""
+
+    leaf: Float[Tensor, "n P"]
+    inputs: Tensor
+    out: Tensor
+    home: Float[Tensor, "n P"]
+    """The rows that the pass belongs to."""
+    state: Float[Tensor, "n S"]
+    """Their buffers after it."""
 
 
 class SeparatePair:
-    """One pass for each batch: for players whose samples notice each other (batch statistics)."""
+    """One pass for each batch, real then fake: for players whose samples notice each other, or that keep state."""
 
-    def __init__(self, players: Players, flat: Tensor, real: Tensor, fake: Tensor, buffers: Buffers):
+    def __init__(self, players: AutogradPlayers, flat: Tensor, real: Tensor, fake: Tensor, buffers: Buffers):
         self._players = players
         self.real_logits, real_tape = players.forward(flat, real, buffers.part("real"))
-        self.fake_logits, fake_tape = players.forward(flat, fake, buffers.part("fake"))
+        self.fake_logits, fake_tape = players.forward(flat, fake, buffers.part("fake"), state=real_tape.state)
         self._tapes = {"real": real_tape, "fake": fake_tape}
 
     def weight_gradient(self, real_slope: Tensor, fake_slope: Tensor, scratch: Buffers, rows: Rows) -> Tensor:
         """See Pair."""
         total = None
-        for side, slope in (("real", real_slope), ("fake", fake_slope)):
+        for side, slope in (("real", real_slope), ("fake", fake_slope)):  # in order: the last pass' state stays
             grad, _ = self._players.backward(
                 self._tapes[side], slope[rows], scratch.part(side), weights=True, inputs=False, rows=rows
             )
@@ -45,29 +60,46 @@ class SeparatePair:
 
 
 class AutogradPlayers:
-    """N copies of whatever a differentiable function of stacked weights and inputs computes."""
+    """N copies of whatever a differentiable function of stacked weights and inputs computes.
 
-    def __init__(self, flat: Float[Tensor, "N P"], functional: Callable[[Tensor, Tensor], Tensor]):
-        self.flat, self.functional = flat, functional
+    A forward pass reads the buffers at the end of a row; what it would make of them is kept on the tape and becomes
+    the row's when its weights are asked for their gradient, once an update: so looking again, sampling and rows that
+    rest change nothing.
+    """
 
-    def forward(self, flat: Float[Tensor, "n P"], inputs: Tensor, buffers: Buffers) -> tuple[Tensor, Any]:
+    def __init__(self, flat: Float[Tensor, "N P"], stateful: Stateful, weights: int):
+        self.flat, self.stateful, self.weights = flat, stateful, weights
+
+    def functional(self, flat: Float[Tensor, "n P"], inputs: Tensor, /) -> Tensor:
         """See Players."""
+        return self.stateful(flat, inputs)[0]
+
+    def forward(
+        self, flat: Float[Tensor, "n P"], inputs: Tensor, buffers: Buffers, *, state: Tensor | None = None
+    ) -> tuple[Tensor, Tape]:
+        """See Players; `state` (n, S) takes the place of the rows' own buffers, for a pass that follows another."""
         with torch.enable_grad():
-            flat, inputs = flat.detach().requires_grad_(), inputs.detach().requires_grad_()
-            out = self.functional(flat, inputs)
-        return out.detach(), (flat, inputs, out)
+            leaf = flat.detach()
+            if state is not None and state.shape[1]:
+                leaf = torch.cat([leaf[:, : -state.shape[1]], state], 1)
+            leaf, inputs = leaf.requires_grad_(), inputs.detach().requires_grad_()
+            out, after = self.stateful(leaf, inputs)
+        return out.detach(), Tape(leaf, inputs, out, flat, after)
 
     def backward(
         self, tape: Any, grad: Tensor, buffers: Buffers, *, weights: bool, inputs: bool, rows: Rows = EVERY
     ) -> tuple[Tensor | None, Tensor | None]:
         """See Players."""
-        flat, x, out = tape
+        leaf, x, out, home, state = tape
         if not isinstance(rows, slice):
             full = torch.zeros_like(out)
             full[rows] = grad
             grad = full
-        wanted = ([flat] if weights else []) + ([x] if inputs else [])
+        wanted = ([leaf] if weights else []) + ([x] if inputs else [])
         found = [g[rows] for g in torch.autograd.grad(out, wanted, grad, retain_graph=True)]
+        if weights and state.shape[1]:
+            # By way of `.data`: autograd must not take it for a change of the weights, which lie in the same tensor.
+            home.data[rows, -state.shape[1] :] = state[rows]
         return (found[0] if weights else None), (found[-1] if inputs else None)
 
     def pair(self, flat: Float[Tensor, "n P"], real: Tensor, fake: Tensor, buffers: Buffers) -> SeparatePair:
@@ -78,69 +110,63 @@ class AutogradPlayers:
 class ModulePlayers(AutogradPlayers):
     """N copies of any module, by `vmap` over stacked weights or row after row (`loop`).
 
-    Buffers that hold real numbers (running statistics, a spectral norm's vectors) belong to the row, behind its
-    weights. A forward pass reads them; what it would change is kept on the tape and becomes the row's when its weights
-    are asked for their gradient, once an update: so looking again, sampling and rows that rest change nothing.
+    Buffers (running statistics, a spectral norm's vectors, counts of batches) and fixed parameters belong to the row,
+    behind its weights.
     """
 
     def __init__(self, template: nn.Module, flat: Float[Tensor, "N P"], out_shape: tuple[int, ...], way: str):
         if way not in ("vmap", "loop"):
             raise ValueError(f"way={way!r} is unknown; use 'vmap' or 'loop'")
-        names = state_names(template)
+        names = [name for name, _ in template.named_buffers()]
         if names and way == "vmap":
             raise ValueError(
                 f"{type(template).__name__} keeps state outside its weights ({', '.join(names[:3])}) and cannot be run "
                 "by vmap; use way='loop', or normalisation with track_running_stats=False"
             )
-        super().__init__(flat, self._stacked)
+        super().__init__(flat, self._stacked, weight_count(template))
         self._template, self._out_shape, self.way = template, out_shape, way
-        self._shapes = [(name, p.shape) for name, p in template.named_parameters()]
-        self._weights = sum(p.numel() for p in template.parameters())
-        self._counters = {name: b for name, b in template.named_buffers() if name not in names}
-        self._state = [(name, dict(template.named_buffers())[name].shape) for name in names]
-        self._sizes = [shape.numel() for _, shape in [*self._shapes, *self._state]]
+        self._parts = [(name, part.shape, part.dtype) for name, part in parts(template)]
+        self._sizes = [shape.numel() for _, shape, _ in self._parts]
+        self._trained = sum(p.requires_grad for p in template.parameters())
+        self._buffers = names
 
-    def _row(self, flat: Float[Tensor, " P"], inputs: Tensor) -> Tensor:
-        return self._run(flat, inputs)[0]
-
-    def _run(self, flat: Float[Tensor, " P"], inputs: Tensor) -> tuple[Tensor, list[Tensor]]:
-        """Outputs, and the buffers after this pass."""
-        named = {name: counter.clone() for name, counter in self._counters.items()}
+    def _row(self, flat: Float[Tensor, " P"], inputs: Tensor) -> tuple[Tensor, Tensor]:
+        """One row's outputs, and its buffers after this pass."""
+        named = {}
         # By one `split`, whose gradient is one concatenation; that of a slice fills a whole vector with zeros.
-        for (name, shape), part in zip([*self._shapes, *self._state], flat.split(self._sizes), strict=True):
-            named[name] = part.view(shape)
-        for name, _ in self._state:
-            named[name] = named[name].detach().clone()
+        for i, (numbers, (name, shape, dtype)) in enumerate(zip(flat.split(self._sizes), self._parts, strict=True)):
+            part = numbers.view(shape)
+            named[name] = part if i < self._trained else part.detach().to(dtype, copy=True)
         out = functional_call(self._template, named, (inputs,)).reshape(inputs.shape[0], *self._out_shape)
-        return out, [named[name].detach().reshape(-1) for name, _ in self._state]
+        after = [named[name].detach().reshape(-1).to(flat.dtype) for name in self._buffers]
+        return out, torch.cat(after) if after else flat.new_empty(0)
 
-    def _stacked(self, flat: Float[Tensor, "n P"], inputs: Tensor) -> Tensor:
+    def _stacked(self, flat: Float[Tensor, "n P"], inputs: Tensor) -> tuple[Tensor, Tensor]:
         if self.way == "vmap" and flat.shape[0] > 1:
             return vmap(self._row, randomness="error")(flat, inputs)
         made = [self._row(f, x) for f, x in zip(flat, inputs, strict=True)]
-        return torch.stack(made) if len(made) > 1 else made[0].unsqueeze(0)
+        out, state = [row[0] for row in made], [row[1] for row in made]
+        return (torch.stack(out) if len(out) > 1 else out[0].unsqueeze(0)), torch.stack(state)
 
-    def forward(self, flat: Float[Tensor, "n P"], inputs: Tensor, buffers: Buffers) -> tuple[Tensor, Any]:
-        """See Players."""
-        if not self._state:
-            return super().forward(flat, inputs, buffers)
-        with torch.enable_grad():
-            flat, inputs = flat.detach().requires_grad_(), inputs.detach().requires_grad_()
-            runs = [self._run(f, x) for f, x in zip(flat, inputs, strict=True)]
-            out = torch.stack([run[0] for run in runs])
-        after = torch.stack([torch.cat(run[1]) for run in runs])
-        return out.detach(), (flat, inputs, out, after - flat.detach()[:, self._weights :])
 
-    def backward(
-        self, tape: Any, grad: Tensor, buffers: Buffers, *, weights: bool, inputs: bool, rows: Rows = EVERY
-    ) -> tuple[Tensor | None, Tensor | None]:
-        """See Players."""
-        found = super().backward(tape[:3], grad, buffers, weights=weights, inputs=inputs, rows=rows)
-        if self._state and weights:
-            # By way of `.data`: autograd must not take it for a change of the weights, which lie in the same tensor.
-            # The change is added, so that a discriminator's passes on real and on generated samples both count.
-            tape[0].data[rows, self._weights :] += tape[3][rows]
-        return found
+Dress = Callable[[Callable[[Tensor, Tensor], Tensor], Tensor, Tensor], Tensor]
+"""(functional, flat, samples) to logits."""
+
+
+def dressed(players: Players, dress: Dress) -> AutogradPlayers:
+    """The same copies seen through a function of them, which runs them once a pass; their state stays theirs."""
+
+    def stateful(flat: Tensor, samples: Tensor) -> tuple[Tensor, Tensor]:
+        states = []
+
+        def functional(flat: Tensor, samples: Tensor) -> Tensor:
+            out, state = players.stateful(flat, samples)
+            states.append(state)
+            return out
+
+        return dress(functional, flat, samples), states[-1]
+
+    return AutogradPlayers(players.flat, stateful, players.weights)
 
 
 def make_players(
@@ -152,7 +178,7 @@ def make_players(
     """
     if way == "auto":
         way = "mlp" if mlp_layers(template) is not None else "loop"
-        names = state_names(template)
+        names = [name for name, _ in template.named_buffers()]
         if names:
             warnings.warn(
                 f"{type(template).__name__} keeps state outside its weights ({', '.join(names[:2])}"

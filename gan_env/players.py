@@ -1,7 +1,7 @@
 """N copies of one plain module, each with its own weights, run and differentiated together.
 
-The weights of a row are one flat vector in the order of `module.parameters()`, so that an optimiser is a few
-elementwise operations on (N, P). Rows share no weights, so the gradient of a sum over rows holds each row's own.
+The weights of a row are one flat vector in the order of `parts`, so that an optimiser is a few elementwise operations
+on (N, P). Rows share no weights, so the gradient of a sum over rows holds each row's own.
 
 The interface that the trainer runs them by, and what its two ways share: `mlp_players` for stacks of linear layers,
 `module_players` for any other module.
@@ -64,7 +64,9 @@ class Players(Protocol):
     """What the trainer needs of N copies of a module."""
 
     flat: Float[Tensor, "N P"]
-    """All weights; row i in the order of `module.parameters()`, then its buffers of real numbers if it has any."""
+    """Everything that a row holds, in the order of `parts`."""
+    weights: int
+    """How many numbers of a row are trained; the others follow and have gradient 0."""
 
     def forward(self, flat: Float[Tensor, "n P"], inputs: Tensor, buffers: Buffers) -> tuple[Tensor, Any]:
         """Outputs (n, B, *out) of inputs (n, B, *in), and the tape that `backward` needs.
@@ -85,6 +87,10 @@ class Players(Protocol):
 
     def functional(self, flat: Float[Tensor, "n P"], inputs: Tensor, /) -> Tensor:
         """Outputs that autograd can differentiate, twice too, in `flat` and `inputs`."""
+        ...
+
+    def stateful(self, flat: Float[Tensor, "n P"], inputs: Tensor, /) -> tuple[Tensor, Float[Tensor, "n S"]]:
+        """The same, and the module's S buffers after this pass: what the last S numbers of a row would become."""
         ...
 
     def pair(self, flat: Float[Tensor, "n P"], real: Tensor, fake: Tensor, buffers: Buffers) -> Pair:
@@ -108,23 +114,34 @@ class Pair(Protocol):
         ...
 
 
-def state_names(module: nn.Module) -> list[str]:
-    """Buffers that hold real numbers, such as running statistics: state besides the weights."""
-    return [name for name, buffer in module.named_buffers() if buffer.is_floating_point()]
+def parts(module: nn.Module) -> list[tuple[str, Tensor]]:
+    """What a row's vector holds, in its order: trained parameters, fixed ones (`requires_grad=False`), buffers.
+
+    Each once, whatever ties it. Buffers of whole numbers lie there as numbers, too.
+    """
+    parameters = list(module.named_parameters())
+    return [
+        *((name, p) for name, p in parameters if p.requires_grad),
+        *((name, p) for name, p in parameters if not p.requires_grad),
+        *module.named_buffers(),
+    ]
+
+
+def weight_count(module: nn.Module) -> int:
+    """Numbers of a row's vector that are trained: its first ones."""
+    return sum(p.numel() for p in module.parameters() if p.requires_grad)
 
 
 def flatten(module: nn.Module) -> Float[Tensor, " P"]:
-    """The module's weights as one vector, then its buffers of real numbers: they are state of the row, too."""
-    buffers = dict(module.named_buffers())
-    parts = [*module.parameters(), *(buffers[name] for name in state_names(module))]
-    return torch.cat([part.detach().reshape(-1) for part in parts])
+    """The module's parameters and buffers as one vector, see `parts`."""
+    dtype = next(p.dtype for p in module.parameters())
+    return torch.cat([part.detach().reshape(-1).to(dtype) for _, part in parts(module)])
 
 
 def unflatten(module: nn.Module, flat: Float[Tensor, " P"]) -> nn.Module:
-    """Writes a vector of weights and buffers into the module and returns it."""
-    at, buffers = 0, dict(module.named_buffers())
+    """Writes such a vector into the module and returns it."""
+    held = [part for _, part in parts(module)]
     with torch.no_grad():
-        for part in [*module.parameters(), *(buffers[name] for name in state_names(module))]:
-            part.copy_(flat[at : at + part.numel()].view_as(part))
-            at += part.numel()
+        for part, numbers in zip(held, flat.split([part.numel() for part in held]), strict=True):
+            part.copy_(numbers.view_as(part))
     return module

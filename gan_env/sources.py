@@ -69,7 +69,10 @@ def folder(path: Path, side: int, *, least: int = 100) -> Pictures:
         raise ValueError(f"{path} is no folder; write folder:PATH@{side} with the folder that holds the pictures")
     files = sorted(file for file in path.rglob("*") if file.suffix.lower() in SUFFIXES and file.is_file())
     if len(files) < least:
-        raise ValueError(f"{path} holds {len(files)} pictures ({', '.join(SUFFIXES[:4])}, ...); {least} are needed")
+        raise ValueError(
+            f"{path} holds {len(files)} pictures ({', '.join(SUFFIXES[:4])}, ...); {least} are needed to compare their "
+            "features (of a tensor of your own, 20 samples)"
+        )
     return Pictures(np.stack([_read(file, side) for file in _progress(files[:LIMIT], f"reading {path.name}")]))
 
 

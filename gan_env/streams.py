@@ -8,7 +8,8 @@ made when the first of its batches is needed, and its state is its number.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from enum import IntEnum
 
 import numpy as np
@@ -30,6 +31,14 @@ class Purpose(IntEnum):
     SCORE = 6
     SAMPLE = 7
     CONTROLLER = 8
+
+
+@contextmanager
+def seeded(seed: int) -> Iterator[None]:
+    """Torch's CPU generator starts from `seed` in here; outside, no global generator notices."""
+    with torch.random.fork_rng(devices=[]):
+        torch.default_generator.manual_seed(seed)  # torch.manual_seed would reseed every other device, too
+        yield
 
 
 def key(seed: int, episode: int, purpose: Purpose, index: int) -> int:

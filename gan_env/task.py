@@ -13,6 +13,8 @@ import numpy as np
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from gan_env.checks import at_least, is_positive, one_of
+from gan_env.losses import get_loss
 from gan_env.optimizers import OptimizerSpec
 from gan_env.registry import Registry
 from gan_env.streams import Purpose
@@ -23,7 +25,7 @@ class Data(Protocol):
     """Where real batches come from. Three splits: *train* through `codes` and `batch`, *validation* and *test* whole.
 
     What is drawn at random is a *code* (a point, or the index of an image), so that a drawn epoch of a large data
-    set costs little memory; `batch` turns codes into samples.
+    set costs little memory; `batch` turns codes into samples. Finite data have a length, by which an epoch is known.
     """
 
     shape: tuple[int, ...]
@@ -127,6 +129,9 @@ class Game(Protocol):
         ...
 
 
+KINDS = ("plane", "image", "voxels", "domains", "dirac", "custom")
+
+
 @dataclass(frozen=True, kw_only=True, init=False)
 class Task:
     """What is trained and how it is judged; a GAN of your own needs the first three arguments.
@@ -143,7 +148,7 @@ class Task:
         name: For tables and pictures.
         kind: "plane", "image", "voxels", "domains", "dirac" or "custom": how it is drawn, and some controllers have
             defaults by kind. By default from the data's shape.
-        batch_size, d_lr, g_lr, episode_updates, optimizer, dtype: Defaults of a run.
+        batch_size, d_lr, g_lr, episode_updates, optimizer, dtype: Defaults of a run, as in `EnvConfig`.
         latents, distance, game: See the fields.
 
     Raises:
@@ -189,24 +194,23 @@ class Task:
         d_lr: float = 2e-4,
         g_lr: float = 2e-4,
         episode_updates: int = 5_000,
-        optimizer: OptimizerSpec | None = None,
+        optimizer: OptimizerSpec | dict[str, Any] | str | None = None,
         dtype: Literal["float32", "float64"] = "float32",
         latents: Literal["normal", "ones"] = "normal",
         distance: Callable[[nn.Module, nn.Module], float] | None = None,
         game: Game | None = None,
     ):
-        size = math.prod(latent_size) if isinstance(latent_size, tuple) else latent_size
-        if score is None:  # a user's own: nothing is known of how its parts fit
-            from gan_env import custom
+        from gan_env import custom, fitting  # they know this module
 
-            data = data if isinstance(data, Data) else custom.as_data(data)
-            generator = custom.fitted_generator(generator, latent_size, data.shape)
-            discriminator = custom.fitted_discriminator(discriminator, data.shape)
-            own = hasattr(quality, "samples")  # a Quality; its `worst` may be costly, so it is not asked for
-            apart = custom.sliced_distance if quality is None or own else quality
-            untrained = partial(custom.untrained_samples, generator, size)
-            quality = quality if own else custom.CallableQuality(data, apart, untrained)
-            score = custom.CallableScore(data, apart)
+        if game is None:
+            for each in latent_size if isinstance(latent_size, tuple) else (latent_size,):
+                at_least("latent_size", each, 1)
+        size = math.prod(latent_size) if isinstance(latent_size, tuple) else latent_size
+        data = data if isinstance(data, Data) else custom.as_data(data)
+        if game is None:
+            generator = fitting.fitted_generator(generator, latent_size, data.shape)
+            discriminator = fitting.fitted_discriminator(discriminator, data.shape)
+        quality, score = custom.judges(data, quality, score, partial(fitting.untrained_samples, generator, size))
         if batch_size is None:
             batch_size = min(64, len(data)) if hasattr(data, "__len__") else 64
         if kind is None:
@@ -225,7 +229,7 @@ class Task:
             "g_lr": g_lr,
             "episode_updates": episode_updates,
             "loss": loss,
-            "optimizer": optimizer,
+            "optimizer": None if optimizer is None else OptimizerSpec.of(optimizer),
             "dtype": dtype,
             "latents": latents,
             "distance": distance,
@@ -233,6 +237,19 @@ class Task:
         }
         for field, value in values.items():
             object.__setattr__(self, field, value)
+        self._check()
+
+    def _check(self) -> None:
+        """Raises ValueError for a setting that no run could use."""
+        one_of("kind", self.kind, KINDS)
+        one_of("latents", self.latents, ("normal", "ones"))
+        one_of("dtype", self.dtype, ("float32", "float64"))
+        get_loss(self.loss)
+        for field in ("batch_size", "episode_updates"):
+            at_least(field, getattr(self, field), 1)
+        for field in ("d_lr", "g_lr"):
+            if not is_positive(getattr(self, field)):
+                raise ValueError(f"{field}={getattr(self, field)!r} must be a finite learning rate > 0")
 
 
 TASKS: Registry[Callable[..., Task]] = Registry("task")

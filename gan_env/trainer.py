@@ -18,14 +18,18 @@ import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
+from torch.nn.utils.parametrize import is_parametrized
+from torch.nn.utils.prune import BasePruningMethod
+from torch.nn.utils.spectral_norm import SpectralNorm
+from torch.nn.utils.weight_norm import WeightNorm
 
 from gan_env.losses import Loss
 from gan_env.mlp_players import MLPPlayers
-from gan_env.module_players import AutogradPlayers, make_players
+from gan_env.module_players import dressed, make_players
 from gan_env.optimizers import OptimizerSpec, RowOptimizer
-from gan_env.players import EVERY, Buffers, Pair, Players, Rows, flatten, unflatten
+from gan_env.players import EVERY, Buffers, Pair, Players, Rows, flatten, parts, unflatten
 from gan_env.records import Control, GameFacts, Measurement
-from gan_env.streams import BlockStream, DeviceDraw, Draw, Purpose, key, normal_block, rng, uniform_block
+from gan_env.streams import BlockStream, DeviceDraw, Draw, Purpose, key, normal_block, rng, seeded, uniform_block
 from gan_env.task import Task
 
 LATENT_BLOCK = 8
@@ -80,11 +84,20 @@ class _Judged:
 def _matrices(module: nn.Module) -> list[tuple[int, int, int]]:
     """(start in the flat weights, rows, columns) of every weight that is a matrix or a kernel."""
     found, at = [], 0
-    for p in module.parameters():
-        if p.dim() >= 2:
-            found.append((at, p.shape[0], p[0].numel()))
-        at += p.numel()
+    for _, part in parts(module):
+        if isinstance(part, nn.Parameter) and part.dim() >= 2:
+            found.append((at, part.shape[0], part[0].numel()))
+        at += part.numel()
     return found
+
+
+def _derives_weights(module: nn.Module) -> bool:
+    """Whether a layer's weight is made of other parameters: a parametrisation, or one of its forerunners, hooks."""
+    hooks = (WeightNorm, SpectralNorm, BasePruningMethod)
+    return any(
+        is_parametrized(m) or any(isinstance(hook, hooks) for hook in m._forward_pre_hooks.values())
+        for m in module.modules()
+    )
 
 
 class _Chunk:
@@ -160,7 +173,6 @@ class Trainer:
         # Read off the modules once, for walking through them would take most of a fork's time.
         self._sizes = {name: flatten(module).numel() for name, module in self._templates.items()}
         self._matrices = _matrices(self._templates["d"])
-        self._d_weights = sum(p.numel() for p in self._templates["d"].parameters())
         self._widest = max(p.shape[0] for module in self._templates.values() for p in module.parameters())
         self._allocate(rows)
         self.g_optimizer = RowOptimizer(g_optimizer, self.g.flat, self._per_row(g_lr))
@@ -197,10 +209,14 @@ class Trainer:
         self._probes = self._penalty_draws()
         self._trained_d: Players = self.d
         if self.loss.dress is not None:
-            dress, plain, matrices = self.loss.dress, self.d.functional, self._matrices
-            coefficient = self.loss.coefficient
-            self._trained_d = AutogradPlayers(
-                self.d.flat, lambda flat, samples: dress(plain, matrices, flat, samples, coefficient)
+            dress, matrices, coefficient = self.loss.dress, self._matrices, self.loss.coefficient
+            if self.loss.normalises_weights and _derives_weights(self._templates["d"]):
+                raise ValueError(
+                    f"loss={self.loss.name!r} divides D's own weights by their norm, but this discriminator computes "
+                    "its weights from others (spectral_norm, weight_norm, ...); take one of the two away"
+                )
+            self._trained_d = dressed(
+                self.d, lambda plain, flat, samples: dress(plain, matrices, flat, samples, coefficient)
             )
         on_device = getattr(data, "device_codes", None)  # a user's own data may come from the CPU alone
         self._reals = self._stream(
@@ -269,7 +285,7 @@ class Trainer:
             probability=self.loss.probability,
             kind=self.task.kind,
             episode_updates=self.episode_updates,
-            updates_per_epoch=0 if self.task.kind in ("plane", "dirac") else block,
+            updates_per_epoch=block if hasattr(self.task.data, "__len__") else 0,
         )
 
     # -- starting -------------------------------------------------------------------------------------------------
@@ -277,8 +293,7 @@ class Trainer:
     @staticmethod
     def _fresh(build, seed: int) -> nn.Module:
         """A module with weights drawn from `seed`; torch's global generators are left as they were."""
-        with torch.random.fork_rng(devices=[]):
-            torch.default_generator.manual_seed(seed)  # torch.manual_seed would reseed every other device, too
+        with seeded(seed):
             return build()
 
     @torch.no_grad()
@@ -455,7 +470,7 @@ class Trainer:
             rows = chunk.whole(moves.d)
             gradient[rows] += self.d_optimizer.step(rows, d_grad, d_multiplier[rows])
             if self.loss.clipped:
-                bound, weights = self.loss.coefficient, self._d_weights  # a module's buffers stand behind its weights
+                bound, weights = self.loss.coefficient, self.d.weights
                 self.d.flat[rows, :weights] = self.d.flat[rows, :weights].clamp_(-bound, bound)
         if moves.g_late is not None:
             at_out = self._at_output_late(chunk, real, fake, moves.g_late)

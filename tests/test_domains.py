@@ -145,6 +145,8 @@ def test_the_score_is_read_off_test_images_and_everything_else_off_validation_im
     assert torch.equal(data.held_out(Purpose.SCORE, 400), domains.target("test").images)
     for purpose in (Purpose.SAMPLE, Purpose.QUALITY):
         assert torch.equal(data.held_out(purpose, 64), domains.target("validation").images[:64])
+    with pytest.raises(ValueError, match="401 samples were asked for; this game makes them of 400 held-out images"):
+        data.held_out(Purpose.SAMPLE, 401)
 
 
 def test_the_env_steps_it_scores_it_and_draws_it():

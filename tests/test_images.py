@@ -135,6 +135,8 @@ def test_too_few_pictures_no_folder_and_odd_sides_are_refused_with_the_way_out(t
         make_task("folder:/nowhere@64")
     with pytest.raises(ValueError, match="side 50 is not one of 28, 32, 64, 128"):
         make_task(f"folder:{tmp_path}@50")
+    with pytest.raises(ValueError, match="folder:@32 names no folder; write folder:PATH@32"):
+        make_task("folder:@32")
 
 
 def test_sets_that_do_not_ship_say_what_to_do(tmp_path, monkeypatch):
@@ -196,6 +198,12 @@ def test_what_is_said_of_data_fits_what_is_there(tmp_path, monkeypatch, capsys):
     assert main(["data", "mnist", "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["test"] == 714
     assert main(["data", "mist"]) == 2
+
+
+@pytest.mark.parametrize("name", ["ring", "grid", "dirac", "digits", "digits-domains"])
+def test_of_data_that_nobody_has_to_fetch_it_is_said_that_they_are_ready(name):
+    told = fetching.where(name)
+    assert told["ready"] is True and told["test"] > 0 and ("train" in told) == name.startswith("digits")
 
 
 def test_a_download_that_fails_is_an_error_of_the_network(tmp_path, monkeypatch):

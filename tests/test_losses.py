@@ -281,7 +281,7 @@ def diversity_trainer(loss: str, order: str):
     return made
 
 
-@pytest.mark.parametrize("name", ["bce+variety", "bce+diversity:sound", "hing+diversity"])
+@pytest.mark.parametrize("name", ["bce+variety", "bce+diversity:sound", "bce+diversity:", "hing+diversity"])
 def test_an_unknown_term_is_refused(name):
     with pytest.raises(ValueError, match="unknown"):
         get_loss(name)

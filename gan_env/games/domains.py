@@ -46,6 +46,10 @@ class Domains:
     def __init__(self) -> None:
         self._source, self._target = source(), target("train")
 
+    def __len__(self) -> int:
+        """Labelled images of the source: an epoch."""
+        return len(self._source.images)
+
     def block(self, batch_size: int) -> int:
         """Batches in an epoch of the source; raises ValueError if a domain holds fewer images than one batch."""
         fewest = min(len(self._source.images), len(self._target.images))
@@ -95,8 +99,14 @@ class Domains:
         return STRENGTH * (2 * progress).clamp(max=1.0)
 
     def held_out(self, purpose: Purpose, count: int) -> Float[Tensor, "K 1 16 16"]:
-        """The first images of the target's validation split; of its test split for the score."""
-        return (self.test() if purpose is Purpose.SCORE else self.validation())[:count]
+        """The first images of the target's validation split; of its test split for the score.
+
+        Raises ValueError if the split holds fewer.
+        """
+        held = self.test() if purpose is Purpose.SCORE else self.validation()
+        if count > len(held):
+            raise ValueError(f"{count} samples were asked for; this game makes them of {len(held)} held-out images")
+        return held[:count]
 
 
 class _TargetError:

@@ -17,6 +17,7 @@ from gan_env.dcgan import dcgan_discriminator, dcgan_generator
 from gan_env.networks import mlp_discriminator, mlp_generator
 from gan_env.pictures import picture_data
 from gan_env.scores import Classifier, FrechetQuality, FrechetScore
+from gan_env.streams import seeded
 from gan_env.task import TASKS, Task
 
 LATENT_SIZE = 100
@@ -36,8 +37,7 @@ def classifier(family: str, device: torch.device) -> Classifier:
 
 def untrained(generator: Callable[[], nn.Module], latent_size: int, quality: Callable[[], FrechetQuality]) -> float:
     """Distance of an untrained generator's samples: about where a reward's scale should end."""
-    with torch.random.fork_rng(devices=[]), torch.no_grad():
-        torch.manual_seed(0)
+    with seeded(0), torch.no_grad():
         judge = quality()
         fake = generator()(torch.randn(judge.samples, latent_size))
         return float(judge.distance(fake[None])[0])
@@ -114,6 +114,8 @@ def folder(path: str) -> Task:
     where, at, side = path.rpartition("@")
     if not at or not side.isdigit():
         where, side = path, "64"
+    if not where:
+        raise ValueError(f"folder:{path} names no folder; write folder:PATH@{side}")
     if int(side) not in SIDES:
         raise ValueError(f"folder:{path}: side {side} is not one of {', '.join(map(str, SIDES))}")
     family = "emoji32" if int(side) <= 32 else "emoji64"
