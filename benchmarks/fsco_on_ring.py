@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import gzip
 import json
+import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -37,6 +38,7 @@ def run(rate: float, updates: int, decisions: int, seeds: int) -> tuple[list[dic
         decisions=decisions,
         evaluate_seeds=seeds,
         controllers=RIVALS,
+        progress=sys.stderr.isatty(),
     )
     start = time.perf_counter()
     trained, untrained = train_meta(config)
