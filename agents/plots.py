@@ -10,8 +10,8 @@ from gan_env.render import draw_samples
 from gan_env.task import Task
 
 from .bench import GroupResult
-from .figures import png_of, score_dots
-from .line_figures import training_curves
+from .report.figures import png_of, score_dots
+from .report.line_figures import training_curves
 from .tables import by_controller, ranked, scores
 
 

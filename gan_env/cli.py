@@ -98,8 +98,8 @@ def _train(arguments: Sequence[str]) -> int:
 def _list(arguments: Sequence[str]) -> int:
     """List tasks, losses, rewards, features, controllers, benchmark suites and environment ids."""
     import gan_env
+    from agents.benchmark.suites import SUITES
     from agents.registry import controller_note, list_controllers
-    from agents.suites import SUITES
     from gan_env.features import FEATURES
     from gan_env.losses import LOSSES
     from gan_env.rewards import REWARDS
@@ -174,8 +174,8 @@ def _report(arguments: Sequence[str]) -> int:
         """Print the page's numbers as one JSON document."""
 
     given = tyro.cli(Report, prog="gan-env report", description=inspect.getdoc(_report), args=arguments)
-    from agents.headline import headline
-    from agents.page import write_report
+    from agents.report.headline import headline
+    from agents.report.page import write_report
 
     report, path = write_report(given.folder, given.baseline)
     if given.json:
@@ -192,14 +192,14 @@ def _bench(arguments: Sequence[str]) -> int:
 
     Without options: the suite "quick", a minute on two cores. Lists are written with commas: --tasks ring,circle.
     """
-    from agents.bench_command import bench
+    from agents.benchmark.command import bench
 
     return bench(arguments, inspect.getdoc(_bench) or "")
 
 
 def _verify(arguments: Sequence[str]) -> int:
     """Run some groups of a benchmark again and compare their rows to the bit; exit code 1 if one differs."""
-    from agents.bench_command import verify_rows
+    from agents.benchmark.command import verify_rows
 
     return verify_rows(arguments, inspect.getdoc(_verify) or "")
 

@@ -13,7 +13,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from agents.bench_command import split_list
+from agents.benchmark.command import split_list
 from gan_env.cli import main
 from gan_env.streams import Purpose, normal_block, rng
 from gan_env.task import make_task

@@ -11,18 +11,19 @@ import numpy as np
 import pytest
 import torch
 
-from agents import benchmark, make_controller
+from agents import make_controller
 from agents.base import CONTROLLERS
 from agents.bench import run_group, split_seeds
-from agents.contenders import best_constant, make_entry, refusal
-from agents.engines import Failed, local, ray_cluster, run_job
-from agents.folder import open_folder
-from agents.plan import BenchConfig, Part, plan
-from agents.plan_json import as_json, difference, from_json
+from agents.benchmark import running as benchmark
+from agents.benchmark.contenders import best_constant, make_entry, refusal
+from agents.benchmark.engines import Failed, local, ray_cluster, run_job
+from agents.benchmark.folder import open_folder
+from agents.benchmark.plan import BenchConfig, Part, plan
+from agents.benchmark.plan_json import as_json, difference, from_json
+from agents.benchmark.suites import SUITES, configure
+from agents.benchmark.verify import verify
 from agents.registry import controller_label
 from agents.seats import Entry
-from agents.suites import SUITES, configure
-from agents.verify import verify
 from gan_env.config import EnvConfig
 from gan_env.env import make_trainer
 from gan_env.records import Control
@@ -302,7 +303,7 @@ def test_what_fails_outside_the_controllers_is_tried_again_and_then_left_for_the
         tries.append(1)
         raise OSError("no room left")
 
-    monkeypatch.setattr("agents.engines.run_group", breaks)
+    monkeypatch.setattr("agents.benchmark.engines.run_group", breaks)
     folder = open_folder(tmp_path, config())
     done = benchmark.run(folder, local(1))
     assert not done.complete and len(tries) == 4 and all("no room left" in why for why in done.failures.values())
@@ -342,7 +343,7 @@ def test_selection_never_asks_for_test_data(monkeypatch):
 
 
 def open_job(group):
-    from agents.folder import Job
+    from agents.benchmark.folder import Job
 
     return Job(group)
 
@@ -453,7 +454,7 @@ def test_verify_finds_a_changed_row(copy, field, change):
 
 
 def test_verify_names_another_version_as_the_likely_cause(copy):
-    from agents.verify import cause, report
+    from agents.benchmark.verify import cause, report
 
     content = (copy / "rows.jsonl").read_text()
     content = content.replace(f'"torch": "{torch.__version__}"', '"torch": "1.0"').replace('"ended": 6', '"ended": 5')

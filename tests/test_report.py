@@ -11,12 +11,12 @@ from report_rows import CONTROLLERS, row, rows, write
 
 from agents import make_controller
 from agents.bench import Entry, run_group
-from agents.blocks import make_blocks, read_rows
-from agents.figures import png_of, short
-from agents.headline import headline
-from agents.page import write_report
 from agents.registry import is_embedded, is_learned
-from agents.report import THESIS_RANKS, THESIS_SUITE, make_report
+from agents.report.blocks import make_blocks, read_rows
+from agents.report.figures import png_of, short
+from agents.report.headline import headline
+from agents.report.numbers import THESIS_RANKS, THESIS_SUITE, make_report
+from agents.report.page import write_report
 from gan_env.cli import main
 from gan_env.config import EnvConfig
 

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from ..stats import Interval
 from .comparisons import Difference
-from .report import Report
-from .stats import Interval
+from .numbers import Report
 
 STRONG = 0.5
 """Spearman correlation from which on the reward is said to agree or to disagree with quality."""

@@ -11,10 +11,10 @@ from matplotlib.figure import Figure
 
 from gan_env.render import D_COLOUR, G_COLOUR, REAL_COLOUR
 
+from ..tables import by_controller
 from .blocks import Block, Row
 from .figures import DPI, WIDTH, plain_log, short
-from .report import Report
-from .tables import by_controller
+from .numbers import Report
 
 MOST_LINES = 8
 COLOURS = ("#000000", "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")

@@ -12,11 +12,11 @@ from gan_env.config import EnvConfig
 from gan_env.task import parse_task
 from gan_env.trainer import Trainer
 
-from .base import NeedsTrainer
-from .bench import Entry
-from .files import load_controller
-from .registry import controller_label, make_controller, parse_controller
-from .rows import Row
+from ..base import NeedsTrainer
+from ..bench import Entry
+from ..files import load_controller
+from ..registry import controller_label, make_controller, parse_controller
+from ..rows import Row
 
 BEST_CONSTANT = "best-constant"
 """`best-constant`: the constant multiplier that did best on tune seeds; `best-constant:TASK`, on another task's."""

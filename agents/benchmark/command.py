@@ -12,7 +12,9 @@ from typing import Annotated, Any, Literal
 
 import tyro
 
-from . import benchmark, budget, folder, suites, tables, verify
+from .. import tables
+from . import budget, folder, suites, verify
+from . import running as benchmark
 from .engines import local, ray_cluster
 from .plan import BenchConfig, plan, prepared, without_undefined
 

@@ -10,7 +10,7 @@ from . import sections
 from .gallery import Album, draw
 from .headline import headline
 from .markup import STYLE, Html, bullets, join, tag
-from .report import Report, make_report
+from .numbers import Report, make_report
 
 CONFIG_LENGTH = 20_000
 

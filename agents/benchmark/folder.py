@@ -20,10 +20,10 @@ from pathlib import Path
 
 from gan_env.files import Lock, sync_folder, write_whole
 
+from ..rows import Row
 from .contenders import best_constant, tuned_on
 from .plan import BenchConfig, Group, built, plan, prepared, without_undefined
 from .plan_json import as_json, difference, from_json
-from .rows import Row
 
 CLAIMS = "claims"
 

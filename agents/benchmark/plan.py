@@ -19,10 +19,10 @@ from gan_env.env import make_trainer
 from gan_env.rewards import REWARDS
 from gan_env.task import Task, make_task
 
-from .bench import SPLIT_SIZE, SPLITS, split_seeds
+from ..bench import SPLIT_SIZE, SPLITS, split_seeds
+from ..registry import controller_label
+from ..rows import group_id
 from .contenders import check_contender, file_hash, file_of, refusal, tuned_on
-from .registry import controller_label
-from .rows import group_id
 
 HALF_DECADES = (0.1, 0.3, 1.0, 3.0, 10.0)
 

@@ -13,6 +13,9 @@ import numpy as np
 
 from gan_env.registry import unknown
 
+from ..ranks import block_ranks
+from ..registry import controller_note, is_embedded
+from ..stats import COVERAGE
 from .blocks import Block, Row, make_blocks, read_config, read_rows
 from .comparisons import (
     BASELINE,
@@ -26,10 +29,7 @@ from .comparisons import (
     rate_curves,
     scored,
 )
-from .ranks import block_ranks
-from .registry import controller_note, is_embedded
 from .standing import Profiles, Ranking, Relative, profiles, rank, relative
-from .stats import COVERAGE
 
 THESIS_SUITE = "dynamic-gda-table-1"
 THESIS_RANKS = {"sim-gda": 2.84, "alt-gda-1": 2.81, "alt-gda-5": 2.50, "dyn-gda": 1.84}

@@ -11,10 +11,10 @@ import numpy as np
 from gan_env.config import EnvConfig
 from gan_env.env import make_trainer
 
+from ..rows import Row
 from .engines import run_job
 from .folder import Job
 from .plan import Group
-from .rows import Row
 
 TRIAL_S = 1.0
 """Seconds of updates that a trial aims at."""

@@ -15,10 +15,10 @@ from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
 from gan_env.render import D_COLOUR, G_COLOUR
 
+from ..stats import Interval, mean_interval
+from ..tables import by_controller, scores
 from .blocks import Row
-from .report import Report
-from .stats import Interval, mean_interval
-from .tables import by_controller, scores
+from .numbers import Report
 
 WIDTH = 5.2
 """Inches: at 9 points, still legible at the width of a phone."""

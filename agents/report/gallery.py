@@ -7,12 +7,12 @@ from pathlib import Path
 
 from matplotlib.figure import Figure
 
+from ..tables import ranked
 from . import figures, line_figures
 from .blocks import Block
 from .comparisons import Difference
 from .figures import MOST_BLOCKS, Picture
-from .report import Report
-from .tables import ranked
+from .numbers import Report
 
 MOST_CURVES = 4
 MOST_SAMPLES = 24

@@ -23,10 +23,10 @@ from torch import nn
 
 from gan_env.files import write_whole
 
-from .bench import run_group
+from ..bench import run_group
+from ..rows import Row
 from .contenders import make_entry
 from .folder import Job
-from .rows import Row
 
 REPORT_S = 0.2
 """Seconds between two reports of a worker."""

@@ -8,9 +8,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from ..rows import ORIGIN, TIMES, Row
 from .engines import Engine, Failed
 from .folder import Folder
-from .rows import ORIGIN, TIMES, Row
 
 
 @dataclass(frozen=True)

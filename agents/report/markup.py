@@ -8,7 +8,7 @@ import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from .stats import Interval
+from ..stats import Interval
 
 STYLE = """
 :root { color-scheme: light; }

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ..ranks import Friedman, against, block_ranks, cliques, critical_difference, friedman, nemenyi
+from ..registry import REPLAY, controller_note, is_embedded, is_learned
+from ..stats import Bounds, Interval, Statistic, bootstrap_bounds, iqm, mean, median, profile_bounds, t_bounds
 from .blocks import Block
 from .comparisons import best_constant
-from .ranks import Friedman, against, block_ranks, cliques, critical_difference, friedman, nemenyi
-from .registry import REPLAY, controller_note, is_embedded, is_learned
-from .stats import Bounds, Interval, Statistic, bootstrap_bounds, iqm, mean, median, profile_bounds, t_bounds
 
 ENOUGH = 10
 """From so many configurations on they are the blocks of ranks and tests; below, each seed of each is one."""

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from ..registry import TUNED_CONSTANT
 from .comparisons import Difference, Scored
 from .figures import MOST_BLOCKS, Picture
 from .gallery import MOST_CURVES
 from .markup import Group, Html, bullets, interval, join, number, p_value, picture, table, tag
-from .registry import TUNED_CONSTANT
-from .report import Report
+from .numbers import Report
 
 
 def figures(pictures: Sequence[Picture]) -> Html:
