@@ -2,20 +2,24 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: train test test-slow shapes lint types speed clean
+.PHONY: train test test-slow test-endurance shapes lint types speed clean
 
 train: .venv/installed
 	$(BIN)/gan-env train
 
 test: .venv/installed
-	$(BIN)/python -m pytest -n 2 -m "not slow and not gpu"
+	$(BIN)/python -m pytest -n 2 -m "not slow and not endurance and not gpu"
 
 test-slow: .venv/installed
 	$(BIN)/python -m pytest -n 2 -m "slow and not gpu"
 
+# Kills, injections and damaged files by the hundred: half an hour, not part of continuous integration.
+test-endurance: .venv/installed
+	$(BIN)/python -m pytest -n 2 -m "endurance and not gpu"
+
 # Shapes in signatures are enforced here, at three times the cost.
 shapes: .venv/installed
-	$(BIN)/python -m pytest -n 2 -m "not slow and not gpu" tests/test_losses.py tests/test_metrics.py \
+	$(BIN)/python -m pytest -n 2 -m "not slow and not endurance and not gpu" tests/test_losses.py tests/test_metrics.py \
 		tests/test_datasets.py tests/test_counters.py tests/test_rows.py tests/test_dirac.py \
 		--jaxtyping-packages="gan_env,beartype.beartype(conf=beartype.BeartypeConf(is_pep484_tower=True))"
 

@@ -182,7 +182,7 @@ BUSY = [*TINY, "--updates", "60", "--seeds", "48"]
 """Twenty-four groups of some tenths of a second."""
 
 
-@pytest.mark.slow
+@pytest.mark.endurance
 @pytest.mark.parametrize(("jobs", "kills"), [("1", 14), ("2", 4)])
 def test_killed_at_any_moment_it_ends_with_the_rows_of_an_undisturbed_run(tmp_path, jobs, kills):
     assert main(["bench", *BUSY, "--out", str(tmp_path / "calm")]) == 0

@@ -185,7 +185,7 @@ def test_whatever_is_injected_is_named_and_harms_no_neighbour(game):
     assert sum(check_run(game, rng) for _ in range(4)) == 16
 
 
-@pytest.mark.slow
+@pytest.mark.endurance
 @pytest.mark.filterwarnings("ignore:Normed keeps state")
 def test_a_thousand_injections_are_named_and_harm_no_neighbour():
     rng, cases = random.Random(0), 0

@@ -181,7 +181,7 @@ def test_rubbish_is_refused_on_one_line(kind, made, tmp_path, monkeypatch):
     fuzz(kind, made, tmp_path, monkeypatch, range(25))
 
 
-@pytest.mark.slow
+@pytest.mark.endurance
 @pytest.mark.parametrize("kind", KINDS)
 def test_two_thousand_pieces_of_rubbish_are_refused(kind, made, tmp_path, monkeypatch):
     fuzz(kind, made, tmp_path, monkeypatch, range(1_000, 1_500))

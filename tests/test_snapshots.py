@@ -145,7 +145,7 @@ def test_going_on_from_a_snapshot_is_to_run_straight_through(tmp_path_factory, *
     check_case(tmp_path_factory.mktemp("case"), **case)
 
 
-@pytest.mark.slow
+@pytest.mark.endurance
 @pytest.mark.filterwarnings("ignore:Normed keeps state")
 @effort(max_examples=250, deadline=None, suppress_health_check=list(HealthCheck))
 @given(**cases)

@@ -45,7 +45,7 @@ def resident_bytes() -> int:
     return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
 
 
-@pytest.mark.slow
+@pytest.mark.endurance
 @pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="reads Linux's account of this process")
 def test_fifty_thousand_decisions_grow_neither_memory_nor_open_files(no_shape_checks):
     env = GANVectorEnv(1, task="dirac", normalise=True, episode_updates=1_000, batch_size=1, score=False)
