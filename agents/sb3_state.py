@@ -36,10 +36,12 @@ def model_state(model: DDPG) -> dict[str, Any]:
         "place": [buffer.pos, buffer.full],
         "counters": {name: getattr(model, name) for name in _COUNTERS},
         "last": [_tensor(model._last_obs), _tensor(model._last_episode_starts)],
-        "episodes": None if model.ep_info_buffer is None else [dict(info) for info in model.ep_info_buffer],
+        "episodes": None
+        if model.ep_info_buffer is None
+        else [{name: _plain(value) for name, value in info.items()} for info in model.ep_info_buffer],
         "exploration": model.action_space.np_random.bit_generator.state,
         "log": {
-            "values": dict(logger.name_to_value),
+            "values": {name: _plain(value) for name, value in logger.name_to_value.items()},
             "counts": dict(logger.name_to_count),
             "excluded": {name: list(formats) for name, formats in logger.name_to_excluded.items()},
         },
@@ -86,6 +88,11 @@ def _load_optimizer(optimizer: torch.optim.Optimizer, held: list[dict[str, Any]]
 
 def _copied(held: dict[str, Any]) -> dict[str, Any]:
     return {name: value.clone() if isinstance(value, torch.Tensor) else value for name, value in held.items()}
+
+
+def _plain(value: Any) -> Any:
+    """Without NumPy's scalars, which a checkpoint cannot be read with where nothing may be unpickled."""
+    return value.item() if isinstance(value, np.generic) else value
 
 
 def _tensor(array: np.ndarray | None) -> torch.Tensor | None:
