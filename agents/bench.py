@@ -22,7 +22,7 @@ from gan_env.rewards import Outcome, Reward, RewardContext, make_reward
 from gan_env.streams import Purpose
 from gan_env.trainer import Trainer
 
-from .rows import Row, cell_key, game_facts, group_id, machine, versions
+from .rows import Row, cell_key, game_facts, gap_is_normalised, group_id, machine, versions
 from .seats import WEATHER, Entry, Seat
 
 SPLITS = {"tune": 1_000_000, "train-agent": 2_000_000, "evaluate": 3_000_000}
@@ -119,8 +119,8 @@ def run_group(
         raise ValueError(f"a controller's name stands twice among {names}; rename one")
     labels = {**(labels or {}), "split": split}
     trainer = make_trainer(config, len(entries) * len(seeds))
-    normalise = config.normalise or config.gan_loss.signed  # a plain gap of losses that can be negative means nothing
-    reward = make_reward(config.reward, RewardContext(config.gan_loss, trainer.task.quality.worst, normalise))
+    context = RewardContext(config.gan_loss, trainer.task.quality.worst, gap_is_normalised(config))
+    reward = make_reward(config.reward, context)
     trainer.reset(np.tile(np.asarray(seeds, np.int64), len(entries)), np.zeros(trainer.n, np.int64))
     seats = [Seat(entry, trainer, seeds, i * len(seeds), refuse) for i, entry in enumerate(entries)]
     running = _Running(trainer, config, reward)

@@ -20,6 +20,11 @@ ORIGIN = ("versions", "machine", "device", "threads")
 """Fields that say what a row was made with; where they differ, rounding may."""
 
 
+def gap_is_normalised(config: EnvConfig) -> bool:
+    """Whether the reward's loss gap is divided by the losses' size: a plain gap of signed losses means nothing."""
+    return config.normalise or config.gan_loss.signed
+
+
 def game_facts(config: EnvConfig) -> Row:
     """The fields that the rows of one game share, with everything that was left to the task filled in."""
     task = config.build_task()
@@ -36,7 +41,7 @@ def game_facts(config: EnvConfig) -> Row:
         "updates_per_step": config.updates_per_step,
         "d_loss_scale": config.d_loss_scale,
         "reward": reward,
-        "normalise": config.normalise,
+        "normalise": gap_is_normalised(config),
         "quality_every": config.quality_every,
         "dtype": str(config.torch_dtype).removeprefix("torch."),
     }

@@ -130,3 +130,15 @@ def test_a_policy_holds_its_decision_for_its_updates_in_any_environment():
     every, fourth = multipliers(1), multipliers(4)
     assert [every[u] for u in (0, 4, 8)] == [fourth[u] for u in (0, 4, 8)]
     assert every[1] == every[0] and every[4] != every[0]
+
+
+def test_rows_say_that_the_gap_of_signed_losses_was_normalised():
+    rivals = [Entry("sim-gda", make_controller("sim-gda"))]
+
+    def row(loss: str, **settings) -> dict:
+        config = EnvConfig(task="ring", loss=loss, batch_size=8, episode_updates=2, score=False, **settings)
+        return run_group(config, rivals, split_seeds("tune", 1), "tune").rows[0]
+
+    said, forced = row("wgan"), row("wgan", normalise=True)
+    assert said["normalise"] and not row("bce")["normalise"]
+    assert (said["return"], said["group"]) == (forced["return"], forced["group"])
