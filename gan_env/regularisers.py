@@ -6,7 +6,13 @@ from collections.abc import Callable
 
 import torch
 from jaxtyping import Float
-from torch import Tensor
+from torch import Tensor, nn
+from torch.nn.utils.parametrize import is_parametrized
+from torch.nn.utils.prune import BasePruningMethod
+from torch.nn.utils.spectral_norm import SpectralNorm
+from torch.nn.utils.weight_norm import WeightNorm
+
+from gan_env.players import parts
 
 Functional = Callable[[Tensor, Tensor], Tensor]
 """(flat (n, P), samples (n, B, *shape)) to logits (n, B), differentiable twice."""
@@ -55,3 +61,22 @@ def gradient_normalisation(
     (slope,) = torch.autograd.grad(logits.sum(), samples, create_graph=True)
     squared = slope.flatten(2).square().sum(-1)
     return coefficient * logits * squared.clamp_min(1e-24).sqrt() / (squared + GRAN_EPS)
+
+
+def weight_matrices(module: nn.Module) -> list[tuple[int, int, int]]:
+    """(start in the flat weights, rows, columns) of every weight that is a matrix or a kernel."""
+    found, at = [], 0
+    for _, part in parts(module):
+        if isinstance(part, nn.Parameter) and part.dim() >= 2:
+            found.append((at, part.shape[0], part[0].numel()))
+        at += part.numel()
+    return found
+
+
+def derives_weights(module: nn.Module) -> bool:
+    """Whether a layer's weight is made of other parameters: a parametrisation, or one of its forerunners, hooks."""
+    hooks = (WeightNorm, SpectralNorm, BasePruningMethod)
+    return any(
+        is_parametrized(m) or any(isinstance(hook, hooks) for hook in m._forward_pre_hooks.values())
+        for m in module.modules()
+    )

@@ -12,23 +12,20 @@ import copy
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
-from torch.nn.utils.parametrize import is_parametrized
-from torch.nn.utils.prune import BasePruningMethod
-from torch.nn.utils.spectral_norm import SpectralNorm
-from torch.nn.utils.weight_norm import WeightNorm
 
+from gan_env.chunks import Chunk, Judged, Moves
 from gan_env.losses import Loss
 from gan_env.mlp_players import MLPPlayers
 from gan_env.module_players import dressed, make_players
 from gan_env.optimizers import OptimizerSpec, RowOptimizer
-from gan_env.players import EVERY, Buffers, Pair, Players, Rows, flatten, parts, unflatten
+from gan_env.players import EVERY, Buffers, Pair, Players, Rows, flatten, unflatten
 from gan_env.records import Control, GameFacts, Measurement
+from gan_env.regularisers import derives_weights, weight_matrices
 from gan_env.streams import BlockStream, DeviceDraw, Draw, Purpose, key, normal_block, rng, seeded, uniform_block
 from gan_env.task import Task
 
@@ -47,79 +44,6 @@ class Trace:
     """The same three before the first update."""
     gradient: Float[Tensor, "k N"]
     """Sum of both players' gradient entries in each update: not finite where an entry is not."""
-
-
-def _places(mask: np.ndarray, device: torch.device) -> slice | Tensor | None:
-    """The places where `mask` is true: EVERY, their numbers, or None for nobody."""
-    if mask.all():
-        return EVERY
-    return torch.from_numpy(np.flatnonzero(mask)).to(device) if mask.any() else None
-
-
-class _Moves:
-    """Who updates within a chunk: D, G at the old weights, G after D has stepped; places, EVERY or None."""
-
-    def __init__(self, update_d: np.ndarray, update_g: np.ndarray, order: str, device: torch.device):
-        late = update_d & update_g if order == "alternating" else np.zeros_like(update_d)
-        early = update_g & ~late
-        self.d, self.g_early, self.g_late = (_places(mask, device) for mask in (update_d, early, late))
-
-
-@dataclass(frozen=True)
-class _Judged:
-    """D's forward pass on a real and a generated batch."""
-
-    pair: Pair
-    real_logits: Tensor
-    fake_logits: Tensor
-    d_loss_real: Tensor
-    d_loss_fake: Tensor
-    g_loss: Tensor
-
-    def losses(self) -> Float[Tensor, "3 n"]:
-        """In the order of `Trace`."""
-        return torch.stack([self.g_loss, self.d_loss_real, self.d_loss_fake])
-
-
-def _matrices(module: nn.Module) -> list[tuple[int, int, int]]:
-    """(start in the flat weights, rows, columns) of every weight that is a matrix or a kernel."""
-    found, at = [], 0
-    for _, part in parts(module):
-        if isinstance(part, nn.Parameter) and part.dim() >= 2:
-            found.append((at, part.shape[0], part[0].numel()))
-        at += part.numel()
-    return found
-
-
-def _derives_weights(module: nn.Module) -> bool:
-    """Whether a layer's weight is made of other parameters: a parametrisation, or one of its forerunners, hooks."""
-    hooks = (WeightNorm, SpectralNorm, BasePruningMethod)
-    return any(
-        is_parametrized(m) or any(isinstance(hook, hooks) for hook in m._forward_pre_hooks.values())
-        for m in module.modules()
-    )
-
-
-class _Chunk:
-    """Some consecutive rows, with the forward pass on their coming batch."""
-
-    def __init__(self, rows: slice, g_flat: Tensor, d_flat: Tensor):
-        self.rows, self.g_flat, self.d_flat = rows, g_flat, d_flat
-        self.g_buffers, self.d_buffers, self.late_buffers = Buffers(), Buffers(), Buffers()
-        self.codes: Tensor
-        self.real: Tensor
-        self.fake: Tensor
-        self.out: Tensor
-        """What G made: the generated batch itself, but for a task with a `Game` of its own."""
-        self.g_tape: Any = None
-        self.seen: _Judged
-        """D's clean forward pass on the coming batch."""
-        self.stale = True
-        """Whether weights or counters were changed since the coming batch was looked at."""
-
-    def whole(self, places: slice | Tensor) -> slice | Tensor:
-        """Places within the chunk as rows of the whole batch."""
-        return self.rows if isinstance(places, slice) else places + self.rows.start
 
 
 class Trainer:
@@ -172,7 +96,7 @@ class Trainer:
         }
         # Read off the modules once, for walking through them would take most of a fork's time.
         self._sizes = {name: flatten(module).numel() for name, module in self._templates.items()}
-        self._matrices = _matrices(self._templates["d"])
+        self._matrices = weight_matrices(self._templates["d"])
         self._widest = max(p.shape[0] for module in self._templates.values() for p in module.parameters())
         self._allocate(rows)
         self.g_optimizer = RowOptimizer(g_optimizer, self.g.flat, self._per_row(g_lr))
@@ -210,7 +134,7 @@ class Trainer:
         self._trained_d: Players = self.d
         if self.loss.dress is not None:
             dress, matrices, coefficient = self.loss.dress, self._matrices, self.loss.coefficient
-            if self.loss.normalises_weights and _derives_weights(self._templates["d"]):
+            if self.loss.normalises_weights and derives_weights(self._templates["d"]):
                 raise ValueError(
                     f"loss={self.loss.name!r} divides D's own weights by their norm, but this discriminator computes "
                     "its weights from others (spectral_norm, weight_norm, ...); take one of the two away"
@@ -239,7 +163,7 @@ class Trainer:
         if not (isinstance(self.g, MLPPlayers) and isinstance(self.d, MLPPlayers)):
             chunk = rows  # autograd's tapes of one chunk would not survive another's step on the same tensor
         spans = [slice(at, min(at + chunk, rows)) for at in range(0, rows, chunk)]
-        self._chunks = [_Chunk(span, self.g.flat[span], self.d.flat[span]) for span in spans]
+        self._chunks = [Chunk(span, self.g.flat[span], self.d.flat[span]) for span in spans]
         self._scratch = {name: Buffers() for name in ("d", "late d", "early", "late")}
         self._measurement: Measurement | None = None
 
@@ -343,7 +267,7 @@ class Trainer:
             if chunk.stale:
                 self._look(chunk)
 
-    def _look(self, chunk: _Chunk) -> None:
+    def _look(self, chunk: Chunk) -> None:
         rows = chunk.rows
         chunk.codes = self._reals.at(rows, self.real_index[rows], self.seed[rows], self.episode[rows])
         if self._game is None:
@@ -359,10 +283,10 @@ class Trainer:
         chunk.seen = self._judge(self.d, chunk, chunk.real, chunk.fake)
         chunk.stale = False
 
-    def _judge(self, d: Players, chunk: _Chunk, real: Tensor, fake: Tensor) -> _Judged:
+    def _judge(self, d: Players, chunk: Chunk, real: Tensor, fake: Tensor) -> Judged:
         """D's forward pass on both batches, with the losses."""
         pair = d.pair(chunk.d_flat, real, fake, chunk.d_buffers)
-        return _Judged(
+        return Judged(
             pair,
             pair.real_logits,
             pair.fake_logits,
@@ -373,7 +297,7 @@ class Trainer:
             else self._game.own_loss(chunk.out, chunk.codes),
         )
 
-    def _probe(self, chunk: _Chunk) -> Tensor:
+    def _probe(self, chunk: Chunk) -> Tensor:
         """What the loss draws for this update, (n, ...)."""
         assert self._probes is not None
         rows = chunk.rows
@@ -435,7 +359,7 @@ class Trainer:
                 losses[:, :, rows] = chunk.seen.losses().unsqueeze(1)
                 continue
             losses[:, 0, rows] = chunk.seen.losses()
-            who = _Moves(update_d[rows], update_g[rows], self.order, self.device)
+            who = Moves(update_d[rows], update_g[rows], self.order, self.device)
             for k in range(updates):
                 self._update(chunk, who, *multipliers, gradient[k])
                 self.d_updates[rows] += update_d[rows]
@@ -448,9 +372,7 @@ class Trainer:
         g_loss, d_loss_real, d_loss_fake = losses[:, 1:]
         return Trace(g_loss, d_loss_real, d_loss_fake, losses[:, 0], gradient)
 
-    def _update(
-        self, chunk: _Chunk, moves: _Moves, d_multiplier: Tensor, g_multiplier: Tensor, gradient: Tensor
-    ) -> None:
+    def _update(self, chunk: Chunk, moves: Moves, d_multiplier: Tensor, g_multiplier: Tensor, gradient: Tensor) -> None:
         """One update of a chunk. Gradients at the old weights are all taken before any weight moves.
 
         The sums of their entries are added to `gradient`, (N,).
@@ -479,7 +401,7 @@ class Trainer:
             rows = chunk.whole(places)
             gradient[rows] += self.g_optimizer.step(rows, grad, g_multiplier[rows])
 
-    def _trained(self, chunk: _Chunk) -> tuple[Tensor, Tensor, _Judged]:
+    def _trained(self, chunk: Chunk) -> tuple[Tensor, Tensor, Judged]:
         """Both batches as D sees them where gradients are taken, and that pass: the measured one if they agree."""
         if self.loss.measured_as_trained:
             return chunk.real, chunk.fake, chunk.seen
@@ -489,7 +411,7 @@ class Trainer:
             real, fake = real + noise[:, 0], fake + noise[:, 1]
         return real, fake, self._judge(self._trained_d, chunk, real, fake)
 
-    def _penalty_gradient(self, chunk: _Chunk, places: slice | Tensor) -> Tensor:
+    def _penalty_gradient(self, chunk: Chunk, places: slice | Tensor) -> Tensor:
         """Gradient of the weighted penalty in D's weights, (m, P); keeps the penalty itself in `d_penalty`."""
         assert self.loss.penalty is not None
         rows = chunk.whole(places)
@@ -505,7 +427,7 @@ class Trainer:
         self.d_penalty[rows] = penalty.detach()
         return grad
 
-    def _at_output(self, chunk: _Chunk, pair: Pair, scratch: Buffers, within: Rows, places: Rows) -> Tensor:
+    def _at_output(self, chunk: Chunk, pair: Pair, scratch: Buffers, within: Rows, places: Rows) -> Tensor:
         """Gradient of G's loss at what it made, (m, M, *out), through D's pass; D's weight gradients are left out.
 
         `within` are the m rows among those of the pass, `places` the same rows among those of the chunk.
@@ -524,7 +446,7 @@ class Trainer:
             (grad,) = torch.autograd.grad(parts, out, [at_real, at_fake, torch.ones_like(parts[2])])
         return grad
 
-    def _at_output_late(self, chunk: _Chunk, real: Tensor, fake: Tensor, places: Rows) -> Tensor:
+    def _at_output_late(self, chunk: Chunk, real: Tensor, fake: Tensor, places: Rows) -> Tensor:
         """The same with D's weights as they are now; both batches go through D only where G's loss needs both."""
         flat, scratch = self.d.flat[chunk.whole(places)], self._scratch["late d"]
         if self._game is not None:
@@ -536,7 +458,7 @@ class Trainer:
         assert at_fake is not None
         return self._diversified(chunk, at_fake, places)
 
-    def _diversified(self, chunk: _Chunk, at_fake: Tensor, places: Rows) -> Tensor:
+    def _diversified(self, chunk: Chunk, at_fake: Tensor, places: Rows) -> Tensor:
         """With the gradient of the diversity term for the rows whose turn it is; keeps the term in `g_penalty`."""
         term, rows = self.loss.diversity, chunk.whole(places)
         if term is None:
@@ -555,7 +477,7 @@ class Trainer:
         done = torch.from_numpy(self.updates[rows].astype(np.float64))
         return done / self.episode_updates if self.episode_updates else torch.ones_like(done)
 
-    def _g_gradient(self, when: str, chunk: _Chunk, at_out: Tensor, rows: Rows) -> Tensor:
+    def _g_gradient(self, when: str, chunk: Chunk, at_out: Tensor, rows: Rows) -> Tensor:
         """G's gradient in its weights from that at what it made."""
         grad, _ = self.g.backward(chunk.g_tape, at_out, self._scratch[when], weights=True, inputs=False, rows=rows)
         assert grad is not None

@@ -146,7 +146,8 @@ def test_every_usual_spelling_of_an_autoreset_mode_is_known(mode):
 def test_settings_that_are_right_in_other_clothes_are_taken(right):
     env = GANVectorEnv(1, **settings(**right))
     env.reset(seed=0)
-    env.step(env.action_space.sample())
+    observation, *_ = env.step(env.action_space.sample())
+    assert np.isfinite(observation).all()
 
 
 # Order of calls

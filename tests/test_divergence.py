@@ -7,34 +7,14 @@ from functools import lru_cache
 import numpy as np
 import pytest
 import torch
-from torch import nn
+from own_task import OWN
 
-from gan_env import Task
 from gan_env.env import FAILURES, FINITE, GANVectorEnv
 from gan_env.failures import EXAMINE_EVERY
 
 ROWS, DECISIONS = 8, 24
 VALUES = (math.nan, math.inf, -math.inf)
 
-
-class Normed(nn.Module):
-    """A discriminator with running statistics, run row after row."""
-
-    def __init__(self):
-        super().__init__()
-        self.body = nn.Sequential(nn.Linear(2, 8), nn.BatchNorm1d(8), nn.LeakyReLU(0.2), nn.Linear(8, 1))
-
-    def forward(self, x):
-        return self.body(x)
-
-
-OWN = Task(
-    name="own",
-    generator=lambda: nn.Sequential(nn.Linear(3, 8), nn.ReLU(), nn.Linear(8, 2)),
-    discriminator=Normed,
-    data=torch.randn(400, 2, generator=torch.Generator().manual_seed(0)),
-    latent_size=3,
-)
 GAMES = {
     "bce": {"task": "ring"},
     "several updates": {"task": "ring", "updates_per_step": 3, "order": "alternating"},

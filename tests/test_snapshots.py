@@ -12,10 +12,10 @@ import torch
 from hypothesis import HealthCheck, given
 from hypothesis import settings as effort
 from hypothesis import strategies as st
-from torch import nn
+from own_task import OWN
 
 import gan_env
-from gan_env import Control, GANVectorEnv, Snapshot, SnapshotError, Task
+from gan_env import Control, GANVectorEnv, Snapshot, SnapshotError
 from gan_env.snapshot import FORMAT, VERSION
 from gan_env.tensor_files import write_tensors
 
@@ -26,26 +26,6 @@ MODES = ("NextStep", "SameStep")
 
 def points(seed: int = 0) -> torch.Tensor:
     return torch.randn(200, 2, generator=torch.Generator().manual_seed(seed))
-
-
-class Normed(nn.Module):
-    """A discriminator with running statistics."""
-
-    def __init__(self):
-        super().__init__()
-        self.body = nn.Sequential(nn.Linear(2, 8), nn.BatchNorm1d(8), nn.LeakyReLU(0.2), nn.Linear(8, 1))
-
-    def forward(self, x):
-        return self.body(x)
-
-
-OWN = Task(
-    name="own",
-    generator=lambda: nn.Sequential(nn.Linear(3, 8), nn.ReLU(), nn.Linear(8, 2)),
-    discriminator=Normed,
-    data=points(),
-    latent_size=3,
-)
 
 
 def make(env_id: str = IDS[0], rows: int = 3, **settings):
@@ -302,6 +282,7 @@ def test_settings_written_out_are_the_same_as_those_left_to_the_task():
     if env.settings["device"] == "cpu":
         env.reset(seed=0)
         other.restore(env.snapshot())
+        assert torch.equal(other.trainer.g.flat, env.trainer.g.flat)
 
 
 def test_an_id_refuses_the_snapshot_of_another():
@@ -422,3 +403,4 @@ def test_closing_twice_is_harmless():
         env.reset(seed=0)
         env.close()
         env.close()
+        assert env.unwrapped.trainer.updates.sum() == 0  # still there to be looked at

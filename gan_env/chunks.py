@@ -1,0 +1,67 @@
+"""What the trainer holds of a chunk of consecutive rows: the coming batch, D's pass on it, and who will move."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from gan_env.players import EVERY, Buffers, Pair
+
+
+def _places(mask: np.ndarray, device: torch.device) -> slice | Tensor | None:
+    """The places where `mask` is true: EVERY, their numbers, or None for nobody."""
+    if mask.all():
+        return EVERY
+    return torch.from_numpy(np.flatnonzero(mask)).to(device) if mask.any() else None
+
+
+class Moves:
+    """Who updates within a chunk: D, G at the old weights, G after D has stepped; places, EVERY or None."""
+
+    def __init__(self, update_d: np.ndarray, update_g: np.ndarray, order: str, device: torch.device):
+        late = update_d & update_g if order == "alternating" else np.zeros_like(update_d)
+        early = update_g & ~late
+        self.d, self.g_early, self.g_late = (_places(mask, device) for mask in (update_d, early, late))
+
+
+@dataclass(frozen=True)
+class Judged:
+    """D's forward pass on a real and a generated batch."""
+
+    pair: Pair
+    real_logits: Tensor
+    fake_logits: Tensor
+    d_loss_real: Tensor
+    d_loss_fake: Tensor
+    g_loss: Tensor
+
+    def losses(self) -> Float[Tensor, "3 n"]:
+        """In the order of `Trace`."""
+        return torch.stack([self.g_loss, self.d_loss_real, self.d_loss_fake])
+
+
+class Chunk:
+    """Some consecutive rows, with the forward pass on their coming batch."""
+
+    def __init__(self, rows: slice, g_flat: Tensor, d_flat: Tensor):
+        self.rows, self.g_flat, self.d_flat = rows, g_flat, d_flat
+        self.g_buffers, self.d_buffers, self.late_buffers = Buffers(), Buffers(), Buffers()
+        self.codes: Tensor
+        self.real: Tensor
+        self.fake: Tensor
+        self.out: Tensor
+        """What G made: the generated batch itself, but for a task with a `Game` of its own."""
+        self.g_tape: Any = None
+        self.seen: Judged
+        """D's clean forward pass on the coming batch."""
+        self.stale = True
+        """Whether weights or counters were changed since the coming batch was looked at."""
+
+    def whole(self, places: slice | Tensor) -> slice | Tensor:
+        """Places within the chunk as rows of the whole batch."""
+        return self.rows if isinstance(places, slice) else places + self.rows.start
