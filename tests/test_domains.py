@@ -44,6 +44,7 @@ def test_an_epoch_of_codes_pairs_each_source_image_once_with_the_target_in_turns
     codes = data.codes(rng(0, 0, Purpose.REAL), 64).reshape(-1, 2)
     assert len(codes) == data.block(64) * 64 and len(set(codes[:, 0])) == len(codes)
     counts = np.bincount(codes[:, 1], minlength=997)
+    assert trainer(1).facts.updates_per_epoch == data.block(64)
     assert counts.min() >= len(codes) // 997 and counts.max() <= len(codes) // 997 + 1
     with pytest.raises(ValueError, match="batch_size=998 must be at least 1 and at most 997"):
         data.block(998)
