@@ -50,10 +50,6 @@ class Domains:
         """Labelled images of the source: an epoch."""
         return len(self._source.images)
 
-    def __len__(self) -> int:
-        """Labelled images of the source, of which an epoch is made."""
-        return len(self._source.images)
-
     def block(self, batch_size: int) -> int:
         """Batches in an epoch of the source; raises ValueError if a domain holds fewer images than one batch."""
         fewest = min(len(self._source.images), len(self._target.images))
