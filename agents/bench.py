@@ -173,10 +173,8 @@ def _advance(trainer: Trainer, config: EnvConfig, control: Control, running: _Ru
     alive, k, reward = running.failure < 0, config.updates_per_step, running.reward
     trace = trainer.advance(control, 1, alive)
     failed = failures(trainer, trace, alive, config)
-    d = trace.d_loss_real + trace.d_loss_fake
-    d = d / 2 if config.d_loss_scale == "mean" else d
-    running.g_losses.append(trace.g_loss[0].cpu().double().numpy())
-    running.d_losses.append(d[0].cpu().double().numpy())
+    running.g_losses.append(trace.on_host[0, 0])
+    running.d_losses.append(trace.d_losses(config.d_loss_scale)[0])
     running.failure = np.where(failed >= 0, failed, running.failure)
     running.ended = np.where(failed >= 0, update, running.ended)
     left = (trainer.episode_updates - update) // k + 1

@@ -12,6 +12,7 @@ import copy
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import torch
@@ -35,15 +36,23 @@ LATENT_BLOCK = 8
 
 @dataclass(frozen=True)
 class Trace:
-    """Losses after each of k updates of a decision, on the batch that the following update uses; each (k, N)."""
+    """What a decision's k updates did."""
 
-    g_loss: Float[Tensor, "k N"]
-    d_loss_real: Float[Tensor, "k N"]
-    d_loss_fake: Float[Tensor, "k N"]
-    before: Float[Tensor, "3 N"]
-    """The same three before the first update."""
+    losses: Float[Tensor, "3 k+1 N"]
+    """G's loss and D's on real and on generated samples: before the first update and after each, on the batch that the
+    following update uses."""
     gradient: Float[Tensor, "k N"]
     """Sum of both players' gradient entries in each update: not finite where an entry is not."""
+
+    @cached_property
+    def on_host(self) -> np.ndarray:
+        """The losses after each update, (3, k, N) float64."""
+        return self.losses[:, 1:].cpu().double().numpy()
+
+    def d_losses(self, scale: str) -> np.ndarray:
+        """D's loss after each update, (k, N) float64: the "mean" of both sides or their "sum"."""
+        with np.errstate(invalid="ignore"):  # a row that has failed may hold infinities
+            return self.on_host[1:].mean(0) if scale == "mean" else self.on_host[1:].sum(0)
 
 
 class Trainer:
@@ -369,8 +378,7 @@ class Trainer:
                 self._look(chunk)
                 losses[:, k + 1, rows] = chunk.seen.losses()
         self._measurement = None
-        g_loss, d_loss_real, d_loss_fake = losses[:, 1:]
-        return Trace(g_loss, d_loss_real, d_loss_fake, losses[:, 0], gradient)
+        return Trace(losses, gradient)
 
     def _update(self, chunk: Chunk, moves: Moves, d_multiplier: Tensor, g_multiplier: Tensor, gradient: Tensor) -> None:
         """One update of a chunk. Gradients at the old weights are all taken before any weight moves.
@@ -382,7 +390,8 @@ class Trainer:
         if moves.d is not None:
             real_slope = self.loss.slope("real", judged.real_logits)
             fake_slope = self.loss.slope("fake", judged.fake_logits)
-            d_grad = judged.pair.weight_gradient(real_slope, fake_slope, self._scratch["d"], moves.d)
+            g_too = moves.g_early is not None
+            d_grad = judged.pair.weight_gradient(real_slope, fake_slope, self._scratch["d"], moves.d, g_too)
             if self.loss.penalty is not None:
                 d_grad += self._penalty_gradient(chunk, moves.d)
         if moves.g_early is not None:

@@ -395,11 +395,9 @@ class GANVectorEnv(gym.vector.VectorEnv):
             self._quality_age[due] = 0
 
     def _rewards(self, trace: Trace, quality_before: np.ndarray, failed: np.ndarray) -> np.ndarray:
-        d = trace.d_loss_real + trace.d_loss_fake
-        d = d / 2 if self.config.d_loss_scale == "mean" else d
         outcome = Outcome(
-            g_losses=trace.g_loss.cpu().double().numpy(),
-            d_losses=d.cpu().double().numpy(),
+            g_losses=trace.on_host[0],
+            d_losses=trace.d_losses(self.config.d_loss_scale),
             quality_before=quality_before if self.reward.needs_quality else None,
             quality_after=self._quality if self.reward.needs_quality else None,
         )

@@ -649,10 +649,10 @@ def test_what_is_done_to_the_players_handed_out_does_not_touch_the_env():
             p.data.zero_()
     env.sample(count=8).zero_()
     measurement = env.measurement
-    before = {name: value.clone() for name, value in vars(measurement).items()}
+    before = measurement.state()
     for action in plan(env, 3):
         np.testing.assert_array_equal(env.step(action)[0], other.step(action)[0])
-    assert all(torch.equal(value, before[name]) for name, value in vars(measurement).items())  # an old one stays
+    assert all(torch.equal(value, before[name]) for name, value in measurement.state().items())  # an old one stays
 
 
 def test_what_the_caller_does_to_what_was_handed_out_does_not_touch_the_env():
