@@ -19,7 +19,6 @@ from gan_env.config import EnvConfig
 from gan_env.env import FAILURES, failures, make_trainer
 from gan_env.records import Control
 from gan_env.rewards import Outcome, Reward, RewardContext, make_reward
-from gan_env.streams import Purpose
 from gan_env.trainer import Trainer
 
 from .rows import Row, cell_key, game_facts, gap_is_normalised, group_id, machine, versions
@@ -158,10 +157,9 @@ def _shared(trainer: Trainer, config: EnvConfig, group: str) -> Row:
 
 def measure_quality(trainer: Trainer, held: np.ndarray, rows: np.ndarray) -> np.ndarray:
     """Validation distances, (N,): measured for the rows (N,) bool, held for the others."""
-    measured, quality = held.copy(), trainer.task.quality
-    due = np.flatnonzero(rows)
+    measured, due = held.copy(), np.flatnonzero(rows)
     if len(due):
-        measured[due] = quality(trainer.samples(quality.samples, Purpose.QUALITY, rows=due.tolist())).cpu().numpy()
+        measured[due] = trainer.quality(due.tolist())
     return measured
 
 
@@ -214,7 +212,7 @@ def _collect(
                     "seed": int(trainer.seed[row]),
                     **found,
                     "ended": int(running.ended[row]),
-                    "quality": float(quality[row]) if ok else None,
+                    "quality": float(quality[row]) if ok and np.isfinite(quality[row]) else None,
                     "return": float(running.returns[row]) if found["status"] != "error" else None,
                     "return_name": running.reward.name,
                     "d_updates": int(trainer.d_updates[row]),

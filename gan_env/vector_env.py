@@ -11,7 +11,6 @@ from typing import Any
 
 import gymnasium as gym
 import numpy as np
-import torch
 from gymnasium.vector import AutoresetMode
 from gymnasium.vector.utils import batch_space
 from torch import Tensor, nn
@@ -387,11 +386,7 @@ class GANVectorEnv(gym.vector.VectorEnv):
         self._quality_age[rows] += ageing
         due = np.flatnonzero(rows & (self._quality_age >= self.config.quality_every))
         if len(due):
-            quality = self.trainer.task.quality
-            fake = self.trainer.samples(quality.samples, Purpose.QUALITY, rows=due.tolist())
-            made = fake.flatten(1).sum(1).isfinite()  # one row's NaN can stop the quality of all
-            measured = quality(fake if made.all() else torch.nan_to_num(fake, 0.0, 0.0, 0.0)).cpu().numpy()
-            self._quality[due] = _finite(np.where(made.cpu().numpy(), measured, np.inf))
+            self._quality[due] = _finite(self.trainer.quality(due.tolist()))
             self._quality_age[due] = 0
 
     def _rewards(self, trace: Trace, quality_before: np.ndarray, failed: np.ndarray) -> np.ndarray:

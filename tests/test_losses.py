@@ -44,7 +44,7 @@ def trained_once(name, order="simultaneous", **control):
         "modules": [(trainer.generator(row), trainer.discriminator(row)) for row in range(ROWS)],
         "real": chunk.real.clone(),
         "fake": chunk.fake.clone(),
-        "probe": None if trainer._probes is None else trainer._probe(chunk).clone(),
+        "probe": trainer._probe(chunk).clone(),
         "latents": latents_of(trainer),
     }
     trainer.advance(Control.of(ROWS, **control))
@@ -61,7 +61,9 @@ def scale_up(trainer):
 
 def latents_of(trainer):
     rows = slice(0, ROWS)
-    return trainer._latents.at(rows, trainer.updates[rows], trainer.seed[rows], trainer.episode[rows]).double().clone()
+    return (
+        trainer.feed.latents.at(rows, trainer.updates[rows], trainer.seed[rows], trainer.episode[rows]).double().clone()
+    )
 
 
 def power_norm(weight):
