@@ -4,17 +4,20 @@
     rows.jsonl        one line a judged cell; the lines of a group appear together
     selection.jsonl   the same for the runs on tune seeds that choose a constant, which test data never score
     generators/       with --keep, KEY.safetensors: the generator of the row of that key
+    *.gz              in place of either file, packed by gzip: for keeping and verifying, not for going on
     *.torn            lines that a killed process left unfinished, cut off before the next write
-    claims/           one locked file a group that is running; a lock dies with its process
+    *.retried         groups that were taken out to be run again, because a cell of theirs had crashed
+    claims/           one locked file a group that is running, one a file of rows; a lock dies with its process
 
 Any number of processes may work on a folder; a group is run by one of them at a time, and put down once.
 """
 
 from __future__ import annotations
 
+import gzip
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -40,28 +43,46 @@ class RowLog:
         self.path, self.sizes = path, sizes
         self.rows: dict[str, list[Row]] = {}
         """Rows of each finished group, as of the last `refresh`."""
-        self._lock = Lock(path)
+        self._lock = Lock(path.parent / CLAIMS / path.name)  # the file itself may be replaced
+        self._inode: int | None = None
         self._end = 0  # bytes of the file that are whole groups
+
+    @property
+    def packed(self) -> Path | None:
+        """The file as gzip left it, if it stands in place of the plain one."""
+        packed = self.path.with_name(self.path.name + ".gz")
+        return packed if packed.exists() and not self.path.exists() else None
 
     def refresh(self) -> None:
         """Reads what was added since; what is not a whole group yet is left for later."""
-        size = self.path.stat().st_size if self.path.exists() else 0
-        if size < self._end:
-            raise OSError(f"{self.path}: was cut or replaced while it was in use; start again on what is there now")
-        if size > self._end:
-            with self.path.open("rb") as file:
-                file.seek(self._end)
-                self._read(file.read())
+        if (packed := self.packed) is not None:
+            if self._end == 0:
+                try:
+                    self._read(gzip.decompress(packed.read_bytes()))
+                except (EOFError, gzip.BadGzipFile) as error:
+                    raise OSError(f"{packed}: is damaged ({error}); put it back") from error
+            return
+        if not self.path.exists():
+            return
+        with self.path.open("rb") as file:
+            found = os.fstat(file.fileno())
+            if found.st_ino != self._inode:  # somebody withdrew groups
+                self.rows, self._end, self._inode = {}, 0, found.st_ino
+            if found.st_size < self._end:
+                raise OSError(f"{self.path}: was cut while it was in use; start again on what is there now")
+            file.seek(self._end)
+            self._read(file.read())
 
     def append(self, group: str, rows: Sequence[Row]) -> None:
         """Adds a group by one write under a lock, unless it is there; what a kill left unfinished is cut off first."""
         assert len(rows) == self.sizes[group], (group, len(rows), self.sizes[group])
+        self._lock.path.parent.mkdir(exist_ok=True)
         with self._lock.held():
             self.refresh()
             self._cut()
             if group in self.rows:
                 return
-            content = "".join(json.dumps(row) + "\n" for row in rows).encode()
+            content = _lines(rows)
             handle = os.open(self.path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
             try:
                 written = os.write(handle, content)
@@ -73,16 +94,27 @@ class RowLog:
             sync_folder(self.path.parent)
             self.refresh()
 
+    def withdraw(self, crashed: Callable[[Sequence[Row]], bool]) -> list[str]:
+        """Takes the groups whose rows are so out of the file and adds them to `*.retried`; gives their ids."""
+        self._lock.path.parent.mkdir(exist_ok=True)
+        with self._lock.held():
+            self.refresh()
+            lost = [group for group, rows in self.rows.items() if crashed(rows)]
+            if lost:
+                _add(self.path.with_name(self.path.name + ".retried"), _lines(r for g in lost for r in self.rows[g]))
+                kept = (rows for group, rows in self.rows.items() if group not in lost)
+                self._cut()
+                write_whole(self.path, _lines(row for rows in kept for row in rows))
+                self.refresh()
+        return lost
+
     def _cut(self) -> None:
         """Moves what stands behind the last whole group to `*.torn`; only under the lock, when nobody is writing."""
         if not self.path.exists() or self.path.stat().st_size == self._end:
             return
         with self.path.open("r+b") as file:
             file.seek(self._end)
-            with self.path.with_name(self.path.name + ".torn").open("ab") as torn:
-                torn.write(file.read().rstrip(b"\n") + b"\n")
-                torn.flush()
-                os.fsync(torn.fileno())
+            _add(self.path.with_name(self.path.name + ".torn"), file.read().rstrip(b"\n") + b"\n")
             file.truncate(self._end)
             os.fsync(file.fileno())
 
@@ -109,6 +141,17 @@ class RowLog:
                         "back, or take it away to run everything again"
                     )
                 self.rows[row["group"]], self._end, block = block, at, []
+
+
+def _lines(rows: Iterable[Row]) -> bytes:
+    return "".join(json.dumps(row) + "\n" for row in rows).encode()
+
+
+def _add(path: Path, content: bytes) -> None:
+    with path.open("ab") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
 
 
 def _parse(line: bytes) -> Row | None:
@@ -173,6 +216,16 @@ class Folder:
         return [group for group in self.groups if not self.done(group)]
 
     @property
+    def crashed(self) -> list[Group]:
+        """Finished groups that hold a judged cell of status "error"."""
+        return [group for group in self.groups if not group.chooses and _crashed(self.rows.rows.get(group.id, []))]
+
+    def withdraw_crashed(self) -> int:
+        """Takes those groups out of the rows, so that they are left to run once more; gives how many."""
+        self._refuse_packed(self.rows)
+        return len(self.rows.withdraw(_crashed))
+
+    @property
     def possible(self) -> list[Group]:
         """Groups that are left and have not failed too often."""
         lost = {g for g, why in self.failures.items() if len(why) >= self.TRIES}
@@ -189,8 +242,9 @@ class Folder:
     def take(self) -> Job | None:
         """Claims the first group that nobody is running and that has all it needs; None if there is none."""
         self.refresh()
-        (self.path / CLAIMS).mkdir(exist_ok=True)
         for group in self.possible:
+            self._refuse_packed(self._log(group))
+            (self.path / CLAIMS).mkdir(exist_ok=True)
             if group.id in self._claims or not self.ready(group):
                 continue
             claim = Lock(self.path / CLAIMS / group.id)
@@ -203,6 +257,10 @@ class Folder:
             self._claims[group.id] = claim
             return self.job(group)
         return None
+
+    def _refuse_packed(self, log: RowLog) -> None:
+        if log.packed is not None:
+            raise ValueError(f"{str(log.packed)!r} is packed and cannot be added to; to go on: gunzip {log.packed}")
 
     def job(self, group: Group) -> Job:
         """The group with its constants chosen."""
@@ -228,6 +286,10 @@ class Folder:
         for claim in self._claims.values():
             claim.drop()
         self._claims.clear()
+
+
+def _crashed(rows: Sequence[Row]) -> bool:
+    return any(row["status"] == "error" for row in rows)
 
 
 def open_folder(path: Path, asked: BenchConfig | None) -> Folder:
@@ -259,7 +321,10 @@ def open_folder(path: Path, asked: BenchConfig | None) -> Folder:
     except ValueError as error:
         raise ValueError(f"{file}: {error}") from error
     held, wanted = as_json(config), as_json(prepared(config) if asked is None else asked)
-    if found := difference(held | {"undefined": []}, wanted | {"undefined": []}):
+    found = difference(
+        *({k: v for k, v in each.items() if k not in ("undefined", "command")} for each in (held, wanted))
+    )
+    if found:
         raise ValueError(
             f"out={str(path)!r} holds another benchmark: {found}; name another folder, or ask for the same"
         )
