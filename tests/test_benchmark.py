@@ -4,8 +4,12 @@ import gzip
 import json
 import multiprocessing
 import os
+import re
 import signal
+import subprocess
 import sys
+import threading
+import time
 import types
 
 import numpy as np
@@ -513,6 +517,37 @@ def test_verify_finds_a_changed_row(copy, field, change):
     assert sum(v.equal for v in verdicts) == 1
 
 
+def test_verify_can_be_held_to_groups_that_train_quickly(finished):
+    with pytest.raises(ValueError, match="within 0 s"):
+        verify(finished, local(1), within_s=0.0)
+    assert len(verify(finished, local(1), groups=9, within_s=60.0)) == 2
+
+
+def test_committed_results_are_verified_and_a_changed_row_or_a_broken_folder_is_found(copy, capsys):
+    from benchmarks.verify_results import main
+
+    committed = copy / "results" / "quick"
+    assert main(copy / "results") == 0 and "no benchmark's folder" in capsys.readouterr().out
+    committed.mkdir(parents=True)
+    (committed / "config.json").write_bytes((copy / "config.json").read_bytes())
+    rows = (copy / "rows.jsonl").read_text()
+
+    def said(text):
+        (committed / "rows.jsonl.gz").write_bytes(gzip.compress(text.encode()))
+        return main(copy / "results"), capsys.readouterr().out
+
+    code, out = said(rows)
+    assert code == 0 and "quick: " in out and "equal to the bit" in out
+    code, out = said(changed := rows.replace('"ended": 6', '"ended": 5'))
+    assert code == 1 and "ended is 5, now 6" in out
+    code, out = said(changed.replace(torch.__version__, "1.0"))  # its rounding is not ours
+    assert code == 0 and "likely cause" in out
+    code, out = said(rows.replace(plan(config())[0].id, "0" * 16))
+    assert code == 1 and "not in this configuration's plan" in out
+    code, out = said(re.sub(r'"wall_s": [^,]*', '"wall_s": 99.0', rows))
+    assert code == 0 and "takes longer" in out
+
+
 def test_verify_names_another_version_as_the_likely_cause(copy):
     from agents.benchmark.verify import cause, report
 
@@ -576,12 +611,58 @@ def test_a_stand_in_for_ray_is_driven_as_its_documentation_says(tmp_path, monkey
     assert done.complete and folder.failures and told(folder.all_rows()) == told(finished.all_rows())
 
 
+@pytest.fixture
+def cluster():
+    """Ray on this machine with two workers, and nothing of it afterwards."""
+    ray = pytest.importorskip("ray")
+    ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False)
+    yield
+    ray.shutdown()
+
+
 @pytest.mark.slow
-def test_ray_runs_the_same_rows(tmp_path, finished):
-    pytest.importorskip("ray")
+def test_two_ray_workers_give_the_same_rows(tmp_path, finished, cluster):
     folder = open_folder(tmp_path, config())
     assert benchmark.run(folder, ray_cluster(None)).complete
     assert told(folder.all_rows()) == told(finished.all_rows())
+
+
+def ray_worker(patience_s=60.0):
+    """The process of one of our Ray workers that is at a job, as soon as there is one."""
+    end = time.monotonic() + patience_s
+    while time.monotonic() < end:
+        listed = subprocess.run(["ps", "-eo", "pid=,ppid=,args="], capture_output=True, text=True, check=True).stdout
+        processes = {
+            int(pid): (int(parent), name) for pid, parent, name in (x.split(None, 2) for x in listed.splitlines())
+        }
+        for pid, (parent, name) in processes.items():
+            if name.startswith("ray::attempt"):
+                while parent in processes and parent != os.getpid():
+                    parent = processes[parent][0]
+                if parent == os.getpid():
+                    return pid
+        time.sleep(0.02)
+    raise AssertionError("no Ray worker got to work")
+
+
+@pytest.mark.slow
+def test_a_ray_worker_that_is_killed_in_mid_cell_costs_a_retry_and_no_row(tmp_path, cluster):
+    asked = config(updates=400)
+    expected = ran(tmp_path / "local", asked).all_rows()
+    folder, engine, taken = open_folder(tmp_path / "ray", asked), ray_cluster(None), []
+
+    def kill():
+        pid = ray_worker()
+        time.sleep(0.3)  # into the training: 400 updates take seconds
+        os.kill(pid, signal.SIGKILL)
+        taken.append(pid)
+
+    killer = threading.Thread(target=kill)
+    killer.start()
+    done = benchmark.run(folder, engine)
+    killer.join()
+    assert taken and done.complete and done.ran == 2 and not folder.failures
+    assert told(folder.all_rows()) == told(expected)
 
 
 @pytest.mark.slow

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import math
 import shlex
 import sys
 import time
@@ -224,6 +225,8 @@ class VerifyOptions:
     """Groups to run again."""
     seed: int = 0
     """Which ones."""
+    seconds: float = math.inf
+    """Only groups whose training took at most so many, as their rows say."""
     jobs: int = 1
     """Worker processes of one torch thread each."""
     json: bool = False
@@ -234,7 +237,7 @@ def verify_rows(arguments: Sequence[str], description: str) -> int:
     """The command `gan-env verify`; gives its exit code."""
     given = tyro.cli(VerifyOptions, prog="gan-env verify", description=description, args=arguments)
     work = folder.open_folder(given.folder, None)
-    verdicts = verify.verify(work, local(given.jobs), given.groups, given.seed)
+    verdicts = verify.verify(work, local(given.jobs), given.groups, given.seed, given.seconds)
     equal = all(each.equal for each in verdicts)
     if given.json:
         said = {"equal": equal, "groups": [{**dataclasses.asdict(v), "equal": v.equal} for v in verdicts]}
