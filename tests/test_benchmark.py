@@ -627,41 +627,36 @@ def test_two_ray_workers_give_the_same_rows(tmp_path, finished, cluster):
     assert told(folder.all_rows()) == told(finished.all_rows())
 
 
-def ray_worker(patience_s=60.0):
-    """The process of one of our Ray workers that is at a job, as soon as there is one."""
-    end = time.monotonic() + patience_s
-    while time.monotonic() < end:
-        listed = subprocess.run(["ps", "-eo", "pid=,ppid=,args="], capture_output=True, text=True, check=True).stdout
-        processes = {
-            int(pid): (int(parent), name) for pid, parent, name in (x.split(None, 2) for x in listed.splitlines())
-        }
-        for pid, (parent, name) in processes.items():
-            if name.startswith("ray::attempt"):
-                while parent in processes and parent != os.getpid():
-                    parent = processes[parent][0]
-                if parent == os.getpid():
-                    return pid
-        time.sleep(0.02)
-    raise AssertionError("no Ray worker got to work")
+def ray_workers_at_work():
+    """Processes of our Ray workers that are at a job now."""
+    listed = subprocess.run(["ps", "-eo", "pid=,ppid=,args="], capture_output=True, text=True, check=True).stdout
+    parents, names = {}, {}
+    for pid, parent, name in (line.split(None, 2) for line in listed.splitlines()):
+        parents[int(pid)], names[int(pid)] = int(parent), name
+
+    def ours(pid):
+        return pid == os.getpid() or (pid in parents and ours(parents[pid]))
+
+    return {pid for pid, name in names.items() if name.startswith("ray::attempt") and ours(pid)}
 
 
 @pytest.mark.slow
 def test_a_ray_worker_that_is_killed_in_mid_cell_costs_a_retry_and_no_row(tmp_path, cluster):
-    asked = config(updates=400)
+    asked = config(updates=300)
     expected = ran(tmp_path / "local", asked).all_rows()
-    folder, engine, taken = open_folder(tmp_path / "ray", asked), ray_cluster(None), []
+    folder, killed = open_folder(tmp_path / "ray", asked), []
 
     def kill():
-        pid = ray_worker()
-        time.sleep(0.3)  # into the training: 400 updates take seconds
-        os.kill(pid, signal.SIGKILL)
-        taken.append(pid)
+        while not (before := ray_workers_at_work()):
+            time.sleep(0.02)
+        time.sleep(0.2)  # into the training
+        killed.append(min(before & ray_workers_at_work()))
+        os.kill(killed[0], signal.SIGKILL)
 
-    killer = threading.Thread(target=kill)
+    killer = threading.Thread(target=kill, daemon=True)
     killer.start()
-    done = benchmark.run(folder, engine)
-    killer.join()
-    assert taken and done.complete and done.ran == 2 and not folder.failures
+    done = benchmark.run(folder, ray_cluster(None))
+    assert killed and done.complete and done.ran == 2 and not folder.failures
     assert told(folder.all_rows()) == told(expected)
 
 
