@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: train test test-slow test-endurance shapes lint types speed clean
+.PHONY: train test test-slow test-endurance shapes lint types verify speed clean
 
 train: .venv/installed
 	$(BIN)/gan-env train
@@ -29,6 +29,10 @@ lint: .venv/installed
 
 types: .venv/installed
 	$(BIN)/pyright
+
+# A group of each committed benchmark, run again.
+verify: .venv/installed
+	$(BIN)/python benchmarks/verify_results.py
 
 speed: .venv/installed
 	$(BIN)/python benchmarks/speed.py

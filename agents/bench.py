@@ -6,6 +6,7 @@ measurement of its own rows; one that decides less often holds its control itsel
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -16,7 +17,8 @@ import torch
 from torch import Tensor, nn
 
 from gan_env.config import EnvConfig
-from gan_env.env import FAILURES, failures, make_trainer
+from gan_env.env import make_trainer
+from gan_env.failures import FAILURES, SCORE, failures
 from gan_env.records import Control
 from gan_env.rewards import Outcome, Reward, RewardContext, make_reward
 from gan_env.trainer import Trainer
@@ -138,7 +140,31 @@ def run_group(
     for at, row in enumerate(result.rows):
         if keep is not None and row["score"] is not None:
             keep(row, trainer.generator(at))
+    untrained = _untrained_scores(trainer, seeds) if config.score else {}
+    for row in result.rows:
+        row["untrained_score"] = untrained.get(row["seed"])
     return result
+
+
+def _untrained_scores(trainer: Trainer, seeds: Sequence[int]) -> dict[int, float | None]:
+    """Each seed's score before the first update, None where its samples cannot be judged; takes the trainer back there.
+
+    A failed run counts as no better than that. A seed is judged once a task: the same weights, the same test data.
+    """
+    known = trainer.task.untrained_scores
+    keys = {int(seed): (int(seed), str(trainer.device), str(trainer.dtype)) for seed in seeds}
+    if not all(key in known for key in keys.values()):
+        trainer.reset(np.resize(np.asarray(seeds, np.int64), trainer.n), np.zeros(trainer.n, np.int64))
+        for row, key in enumerate(keys.values()):
+            if key not in known:
+                try:
+                    score = trainer.score(row)[0]
+                except WEATHER:
+                    raise
+                except Exception:  # it cannot be judged, as `_outcome` says of the runs
+                    score = math.nan
+                known[key] = score if math.isfinite(score) else None
+    return {seed: known[key] for seed, key in keys.items()}
 
 
 def _shared(trainer: Trainer, config: EnvConfig, group: str) -> Row:
@@ -235,11 +261,13 @@ def _outcome(
         return lost, None
     if failure >= 0:
         return {**lost, "status": "diverged", "failure": FAILURES[failure]}, None
-    held = {"status": "ok", "failure": None, "score": None, "details": {}}
+    held = {**lost, "status": "ok", "failure": None}
     if not config.score:
         return held, None
     try:
         score, fake = trainer.score(row)
+        if not math.isfinite(score):
+            return {**lost, "status": "diverged", "failure": FAILURES[SCORE]}, None
         return {**held, "score": score, "details": trainer.task.score.details(fake)}, fake
     except WEATHER:
         raise

@@ -6,7 +6,7 @@ import inspect
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 from typing import Any, Literal, Protocol, runtime_checkable
 
 import numpy as np
@@ -238,6 +238,11 @@ class Task:
         for field, value in values.items():
             object.__setattr__(self, field, value)
         self._check()
+
+    @cached_property
+    def untrained_scores(self) -> dict[Any, float | None]:
+        """Scores of generators before their first update, as far as they were asked for; one can take seconds."""
+        return {}
 
     def _check(self) -> None:
         """Raises ValueError for a setting that no run could use."""
