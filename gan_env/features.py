@@ -130,11 +130,24 @@ class FeatureMemory:
     def _moment(self, seen: Measurement) -> Moment:
         """The measurement's numbers; what the rows remember is shown as it will be when it is read."""
         if self._read is None or self._read[0] is not seen:
-            g, d_real, d_fake, *others = seen.summary
+            numbers = seen.summary
             with np.errstate(invalid="ignore"):  # a row that has failed may hold infinities
-                d = (d_real + d_fake) / (2 if self.d_loss_scale == "mean" else 1)
-            progress = seen.progress.cpu().double().numpy()
-            self._read = seen, Moment(g, d, *others, progress, self.g_loss_ema, self.d_loss_ema, self.last_action)
+                d_sum = numbers.d_loss_real + numbers.d_loss_fake
+            self._read = (
+                seen,
+                Moment(
+                    g_loss=numbers.g_loss,
+                    d_loss=d_sum / 2 if self.d_loss_scale == "mean" else d_sum,
+                    real_logit=numbers.real_logit,
+                    fake_logit=numbers.fake_logit,
+                    real_accuracy=numbers.real_accuracy,
+                    fake_accuracy=numbers.fake_accuracy,
+                    progress=seen.progress.cpu().double().numpy(),
+                    g_loss_ema=self.g_loss_ema,
+                    d_loss_ema=self.d_loss_ema,
+                    last_action=self.last_action,
+                ),
+            )
             self._table = None
         return self._read[1]
 
