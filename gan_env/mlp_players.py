@@ -81,15 +81,15 @@ class MLPPlayers:
         self._activations = [activation for _, activation in layers]
         self._sizes = [(linear.out_features, linear.in_features) for linear, _ in layers]
         self._biased = [linear.bias is not None for linear, _ in layers]
+        self._split = [p.numel() for linear, _ in layers for p in (linear.weight, linear.bias) if p is not None]
 
     def _layers(self, flat: Float[Tensor, "n P"]) -> list[tuple[Tensor, Tensor, Tensor | None]]:
         """Weights (n, out, in), their transposes and biases (n, out, 1) or None of each layer, as views."""
-        found, at = [], 0
+        # One split: autograd would make a slice's gradient by adding it to zeros as large as all of `flat`.
+        pieces, found = iter(flat.split(self._split, 1)), []
         for (out, inp), biased in zip(self._sizes, self._biased, strict=True):
-            weight = flat[:, at : at + out * inp].unflatten(1, (out, inp))
-            at += out * inp
-            found.append((weight, weight.transpose(1, 2), flat[:, at : at + out].unsqueeze(-1) if biased else None))
-            at += out if biased else 0
+            weight = next(pieces).unflatten(1, (out, inp))
+            found.append((weight, weight.transpose(1, 2), next(pieces).unsqueeze(-1) if biased else None))
         return found
 
     def _shaped(self, h: Float[Tensor, "n F B"]) -> Tensor:
@@ -170,9 +170,11 @@ class MLPPlayers:
                 if scale is not None:  # in place, but for what the caller gave
                     g = torch.mul(g, scale, out=g if i < last or activation is not None else torch.empty_like(g))
                 before = buffers.take(("held", i - 1), held[i], rows)
-                compact = buffers.get(("weight", self._sizes[i]), (n, *self._sizes[i]), flat)
-                # By way of a compact tensor: a product written into the strided rows of `out` takes twice as long.
-                slopes[i][0].copy_(torch.bmm(g, before.transpose(1, 2), out=compact))
+                if n == 1:
+                    torch.bmm(g, before.transpose(1, 2), out=slopes[i][0])
+                else:  # a product written into the strided rows of `out` takes twice as long as this
+                    compact = buffers.get(("weight", self._sizes[i]), (n, *self._sizes[i]), flat)
+                    slopes[i][0].copy_(torch.bmm(g, before.transpose(1, 2), out=compact))
                 if slopes[i][2] is not None:
                     torch.sum(g, -1, keepdim=True, out=slopes[i][2])
             g = passed
