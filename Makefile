@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: train test test-slow test-endurance shapes lint types speed clean
+.PHONY: train test test-slow test-endurance shapes lint types docs speed clean
 
 train: .venv/installed
 	$(BIN)/gan-env train
@@ -29,6 +29,10 @@ lint: .venv/installed
 
 types: .venv/installed
 	$(BIN)/pyright
+
+# The site, in site/; a warning is an error. The variable quiets a notice about a later mkdocs.
+docs: .venv/installed
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict
 
 speed: .venv/installed
 	$(BIN)/python benchmarks/speed.py

@@ -1,4 +1,4 @@
-"""Writes the tables of the pages from the code: `python docs/tables.py` (`make docs` checks that they are up to date).
+"""Writes the tables of the pages from the code: `python docs/tables.py`; a test says when that is due.
 
 A table stands between `<!-- table: NAME -->` and `<!-- end -->`, so that it can also be read in a checkout.
 """
@@ -33,6 +33,7 @@ from gan_env.task import KINDS, TASKS, Task, make_task
 
 PAGES = Path(__file__).parent
 MARKED = re.compile(r"(<!-- table: ([a-z-]+) -->\n).*?(<!-- end -->)", re.DOTALL)
+NO_BREAK = "\N{NO-BREAK SPACE}"
 PLACES = {"folder": "folder:PATH@SIDE", "meshes": "meshes:PATH"}
 """How a task is written whose data are the user's."""
 
@@ -40,7 +41,7 @@ PLACES = {"folder": "folder:PATH@SIDE", "meshes": "meshes:PATH"}
 def table(heads: Iterable[str], rows: Iterable[Iterable[object]]) -> str:
     """Markdown of a table; a bar or a line's end within a cell is made harmless."""
     lines = [list(heads), *(list(row) for row in rows)]
-    cells = [[" ".join(str(cell).split()).replace("|", "\\|") for cell in line] for line in lines]
+    cells = [[re.sub(r"\s*\n\s*", " ", str(cell)).replace("|", "\\|") for cell in line] for line in lines]
     cells.insert(1, ["---"] * len(cells[0]))
     return "".join(f"| {' | '.join(line)} |\n" for line in cells)
 
@@ -59,7 +60,7 @@ def number(value: float) -> str:
 def span(low: float, high: float, unit: str = "") -> str:
     """A range as [low, high], in multiples of a unit."""
     ends = (number(end) + (f" {unit}" if unit and end else "") for end in (low, high))
-    return f"[{', '.join(ends)}]"
+    return f"[{', '.join(ends)}]".replace(" ", NO_BREAK)
 
 
 # -- the environment ----------------------------------------------------------------------------------------------
@@ -169,13 +170,12 @@ def _size(build: Callable[[], torch.nn.Module]) -> str:
 
 def data_sets() -> str:
     """What ships, where the rest is looked for, and whose it is."""
-    users: dict[str, list[str]] = {}
+    users: dict[tuple[str, str], list[str]] = {}
     for name, _ in built_tasks():
-        users.setdefault(source_of(name), []).append(f"`{name}`")
-    rows = [
-        (", ".join(names), SOURCES[source].about if source in SOURCES else OTHERS[source], LICENCES.get(source, "–"))
-        for source, names in users.items()
-    ]
+        source = source_of(name)
+        about = SOURCES[source].about if source in SOURCES else OTHERS[source]
+        users.setdefault((about, LICENCES.get(source, "–")), []).append(f"`{name}`")
+    rows = [(", ".join(names), *what) for what, names in users.items()]
     return table(("tasks", "data", "licence"), rows)
 
 
