@@ -50,7 +50,9 @@ def rewritten(markdown: str, source: str) -> str:
         if (ROOT / path).is_dir():
             text = opening.removesuffix("](")[1:]
             return text if text == f"`{link}`" else f"{text} (`{path}/`)"
-        return f"{opening}{os.path.relpath(place(path), os.path.dirname(place(source)))}{anchor})"
+        return (
+            f"{opening}{os.path.relpath(place(path), os.path.dirname(place(source)))}{anchor})"
+        )
 
     return LINK.sub(one, markdown)
 
@@ -58,7 +60,14 @@ def rewritten(markdown: str, source: str) -> str:
 def on_files(files: Files, config: MkDocsConfig) -> Files:
     """Adds the README, and what it and the pages link to."""
     files.append(File.generated(config, "index.md", content=(ROOT / HOME).read_text()))
-    todo = [HOME, *(f"docs/{file.src_uri}" for file in files.documentation_pages() if not file.generated_by)]
+    todo = [
+        HOME,
+        *(
+            f"docs/{file.src_uri}"
+            for file in files.documentation_pages()
+            if not file.generated_by
+        ),
+    ]
     done = {HOME}
     while todo:
         for path in sorted(linked(todo.pop()) - done):

@@ -41,7 +41,10 @@ PLACES = {"folder": "folder:PATH@SIDE", "meshes": "meshes:PATH"}
 def table(heads: Iterable[str], rows: Iterable[Iterable[object]]) -> str:
     """Markdown of a table; a bar or a line's end within a cell is made harmless."""
     lines = [list(heads), *(list(row) for row in rows)]
-    cells = [[re.sub(r"\s*\n\s*", " ", str(cell)).replace("|", "\\|") for cell in line] for line in lines]
+    cells = [
+        [re.sub(r"\s*\n\s*", " ", str(cell)).replace("|", "\\|") for cell in line]
+        for line in lines
+    ]
     cells.insert(1, ["---"] * len(cells[0]))
     return "".join(f"| {' | '.join(line)} |\n" for line in cells)
 
@@ -73,9 +76,20 @@ def ids() -> str:
         env = gym.make(name).unwrapped
         codec = env.batch.codec
         space = env.action_space
-        shape = "Discrete(3)" if isinstance(space, gym.spaces.Discrete) else f"Box(-1, 1, {space.shape})"
+        shape = (
+            "Discrete(3)"
+            if isinstance(space, gym.spaces.Discrete)
+            else f"Box(-1, 1, {space.shape})"
+        )
         meaning = first_line(codec).partition(": ")[2]
-        rows.append((f"`{name}`", f"`{shape}`", meaning, ", ".join(f"`{axis}`" for axis in codec.last_action_names)))
+        rows.append(
+            (
+                f"`{name}`",
+                f"`{shape}`",
+                meaning,
+                ", ".join(f"`{axis}`" for axis in codec.last_action_names),
+            )
+        )
     return table(("id", "action space", "an action", "axes in `last_action`"), rows)
 
 
@@ -114,7 +128,13 @@ def rewards() -> str:
             if normalise:
                 formula = "the same, each gap divided by L_G + L_D, both in size"
             label = f"`{name}`" + (", `normalise=True`" if normalise else "")
-            rows.append((label, formula, span(reward.low, reward.high, "w" if reward.needs_quality else "")))
+            rows.append(
+                (
+                    label,
+                    formula,
+                    span(reward.low, reward.high, "w" if reward.needs_quality else ""),
+                )
+            )
     return table(("name", "formula", "range"), rows)
 
 
@@ -130,7 +150,13 @@ def settings() -> str:
     rows = []
     for field in dataclasses.fields(EnvConfig):
         default = "the default features" if field.name == "features" else f"`{field.default!r}`"
-        rows.append((f"`{field.name}`", "the task's" if field.default is None else default, docs[field.name]))
+        rows.append(
+            (
+                f"`{field.name}`",
+                "the task's" if field.default is None else default,
+                docs[field.name],
+            )
+        )
     return table(("setting", "default", "meaning"), rows)
 
 
@@ -165,7 +191,13 @@ def _built_tasks() -> Iterator[tuple[str, Task]]:
 
 def _size(build: Callable[[], torch.nn.Module]) -> str:
     count = sum(weights.numel() for weights in build().parameters())
-    return f"{count:,}" if count < 10_000 else f"{count / 1e3:,.0f} k" if count < 1e6 else f"{count / 1e6:.1f} M"
+    return (
+        f"{count:,}"
+        if count < 10_000
+        else f"{count / 1e3:,.0f} k"
+        if count < 1e6
+        else f"{count / 1e6:.1f} M"
+    )
 
 
 def data_sets() -> str:
@@ -188,13 +220,27 @@ def tasks() -> str:
             task.latent_size or "images",
             f"{_size(task.generator)} / {_size(task.discriminator)}",
             task.batch_size,
-            number(task.g_lr) if task.g_lr == task.d_lr else f"{number(task.g_lr)} / {number(task.d_lr)}",
+            number(task.g_lr)
+            if task.g_lr == task.d_lr
+            else f"{number(task.g_lr)} / {number(task.d_lr)}",
             f"{task.episode_updates:,}",
             f"`{task.score.name}`",
         )
         for name, task in built_tasks()
     ]
-    return table(("task", "a sample", "latents", "weights of G / D", "batch", "base rate", "updates", "score"), rows)
+    return table(
+        (
+            "task",
+            "a sample",
+            "latents",
+            "weights of G / D",
+            "batch",
+            "base rate",
+            "updates",
+            "score",
+        ),
+        rows,
+    )
 
 
 def formula(text: str) -> str:
@@ -209,7 +255,13 @@ def in_discriminator(loss: Loss) -> str:
         return f"+ {weight} {first_line(loss.penalty).partition('. ')[0]}"
     if loss.dress:
         return first_line(loss.dress).partition(". ")[0]
-    return "noise on what D sees" if loss.noisy else "weights clipped after each step of D" if loss.clipped else ""
+    return (
+        "noise on what D sees"
+        if loss.noisy
+        else "weights clipped after each step of D"
+        if loss.clipped
+        else ""
+    )
 
 
 def losses() -> str:
@@ -224,7 +276,9 @@ def losses() -> str:
         )
         for name in LOSSES
     ]
-    return table(("loss", "D, on real", "D, on generated", "G", "regulariser", "V*", "signed"), rows)
+    return table(
+        ("loss", "D, on real", "D, on generated", "G", "regulariser", "V*", "signed"), rows
+    )
 
 
 def loss_defaults() -> str:
@@ -233,7 +287,9 @@ def loss_defaults() -> str:
     for name in LOSSES:
         loss, spec = LOSSES[name], LOSSES[name].optimizer
         argument = f"β = {spec.betas}" if spec.name == "adam" else f"α = {spec.alpha}"
-        coefficient = f"{number(loss.coefficient)}: {loss.coefficient_is}" if loss.coefficient_is else ""
+        coefficient = (
+            f"{number(loss.coefficient)}: {loss.coefficient_is}" if loss.coefficient_is else ""
+        )
         rows.append((f"`{name}`", coefficient, f"{spec.name}, {argument}", loss.source))
     return table(("loss", "coefficient", "optimiser", "source"), rows)
 
@@ -259,7 +315,11 @@ def updated(text: str) -> str:
 
 def stale() -> list[Path]:
     """Pages whose tables are not up to date."""
-    return [page for page in sorted(PAGES.rglob("*.md")) if updated(page.read_text()) != page.read_text()]
+    return [
+        page
+        for page in sorted(PAGES.rglob("*.md"))
+        if updated(page.read_text()) != page.read_text()
+    ]
 
 
 def main() -> int:
