@@ -10,7 +10,10 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent
-ENV_LAYER = {"config", "controls", "features", "rewards", "failures", "env_snapshot", "vector_env", "env", "render"}
+ENV_LAYER = {"config", "controls", "features", "rewards", "failures", "env_snapshot", "vector_env", "env"} | {
+    "render",
+    "window",
+}
 ABOVE = {"__init__", "__main__", "cli"}
 """All else in `gan_env` is games and trainer."""
 SCRIPTED = {"base", "registry", "scripted", "gda", "dynamic_gda", "gap_aware", "gcann", "heuristics", "streams"}
