@@ -18,7 +18,7 @@ import numpy as np
 import torch
 
 import gan_env
-from gan_env.cli import field_docs
+from gan_env.cli.options import field_docs
 from gan_env.config import EnvConfig
 from gan_env.controls import LogRange
 from gan_env.datasets import ArrayData

@@ -8,6 +8,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from tqdm import tqdm
+
 from ..rows import ORIGIN, TIMES, Row
 from .engines import Engine, Failed
 from .folder import Folder
@@ -47,8 +49,8 @@ class Verdict:
         return not self.differences and not self.failed
 
 
-def verify(folder: Folder, engine: Engine, groups: int = 3, seed: int = 0) -> list[Verdict]:
-    """Runs `groups` of the finished groups again, chosen by `seed`.
+def verify(folder: Folder, engine: Engine, groups: int = 3, seed: int = 0, *, show: bool = False) -> list[Verdict]:
+    """Runs `groups` of the finished groups again, chosen by `seed`; `show` draws a bar with the time left.
 
     Raises:
         ValueError: If no group is finished, or `groups` is less than 1.
@@ -60,8 +62,14 @@ def verify(folder: Folder, engine: Engine, groups: int = 3, seed: int = 0) -> li
         raise ValueError(f"{str(folder.path)!r} has no finished group to verify; run gan-env bench --out first")
     chosen = random.Random(seed).sample(finished, min(groups, len(finished)))
     jobs = iter([folder.job(group) for group in chosen])
-    verdicts = {}
-    for job, outcome in engine(lambda: next(jobs, None), lambda group, updates: None):
+    verdicts, done = {}, {}
+    bar = tqdm(total=sum(group.updates for group in chosen), unit="update", desc="verify", disable=not show)
+
+    def say(group: str, updates: int) -> None:
+        done[group] = updates
+        bar.update(max(sum(done.values()) - bar.n, 0))
+
+    for job, outcome in engine(lambda: next(jobs, None), say):
         group, what = job.group, f"{job.group.part}: {job.group.game.task}, {job.group.game.loss}"
         if isinstance(outcome, Failed):
             verdicts[group.id] = Verdict(group.id, what, group.cells, failed=outcome.why)
@@ -69,6 +77,7 @@ def verify(folder: Folder, engine: Engine, groups: int = 3, seed: int = 0) -> li
         held = folder.rows_of(group)
         found = json.loads(json.dumps(outcome))  # as rows come back from a file
         verdicts[group.id] = Verdict(group.id, what, group.cells, _compare(held, found), _origins(held[0], found[0]))
+    bar.close()
     return [verdicts[group.id] for group in chosen]
 
 
