@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: train test test-slow test-endurance shapes lint types verify speed clean
+.PHONY: train test test-slow test-endurance shapes lint types docs verify speed clean
 
 train: .venv/installed
 	$(BIN)/gan-env train
@@ -33,6 +33,10 @@ types: .venv/installed
 # A group of each committed benchmark, run again.
 verify: .venv/installed
 	$(BIN)/python benchmarks/verify_results.py
+
+# The site, in site/; a warning is an error. The variable quiets a notice about a later mkdocs.
+docs: .venv/installed
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict
 
 speed: .venv/installed
 	$(BIN)/python benchmarks/speed.py

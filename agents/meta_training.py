@@ -62,6 +62,12 @@ class _Watch(BaseCallback):
             self.logger.record("gan/mean_multiplier", float(multipliers.log().mean().exp()))
             self.logger.record("gan/share_at_bounds", float((np.abs(positions) > AT_BOUND).mean()))
             self._positions.clear()
+            said = {
+                "return": np.mean([info["episode"]["r"] for info in ended]),
+                "D's rate": multipliers.log().mean().exp(),
+            }
+            said |= {"distance": np.mean(quality)} if quality else {}
+            self._bar.set_postfix({name: f"{float(value):.3g}" for name, value in said.items()}, refresh=False)
         return True
 
     def close(self) -> None:

@@ -1,16 +1,17 @@
-"""GAN training as a Gymnasium environment, batched from the first line. Importing registers the three ids."""
+"""GAN training as a Gymnasium environment, batched from the first line. Importing registers the three ids.
+
+All else, torch with it, is imported when it is first asked for, so that `gan-env --help` is there at once.
+"""
 
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-import gan_env.games  # noqa: F401  (importing registers the tasks)
-from gan_env.records import Control, GameFacts, Measurement, Transition
-from gan_env.task import Task
-
 if TYPE_CHECKING:
     from gan_env.config import EnvConfig
     from gan_env.env import GANEnv, GANVectorEnv
+    from gan_env.records import Control, GameFacts, Measurement, Transition
     from gan_env.snapshot import Snapshot, SnapshotError
+    from gan_env.task import Task
 
 ENV_IDS = {
     "gan_env/LearningRate-v0": "learning-rate",
@@ -20,11 +21,16 @@ ENV_IDS = {
 """Each id, and the `control` that its actions encode."""
 
 _ON_DEMAND = {
+    "Control": "gan_env.records",
     "EnvConfig": "gan_env.config",
     "GANEnv": "gan_env.env",
     "GANVectorEnv": "gan_env.env",
+    "GameFacts": "gan_env.records",
+    "Measurement": "gan_env.records",
     "Snapshot": "gan_env.snapshot",
     "SnapshotError": "gan_env.snapshot",
+    "Task": "gan_env.task",
+    "Transition": "gan_env.records",
 }
 
 

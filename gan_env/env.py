@@ -16,7 +16,7 @@ from gan_env.controls import as_array
 from gan_env.failures import FAILURES, failures
 from gan_env.records import Control
 from gan_env.snapshot import Snapshot
-from gan_env.vector_env import FINITE, GANVectorEnv, checked_seed
+from gan_env.vector_env import FINITE, RENDER_FPS, RENDER_MODES, GANVectorEnv, checked_seed
 
 
 class GANEnv(gym.Env):
@@ -27,7 +27,7 @@ class GANEnv(gym.Env):
     of a failure is infinite, which `info` writes as `FINITE`.
     """
 
-    metadata: dict[str, Any] = {"render_modes": ["rgb_array"], "render_fps": 10}
+    metadata: dict[str, Any] = {"render_modes": RENDER_MODES, "render_fps": RENDER_FPS}
 
     def __init__(
         self,
@@ -47,11 +47,10 @@ class GANEnv(gym.Env):
                 **settings,
             )
         )
-        self.render_mode = render_mode
         self._started = False
 
     def _take(self, batch: GANVectorEnv) -> None:
-        self.batch = batch
+        self.batch, self.render_mode = batch, batch.render_mode
         self.action_space, self.observation_space = batch.single_action_space, batch.single_observation_space
 
     def reset(
@@ -79,9 +78,13 @@ class GANEnv(gym.Env):
         return observations[0], float(rewards[0]), bool(terminated[0]), bool(truncated[0]), _one(infos)
 
     def render(self) -> np.ndarray | None:
-        """A picture of the training so far, (height, width, 3) uint8."""
+        """A picture of the training so far, (320, 960, 3) uint8; see `GANVectorEnv.render`."""
         frames = self.batch.render()
         return None if frames is None else frames[0]
+
+    def close(self) -> None:
+        """Closes the window, if there is one."""
+        self.batch.close()
 
     def encode(self, control: Control) -> np.ndarray | np.int64:
         """The action that decodes to this control; raises ValueError naming what this id cannot express."""

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from gan_env.render import COLUMNS
 from gan_env.snapshot import Rows, Snapshot, SnapshotError, check, copied, held, look_again, put
 
 if TYPE_CHECKING:
@@ -127,7 +128,7 @@ def _check_history(rows: Rows, count: int) -> None:
     if points is None and length is None:
         return
     if points is not None and length is not None:
-        fits = points.ndim == 3 and points.shape[::2] == (count, 5) and points.dtype == torch.float64
+        fits = points.ndim == 3 and points.shape[::2] == (count, len(COLUMNS)) and points.dtype == torch.float64
         fits = fits and length.shape == (count,) and length.dtype == torch.int64
         if fits and bool(((length >= 0) & (length <= points.shape[1])).all()):
             return

@@ -8,21 +8,21 @@ import torch
 from gan_env.config import EnvConfig
 from gan_env.trainer import Trace, Trainer
 
-FAILURES = (
-    "non-finite gradient",
-    "non-finite moments",
-    "non-finite weights",
-    "non-finite loss",
-    "non-finite logits",
-    "non-finite score",
-    "loss past its bound",
-    "weights past their bound",
-    "dead discriminator",
-    "dead generator",
-)
-"""Every cause that `info["failure"]` can name. Moments are the optimiser's, logits the discriminator's outputs, the
-score the final distance to test data. A player is dead that has given one output for every sample for `dead_updates`,
-and whose slope is nothing but zeros: a critic clipped to tiny weights rounds to a constant and still teaches."""
+CAUSES = {
+    "non-finite gradient": "a slope of the losses in the weights",
+    "non-finite moments": "a moving average of the optimiser",
+    "non-finite weights": "a weight of either player",
+    "non-finite loss": "a loss of either player",
+    "non-finite logits": "an output of the discriminator",
+    "non-finite score": "the distance to test data at the end",
+    "loss past its bound": "a loss beyond `loss_bound`, of either sign",
+    "weights past their bound": "a weight beyond `weight_bound`, of either sign",
+    "dead discriminator": "one output for every sample for `dead_updates` updates, and no slope in them",
+    "dead generator": "one sample for every latent for `dead_updates` updates, and no slope in them",
+}
+"""Every cause that `info["failure"]` can name, and what it is that was found so. A player is dead only if its slope is
+nothing but zeros, too: a critic clipped to tiny weights rounds to a constant and still teaches."""
+FAILURES = tuple(CAUSES)
 EXAMINE_EVERY = 10
 """Updates between two looks at what is costly to see and changes slowly: moments, and whether a player is dead."""
 _GRADIENT, _MOMENTS, _WEIGHTS, _LOSS, _LOGITS, SCORE, _LOSS_BOUND, _WEIGHT_BOUND, _DEAD_D, _DEAD_G = range(10)

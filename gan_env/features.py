@@ -40,6 +40,7 @@ class Feature:
     """One feature. Its value is clipped to [low, high]; a value that is not finite becomes 0."""
 
     meaning: str
+    """Its formula: f is the discriminator's logit, x real, x̂ generated, E the mean over the batch."""
     compute: Callable[[Moment], np.ndarray]
     low: float = -10.0
     high: float = 10.0
@@ -50,17 +51,31 @@ LAST_ACTION = "last_action"
 """Stands for one coordinate per axis of the action: `last_d_rate`, `last_g_rate`, `last_choice`."""
 
 _add = FEATURES.add
-_add("g_loss", Feature("L_G on the coming batch", lambda m: m.g_loss))
-_add("d_loss", Feature("L_D on the coming batch, mean or sum by `d_loss_scale`", lambda m: m.d_loss))
+_add("g_loss", Feature("L_G = E ℓ_G(f(x̂)) on the coming batch", lambda m: m.g_loss))
+_add(
+    "d_loss",
+    Feature(
+        "L_D = (E ℓ_real(f(x)) + E ℓ_fake(f(x̂))) / 2 on the coming batch; not halved if `d_loss_scale` is sum",
+        lambda m: m.d_loss,
+    ),
+)
 _add("loss_gap", Feature("L_G − L_D", lambda m: m.g_loss - m.d_loss))
-_add("g_loss_ema", Feature("moving average of L_G over decisions, decay 0.9", lambda m: m.g_loss_ema))
-_add("d_loss_ema", Feature("moving average of L_D over decisions, decay 0.9", lambda m: m.d_loss_ema))
-_add("real_accuracy", Feature("share of real samples with logit > 0", lambda m: m.real_accuracy, 0, 1))
-_add("fake_accuracy", Feature("share of fake samples with logit < 0", lambda m: m.fake_accuracy, 0, 1))
-_add("real_logit", Feature("mean logit of the real batch", lambda m: m.real_logit))
-_add("fake_logit", Feature("mean logit of the generated batch", lambda m: m.fake_logit))
-_add("progress", Feature("share of the episode that is done", lambda m: m.progress, 0, 1))
-_add(LAST_ACTION, Feature("previous control on each axis of the action", lambda m: m.last_action, -1, 1))
+_add("g_loss_ema", Feature("m ← 0.9 m + 0.1 L_G at each decision, from the first L_G on", lambda m: m.g_loss_ema))
+_add("d_loss_ema", Feature("m ← 0.9 m + 0.1 L_D at each decision, from the first L_D on", lambda m: m.d_loss_ema))
+_add("real_accuracy", Feature("share of the real batch with f(x) > 0", lambda m: m.real_accuracy, 0, 1))
+_add("fake_accuracy", Feature("share of the generated batch with f(x̂) < 0", lambda m: m.fake_accuracy, 0, 1))
+_add("real_logit", Feature("E f(x)", lambda m: m.real_logit))
+_add("fake_logit", Feature("E f(x̂)", lambda m: m.fake_logit))
+_add("progress", Feature("updates so far / updates in the episode", lambda m: m.progress, 0, 1))
+_add(
+    LAST_ACTION,
+    Feature(
+        "the previous control on each axis of the action, 0 at the start; who updated: −1 G, 0 both, +1 D",
+        lambda m: m.last_action,
+        -1,
+        1,
+    ),
+)
 
 DEFAULT_FEATURES = (
     "g_loss",

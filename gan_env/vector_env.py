@@ -22,12 +22,16 @@ from gan_env.failures import FAILURES, SCORE, failures
 from gan_env.features import FeatureMemory
 from gan_env.records import Control, GameFacts, Measurement
 from gan_env.registry import unknown
-from gan_env.render import History, picture
+from gan_env.render import SHOWN, History, picture, tiled
 from gan_env.rewards import Outcome, RewardContext, make_reward
 from gan_env.snapshot import Snapshot, row_index
 from gan_env.streams import Purpose
 from gan_env.trainer import Trace, Trainer
+from gan_env.window import Window, can_show
 
+RENDER_MODES = ["human", "rgb_array"] if can_show() else ["rgb_array"]
+"""Checkers try every mode that is named here, also where there is nothing to open a window with."""
+RENDER_FPS = 10
 FINITE = 1e9
 """Stands for infinity among the raw numbers of `info`, which hold neither NaN nor infinity."""
 
@@ -65,7 +69,7 @@ class GANVectorEnv(gym.vector.VectorEnv):
         num_envs: N, rows.
         control: What an action encodes, see the table.
         autoreset_mode: Gymnasium's AutoresetMode or its name.
-        render_mode: "rgb_array" or None.
+        render_mode: "rgb_array"; "human", a window that follows by itself (pip install 'gan-env[render]'); or None.
         config: Settings to start from.
         **settings: Fields of `EnvConfig`, which say what each means.
 
@@ -74,8 +78,8 @@ class GANVectorEnv(gym.vector.VectorEnv):
     """
 
     metadata: dict[str, Any] = {  # Gymnasium's own attribute, never changed in place
-        "render_modes": ["rgb_array"],
-        "render_fps": 10,
+        "render_modes": RENDER_MODES,
+        "render_fps": RENDER_FPS,
         "autoreset_mode": AutoresetMode.NEXT_STEP,
     }
 
@@ -91,8 +95,9 @@ class GANVectorEnv(gym.vector.VectorEnv):
     ):
         if not isinstance(num_envs, int) or isinstance(num_envs, bool) or num_envs < 1:
             raise ValueError(f"num_envs={num_envs!r} must be a whole number of at least 1")
-        if render_mode not in (None, "rgb_array"):
-            raise ValueError(f"render_mode={render_mode!r} is unknown; use 'rgb_array' or None")
+        if render_mode not in (None, "rgb_array", "human"):
+            raise ValueError(f"render_mode={render_mode!r} is unknown; use 'rgb_array', 'human' or None")
+        self._window = Window(RENDER_FPS) if render_mode == "human" else None
         self.config = EnvConfig.of(config, **settings)
         self.control, self.render_mode = control, render_mode
         self.autoreset_mode = _autoreset(autoreset_mode)
@@ -170,6 +175,7 @@ class GANVectorEnv(gym.vector.VectorEnv):
                 self.trainer.seed[row], self.trainer.episode[row] = self.np_random.integers(2**31), 0
         self._seeded = True
         self._start(rows)
+        self._follow(at_once=True)
         return self._observations(), self._infos(np.isin(np.arange(self.num_envs), rows))
 
     def _rows_to_reset(self, options: dict[str, Any] | None) -> np.ndarray:
@@ -227,6 +233,7 @@ class GANVectorEnv(gym.vector.VectorEnv):
         reward[~moves] = 0.0
         self._record(control, seen, moves)
         self._done = terminated | truncated
+        self._follow(at_once=bool(self._done.any()))
         infos = self._infos(moves, control)
         if terminated.any():
             infos["failure"] = np.array([FAILURES[f] if f >= 0 else None for f in failure], object)
@@ -260,14 +267,45 @@ class GANVectorEnv(gym.vector.VectorEnv):
         return {**infos, "final_obs": final, "_final_obs": done, "final_info": final_info, "_final_info": done}
 
     def render(self) -> tuple[np.ndarray, ...] | None:
-        """One picture of each row, (height, width, 3) uint8: samples, losses, learning rates; None without a mode."""
+        """One picture of each row, (320, 960, 3) uint8: samples, losses, controls, and quality where it is tracked.
+
+        None without a mode, and with "human", whose window shows the rows as tiles and follows every step by itself.
+        """
         if self._history is None:
             return None
         self._need_reset("render()")
+        if self._window is None:
+            return self.pictures()
+        return self._follow(at_once=True)
+
+    def pictures(self, titles: Sequence[str] | None = None) -> tuple[np.ndarray, ...]:
+        """What `render` gives, with a title for each row instead of the task's name."""
+        assert self._history is not None, "the environment has no render_mode"
+        trainer, scale = self.trainer, 0.5 if self.config.d_loss_scale == "mean" else 1.0
         return tuple(
-            picture(self.trainer.task, self.sample(row, 256), self._history.row(row), int(self.trainer.updates[row]))
+            picture(
+                trainer.task,
+                self.sample(row, SHOWN.get(trainer.task.kind, 256)),
+                self._history.row(row),
+                int(trainer.updates[row]),
+                episode_updates=trainer.episode_updates,
+                ideal_d_loss=scale * trainer.loss.ideal_d_loss,
+                title=titles[row] if titles else "",
+            )
             for row in range(self.num_envs)
         )
+
+    def _follow(self, *, at_once: bool) -> None:
+        """Shows the rows in the window, if there is one: at once, or when the next frame is due."""
+        if self._window is not None:
+            if at_once or self._window.due():
+                self._window.show(tiled(self.pictures()))
+            self._window.answer()
+
+    def close_extras(self, **kwargs: Any) -> None:
+        """Closes the window."""
+        if self._window is not None:
+            self._window.close()
 
     # -- snapshots ------------------------------------------------------------------------------------------------
 
@@ -298,11 +336,13 @@ class GANVectorEnv(gym.vector.VectorEnv):
     def fork(self, rows: Sequence[int] | None = None) -> GANVectorEnv:
         """An environment of its own that goes on from the rows named (all by default), each as often as it is named.
 
-        It shares the task, its data and nothing that changes.
+        It shares the task, its data and nothing that changes; the fork of one with a window draws to arrays.
         """
         state = self.snapshot(rows)
         branch = object.__new__(type(self))
         branch.__dict__.update(self.__dict__)
+        if branch._window is not None:
+            branch._window, branch.render_mode = None, "rgb_array"
         branch._allocate(self.trainer.empty_fork(len(state)))
         env_snapshot.write(branch, state.rows, row_index(len(state), None))
         branch._np_random, branch._np_random_seed = env_snapshot.generator_from(state.np_random)
@@ -438,8 +478,10 @@ class GANVectorEnv(gym.vector.VectorEnv):
     def _record(self, control: Control, seen: Measurement, moves: np.ndarray) -> None:
         if self._history is not None:
             d_lr, g_lr = self._rates(control)
-            d_loss = seen.d_loss(self.config.d_loss_scale)
-            self._history.push(moves, self.trainer.updates, seen.g_loss.cpu().numpy(), d_loss.cpu().numpy(), d_lr, g_lr)
+            losses = seen.g_loss.cpu().numpy(), seen.d_loss(self.config.d_loss_scale).cpu().numpy()
+            moved = control.update_d.cpu().numpy(), control.update_g.cpu().numpy()
+            quality = self._quality if self._tracks_quality else np.full(self.num_envs, np.nan)
+            self._history.push(moves, self.trainer.updates, *losses, d_lr, g_lr, *moved, quality)
 
 
 def _merge(old: dict[str, Any], new: dict[str, Any], rows: np.ndarray) -> dict[str, Any]:

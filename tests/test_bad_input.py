@@ -52,7 +52,7 @@ NAMES = [
     ({"d_loss_scale": "summ"}, ["d_loss_scale", "'summ'", "did you mean 'sum'?"]),
     ({"dtype": "float16"}, ["dtype", "'float16'", "float32"]),
     ({"dtype": torch.float32}, ["dtype", "torch.float32", "float32"]),
-    ({"render_mode": "human"}, ["render_mode", "'human'", "rgb_array"]),
+    ({"render_mode": "gui"}, ["render_mode", "'gui'", "rgb_array", "human"]),
     ({"episode_update": 4}, ["episode_update", "did you mean 'episode_updates'?"]),
     ({"config": {"task": "ring"}}, ["config", "EnvConfig"]),
 ]

@@ -13,7 +13,7 @@ from gan_env.env import GANEnv, make_trainer
 from gan_env.games.domains import DomainQuality, Domains, DomainScore
 from gan_env.losses import get_loss
 from gan_env.records import Control
-from gan_env.render import picture
+from gan_env.render import COLUMNS, picture
 from gan_env.streams import Purpose, rng
 from gan_env.task import Data, Game, Quality, Score, make_task
 
@@ -160,7 +160,7 @@ def test_the_env_steps_it_scores_it_and_draws_it():
     _, _, _, truncated, info = env.step(env.action_space.sample())
     assert truncated and 0 <= info["score"] <= 1
     task = make_task("digits-domains")
-    assert picture(task, task.data.test(), np.zeros((0, 5)), 0).std() > 10
+    assert picture(task, task.data.test(), np.zeros((0, len(COLUMNS))), 0).std() > 10
     env.close()
 
 

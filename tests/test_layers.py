@@ -10,7 +10,10 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent
-ENV_LAYER = {"config", "controls", "features", "rewards", "failures", "env_snapshot", "vector_env", "env", "render"}
+ENV_LAYER = {"config", "controls", "features", "rewards", "failures", "env_snapshot", "vector_env", "env"} | {
+    "render",
+    "window",
+}
 ABOVE = {"__init__", "__main__", "cli"}
 """All else in `gan_env` is games and trainer."""
 SCRIPTED = {"base", "registry", "scripted", "gda", "dynamic_gda", "gap_aware", "gcann", "heuristics", "streams"}
@@ -66,7 +69,7 @@ LOWER = [name for name in GAN_ENV if name.split(".")[0] not in ENV_LAYER | ABOVE
 
 
 def test_the_modules_named_here_are_there():
-    assert set(GAN_ENV) >= ENV_LAYER | ABOVE and set(AGENTS) >= SCRIPTED
+    assert {name.split(".")[0] for name in GAN_ENV} >= ENV_LAYER | ABOVE and set(AGENTS) >= SCRIPTED
     assert {"trainer", "players", "games.plane", "records"} <= set(LOWER)
 
 
@@ -80,13 +83,13 @@ def test_games_and_trainer_know_nothing_of_environments(name):
 @pytest.mark.parametrize("name", GAN_ENV)
 def test_only_the_command_line_knows_the_controllers(name):
     found = imported(GAN_ENV[name])
-    assert name == "cli" or "agents" not in heads(found)
+    assert name.startswith("cli.") or "agents" not in heads(found)
     assert "stable_baselines3" not in heads(found)
 
 
 def test_gymnasium_is_known_to_the_environment_alone():
     users = {name for name, file in GAN_ENV.items() if "gymnasium" in heads(imported(file))}
-    assert users - {"cli"} == {"__init__", "env", "vector_env"}
+    assert users == {"__init__", "env", "vector_env"}
 
 
 @pytest.mark.parametrize("name", sorted(SCRIPTED))
@@ -136,6 +139,34 @@ def test_importing_the_package_loads_nothing_heavy_but_gymnasium():
     code = "import gan_env, agents, json; print(json.dumps([m for m in sys.modules if '.' not in m]))"
     loaded = json.loads(fresh("import sys\n" + code))
     assert sorted(set(loaded) & set(HEAVY) - {"gymnasium", "tqdm"}) == []  # torch loads tqdm where there is one
+
+
+def test_help_and_importing_the_package_do_not_wait_for_torch():
+    code = "from gan_env.cli import main; import gan_env, sys; main(['--help']); print('torch' in sys.modules)"
+    assert fresh(code).split()[-1] == "False"
+
+
+def test_tasks_are_there_for_whoever_looks_first():
+    assert fresh("from gan_env.task import TASKS; print(len(TASKS))") == fresh(
+        "import gan_env.games; from gan_env.task import TASKS; print(len(TASKS))"
+    )
+
+
+def test_ctrl_c_while_things_are_imported_gets_one_line():
+    code = """
+import sys
+from gan_env.cli import main
+
+class Interrupt:
+    def find_spec(self, name, *_):
+        if name == "torch":
+            raise KeyboardInterrupt
+
+sys.meta_path.insert(0, Interrupt())
+sys.stderr = sys.stdout
+print(main(["list"]))
+"""
+    assert fresh(code).splitlines() == ["gan-env: stopped", "1"]
 
 
 def test_importing_registers_the_ids_and_importing_again_is_harmless():

@@ -7,6 +7,7 @@ import time
 from dataclasses import dataclass, replace
 
 import numpy as np
+from tqdm import tqdm
 
 from gan_env.config import EnvConfig
 from gan_env.env import make_trainer
@@ -42,11 +43,11 @@ class Cost:
         return self.groups * (self.run_s + self.score_s)
 
 
-def costs(groups: list[Group]) -> list[Cost]:
+def costs(groups: list[Group], *, show: bool = False) -> list[Cost]:
     """The cost of each kind of group, in order of first appearance; trains each kind for about a second or two."""
     kinds: dict[str, Cost] = {}
     scores: dict[str, float] = {}
-    for group in groups:
+    for group in tqdm(groups, desc="trials", disable=not show, leave=False):
         kind = repr((group.part, EnvConfig.of(group.game, d_lr=None, g_lr=None), group.controllers, len(group.seeds)))
         if kind not in kinds:
             task = str(group.game.task)

@@ -167,7 +167,7 @@ def _budget(given: BenchOptions, asked: BenchConfig | None) -> int:
         raise ValueError(f"out={str(given.out)!r} holds no benchmark; name a suite, or tasks and controllers")
     else:
         groups = plan(without_undefined(prepared(asked)))
-    found = budget.costs(groups)
+    found = budget.costs(groups, show=sys.stderr.isatty() and not given.json)
     print(json.dumps(budget.as_json(found, given.jobs)) if given.json else budget.table(found, given.jobs))
     return DONE
 
@@ -237,7 +237,8 @@ def verify_rows(arguments: Sequence[str], description: str) -> int:
     """The command `gan-env verify`; gives its exit code."""
     given = tyro.cli(VerifyOptions, prog="gan-env verify", description=description, args=arguments)
     work = folder.open_folder(given.folder, None)
-    verdicts = verify.verify(work, local(given.jobs), given.groups, given.seed, given.seconds)
+    show = sys.stderr.isatty() and not given.json
+    verdicts = verify.verify(work, local(given.jobs), given.groups, given.seed, given.seconds, show=show)
     equal = all(each.equal for each in verdicts)
     if given.json:
         said = {"equal": equal, "groups": [{**dataclasses.asdict(v), "equal": v.equal} for v in verdicts]}

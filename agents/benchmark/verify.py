@@ -9,6 +9,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from tqdm import tqdm
+
 from ..rows import ORIGIN, TIMES, Row
 from .engines import Engine, Failed
 from .folder import Folder
@@ -59,8 +61,12 @@ def finished(folder: Folder, within_s: float = math.inf) -> list[Group]:
     return [group for group in done if sum(float(row["wall_s"]) for row in folder.rows_of(group)) <= within_s]
 
 
-def verify(folder: Folder, engine: Engine, groups: int = 3, seed: int = 0, within_s: float = math.inf) -> list[Verdict]:
+def verify(
+    folder: Folder, engine: Engine, groups: int = 3, seed: int = 0, within_s: float = math.inf, *, show: bool = False
+) -> list[Verdict]:
     """Runs `groups` of the finished groups again, chosen by `seed` among those that took at most `within_s` to train.
+
+    `show` draws a bar with the time left.
 
     Raises:
         ValueError: If no such group is finished, or `groups` is less than 1.
@@ -73,8 +79,14 @@ def verify(folder: Folder, engine: Engine, groups: int = 3, seed: int = 0, withi
         raise ValueError(f"{str(folder.path)!r} has no finished group to verify{within}; run gan-env bench --out first")
     chosen = random.Random(seed).sample(found, min(groups, len(found)))
     jobs = iter([folder.job(group) for group in chosen])
-    verdicts = {}
-    for job, outcome in engine(lambda: next(jobs, None), lambda group, updates: None):
+    verdicts, done = {}, {}
+    bar = tqdm(total=sum(group.updates for group in chosen), unit="update", desc="verify", disable=not show)
+
+    def say(group: str, updates: int) -> None:
+        done[group] = updates
+        bar.update(max(sum(done.values()) - bar.n, 0))
+
+    for job, outcome in engine(lambda: next(jobs, None), say):
         group, what = job.group, f"{job.group.part}: {job.group.game.task}, {job.group.game.loss}"
         if isinstance(outcome, Failed):
             verdicts[group.id] = Verdict(group.id, what, group.cells, failed=outcome.why)
@@ -82,6 +94,7 @@ def verify(folder: Folder, engine: Engine, groups: int = 3, seed: int = 0, withi
         held = folder.rows_of(group)
         found = json.loads(json.dumps(outcome))  # as rows come back from a file
         verdicts[group.id] = Verdict(group.id, what, group.cells, _compare(held, found), _origins(held[0], found[0]))
+    bar.close()
     return [verdicts[group.id] for group in chosen]
 
 

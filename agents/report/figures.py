@@ -5,15 +5,13 @@ from __future__ import annotations
 import io
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
-from gan_env.render import D_COLOUR, G_COLOUR
+from gan_env.render import D_COLOUR, G_COLOUR, plain_log
 
 from ..stats import Interval, mean_interval
 from ..tables import by_controller, scores
@@ -50,17 +48,6 @@ def short(name: str, length: int = 24) -> str:
     if len(name) > length:
         name = f"{name[: length // 2]}…{name[-(length - length // 2 - 1) :]}"
     return name.replace("$", r"\$")
-
-
-def plain_log(axes: Axes, which: Literal["x", "y"], values: Sequence[float] | np.ndarray) -> None:
-    """A logarithmic axis with plain numbers at 1, 2 and 5 of each decade, at the decades alone where there are many."""
-    decades = np.log10(max(values) / min(values)) if len(values) else 0.0
-    axis = axes.xaxis if which == "x" else axes.yaxis
-    axes.set(**{f"{which}scale": "log"})
-    subs = (1.0, 2.0, 5.0) if decades < 1.5 else (1.0, 3.0) if decades < 3 else (1.0,)
-    axis.set_major_locator(LogLocator(subs=subs, numticks=7))
-    axis.set_major_formatter(FuncFormatter(lambda x, _: f"{x:g}"))
-    axis.set_minor_locator(NullLocator())
 
 
 def score_dots(rows: list[Row], names: Sequence[str]) -> Figure:

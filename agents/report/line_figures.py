@@ -9,11 +9,11 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from gan_env.render import D_COLOUR, G_COLOUR, REAL_COLOUR
+from gan_env.render import D_COLOUR, G_COLOUR, REAL_COLOUR, plain_log
 
 from ..tables import by_controller
 from .blocks import Block, Row
-from .figures import DPI, WIDTH, plain_log, short
+from .figures import DPI, WIDTH, short
 from .numbers import Report
 
 MOST_LINES = 8

@@ -1,0 +1,82 @@
+"""The command `gan-env`: what a person types. The only part of this package that knows the controllers.
+
+Nothing heavy is imported before a command is chosen, so that help is there at once and Ctrl-C is always answered.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Sequence
+from importlib import import_module
+from typing import NamedTuple
+
+from gan_env.registry import unknown
+
+DONE, FAILED, WRONG_CALL = 0, 1, 2
+
+
+class Command(NamedTuple):
+    """A command: `run` in a module of this package takes the arguments behind its name and gives the exit code."""
+
+    module: str
+    summary: str
+    """Its line in the help of `gan-env`, and the first one of its own."""
+
+
+COMMANDS = {
+    "list": Command("listing", "List tasks, losses, rewards, features, controllers, suites and environment ids."),
+    "train": Command("train", "Train a DDPG agent to steer a GAN, then judge it on seeds that it never saw."),
+    "bench": Command("bench", "Judge controllers against each other on many games and seeds."),
+    "report": Command("report", "Write a folder's report.html and figures/ from its rows."),
+    "verify": Command("verify", "Run some groups of a benchmark again and compare their rows to the bit."),
+    "data": Command("data", "Say where a task's data are looked for and whether they are there; fetch them."),
+    "watch": Command("watch", "Follow a training or a benchmark in the terminal, or film a steered GAN."),
+    "diagnose": Command("diagnose", "Say what a log of GAN losses shows, and which controller answers it."),
+    "doctor": Command("doctor", "Say what is installed, what is missing, and the line that installs it."),
+}
+
+
+def usage() -> str:
+    """The help of `gan-env` alone."""
+    lines = ["usage: gan-env COMMAND [OPTIONS]", "", "Steer GAN training as a reinforcement-learning environment.", ""]
+    lines += [f"  {name:<9} {command.summary}" for name, command in COMMANDS.items()]
+    lines += ["", "gan-env COMMAND --help lists a command's options, with examples. For a start: gan-env train"]
+    return "\n".join(lines)
+
+
+def _command(name: str) -> Callable[[Sequence[str]], int]:
+    """What runs a command, or ValueError."""
+    if name not in COMMANDS:
+        raise unknown("command", name, sorted(COMMANDS))
+    run = import_module(f"gan_env.cli.{COMMANDS[name].module}").run
+    if name != "doctor":  # which is there for when torch is not
+        import torch
+
+        torch.set_num_threads(1)  # two threads on a busy machine can be ten times slower than one
+    return run
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs a command; gives 0 done, 1 the work failed, 2 the call is wrong."""
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    if not given or given[0] in ("-h", "--help"):
+        print(usage())
+        return DONE
+    try:
+        return _command(given[0])(given[1:])
+    except ValueError as error:
+        print(f"gan-env: {error}", file=sys.stderr)
+        return WRONG_CALL
+    except BrokenPipeError:  # the reader of a pipe had enough
+        sys.stdout = open(os.devnull, "w")  # noqa: SIM115 (for the interpreter's own last flush)
+        return DONE
+    except ModuleNotFoundError as error:
+        print(f"gan-env: {error}; what is missing, and how to get it: gan-env doctor", file=sys.stderr)
+        return FAILED
+    except OSError as error:
+        print(f"gan-env: {error}", file=sys.stderr)
+        return FAILED
+    except KeyboardInterrupt as error:
+        print(f"gan-env: {error or 'stopped'}", file=sys.stderr)
+        return FAILED

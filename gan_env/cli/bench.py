@@ -1,0 +1,26 @@
+"""`gan-env bench`, whose options stand with the benchmark."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from inspect import cleandoc
+
+from agents.benchmark.command import bench
+
+from . import COMMANDS
+
+HELP = """
+    Goes on where it was stopped. Without options: the suite "quick", a minute on two cores. Lists are written with
+    commas.
+
+    Examples:
+      gan-env bench
+      gan-env bench --tasks ring,circle --controllers sim-gda,dyn-gda,best-constant --out runs/mine --jobs 2
+      gan-env bench --suite lr-robustness --budget
+      gan-env bench --out runs/mine
+"""
+
+
+def run(arguments: Sequence[str]) -> int:
+    """The command."""
+    return bench(arguments, f"{COMMANDS['bench'].summary}\n\n{cleandoc(HELP)}")

@@ -1,0 +1,52 @@
+"""`gan-env data`: where data are, and how to get them."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import tyro
+
+from gan_env import fetching
+
+from . import DONE
+from .options import print_json, progress, read
+
+HELP = """
+    Examples:
+      gan-env data
+      gan-env data celeba
+      gan-env data cifar10 --fetch
+"""
+
+
+@dataclass(frozen=True)
+class Data:
+    """Options."""
+
+    name: tyro.conf.Positional[str] = ""
+    """Of a task or set; all of them if left out."""
+    fetch: bool = False
+    """Download it, where torchvision can."""
+    json: bool = False
+    """Print one JSON document."""
+
+
+def run(arguments: Sequence[str]) -> int:
+    """The command."""
+    given = read(Data, "data", arguments, HELP)
+    if given.fetch:
+        message = fetching.fetch(given.name)
+        print_json({"name": given.name, "fetched": message}) if given.json else print(message)
+        return DONE
+    names = [given.name] if given.name else progress(fetching.names(), "looking", quiet=given.json)
+    found = [fetching.where(name) for name in names]
+    if given.json:
+        print_json(found[0] if given.name else found)
+        return DONE
+    for each in found:
+        for key, value in each.items():
+            print(textwrap.fill(f"{key + ':':<15}{value}", 110, subsequent_indent=" " * 15, break_long_words=False))
+        print()
+    return DONE

@@ -1,0 +1,192 @@
+"""`gan-env doctor`: whether the installation works, and what it lacks. It also runs where torch does not."""
+
+from __future__ import annotations
+
+import os
+import platform
+import re
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from importlib import import_module, metadata
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from . import DONE, FAILED
+from .options import print_json, progress, read
+
+HELP = """
+    Exit code 0 unless the installation is broken: a package that is needed is missing, too old or cannot be imported,
+    or one update of a small GAN fails. Extras and data that are missing are no fault.
+
+    Examples:
+      gan-env doctor
+      gan-env doctor --json
+"""
+NOT_FOR_USE = ("test", "dev", "docs")
+"""Extras of those who work on gan-env itself."""
+
+
+@dataclass(frozen=True)
+class Doctor:
+    """Options."""
+
+    json: bool = False
+    """Print one JSON document."""
+
+
+def run(arguments: Sequence[str]) -> int:
+    """The command."""
+    given = read(Doctor, "doctor", arguments, HELP)
+    looks: dict[str, Callable[[], Any]] = {
+        "versions": _versions, "packages": _packages, "extras": _extras, "device": _device, "agents": _agents,
+        "works": _works, "data": _data,
+    }  # fmt: skip
+    found: dict[str, Any] = {}
+    for name in progress(looks, "looking", quiet=given.json):
+        found[name] = looks[name]()
+    faults = [f"{p['name']} {p['state']}" for p in found["packages"] if p["state"] != "ok"]
+    faults += [str(found[name]["fault"]) for name in ("agents", "works", "device") if found[name].get("fault")]
+    found["faults"] = faults
+    if given.json:
+        print_json(found)
+    else:
+        print(told(found))
+    return FAILED if faults else DONE
+
+
+def _requirements() -> list[str]:
+    """What gan-env asks for, as its metadata say; nothing if it is run from a folder without being installed."""
+    try:
+        return metadata.requires("gan-env") or []
+    except metadata.PackageNotFoundError:
+        return []
+
+
+def _installed(name: str) -> str | None:
+    try:
+        return metadata.version(name)
+    except metadata.PackageNotFoundError:
+        return None
+
+
+def _versions() -> dict[str, str]:
+    return {
+        "gan-env": _installed("gan-env") or "not installed, run from a folder",
+        "from": str(Path(__file__).parent.parent),
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+    }
+
+
+def _packages() -> list[dict[str, str]]:
+    """Every package that is always needed: its version, and whether it will do."""
+    return [_package(line) for line in _requirements() if "extra ==" not in line]
+
+
+def _package(line: str) -> dict[str, str]:
+    from packaging.requirements import Requirement
+
+    wanted = Requirement(line)
+    version = _installed(wanted.name)
+    if version is None:
+        return {"name": wanted.name, "state": f"is missing: pip install '{wanted.name}{wanted.specifier}'"}
+    if not wanted.specifier.contains(version, prereleases=True):
+        fix = f"pip install '{wanted.name}{wanted.specifier}'"
+        return {"name": wanted.name, "version": version, "state": f"{version} does not fit: {fix}"}
+    return {"name": wanted.name, "version": version, "state": "ok"}
+
+
+def _extras() -> list[dict[str, Any]]:
+    """Every extra: what it lacks, and the line that installs it."""
+    found: dict[str, list[str]] = {}
+    for line in _requirements():
+        if (extra := re.search(r"extra == ['\"]([\w-]+)", line)) and extra[1] not in NOT_FOR_USE:
+            found.setdefault(extra[1], []).append(line.partition(";")[0].strip())
+    extras = []
+    for name, lines in found.items():
+        lacks = [p["name"] for p in map(_package, lines) if p["state"] != "ok"]
+        extras.append({"name": name, "missing": lacks, "install": f"pip install 'gan-env[{name}]'" if lacks else ""})
+    return extras
+
+
+def _device() -> dict[str, Any]:
+    """Processors and cards, as torch sees them."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    found: dict[str, Any] = {"cores": cores, "threads": os.environ.get("OMP_NUM_THREADS", "")}
+    try:
+        torch = import_module("torch")
+    except (ImportError, OSError) as error:
+        return found | {"fault": f"torch cannot be imported ({_short(error)})"}
+    cards = [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
+    return found | {
+        "threads": torch.get_num_threads(),
+        "auto": "cuda" if torch.cuda.is_available() else "cpu",
+        "cards": cards,
+    }
+
+
+def _agents() -> dict[str, str]:
+    """Whose the package `agents` is that Python finds: another one of that name may be in the way."""
+    spec = find_spec("agents")
+    ours = Path(__file__).parent.parent.parent / "agents"
+    place = Path(spec.origin).parent if spec and spec.origin else None
+    if place == ours:
+        return {"from": str(ours)}
+    fault = f"another package called agents is in the way: {place}; ours is {ours}"
+    return {"fault": f"{fault}. Rename it, or start Python in another folder"}
+
+
+def _works() -> dict[str, Any]:
+    """Trains a small GAN for an update, through the environment."""
+    try:
+        gym = import_module("gymnasium")
+        import_module("gan_env")
+        import_module("stable_baselines3")
+        env = gym.make("gan_env/LearningRate-v0", task="ring", episode_updates=2, score=False, device="cpu")
+        env.reset(seed=0)
+        env.step(env.action_space.sample())
+    except Exception as error:  # whatever is broken, this is where it is told
+        return {"fault": f"a small GAN cannot be trained ({type(error).__name__}: {_short(error)})"}
+    return {"trained": "ring, one update"}
+
+
+def _data() -> list[dict[str, Any]]:
+    try:
+        fetching = import_module("gan_env.fetching")
+        sets = sorted({*fetching.SOURCES, "digits", "furniture"})
+        return [fetching.where(name) for name in sets]
+    except Exception as error:
+        return [{"name": "data", "ready": False, "to_do": _short(error)}]
+
+
+def _short(error: BaseException) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0]
+
+
+def told(found: dict[str, Any]) -> str:
+    """What was found, as a person reads it."""
+    versions, device = found["versions"], found["device"]
+    lines = [
+        f"gan-env {versions['gan-env']} in {versions['from']}",
+        f"Python {versions['python']} ({sys.executable}), {versions['platform']}",
+        "",
+        f"device    {', '.join(device.get('cards', [])) or 'no CUDA device'}; 'auto' is {device.get('auto', '?')}",
+        f"threads   torch would use {device['threads']}, on {device['cores']} cores; gan-env's commands use 1",
+        "",
+        "packages  "
+        + (
+            ", ".join(f"{p['name']} {p['version']}" for p in found["packages"] if p["state"] == "ok")
+            or "gan-env is not installed, so what it needs is not known: pip install -e FOLDER"
+        ),
+        "",
+    ]
+    for extra in found["extras"]:
+        lacks = f"lacks {', '.join(extra['missing'])}: {extra['install']}" if extra["missing"] else "installed"
+        lines.append(f"extra     {extra['name']:<9} {lacks}")
+    lines.append("")
+    for each in found["data"]:
+        lines.append(f"data      {each['name']:<9} {'ready' if each['ready'] else 'gan-env data ' + str(each['name'])}")
+    lines += ["", *(f"BROKEN    {fault}" for fault in found["faults"])]
+    return "\n".join(lines + ([] if found["faults"] else ["All is well: a small GAN was trained for an update."]))

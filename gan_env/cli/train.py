@@ -1,0 +1,90 @@
+"""`gan-env train`: the main job."""
+
+from __future__ import annotations
+
+import dataclasses
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import tyro
+
+from agents.fsco import FscoConfig
+from agents.training import TrainConfig, main_job, resume, train
+from gan_env.config import EnvConfig
+
+from . import DONE
+from .options import options_of, print_json, read
+
+HELP = """
+    Without options: real handwritten digits, 20,000 decisions, about three minutes on two free cores.
+
+    Examples:
+      gan-env train
+      gan-env train --task ring --episode-updates 2000 --decisions 8000 --out runs/ring
+      gan-env train --control joint --reward quality_gain
+      gan-env train --resume runs/ring
+"""
+
+
+def run(arguments: Sequence[str]) -> int:
+    """The command."""
+    game = options_of(
+        EnvConfig,
+        main_job(),
+        {
+            "task": str,
+            "reward": Literal["loss_gap", "quality", "quality_gain"],
+            "optimizer": Literal["adam", "rmsprop", "sgd"] | None,
+            "score": None,
+            "track_quality": None,
+            "quality_every": None,
+        },
+    )
+    # What the agent shares with the game is set once, there.
+    agent = [o for o in options_of(FscoConfig, FscoConfig()) if o[0] not in {g[0] for g in game} | {"batch_size"}]
+    start = TrainConfig(progress=sys.stderr.isatty())
+    job = options_of(TrainConfig, start, {"env": None, "agent": None})
+    again = _option(
+        "resume", Path | None, None,
+        "Go on with the training in this folder, which was stopped; only --progress, --save-every and --json go with "
+        "it.",
+    )  # fmt: skip
+    as_json = _option("json", bool, False, "Print the folder and the scores as one JSON document.")
+    flags = dataclasses.make_dataclass("Train", [*game, *agent, *job, again, as_json], kw_only=True, frozen=True)
+    given: Any = read(flags, "train", arguments, HELP)
+    say = (lambda text: None) if given.json else print
+    if given.resume is not None:
+        changed = [n for n, _, default in [*game, *agent, *job] if getattr(given, n) != default.default]
+        for name in changed:
+            if name not in ("progress", "save_every"):
+                raise ValueError(
+                    f"--{name.replace('_', '-')} does not go with --resume, which keeps the settings of "
+                    f"{given.resume}/config.json; leave it out"
+                )
+        save_every = given.save_every if "save_every" in changed else None
+        out = resume(given.resume, progress=given.progress, save_every=save_every, say=say)
+    else:
+        agent_config = dataclasses.replace(FscoConfig(), **{name: getattr(given, name) for name, _, _ in agent})
+        chosen = {name: getattr(given, name) for name, _, _ in job}
+        env = dataclasses.replace(main_job(), **{name: getattr(given, name) for name, _, _ in game})
+        out = train(TrainConfig(**chosen, env=env, agent=agent_config), say)
+    if given.json:
+        _print_scores(out)
+    else:
+        print(f"See the agent at work: gan-env watch {out} --film {out}/film.gif")
+    return DONE
+
+
+def _option(name: str, kind: Any, default: Any, help: str) -> tuple[str, Any, Any]:
+    return name, Annotated[kind, tyro.conf.arg(help=help)], dataclasses.field(default=default)
+
+
+def _print_scores(out: Path) -> None:
+    import json
+
+    from agents.tables import as_json
+
+    rows = [json.loads(line) for line in (out / "rows.jsonl").read_text().splitlines()]
+    print_json({"out": out, "tables": as_json(rows)})

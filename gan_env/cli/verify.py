@@ -1,0 +1,23 @@
+"""`gan-env verify`, whose options stand with the benchmark."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from inspect import cleandoc
+
+from agents.benchmark.command import verify_rows
+
+from . import COMMANDS
+
+HELP = """
+    Exit code 1 if one differs.
+
+    Examples:
+      gan-env verify runs/mine
+      gan-env verify runs/mine --groups 10 --jobs 2 --json
+"""
+
+
+def run(arguments: Sequence[str]) -> int:
+    """The command."""
+    return verify_rows(arguments, f"{COMMANDS['verify'].summary}\n\n{cleandoc(HELP)}")

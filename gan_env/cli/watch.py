@@ -1,0 +1,178 @@
+"""`gan-env watch`: a run in the terminal, or a film of a steered GAN."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import tyro
+
+from agents.bench import split_seeds
+from agents.benchmark.command import split_list
+from agents.benchmark.contenders import make_entry
+from agents.film import Film, check_film, write_film
+from agents.watching import CURVES, Progress, watched
+from gan_env.config import EnvConfig
+
+from . import DONE
+from .options import print_json, read
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+EVERY_S = 2.0
+"""Between two looks at the folder."""
+BLOCKS = "▁▂▃▄▅▆▇█"
+HELP = """
+    A folder of gan-env train shows its learning curves, one of gan-env bench its scores so far, until it is finished
+    or you press Ctrl-C; away from a terminal, once. A film shows the folder's agent (or its best controller) beside
+    plain training, or whatever controllers you name, all from the same seed.
+
+    Examples:
+      gan-env watch runs/digits-20261122-120000
+      gan-env watch runs/digits-20261122-120000 --film agent.gif
+      gan-env watch --task ring --controller gap-aware --film ring.gif
+      gan-env watch --task digits --controller sim-gda,dyn-gda --updates 1000 --film digits.mp4
+"""
+
+
+def _shown(metavar: str, help: str) -> object:
+    return tyro.conf.arg(metavar=metavar, help=help, help_behavior_hint="")
+
+
+@dataclass(frozen=True)
+class Watch:
+    """Options."""
+
+    folder: tyro.conf.Positional[Annotated[Path | None, _shown("DIR", "Of a training or a benchmark.")]] = None
+    film: Annotated[Path | None, _shown("FILE", "Write a film there: .gif, or .mp4 with gan-env[render].")] = None
+    task: Annotated[str | None, _shown("NAME", "Of the film (the folder's own, or ring).")] = None
+    loss: Annotated[str | None, _shown("NAME", "GAN loss of the film (the task's own).")] = None
+    controller: Annotated[
+        str | None, _shown("NAME,NAME", "Of the film, or files (the folder's own, or gap-aware).")
+    ] = None
+    updates: Annotated[int | None, _shown("N", "Of the film's training (the task's own).")] = None
+    seed: int = 0
+    """Of the film's GAN: which of the split "evaluate"."""
+    frames: int = 120
+    """Pictures of the film, about."""
+    fps: float = 15.0
+    """Pictures a second."""
+    json: bool = False
+    """Print what there is as one JSON document, once."""
+
+
+def run(arguments: Sequence[str]) -> int:
+    """The command."""
+    given = read(Watch, "watch", arguments, HELP)
+    if given.film is not None:
+        return _film(given, given.film)
+    for name in ("task", "loss", "controller", "updates"):
+        if getattr(given, name) is not None:
+            raise ValueError(f"--{name} is of a film; name its file, too: --film FILE.gif")
+    if given.folder is None:
+        raise ValueError("name a run's folder, or a film to make: gan-env watch --task ring --film ring.gif")
+    run = watched(given.folder)
+    seen = run.look()
+    if given.json:
+        print_json(asdict(seen))
+        return DONE
+    from rich.console import Console
+    from rich.live import Live
+
+    console = Console(highlight=False, width=None if sys.stdout.isatty() else 140)
+    if not console.is_terminal or seen.state != "running":
+        console.print(panel(seen))
+        return DONE
+    with Live(panel(seen), console=console, auto_refresh=False) as live:
+        try:
+            while seen.state == "running":
+                time.sleep(EVERY_S)
+                seen = run.look()
+                live.update(panel(seen), refresh=True)
+        except KeyboardInterrupt:
+            pass  # the run goes on without us
+    return DONE
+
+
+def panel(seen: Progress) -> RenderableType:
+    """How far a run is, as rich shows it."""
+    from rich.console import Group
+    from rich.progress_bar import ProgressBar
+    from rich.table import Table
+    from rich.text import Text
+
+    colour = {"running": "bold blue", "stopped": "bold yellow", "finished": "bold green"}[seen.state]
+    head = Text.assemble((seen.state, colour), f"  {seen.what}")
+    unit = f"{seen.done:,} of {seen.total:,} {seen.unit}s" + ("" if seen.left_s is None else f", {_left(seen.left_s)}")
+    bar = Table.grid(padding=(0, 2))
+    bar.add_row(ProgressBar(seen.total or 1, seen.done, width=40), unit)
+    parts: list[RenderableType] = [head, bar]
+    if any(seen.curves.values()):
+        curves = Table(box=None, pad_edge=False, header_style="dim")
+        for title in ("", "so far", "first", "last"):
+            curves.add_column(title, justify="right" if title in ("first", "last") else "left", no_wrap=True)
+        for name, points in seen.curves.items():
+            values = [value for _, value in points]
+            curves.add_row(CURVES[name], sparkline(values), f"{values[0]:.4g}", f"{values[-1]:.4g}")
+        parts += ["", curves]
+    if seen.table:
+        parts += ["", Text(seen.table.strip(), no_wrap=True, overflow="ellipsis")]
+    if seen.next:
+        parts += ["", Text(f"next: {seen.next}", style="dim")]
+    return Group(*parts)
+
+
+def sparkline(values: Sequence[float], width: int = 40) -> str:
+    """Values as blocks from the least to the greatest; of more than `width`, means of neighbours."""
+    count = min(width, len(values))
+    means = []
+    for place in range(count):
+        some = values[len(values) * place // count : len(values) * (place + 1) // count]
+        means.append(sum(some) / len(some))
+    low, reach = min(means), (max(means) - min(means)) or 1.0
+    return "".join(BLOCKS[min(int((mean - low) / reach * len(BLOCKS)), len(BLOCKS) - 1)] for mean in means)
+
+
+def _left(seconds: float) -> str:
+    if seconds != seconds:
+        return "time left not known yet"
+    minutes, rest = divmod(round(seconds), 60)
+    return f"about {minutes // 60} h {minutes % 60} min left" if minutes >= 60 else f"about {minutes}:{rest:02} left"
+
+
+def _film(given: Watch, path: Path) -> int:
+    """Trains the film's GANs and writes what was seen."""
+    from tqdm import tqdm
+
+    check_film(path)
+    if not 0 < given.fps <= 60:
+        raise ValueError(f"fps={given.fps} must be above 0 and at most 60")
+    run = None if given.folder is None else watched(given.folder)
+    changes = {"task": given.task, "loss": given.loss, "episode_updates": given.updates}
+    own = EnvConfig() if run is None or given.task is not None else EnvConfig.of(run.game(), updates_per_step=1)
+    game = EnvConfig.of(own, **{name: value for name, value in changes.items() if value is not None})
+    names = split_list(given.controller or "")
+    if len(set(names)) < len(names):
+        raise ValueError(f"controller={given.controller!r} names one twice; leave it out once")
+    if run is not None and not names:
+        entries = run.entries()
+    else:
+        entries = [make_entry(name, game) for name in names or ["gap-aware"]]
+    film = Film(game, entries, split_seeds("evaluate", given.seed + 1)[-1], given.frames)
+    quiet = given.json or not sys.stderr.isatty()
+    with tqdm(total=film.updates, unit="update", desc=f"filming {len(entries)}", disable=quiet) as bar:
+        write_film(path, film.frames(lambda done: bar.update(done - bar.n)), given.fps)
+    outcomes = {entry.name: outcome for entry, outcome in zip(film.entries, film.outcomes, strict=True)}
+    score = film.env.trainer.task.score.name
+    if given.json:
+        print_json({"film": path, "task": film.env.trainer.task.name, "score_name": score, "outcomes": outcomes})
+        return DONE
+    for name, outcome in outcomes.items():
+        print(f"{name}: " + (outcome if isinstance(outcome, str) else f"{score} to test data {outcome:.4g}"))
+    print(f"{path} is written, {path.stat().st_size / 2**20:.1f} MB")
+    return DONE
