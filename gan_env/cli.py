@@ -63,7 +63,7 @@ def _train(arguments: Sequence[str]) -> int:
         main_job(),
         {
             "task": str,
-            "reward": Literal["loss_gap", "quality", "quality_gain"],
+            "reward": str,
             "optimizer": Literal["adam", "rmsprop", "sgd"] | None,
             "score": None,
             "track_quality": None,
@@ -96,8 +96,9 @@ def _train(arguments: Sequence[str]) -> int:
 
 
 def _list(arguments: Sequence[str]) -> int:
-    """List tasks, losses, rewards, features, controllers, benchmark suites and environment ids."""
+    """List tasks, losses, rewards, features, controllers, benchmark suites, environment ids and plug-ins."""
     import gan_env
+    from agents.base import CONTROLLERS
     from agents.benchmark.suites import SUITES
     from agents.registry import controller_note, list_controllers
     from gan_env.features import FEATURES
@@ -110,20 +111,27 @@ def _list(arguments: Sequence[str]) -> int:
         [("json", Annotated[bool, tyro.conf.arg(help="Print one JSON document.")], dataclasses.field(default=False))],
     )
     given = tyro.cli(flags, prog="gan-env list", description=inspect.getdoc(_list), args=arguments)
+    open_to_others = (TASKS, LOSSES, REWARDS, CONTROLLERS)
+    plugins = [vars(o) | {"entry": o.entry.value, "problem": r.problem(o)} for r in open_to_others for o in r.offers]
     found = {
         "ids": list(gan_env.ENV_IDS),
-        "tasks": list(TASKS),
-        "losses": list(LOSSES),
-        "rewards": list(REWARDS),
+        "tasks": TASKS.usable(),
+        "losses": LOSSES.usable(),
+        "rewards": REWARDS.usable(),
         "features": list(FEATURES),
         "controllers": list_controllers(),
         "suites": list(SUITES),
     }
+    for each in plugins:
+        if each["problem"]:
+            print(f"gan-env: {each['problem']}", file=sys.stderr)
     if given.json:
         import json
 
-        print(json.dumps(found, indent=2))
+        print(json.dumps(found | {"plugins": plugins}, indent=2))
     else:
+        if plugins:
+            found["plug-ins"] = [f"{p['kind']} {p['name']} of {p['package']}" for p in plugins if not p["problem"]]
         labelled = [f"{name} ({note})" if (note := controller_note(name)) else name for name in found["controllers"]]
         for kind, names in (found | {"controllers": labelled}).items():
             print(textwrap.fill(f"{kind + ':':<13}" + ", ".join(names), 100, subsequent_indent=" " * 13))

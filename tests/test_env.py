@@ -392,21 +392,8 @@ def test_with_four_updates_a_decision_it_is_the_mean_over_them(env_id):
     assert torch.equal(slow.trainer.g.flat, fast.trainer.g.flat)
 
 
-numbers = st.floats(allow_nan=True, allow_infinity=True)
-
-
 def reward_named(name: str) -> Reward:
     return REWARDS[name](RewardContext(LOSSES["bce"], 0.33, False))
-
-
-@effort(max_examples=60, deadline=None)
-@given(name=st.sampled_from(list(REWARDS)), values=st.lists(numbers, min_size=4, max_size=4))
-def test_whatever_happens_a_reward_keeps_its_declared_bounds(name, values):
-    reward = reward_named(name)
-    g, d, before, after = (np.array([v]) for v in values)
-    with np.errstate(all="ignore"):
-        earned = reward(Outcome(g[None], d[None], before, after), np.array([False]), np.array([1]))
-    assert reward.low <= earned[0] <= reward.high
 
 
 @effort(max_examples=200, deadline=None)
