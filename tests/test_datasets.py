@@ -12,7 +12,6 @@ PLANE = sorted(DISTRIBUTIONS)
 OWN_TASKS = [*PLANE, "digits"]
 
 
-
 def codes(data, seed: int = 3, batch_size: int = 16) -> np.ndarray:
     return data.codes(np.random.default_rng(seed), batch_size)
 

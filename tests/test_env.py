@@ -19,9 +19,8 @@ from stable_baselines3.common import env_checker as sb3
 import gan_env
 from gan_env.datasets import PlaneData, ring
 from gan_env.env import FAILURES, GANEnv, GANVectorEnv
-from gan_env.losses import LOSSES
 from gan_env.records import Control
-from gan_env.rewards import FAILURE_DECISIONS, REWARDS, WORST_TIMES, Outcome, Reward, RewardContext
+from gan_env.rewards import FAILURE_DECISIONS, REWARDS, WORST_TIMES, Outcome, Reward
 from gan_env.scores import PlaneQuality, PlaneScore
 from gan_env.streams import Purpose
 from gan_env.task import TASKS, Task
@@ -390,10 +389,6 @@ def test_with_four_updates_a_decision_it_is_the_mean_over_them(env_id):
         each = [fast.step(action)[1] for _ in range(4)]
         assert slow.step(action)[1] == pytest.approx(np.mean(each), abs=1e-12)
     assert torch.equal(slow.trainer.g.flat, fast.trainer.g.flat)
-
-
-def reward_named(name: str) -> Reward:
-    return REWARDS[name](RewardContext(LOSSES["bce"], 0.33, False))
 
 
 @effort(max_examples=200, deadline=None)
