@@ -65,6 +65,9 @@ class Registry(Generic[T]):
         fits: Whether what an entry point names can be a part.
     """
 
+    kind: str
+    group: str
+
     def __init__(self, kind: str, group: str = "", fits: Callable[[Any], bool] = callable):
         self.kind, self.group, self._fits = kind, group, fits
         self._parts: dict[str, T] = {}
