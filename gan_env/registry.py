@@ -52,7 +52,8 @@ class Offer:
 
 def plugins() -> dict[str, str]:
     """Installed packages that offer parts of any kind, and their versions."""
-    found = [entry.dist for entry in entry_points() if entry.group.startswith("gan_env.")]
+    groups = [group for group in entry_points().groups if group.startswith("gan_env.")]
+    found = [entry.dist for group in sorted(groups) for entry in entry_points(group=group)]
     return {dist.name: dist.version for dist in found if dist is not None}
 
 

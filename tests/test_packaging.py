@@ -35,9 +35,8 @@ def test_wheel_and_sdist_build_and_the_wheel_works_away_from_the_tree(tmp_path):
     tracked = subprocess.run(["git", "ls-files", "gan_env", "agents"], capture_output=True, text=True, cwd=ROOT)
     assert set(tracked.stdout.split()) <= files_of(wheel)
     assert {"gan_env/py.typed", "agents/py.typed", "gan_env/data/LICENSE-emoji.txt"} <= files_of(wheel)
-    assert not [
-        name for name in files_of(wheel) if name.split("/")[0] not in ("gan_env", "agents", "gan_env-0.1.0.dist-info")
-    ]
+    dist_info = f"gan_env-{PROJECT['version']}.dist-info"
+    assert {name.split("/")[0] for name in files_of(wheel)} == {"gan_env", "agents", dist_info}
     assert wheel.stat().st_size < 10 * 2**20
 
     with tarfile.open(sdist) as held:
@@ -51,21 +50,8 @@ def test_wheel_and_sdist_build_and_the_wheel_works_away_from_the_tree(tmp_path):
     said = python("-c", "import agents, gan_env; print(gan_env.__file__, agents.__file__)", cwd=tmp_path, env=env)
     assert said.count(str(site)) == 2
     out = tmp_path / "out"
-    python(
-        "-m",
-        "gan_env",
-        "bench",
-        "--tasks",
-        "digits",
-        "--seeds",
-        "1",
-        "--updates",
-        "4",
-        "--out",
-        out,
-        cwd=tmp_path,
-        env=env,
-    )
+    small = ("--tasks", "digits", "--seeds", "1", "--updates", "4")
+    python("-m", "gan_env", "bench", *small, "--out", out, cwd=tmp_path, env=env)
     assert (out / "rows.jsonl").stat().st_size > 0
 
 

@@ -1,4 +1,4 @@
-"""Parts of other packages: found by name in every process, loaded when asked for, and nobody is harmed by a broken one."""
+"""Parts of other packages: a name finds them in every process, and a broken one harms nobody."""
 
 import json
 import os
@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from agents.rows import versions
 from gan_env.registry import Registry
 
 ROOT = Path(__file__).parent.parent
@@ -70,6 +71,12 @@ def test_a_broken_package_is_named_and_harms_nobody(offer, code, said):
     assert parts["own"] is len and parts["fine"]() == 3
     assert parts.get("strong") is None and parts.usable() == ["fine", "own"]
     assert [bool(parts.problem(each)) for each in parts.offers] == [False, True]
+
+
+def test_a_row_names_the_packages_whose_parts_it_may_hold(offer):
+    offer("acme", "", strong="strong")
+    found = versions()
+    assert found["acme"] == "1.2" and "pytest" not in found and "acme" not in sys.modules
 
 
 def test_two_packages_with_one_name_are_both_named(offer):
