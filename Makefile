@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: train test test-slow test-endurance shapes lint types docs verify speed clean
+.PHONY: train test test-slow test-endurance test-lowest test-newest shapes lint types docs verify speed clean
 
 train: .venv/installed
 	$(BIN)/gan-env train
@@ -17,6 +17,21 @@ test-slow: .venv/installed
 test-endurance: .venv/installed
 	$(BIN)/python -m pytest -n 2 -m "endurance and not gpu"
 
+# The fast tests in environments of their own, on the lowest versions that pyproject.toml allows and on the newest ones
+# there are. Their torch is what the index has, which may be gigabytes of CUDA; CONSTRAINTS=constraints.txt pins it.
+test-lowest: .venv-lowest/installed
+	.venv-lowest/bin/python -m pytest -n 2 -m "not slow and not endurance and not gpu"
+
+test-newest: .venv-newest/installed
+	.venv-newest/bin/python -m pytest -n 2 -m "not slow and not endurance and not gpu"
+
+.venv-lowest/installed: CONSTRAINTS = constraints-lowest.txt
+.venv-lowest/installed .venv-newest/installed: pyproject.toml constraints-lowest.txt
+	$(PYTHON) -m venv $(@D)
+	$(@D)/bin/python -m pip install -q --disable-pip-version-check --upgrade --upgrade-strategy eager \
+		$(if $(CONSTRAINTS),-c $(CONSTRAINTS)) -e ".[test]"
+	touch $@
+
 # Shapes in signatures are enforced here, at three times the cost.
 shapes: .venv/installed
 	$(BIN)/python -m pytest -n 2 -m "not slow and not endurance and not gpu" tests/test_losses.py tests/test_metrics.py \
@@ -27,8 +42,10 @@ lint: .venv/installed
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 
+# The package's own types, and that every public name has a complete one for those who import it.
 types: .venv/installed
 	$(BIN)/pyright
+	$(BIN)/pyright --ignoreexternal --verifytypes gan_env
 
 # A group of each committed benchmark, run again.
 verify: .venv/installed
@@ -48,4 +65,4 @@ speed: .venv/installed
 	touch $@
 
 clean:
-	rm -rf .venv
+	rm -rf .venv .venv-lowest .venv-newest

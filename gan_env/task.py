@@ -257,7 +257,7 @@ class Task:
                 raise ValueError(f"{field}={getattr(self, field)!r} must be a finite learning rate > 0")
 
 
-TASKS: Registry[Callable[..., Task]] = Registry("task", built_in="gan_env.games")
+TASKS: Registry[Callable[..., Task]] = Registry("task", "gan_env.tasks", built_in="gan_env.games")
 """Name to a function that builds the task; data are read when it is called, not on import.
 
 A function with a parameter takes what stands behind a colon: `folder:PATH@64` calls TASKS["folder"]("PATH@64"). If

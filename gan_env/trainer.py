@@ -73,6 +73,19 @@ class Trainer:
             default as many as suit the cache.
     """
 
+    n: int
+    task: Task
+    loss: Loss
+    batch_size: int
+    order: str
+    episode_updates: int
+    dtype: torch.dtype
+    device: torch.device
+    g: Players
+    d: Players
+    g_optimizer: RowOptimizer
+    d_optimizer: RowOptimizer
+
     def __init__(
         self,
         task: Task,

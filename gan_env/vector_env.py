@@ -17,13 +17,13 @@ from torch import Tensor, nn
 
 from gan_env import env_snapshot
 from gan_env.config import EnvConfig, make_trainer
-from gan_env.controls import CODECS, LogRange, check_actions
+from gan_env.controls import CODECS, Codec, LogRange, check_actions
 from gan_env.failures import FAILURES, SCORE, failures
 from gan_env.features import FeatureMemory
 from gan_env.records import Control, GameFacts, Measurement
 from gan_env.registry import unknown
 from gan_env.render import SHOWN, History, picture, tiled
-from gan_env.rewards import Outcome, RewardContext, make_reward
+from gan_env.rewards import Outcome, Reward, RewardContext, make_reward
 from gan_env.snapshot import Snapshot, row_index
 from gan_env.streams import Purpose
 from gan_env.trainer import Trace, Trainer
@@ -82,6 +82,18 @@ class GANVectorEnv(gym.vector.VectorEnv):
         "render_fps": RENDER_FPS,
         "autoreset_mode": AutoresetMode.NEXT_STEP,
     }
+    num_envs: int
+    config: EnvConfig
+    control: str
+    autoreset_mode: AutoresetMode
+    codec: Codec
+    reward: Reward
+    trainer: Trainer
+    settings: dict[str, Any]
+    action_space: gym.Space[Any]
+    observation_space: gym.Space[Any]
+    single_action_space: gym.Space[Any]
+    single_observation_space: gym.Space[Any]
 
     def __init__(
         self,
