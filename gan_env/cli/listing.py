@@ -49,23 +49,26 @@ def run(arguments: Sequence[str]) -> int:
     for each in plugins:
         if each["problem"]:
             print(f"gan-env: {each['problem']}", file=sys.stderr)
-    names = (
-        list(gan_env.ENV_IDS), TASKS.usable(), LOSSES.usable(), REWARDS.usable(), list(FEATURES), list_controllers(),
-        list(SUITES), plugins,
-    )  # fmt: skip
-    found = dict(zip(KINDS, names, strict=True))
-    chosen = found if given.kind == "all" else {given.kind: found[given.kind]}
-    if given.json:
-        print_json(chosen)
-        return DONE
-    labelled = {
-        "controllers": [f"{n} ({note})" if (note := controller_note(n)) else n for n in found["controllers"]],
-        "plugins": [f"{p['kind']} {p['name']} of {p['package']}" for p in plugins if not p["problem"]],
+    found: dict[str, list[str]] = {
+        "ids": list(gan_env.ENV_IDS),
+        "tasks": TASKS.usable(),
+        "losses": LOSSES.usable(),
+        "rewards": REWARDS.usable(),
+        "features": list(FEATURES),
+        "controllers": list_controllers(),
+        "suites": list(SUITES),
     }
-    if given.kind != "all":
-        print(*(chosen | labelled)[given.kind], sep="\n")
+    if given.json:
+        everything = found | {"plugins": plugins}
+        print_json(everything if given.kind == "all" else {given.kind: everything[given.kind]})
         return DONE
-    for kind, names in (chosen | labelled).items():
+    found["plugins"] = [f"{p['kind']} {p['name']} of {p['package']}" for p in plugins if not p["problem"]]
+    notes = {name: controller_note(name) for name in found["controllers"]}
+    found["controllers"] = [f"{name} ({note})" if note else name for name, note in notes.items()]
+    if given.kind != "all":
+        print(*found[given.kind], sep="\n")
+    return DONE
+    for kind, names in found.items():
         if not names:
             continue  # no plug-ins, mostly
         print(
