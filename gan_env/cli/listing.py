@@ -67,7 +67,7 @@ def run(arguments: Sequence[str]) -> int:
     found["controllers"] = [f"{name} ({note})" if note else name for name, note in notes.items()]
     if given.kind != "all":
         print(*found[given.kind], sep="\n")
-    return DONE
+        return DONE
     for kind, names in found.items():
         if not names:
             continue  # no plug-ins, mostly
