@@ -154,14 +154,23 @@ def test_a_constant_that_was_chosen_on_tune_seeds_goes_before_one_chosen_here(tm
     assert report.ranking and report.ranking.official and "best-constant" in report.ranking.controllers
 
 
-@pytest.mark.parametrize("replay", [False, True])
-def test_a_learned_controller_is_ranked_beside_its_open_loop_replay_alone(tmp_path, replay):
-    names = {**CONTROLLERS, "fsco (meta)": 0.3, "fsco (untrained)": 0.9}
-    names |= {"fsco (meta) (replay)": 0.4} if replay else {}
-    ranking = make_report(write(tmp_path / "a", rows(names)))[0].ranking
-    assert ranking and ("fsco (meta)" in ranking.controllers) == replay
-    assert "fsco (untrained)" in ranking.controllers
-    assert replay or "open-loop replay" in ranking.left_out["fsco (meta)"]
+@pytest.mark.parametrize("agent", ["fsco (meta)", "runs/a/agent.safetensors"])
+@pytest.mark.parametrize(
+    ("replay", "of", "counts"),
+    [
+        ("{} (replay)", None, True), ("replay:run.safetensors", "fsco (meta)", True),
+        ("replay:run.safetensors", "dyn-gda", False), ("alt-gda-5", None, False),
+    ],
+)  # fmt: skip
+def test_a_learned_controller_is_ranked_beside_its_open_loop_replay_alone(tmp_path, agent, replay, of, counts):
+    found = rows({**CONTROLLERS, "fsco (untrained)": 0.9})
+    found += rows({agent: 0.3}, runs_as="fsco (meta) 0123456789abcdef") + rows(
+        {replay.format(agent): 0.4}, replay_of=of
+    )
+    ranking = make_report(write(tmp_path / "a", found))[0].ranking
+    assert ranking and (agent in ranking.controllers) == counts
+    assert {"fsco (untrained)", replay.format(agent)} <= set(ranking.controllers)
+    assert counts or "open-loop replay" in ranking.left_out[agent]
 
 
 @pytest.mark.parametrize(("untrained", "expected"), [(None, 2.0), (5.0, 5.0), (1.0, 2.0)])
