@@ -170,13 +170,25 @@ def _report(arguments: Sequence[str]) -> int:
         """With the rows.jsonl that gan-env bench or train wrote."""
         baseline: str = "sim-gda"
         """Controller that the others are compared with."""
+        markdown: bool = False
+        """Write no page; print its tables as Markdown: cell by cell, average ranks, tests."""
+        published: Path | None = None
+        """A CSV file (task,loss,controller,score) of published numbers, which --markdown sets beside ours."""
         json: bool = False
         """Print the page's numbers as one JSON document."""
 
     given = tyro.cli(Report, prog="gan-env report", description=inspect.getdoc(_report), args=arguments)
     from agents.report.headline import headline
+    from agents.report.markdown import write_markdown
     from agents.report.page import write_report
 
+    if given.published is not None and not given.markdown:
+        raise ValueError(f"published={str(given.published)!r} stands beside ours in --markdown only; give that, too")
+    if given.markdown and given.json:
+        raise ValueError("markdown and json exclude each other; give one of them")
+    if given.markdown:
+        print(write_markdown(Path(given.folder), given.baseline, given.published), end="")
+        return DONE
     report, path = write_report(given.folder, given.baseline)
     if given.json:
         import json

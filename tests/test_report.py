@@ -15,8 +15,9 @@ from agents.registry import is_embedded, is_learned
 from agents.report.blocks import make_blocks, read_rows
 from agents.report.figures import png_of, short
 from agents.report.headline import headline
-from agents.report.numbers import THESIS_RANKS, THESIS_SUITE, make_report
+from agents.report.numbers import make_report
 from agents.report.page import write_report
+from agents.report.published import THESIS_RANKS, THESIS_SUITE
 from gan_env.cli import main
 from gan_env.config import EnvConfig
 

@@ -10,7 +10,7 @@ from . import sections
 from .gallery import Album, draw
 from .headline import headline
 from .markup import STYLE, Html, bullets, join, tag
-from .numbers import Report, make_report
+from .numbers import Facts, Report, make_report
 
 CONFIG_LENGTH = 20_000
 
@@ -92,9 +92,7 @@ def _run(report: Report) -> Html:
         ("Time", f"{_duration(facts.training_s)} of training over all runs"
                  + (f", {_duration(facts.wall_s)} in all" if facts.wall_s is not None else "")),
         ("Versions", "; ".join(v for v in facts.versions if v) or "not named"),
-        ("Failures in means", "the larger of the configuration's worst finite score and the untrained generator's"
-         if facts.untrained else
-         "the configuration's worst finite score; the rows do not hold the untrained generator's"),
+        ("Failures in means", _imputed(facts)),
     ]  # fmt: skip
     listed = tag("dl", *(join([tag("dt", key), tag("dd", value)]) for key, value in entries))
     if not facts.config:
@@ -102,6 +100,15 @@ def _run(report: Report) -> Html:
     text = json.dumps(facts.config, indent=2, ensure_ascii=False)
     cut = "" if len(text) <= CONFIG_LENGTH else "\n… the rest stands in config.json"
     return join([listed, tag("details", tag("summary", "config.json"), tag("pre", text[:CONFIG_LENGTH] + cut))])
+
+
+def _imputed(facts: Facts) -> str:
+    if not facts.untrained:
+        return "the configuration's worst finite score; the rows do not hold the untrained generator's"
+    lacking = facts.runs - facts.untrained
+    return "the larger of the configuration's worst finite score and the untrained generator's" + (
+        f", which {lacking} of {facts.runs} rows do not hold" if lacking else ""
+    )
 
 
 def _duration(seconds: float) -> str:
