@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from .blocks import Block
-from .markup import interval, number, p_value
+from .markup import interval, number, p_equals, p_value
 from .numbers import Report, make_report
 from .published import Cells, read_cells
 
@@ -113,7 +113,7 @@ def _tests(report: Report) -> list[str]:
     if ranking is None or ranking.friedman is None:
         return []
     text = (
-        f"Friedman's test: χ² = {number(ranking.friedman.chi2)}, p {_equals(ranking.friedman.p)}. Nemenyi's critical "
+        f"Friedman's test: χ² = {number(ranking.friedman.chi2)}, {p_equals(ranking.friedman.p)}. Nemenyi's critical "
         f"difference at α = 0.05 is {number(ranking.critical_difference)} ranks; its p values of all pairs:"
     )
     lines = [
@@ -121,8 +121,3 @@ def _tests(report: Report) -> list[str]:
         for i, (name, row) in enumerate(zip(ranking.controllers, ranking.nemenyi, strict=True))
     ]
     return [text, _table(["", *ranking.controllers], lines)]
-
-
-def _equals(p: float) -> str:
-    text = p_value(p)
-    return text if text.startswith("<") else f"= {text}"
