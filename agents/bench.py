@@ -235,6 +235,7 @@ def _collect(
                     **shared,
                     "controller": name,
                     "runs_as": seat.entry.runs_as or name,
+                    "replay_of": getattr(seat.controller, "recorded", None),
                     "seed": int(trainer.seed[row]),
                     **found,
                     "ended": int(running.ended[row]),

@@ -29,6 +29,7 @@ from agents.benchmark.plan_json import as_json, difference, from_json
 from agents.benchmark.suites import SUITES, configure
 from agents.benchmark.verify import verify
 from agents.registry import controller_label
+from agents.replay import Recorder
 from agents.seats import Entry
 from gan_env.config import EnvConfig
 from gan_env.env import make_trainer
@@ -465,6 +466,15 @@ def test_a_controller_file_that_changed_is_refused(tmp_path):
     for again in (asked, None):
         with pytest.raises(ValueError, match=r"files.*agent\.safetensors is"):
             open_folder(tmp_path / "out", again)
+
+
+def test_the_row_of_a_replay_names_whom_it_replays(tmp_path):
+    game, file = EnvConfig.of(GAME, task="digits", episode_updates=6), tmp_path / "run.safetensors"
+    recorder = Recorder(make_controller("dyn-gda"))
+    (row,) = run_group(game, [Entry("dyn-gda", recorder)], [1], "tune").rows
+    recorder.save(file)
+    rows = ran(tmp_path / "out", config(controllers=("sim-gda", f"replay:{file}"))).all_rows()
+    assert row["replay_of"] is None and {r["replay_of"] for r in rows} == {None, "dyn-gda"}
 
 
 def test_options_stand_in_a_controllers_name():
