@@ -66,7 +66,7 @@ LOWER = [name for name in GAN_ENV if name.split(".")[0] not in ENV_LAYER | ABOVE
 
 
 def test_the_modules_named_here_are_there():
-    assert set(GAN_ENV) >= ENV_LAYER | ABOVE and set(AGENTS) >= SCRIPTED
+    assert {name.split(".")[0] for name in GAN_ENV} >= ENV_LAYER | ABOVE and set(AGENTS) >= SCRIPTED
     assert {"trainer", "players", "games.plane", "records"} <= set(LOWER)
 
 
