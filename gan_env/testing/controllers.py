@@ -33,8 +33,8 @@ class Subject:
         from agents.base import NeedsTrainer
 
         made = self.make()
-        if isinstance(made, NeedsTrainer):
-            made.bind(trained(list(seeds), batch_size=16, episode_updates=STEPS))
+        if isinstance(bound := made, NeedsTrainer):
+            bound.bind(trained(list(seeds), batch_size=16, episode_updates=STEPS))
         made.reset(list(seeds), self.game)
         return made
 

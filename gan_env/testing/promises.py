@@ -50,10 +50,12 @@ def under_other_generators(*runs: Callable[[], Any]) -> list[Any]:
     held = torch.get_rng_state(), np.random.get_state(), random.getstate()
     found = []
     for seed, run in enumerate(runs):
-        torch.manual_seed(seed), np.random.seed(seed), random.seed(seed)
+        for start in (torch.manual_seed, np.random.seed, random.seed):
+            start(seed)
         with generators_left_alone():
             found.append(run())
-    torch.set_rng_state(held[0]), np.random.set_state(held[1]), random.setstate(held[2])
+    for put_back, state in zip((torch.set_rng_state, np.random.set_state, random.setstate), held, strict=True):
+        put_back(state)
     return found
 
 
