@@ -85,6 +85,15 @@ class Trainer:
     d: Players
     g_optimizer: RowOptimizer
     d_optimizer: RowOptimizer
+    g_penalty: Float[Tensor, " N"]
+    seed: np.ndarray
+    episode: np.ndarray
+    updates: np.ndarray
+    real_index: np.ndarray
+    d_updates: np.ndarray
+    g_updates: np.ndarray
+    d_constant: np.ndarray
+    g_constant: np.ndarray
 
     def __init__(
         self,

@@ -11,6 +11,7 @@ from typing import Any
 
 import gymnasium as gym
 import numpy as np
+from gymnasium.envs.registration import EnvSpec
 from gymnasium.vector import AutoresetMode
 from gymnasium.vector.utils import batch_space
 from torch import Tensor, nn
@@ -83,6 +84,7 @@ class GANVectorEnv(gym.vector.VectorEnv):
         "autoreset_mode": AutoresetMode.NEXT_STEP,
     }
     num_envs: int
+    spec: EnvSpec | None
     config: EnvConfig
     control: str
     autoreset_mode: AutoresetMode

@@ -1,5 +1,6 @@
 """What is shipped: a wheel and an sdist that hold everything and need no compiler, quick to import."""
 
+import json
 import os
 import re
 import subprocess
@@ -53,6 +54,22 @@ def test_wheel_and_sdist_build_and_the_wheel_works_away_from_the_tree(tmp_path):
     small = ("--tasks", "digits", "--seeds", "1", "--updates", "4")
     python("-m", "gan_env", "bench", *small, "--out", out, cwd=tmp_path, env=env)
     assert (out / "rows.jsonl").stat().st_size > 0
+
+
+PUBLIC = ("config", "env", "losses", "records", "registry", "rewards", "task", "testing", "vector_env")
+"""Modules that users import from, beside `gan_env` itself."""
+
+
+@pytest.mark.slow
+def test_every_public_name_has_a_complete_type():
+    beside = {"PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}", "PYTHONPATH": str(ROOT)}
+    asked = (sys.executable, "-m", "pyright", "--ignoreexternal", "--outputjson", "--verifytypes", "gan_env")
+    done = subprocess.run(asked, capture_output=True, text=True, cwd=ROOT, env={**os.environ, **beside}, timeout=600)
+    symbols = json.loads(done.stdout[done.stdout.index("{") :])["typeCompleteness"]["symbols"]
+    exported = [each for each in symbols if each["isExported"]]
+    public = [each for each in exported if re.match(rf"gan_env\.([A-Z]|({'|'.join(PUBLIC)})\.)", each["name"])]
+    assert len(public) > 200
+    assert [each["name"] for each in public if not each["isTypeKnown"] or each["isTypeAmbiguous"]] == []
 
 
 def test_importing_takes_less_than_two_seconds_beyond_torch_itself():

@@ -33,8 +33,9 @@ class Subject:
         from agents.base import NeedsTrainer
 
         made = self.make()
-        if isinstance(made, NeedsTrainer):
-            made.bind(trained(list(seeds), batch_size=16, episode_updates=STEPS))
+        needy: Any = made
+        if isinstance(needy, NeedsTrainer):
+            needy.bind(trained(list(seeds), batch_size=16, episode_updates=STEPS))
         made.reset(list(seeds), self.game)
         return made
 

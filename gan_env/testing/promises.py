@@ -47,13 +47,15 @@ def generators_left_alone() -> Iterator[None]:
 
 def under_other_generators(*runs: Callable[[], Any]) -> list[Any]:
     """What each run gives from a state of the global generators of its own; they are put back."""
-    held = torch.get_rng_state(), np.random.get_state(), random.getstate()
-    found = []
+    torch_state, numpy_state, python_state, found = torch.get_rng_state(), np.random.get_state(), random.getstate(), []
     for seed, run in enumerate(runs):
-        torch.manual_seed(seed), np.random.seed(seed), random.seed(seed)
+        for start in (torch.manual_seed, np.random.seed, random.seed):
+            start(seed)
         with generators_left_alone():
             found.append(run())
-    torch.set_rng_state(held[0]), np.random.set_state(held[1]), random.setstate(held[2])
+    torch.set_rng_state(torch_state)
+    np.random.set_state(numpy_state)
+    random.setstate(python_state)
     return found
 
 

@@ -52,7 +52,7 @@ def a_failure_pays_the_low_bound_for_what_was_left(reward: Reward) -> None:
 def a_row_earns_the_same_in_any_company(reward: Reward) -> None:
     """Reduce over the k updates, never over the N rows."""
     crowd = outcomes(3, 5)
-    alone = Outcome(*(None if array is None else array[..., 2:3] for array in vars(crowd).values()))
+    alone = replace(crowd, **{name: array[..., 2:3] for name, array in vars(crowd).items()})
     found, wanted = earned(reward, crowd)[2], earned(reward, alone)[0]
     require(abs(found - wanted) <= 1e-12 * (1 + abs(wanted)), f"a row earned {wanted} alone and {found} beside others")
 
