@@ -204,9 +204,20 @@ def _verify(arguments: Sequence[str]) -> int:
     return verify_rows(arguments, inspect.getdoc(_verify) or "")
 
 
+def _export(arguments: Sequence[str]) -> int:
+    """Write a model that Stable-Baselines3 saved as a controller file, which bench and your own loop take.
+
+    gan-env export --trust-pickle logs/td3/model.zip mine.safetensors
+    """
+    from agents.sb3_export import export
+
+    return export(arguments, inspect.getdoc(_export) or "")
+
+
 COMMANDS: dict[str, Callable[[Sequence[str]], int]] = {
     "bench": _bench,
     "data": _data,
+    "export": _export,
     "list": _list,
     "report": _report,
     "train": _train,

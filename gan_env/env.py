@@ -112,6 +112,7 @@ class GANEnv(gym.Env):
     facts = property(lambda self: self.batch.facts, doc="What controllers may know of the game.")
     trainer = property(lambda self: self.batch.trainer, doc="The trainer of one row.")
     config = property(lambda self: self.batch.config, doc="The settings.")
+    control = property(lambda self: self.batch.control, doc="What its actions encode; see `GANVectorEnv`.")
 
     def generator(self, row: int = 0) -> nn.Module:
         """A copy of the generator as a plain module."""
