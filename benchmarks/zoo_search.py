@@ -77,9 +77,9 @@ class Options:
 
     out: Path
     """Gets rows.jsonl; what stands there already is not run again."""
-    candidates: int = 5
+    candidates: int = 4
     """For each algorithm and id, SB3's defaults among them."""
-    decisions: int = 3_200
+    decisions: int = 1_600
     """Of one training."""
     rows: int = 16
     """GANs side by side, in training and judgement."""

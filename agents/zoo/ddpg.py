@@ -1,8 +1,8 @@
 """DDPG."""
 
-from . import on_ring
+from . import entry
 
 hyperparams = {
-    "gan_env/LearningRate-v0": on_ring(n_timesteps=5_000, learning_starts=200),
-    "gan_env/Joint-v0": on_ring(n_timesteps=5_000, learning_starts=200),
+    "gan_env/LearningRate-v0": entry(n_timesteps=5_000, learning_starts=200),
+    "gan_env/Joint-v0": entry(n_timesteps=5_000, learning_starts=200),
 }

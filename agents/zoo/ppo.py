@@ -1,9 +1,9 @@
 """PPO."""
 
-from . import on_ring
+from . import entry
 
 hyperparams = {
-    "gan_env/LearningRate-v0": on_ring(n_timesteps=5_000),
-    "gan_env/UpdateChoice-v0": on_ring(n_timesteps=5_000),
-    "gan_env/Joint-v0": on_ring(n_timesteps=5_000),
+    "gan_env/LearningRate-v0": entry(n_timesteps=5_000),
+    "gan_env/UpdateChoice-v0": entry(n_timesteps=5_000),
+    "gan_env/Joint-v0": entry(n_timesteps=5_000),
 }
