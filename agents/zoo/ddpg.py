@@ -1,8 +1,12 @@
-"""DDPG."""
+"""DDPG: `--algo ddpg --conf-file agents.zoo.ddpg`."""
 
-from . import entry
+from . import off_policy
 
 hyperparams = {
-    "gan_env/LearningRate-v0": entry(n_timesteps=5_000, learning_starts=200),
-    "gan_env/Joint-v0": entry(n_timesteps=5_000, learning_starts=200),
+    "gan_env/LearningRate-v0": off_policy(
+        learning_rate=3e-3, gamma=0.95, noise_std=0.3, tau=0.005, net_arch=(32, 32), norm_reward=False
+    ),
+    "gan_env/Joint-v0": off_policy(
+        learning_rate=3e-3, gamma=0.95, noise_std=0.3, tau=0.005, net_arch=(32, 32), norm_reward=False
+    ),
 }

@@ -6,7 +6,7 @@ import torch
 
 torch.set_num_threads(1)  # networks this small gain nothing from more
 
-GAME = {"task": "ring", "updates_per_step": 5, "episode_updates": 250, "score": False}
+GAME = {"task": "ring", "updates_per_step": 2, "episode_updates": 100, "score": False}
 
 
 def report(env_id, algorithm, rows, steps, elapsed_s, act):
@@ -22,5 +22,5 @@ def report(env_id, algorithm, rows, steps, elapsed_s, act):
         seen, _, terminated, truncated, info = env.step(action)
         over = terminated or truncated
     batch = f"native batch of {rows}" if rows > 1 else "single"
-    name = env_id.removeprefix("gan_env/")
-    print(f"{name} | {algorithm} | {batch} | {steps} steps | {steps / elapsed_s:.0f} steps/s | score {info['score']:.3f}")
+    found = f"{steps} steps | {steps / elapsed_s:.0f} steps/s | score {info['score']:.3f}"
+    print(" | ".join([env_id.removeprefix("gan_env/"), algorithm, batch, found]))

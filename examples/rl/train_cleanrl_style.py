@@ -1,7 +1,7 @@
 """PPO in one file and plain torch, in the manner of CleanRL, on the native batch.
 
-    pip install gan-env
-    python examples/rl/train_cleanrl_style.py
+pip install gan-env torch
+python examples/rl/train_cleanrl_style.py
 """
 
 import time

@@ -13,7 +13,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from judge import report
+from judge import GAME, report
 
 from agents import load_controller
 
@@ -21,16 +21,14 @@ STEPS = 300
 
 
 def train(env_id, algorithm, folder):
-    settings = "task:'ring' updates_per_step:5 episode_updates:250 score:False".split()
-    command = f"-m rl_zoo3.train --algo {algorithm} --env {env_id} --gym-packages gan_env --conf-file agents.zoo.{algorithm}"
-    options = f"--eval-freq -1 --num-threads 1 --seed 0 -n {STEPS} --log-interval 1".split()
-    done = subprocess.run(
-        [sys.executable, *command.split(), *options, "--env-kwargs", *settings],
-        cwd=folder, check=True, capture_output=True, text=True,
-    )  # fmt: skip
-    fps = float(re.findall(r"fps +\| (\d+)", done.stdout)[-1])
+    settings = [f"{name}:{value!r}" for name, value in GAME.items()]
+    command = f"""-m rl_zoo3.train --algo {algorithm} --env {env_id} --gym-packages gan_env
+        --conf-file agents.zoo.{algorithm} --eval-freq -1 --num-threads 1 --seed 0 -n {STEPS} --log-interval 1"""
+    words = [sys.executable, *command.split(), "--env-kwargs", *settings]
+    done = subprocess.run(words, cwd=folder, check=True, stdout=subprocess.PIPE, text=True)
+    steps, fps = (int(re.findall(rf"{name} +\| (\d+)", done.stdout)[-1]) for name in ("total_timesteps", "fps"))
     controller = load_controller(folder / re.findall(r"(controllers/\S+): the controller", done.stdout)[-1])
-    report(env_id, algorithm.upper(), 1, STEPS, STEPS / fps, lambda seen: controller.actions(seen[None])[0])
+    report(env_id, algorithm.upper(), 1, steps, steps / fps, lambda seen: controller.actions(seen[None])[0])
 
 
 if __name__ == "__main__":

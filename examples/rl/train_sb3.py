@@ -1,6 +1,6 @@
 """Stable-Baselines3 on the native batch: four GANs train side by side, and one agent learns from all of them.
 
-    pip install gan-env
+    pip install gan-env stable-baselines3
     python examples/rl/train_sb3.py
 
 `gym.make(env_id)` goes in as it is, too; then one GAN trains at a time.

@@ -1,7 +1,7 @@
 """sb3-contrib on the native batch: TQC, QR-DQN and TRPO.
 
-    pip install gan-env sb3-contrib
-    python examples/rl/train_sb3_contrib.py
+pip install gan-env sb3-contrib
+python examples/rl/train_sb3_contrib.py
 """
 
 import time

@@ -1,7 +1,7 @@
 """skrl: PPO on the native batch.
 
-    pip install gan-env skrl
-    python examples/rl/train_skrl.py
+pip install gan-env skrl
+python examples/rl/train_skrl.py
 """
 
 import time

@@ -1,7 +1,7 @@
 """Tianshou: PPO on four single environments, which is the only kind of batch that it takes.
 
-    pip install gan-env tianshou
-    python examples/rl/train_tianshou.py
+pip install gan-env tianshou
+python examples/rl/train_tianshou.py
 """
 
 import time

@@ -1,7 +1,7 @@
 """TorchRL: PPO on the native batch.
 
-    pip install gan-env torchrl
-    python examples/rl/train_torchrl.py
+pip install gan-env torchrl
+python examples/rl/train_torchrl.py
 """
 
 import time
