@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: train test test-slow test-endurance shapes lint types speed clean
+.PHONY: train test test-slow test-endurance shapes lint types speed test-integrations clean
 
 train: .venv/installed
 	$(BIN)/gan-env train
@@ -39,5 +39,9 @@ speed: .venv/installed
 	$(BIN)/python -m pip install -q --disable-pip-version-check -c constraints.txt -e ".[dev]"
 	touch $@
 
+# Every script of examples/rl in an environment of its own, from its own install line; writes docs/libraries.md.
+test-integrations: .venv/installed
+	$(BIN)/python benchmarks/integrations.py
+
 clean:
-	rm -rf .venv
+	rm -rf .venv .integrations
