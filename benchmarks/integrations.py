@@ -49,9 +49,9 @@ class Script:
     @property
     def requirements(self) -> list[str]:
         """What "pip install" is followed by: gan-env, the library, what else it needs."""
-        found = re.search(r"^ {4}pip install (gan-env .+)$", self.text, re.MULTILINE)
+        found = re.search(r"^ *pip install (gan-env .+)$", self.text, re.MULTILINE)
         if found is None:
-            raise ValueError(f'{self.path}: the docstring has no line "    pip install gan-env LIBRARY ..."')
+            raise ValueError(f'{self.path}: the docstring has no line "pip install gan-env LIBRARY ..."')
         return shlex.split(found[1])
 
     @property
@@ -118,7 +118,14 @@ def table(listed: list[Script]) -> str:
 
 def install_lines() -> str:
     """What the docstrings say, in Markdown."""
-    return "\n\n".join(f"### {s.library}\n\n{s.text}" for s in scripts())
+    shown = []
+    for script in scripts():
+        shell = [line.strip() for line in script.text.splitlines() if line.strip().startswith(("pip ", "python "))]
+        words = "\n".join(line for line in script.text.splitlines() if line.strip() not in shell).split("\n\n")
+        prose = [" ".join(paragraph.split()) for paragraph in words if paragraph.strip()]
+        block = "\n".join(["```", *shell, "```"])
+        shown.append("\n\n".join([f"### {script.library}", prose[0], block, *prose[1:]]))
+    return "\n\n".join(shown)
 
 
 def written(page: str, name: str, content: str) -> str:
