@@ -2,7 +2,8 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: train test test-slow test-endurance test-lowest test-newest shapes lint types types-report docs verify speed clean
+.PHONY: train test test-slow test-endurance test-integrations test-lowest test-newest shapes lint types types-report docs
+.PHONY: verify speed clean
 
 train: .venv/installed
 	$(BIN)/gan-env train
@@ -66,5 +67,9 @@ speed: .venv/installed
 	$(BIN)/python -m pip install -q --disable-pip-version-check -c constraints.txt -e ".[dev]"
 	touch $@
 
+# Every script of examples/rl in an environment of its own, from its own install line; writes docs/libraries.md.
+test-integrations: .venv/installed
+	$(BIN)/python benchmarks/integrations.py
+
 clean:
-	rm -rf .venv .venv-lowest .venv-newest
+	rm -rf .venv .venv-lowest .venv-newest .integrations

@@ -139,6 +139,11 @@ class GANEnv(gym.Env):
         """The settings."""
         return self.batch.config
 
+    @property
+    def control(self) -> str:
+        """What its actions encode; see `GANVectorEnv`."""
+        return self.batch.control
+
     def generator(self, row: int = 0) -> nn.Module:
         """A copy of the generator as a plain module."""
         return self.batch.generator(row)
