@@ -10,7 +10,7 @@ from agents.sb3_export import export
 from . import COMMANDS
 
 HELP = """
-    Which bench takes, and your own loop.
+    bench takes such a file, and so does your own loop.
 
     Examples:
       gan-env export --trust-pickle logs/td3/model.zip mine.safetensors
