@@ -183,8 +183,11 @@ class MLPPlayers:
     def functional(self, flat: Float[Tensor, "n P"], inputs: Tensor, /) -> Tensor:
         """See Players."""
         h = inputs.flatten(2).transpose(1, 2)
-        for (weight, _, bias), activation in zip(self._layers(flat), self._activations, strict=True):
-            h = torch.bmm(weight, h) if bias is None else torch.baddbmm(bias, weight, h)
+        for (weight, transposed, bias), activation in zip(self._layers(flat), self._activations, strict=True):
+            if weight.shape[1] == 1:  # by a sum: autograd's product of one row alone is rounded in another way
+                h = (transposed * h).sum(1, keepdim=True) + (0.0 if bias is None else bias)
+            else:
+                h = torch.bmm(weight, h) if bias is None else torch.baddbmm(bias, weight, h)
             if activation is not None:
                 h = _ACTIVATIONS[type(activation)](activation, h)
         return self._shaped(h)

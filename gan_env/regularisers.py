@@ -25,14 +25,17 @@ GRAN_EPS = 0.1
 
 
 def largest_singular_value(weight: Float[Tensor, "n out in"]) -> Float[Tensor, " n"]:
-    """σ = uᵀ W v with u, v from power iteration, held constant where σ is differentiated (Miyato et al., eq. 17)."""
+    """σ = uᵀ W v with u, v from power iteration, held constant where σ is differentiated (Miyato et al., eq. 17).
+
+    By sums, not by products of matrices: of one row alone those are rounded otherwise than of one among others.
+    """
     with torch.no_grad():
-        v = torch.ones_like(weight[:, 0]).unsqueeze(-1)
+        v = torch.ones_like(weight[:, :1])  # (n, 1, in); u is (n, out, 1)
         for _ in range(POWER_ITERATIONS):
-            u = torch.nn.functional.normalize(weight @ v, dim=1)
-            v = torch.nn.functional.normalize(weight.mT @ u, dim=1)
-        u = torch.nn.functional.normalize(weight @ v, dim=1)
-    return (u.mT @ weight @ v).flatten()
+            u = torch.nn.functional.normalize((weight * v).sum(2, keepdim=True), dim=1)
+            v = torch.nn.functional.normalize((weight * u).sum(1, keepdim=True), dim=2)
+        u = torch.nn.functional.normalize((weight * v).sum(2, keepdim=True), dim=1)
+    return (u * weight * v).sum((1, 2))
 
 
 def spectral_norm(

@@ -8,6 +8,7 @@ import torch
 import gan_env
 from gan_env.config import EnvConfig
 from gan_env.env import FAILURES, GANVectorEnv, make_trainer
+from gan_env.losses import LOSSES
 from gan_env.records import Control
 from gan_env.trainer import Trainer
 
@@ -100,6 +101,14 @@ def test_a_crowded_trainer_gives_each_row_what_it_gets_alone(task, order):
     crowd = trained(started(list(range(9)), task=task, order=order))
     for row in (0, 4, 8):
         assert same(state(crowd, row), state(trained(started([row], task=task, order=order)), 0))
+
+
+@pytest.mark.parametrize("order", ["simultaneous", "alternating"])
+@pytest.mark.parametrize("loss", LOSSES)
+def test_under_every_loss_a_row_gets_what_it_gets_alone_whoever_else_moves(loss, order):
+    settings = {"task": "digits", "loss": loss, "order": order, "batch_size": 32}
+    crowd = trained(started([0, 1, 2], **settings), 6)
+    assert all(same(state(crowd, row), state(trained(started([row], **settings), 6), 0)) for row in range(3))
 
 
 def test_the_chunk_size_changes_no_bit():
