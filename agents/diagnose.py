@@ -181,8 +181,8 @@ def _swings(update: np.ndarray, d: np.ndarray, g: np.ndarray, unit: float) -> Sy
         evidence,
         ("dyn-gda", "alt-gda-1"),
         "Players that move at once spiral outwards (on the Dirac-GAN by sqrt(1 + lr^2) an update, at any rate), "
-        "players that take turns go round in place. dyn-gda lets one move at a time, chosen by D's scores; alt-gda-1 takes "
-        "turns, and is a change for the better only if both move at once now",
+        "players that take turns go round in place. dyn-gda lets one move at a time, chosen by D's scores; alt-gda-1 "
+        "takes turns, and is a change for the better only if both move at once now",
         ("" if periodic else "Without a period this may be training that gets under way. ")
         + ("" if grows else "It may be nothing but data that come in cycles. ")
         + "On the ring, eight seeds did not tell dyn-gda from plain training",
@@ -193,14 +193,18 @@ def _swing(values: np.ndarray) -> dict[str, Any]:
     """Amplitude (root of twice the variance) in each quarter, and the strongest period in rows, without the trend."""
     t = np.linspace(-1, 1, len(values))
     rest = values - np.polynomial.Polynomial.fit(t, values, 3)(t)
-    quarters = np.array([np.sqrt(2) * part.std() for part in np.array_split(rest, 4)])
     power = np.abs(np.fft.rfft(rest * np.hanning(len(rest)))) ** 2
     power[:4] = 0.0  # slower than a quarter of the log: a trend
     peak = int(power.argmax())
     near = slice(int(np.floor(0.8 * peak)), int(np.ceil(1.2 * peak)) + 1)
+    period = len(values) / max(peak, 1)
+    # What grows by orders of magnitude bends any fit at its small end; a mean over a period leaves nothing of it.
+    window = min(max(round(period), 3), len(values) // 4)
+    padded = np.pad(values, (window // 2, window - 1 - window // 2), mode="reflect")
+    rest = values - np.convolve(padded, np.full(window, 1 / window), "valid")
     return {
-        "amplitude": quarters,
-        "period": len(values) / max(peak, 1),
+        "amplitude": np.array([np.sqrt(2) * part.std() for part in np.array_split(rest, 4)]),
+        "period": period,
         "share": float(power[near].sum() / max(power.sum(), 1e-300)),
     }
 

@@ -5,8 +5,10 @@ from __future__ import annotations
 import io
 import os
 from collections.abc import Callable, Iterator, Sequence
+from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -84,7 +86,7 @@ class Film:
 def _gif(path: Path, frames: Iterator[np.ndarray], fps: float) -> None:
     from PIL import Image
 
-    pictures = [Image.fromarray(frame).quantize(64, dither=Image.Dither.NONE) for frame in frames]
+    pictures = [Image.fromarray(frame).quantize(128, dither=Image.Dither.NONE) for frame in frames]
     times = [round(1000 / fps)] * len(pictures)
     times[-1] = 1000 * LAST_S
     content = io.BytesIO()
@@ -93,8 +95,7 @@ def _gif(path: Path, frames: Iterator[np.ndarray], fps: float) -> None:
 
 
 def _mp4(path: Path, frames: Iterator[np.ndarray], fps: float) -> None:
-    import imageio_ffmpeg
-
+    imageio_ffmpeg: Any = import_module("imageio_ffmpeg")
     partial, first = path.with_name(f".{path.stem}.{os.getpid()}{PARTIAL}.mp4"), next(frames)
     writer = imageio_ffmpeg.write_frames(str(partial), (first.shape[1], first.shape[0]), fps=fps)
     try:

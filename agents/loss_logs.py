@@ -135,10 +135,10 @@ def _listed(names: Sequence[str]) -> str:
 def _number(path: Path, row: int, name: str | None, value: Any) -> float | None:
     if value is None or value == "":
         return None
-    if isinstance(value, list) and len(value) == 1:
-        value = value[0]
+    if isinstance(value, str):
+        value = value.strip().removeprefix("tensor(").removesuffix(")")
     try:
-        return float(value.strip().removeprefix("tensor(").removesuffix(")") if isinstance(value, str) else value)
+        return float(value)
     except (TypeError, ValueError):
         raise ValueError(f"{path}, row {row + 1}: {name}={value!r} is no number") from None
 

@@ -199,7 +199,7 @@ def picture(
     _draw_lanes(lanes, history, end)
     if tracked:
         panels[2].plot(history[:, 0], history[:, -1], color=QUALITY_COLOUR, linewidth=1.2, drawstyle="steps-post")
-        panels[2].set_ylim(0, None)
+        panels[2].set_ylim(0, 1.08 * np.nanmax(history[:, -1]) or 1.0)
         panels[2].set_title(task.quality.name.replace("_", " "), fontsize=8, pad=16)
         panels[2].text(0, 1.03, "validation data, lower is better", fontsize=6.5, transform=panels[2].transAxes)
     for axes in panels:
@@ -245,9 +245,11 @@ def _draw_made(axes: Axes, task: Task, samples: Tensor, title: str) -> None:
 
 def _draw_lines(axes: Axes, history: np.ndarray, names: tuple[str, str], title: str) -> None:
     """D's column solid and blue, G's dashed and orange."""
-    for name, label, colour, style in zip(names, ("D", "G"), (D_COLOUR, G_COLOUR), ("-", "--"), strict=True):
+    for name, label, colour, style, width in zip(
+        names, ("D", "G"), (D_COLOUR, G_COLOUR), ("-", "--"), (1.7, 1.1), strict=True
+    ):
         values = history[:, COLUMNS.index(name)]
-        axes.plot(history[:, 0], values, color=colour, label=label, linewidth=1.1, linestyle=style)
+        axes.plot(history[:, 0], values, color=colour, label=label, linewidth=width, linestyle=style)
     axes.set_title(title, fontsize=8, pad=16)
 
 
@@ -261,8 +263,9 @@ def _draw_lanes(axes: Axes, history: np.ndarray, end: int, bins: int = 60) -> No
             share = np.bincount(place, history[:, COLUMNS.index(name)], bins) / np.maximum(count, 1)
             rgb = np.array([int(colour[i : i + 2], 16) for i in (1, 3, 5)]) / 255
             lanes[lane] = 1 - share[:, None] * (1 - rgb)
-        filled = np.maximum.accumulate(np.where(count > 0, np.arange(bins), 0))  # few decisions: no gaps between them
-        lanes[:, : place[-1] + 1] = lanes[:, filled[: place[-1] + 1]]
+        # A decision holds for all updates since the one before it.
+        later = np.where(count > 0, np.arange(bins), bins - 1)[: place[-1] + 1]
+        lanes[:, : place[-1] + 1] = lanes[:, np.minimum.accumulate(later[::-1])[::-1]]
     axes.imshow(lanes, aspect="auto", extent=(0, end, 1.5, -0.5), interpolation="nearest")
     axes.axhline(0.5, color="white", linewidth=1.5)
     axes.set_yticks([0, 1], ["D moves", "G moves"], fontsize=6)

@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from gan_env.cli import main
+from gan_env.cli import COMMANDS, main
 
 TINY = [
     "--task", "digits", "--batch-size", "8", "--episode-updates", "8", "--updates-per-step", "4", "--decisions", "40",
@@ -17,6 +17,15 @@ TINY = [
 def test_without_a_command_it_prints_help(capsys):
     assert main([]) == 0
     assert "gan-env COMMAND" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_helps_with_its_summary_examples_and_json(command, capsys):
+    with pytest.raises(SystemExit) as end:
+        main([command, "--help"])
+    said = capsys.readouterr().out
+    assert end.value.code == 0 and COMMANDS[command].summary in said and "--json" in said
+    assert f"  gan-env {command}" in said.partition("Examples:")[2]
 
 
 @pytest.mark.parametrize(
@@ -70,6 +79,12 @@ def test_the_main_job_in_small_writes_everything(tmp_path, capsys):
         assert (out / name).stat().st_size > 0
     assert any((out / "tensorboard").iterdir())
     assert json.loads((out / "config.json").read_text())["env"]["task"] == "digits"
+
+
+def test_the_main_job_as_json_prints_one_document_and_nothing_else(tmp_path, capsys):
+    assert main(["train", *TINY, "--out", str(tmp_path / "run"), "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["out"] == str(tmp_path / "run") and found["tables"][0]["controllers"]["sim-gda"]["runs"] == 2
 
 
 def test_a_folder_that_holds_something_is_left_alone(tmp_path, capsys):

@@ -111,7 +111,7 @@ def test_a_window_follows_a_batch_by_itself_and_its_forks_do_not(monkeypatch):
 
 
 @pytest.mark.slow
-@pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::ResourceWarning")
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 def test_record_video_films_a_single_env_and_a_batch(tmp_path):
     pytest.importorskip("moviepy")
     import imageio_ffmpeg

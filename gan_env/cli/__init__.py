@@ -78,5 +78,5 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"gan-env: {error}", file=sys.stderr)
         return FAILED
     except KeyboardInterrupt as error:
-        print(f"gan-env: {error or 'stopped'}", file=sys.stderr)
+        print(f"gan-env: {str(error) or 'stopped'}", file=sys.stderr)
         return FAILED
