@@ -2,7 +2,8 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: train test test-slow test-endurance shapes lint types docs speed clean
+.PHONY: train test test-slow test-endurance test-integrations test-lowest test-newest shapes lint types types-report docs
+.PHONY: verify speed clean
 
 train: .venv/installed
 	$(BIN)/gan-env train
@@ -17,6 +18,21 @@ test-slow: .venv/installed
 test-endurance: .venv/installed
 	$(BIN)/python -m pytest -n 2 -m "endurance and not gpu"
 
+# The fast tests in environments of their own, on the lowest versions that pyproject.toml allows and on the newest ones
+# there are. Their torch is what the index has, which may be gigabytes of CUDA; CONSTRAINTS=constraints.txt pins it.
+test-lowest: .venv-lowest/installed
+	.venv-lowest/bin/python -m pytest -n 2 -m "not slow and not endurance and not gpu"
+
+test-newest: .venv-newest/installed
+	.venv-newest/bin/python -m pytest -n 2 -m "not slow and not endurance and not gpu"
+
+.venv-lowest/installed: CONSTRAINTS = constraints-lowest.txt
+.venv-lowest/installed .venv-newest/installed: pyproject.toml constraints-lowest.txt
+	$(PYTHON) -m venv $(@D)
+	$(@D)/bin/python -m pip install -q --disable-pip-version-check --upgrade --upgrade-strategy eager \
+		$(if $(CONSTRAINTS),-c $(CONSTRAINTS)) -e ".[test]"
+	touch $@
+
 # Shapes in signatures are enforced here, at three times the cost.
 shapes: .venv/installed
 	$(BIN)/python -m pytest -n 2 -m "not slow and not endurance and not gpu" tests/test_losses.py tests/test_metrics.py \
@@ -29,6 +45,14 @@ lint: .venv/installed
 
 types: .venv/installed
 	$(BIN)/pyright
+
+# How complete the types are that an importer sees, name by name; a slow test holds the public ones to all of them.
+types-report: .venv/installed
+	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/pyright --ignoreexternal --verifytypes gan_env
+
+# A group of each committed benchmark, run again.
+verify: .venv/installed
+	$(BIN)/python benchmarks/verify_results.py
 
 # The site, in site/; a warning is an error. The variable quiets a notice about a later mkdocs.
 docs: .venv/installed
@@ -43,5 +67,9 @@ speed: .venv/installed
 	$(BIN)/python -m pip install -q --disable-pip-version-check -c constraints.txt -e ".[dev]"
 	touch $@
 
+# Every script of examples/rl in an environment of its own, from its own install line; writes docs/libraries.md.
+test-integrations: .venv/installed
+	$(BIN)/python benchmarks/integrations.py
+
 clean:
-	rm -rf .venv
+	rm -rf .venv .venv-lowest .venv-newest .integrations

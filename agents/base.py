@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 from gan_env.records import Control, GameFacts, Measurement, Transition
 from gan_env.registry import Registry
@@ -61,5 +61,5 @@ class Learns(Protocol):
     """Whether `learn` does anything."""
 
 
-CONTROLLERS: Registry = Registry("controller")
+CONTROLLERS: Registry[Any] = Registry("controller", "gan_env.controllers")
 """Name to factory. A factory takes the text after the colon (`constant:2` → "2"), or None, and options by keyword."""

@@ -6,6 +6,7 @@ measurement of its own rows; one that decides less often holds its control itsel
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -16,10 +17,10 @@ import torch
 from torch import Tensor, nn
 
 from gan_env.config import EnvConfig
-from gan_env.env import FAILURES, failures, make_trainer
+from gan_env.env import make_trainer
+from gan_env.failures import FAILURES, SCORE, failures
 from gan_env.records import Control
 from gan_env.rewards import Outcome, Reward, RewardContext, make_reward
-from gan_env.streams import Purpose
 from gan_env.trainer import Trainer
 
 from .rows import Row, cell_key, game_facts, gap_is_normalised, group_id, machine, versions
@@ -139,7 +140,31 @@ def run_group(
     for at, row in enumerate(result.rows):
         if keep is not None and row["score"] is not None:
             keep(row, trainer.generator(at))
+    untrained = _untrained_scores(trainer, seeds) if config.score else {}
+    for row in result.rows:
+        row["untrained_score"] = untrained.get(row["seed"])
     return result
+
+
+def _untrained_scores(trainer: Trainer, seeds: Sequence[int]) -> dict[int, float | None]:
+    """Each seed's score before the first update, None where its samples cannot be judged; takes the trainer back there.
+
+    A failed run counts as no better than that. A seed is judged once a task: the same weights, the same test data.
+    """
+    known = trainer.task.untrained_scores
+    keys = {int(seed): (int(seed), str(trainer.device), str(trainer.dtype)) for seed in seeds}
+    if not all(key in known for key in keys.values()):
+        trainer.reset(np.resize(np.asarray(seeds, np.int64), trainer.n), np.zeros(trainer.n, np.int64))
+        for row, key in enumerate(keys.values()):
+            if key not in known:
+                try:
+                    score = trainer.score(row)[0]
+                except WEATHER:
+                    raise
+                except Exception:  # it cannot be judged, as `_outcome` says of the runs
+                    score = math.nan
+                known[key] = score if math.isfinite(score) else None
+    return {seed: known[key] for seed, key in keys.items()}
 
 
 def _shared(trainer: Trainer, config: EnvConfig, group: str) -> Row:
@@ -158,10 +183,9 @@ def _shared(trainer: Trainer, config: EnvConfig, group: str) -> Row:
 
 def measure_quality(trainer: Trainer, held: np.ndarray, rows: np.ndarray) -> np.ndarray:
     """Validation distances, (N,): measured for the rows (N,) bool, held for the others."""
-    measured, quality = held.copy(), trainer.task.quality
-    due = np.flatnonzero(rows)
+    measured, due = held.copy(), np.flatnonzero(rows)
     if len(due):
-        measured[due] = quality(trainer.samples(quality.samples, Purpose.QUALITY, rows=due.tolist())).cpu().numpy()
+        measured[due] = trainer.quality(due.tolist())
     return measured
 
 
@@ -173,10 +197,8 @@ def _advance(trainer: Trainer, config: EnvConfig, control: Control, running: _Ru
     alive, k, reward = running.failure < 0, config.updates_per_step, running.reward
     trace = trainer.advance(control, 1, alive)
     failed = failures(trainer, trace, alive, config)
-    d = trace.d_loss_real + trace.d_loss_fake
-    d = d / 2 if config.d_loss_scale == "mean" else d
-    running.g_losses.append(trace.g_loss[0].cpu().double().numpy())
-    running.d_losses.append(d[0].cpu().double().numpy())
+    running.g_losses.append(trace.on_host[0, 0])
+    running.d_losses.append(trace.d_losses(config.d_loss_scale)[0])
     running.failure = np.where(failed >= 0, failed, running.failure)
     running.ended = np.where(failed >= 0, update, running.ended)
     left = (trainer.episode_updates - update) // k + 1
@@ -213,10 +235,11 @@ def _collect(
                     **shared,
                     "controller": name,
                     "runs_as": seat.entry.runs_as or name,
+                    "replay_of": getattr(seat.controller, "recorded", None),
                     "seed": int(trainer.seed[row]),
                     **found,
                     "ended": int(running.ended[row]),
-                    "quality": float(quality[row]) if ok else None,
+                    "quality": float(quality[row]) if ok and np.isfinite(quality[row]) else None,
                     "return": float(running.returns[row]) if found["status"] != "error" else None,
                     "return_name": running.reward.name,
                     "d_updates": int(trainer.d_updates[row]),
@@ -239,11 +262,13 @@ def _outcome(
         return lost, None
     if failure >= 0:
         return {**lost, "status": "diverged", "failure": FAILURES[failure]}, None
-    held = {"status": "ok", "failure": None, "score": None, "details": {}}
+    held = {**lost, "status": "ok", "failure": None}
     if not config.score:
         return held, None
     try:
         score, fake = trainer.score(row)
+        if not math.isfinite(score):
+            return {**lost, "status": "diverged", "failure": FAILURES[SCORE]}, None
         return {**held, "score": score, "details": trainer.task.score.details(fake)}, fake
     except WEATHER:
         raise

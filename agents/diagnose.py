@@ -105,12 +105,13 @@ def diagnose(log: LossLog, loss: Loss, d_loss: Literal["sum", "mean"] = "sum") -
 
 
 def lines(controller: str, loss: Loss) -> list[str]:
-    """What to drop into a training loop: an import and a line before it, a line or two in each iteration."""
-    acts = "" if controller == "gap-aware" else "  # then step D if d.update_d, G if d.update_g"
+    """What to drop into a training loop: an import, a line before the loop, two in each iteration."""
+    acts = "" if controller == "gap-aware" else "; then step D if d.update_d, G if d.update_g"
     return [
         "from agents.loop import Steer",
         f'steer = Steer("{controller}", opt_g, opt_d, loss="{loss.name}")  # before the loop',
-        f"d = steer(real_logits, fake_logits){acts or '  # before the players step'} ... steer.done()  # after",
+        f"d = steer(real_logits, fake_logits)  # in each iteration, before a player steps{acts}",
+        "steer.done()  # at its end",
     ]
 
 

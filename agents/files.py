@@ -9,11 +9,12 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from gan_env.controls import CHOICES
 from gan_env.features import FeatureMemory
 from gan_env.registry import unknown
 from gan_env.tensor_files import read_tensors, write_tensors
 
-from .policy import PolicyController, PolicySpec
+from .policy import ACTIVATIONS, OUTPUTS, PolicyController, PolicySpec
 
 FORMAT = "gan-env controller"
 VERSION = 1
@@ -30,7 +31,16 @@ def save_controller(controller: PolicyController, path: Path | str) -> None:
 
     Raises ControllerFileError, before anything is written, for a controller that `load_controller` would refuse.
     """
-    path = Path(path)
+    content, tensors = _content(controller, f"{path}: ")
+    write_tensors(path, FORMAT, VERSION, content, tensors)
+
+
+def check_controller(controller: PolicyController) -> None:
+    """Raises ControllerFileError for a controller that `load_controller` would refuse."""
+    _content(controller, "")
+
+
+def _content(controller: PolicyController, where: str) -> tuple[dict, dict[str, Tensor]]:
     tensors = {}
     for i, (weight, bias) in enumerate(controller.layers):
         tensors[f"layer{i}.weight"], tensors[f"layer{i}.bias"] = weight, bias
@@ -38,8 +48,8 @@ def save_controller(controller: PolicyController, path: Path | str) -> None:
     try:
         _build(json.loads(json.dumps(content)), tensors)
     except (TypeError, ValueError) as error:
-        raise ControllerFileError(f"{path}: this controller cannot be written ({error})") from error
-    write_tensors(path, FORMAT, VERSION, content, tensors)
+        raise ControllerFileError(f"{where}this controller cannot be written ({error})") from error
+    return content, tensors
 
 
 def load_controller(path: Path | str) -> PolicyController:
@@ -71,6 +81,10 @@ def _build(content: dict, tensors: dict[str, Tensor]) -> PolicyController:
     spec = PolicySpec(**held)
     if spec.d_loss_scale not in ("mean", "sum"):
         raise unknown("d_loss_scale", spec.d_loss_scale, ["mean", "sum"])
+    if spec.activation not in ACTIVATIONS:
+        raise unknown("activation", spec.activation, sorted(ACTIVATIONS))
+    if spec.output not in OUTPUTS:
+        raise unknown("output", spec.output, sorted(OUTPUTS))
     if not isinstance(spec.updates_per_step, int) or spec.updates_per_step < 1:
         raise ValueError(f"updates_per_step={spec.updates_per_step!r} must be a whole number of at least 1")
     return PolicyController(spec, _layers(spec, tensors), str(content["name"]))
@@ -95,6 +109,9 @@ def _layers(spec: PolicySpec, tensors: dict[str, Tensor]) -> list[tuple[Tensor, 
         if not (torch.isfinite(weight).all() and torch.isfinite(bias).all()):
             raise ValueError(f"layer {i} holds a number that is not finite")
         width = weight.shape[0]
-    if width != codec.axes:
-        raise ValueError(f"the last layer gives {width} numbers; an action of {spec.control!r} has {codec.axes}")
+    chooses = codec.axes is None
+    if chooses != (spec.output == "argmax"):
+        raise ValueError(f"output={spec.output!r} makes no action of {spec.control!r}")
+    if width != (wanted := len(CHOICES) if chooses else codec.axes):
+        raise ValueError(f"the last layer gives {width} numbers; an action of {spec.control!r} needs {wanted}")
     return layers

@@ -20,7 +20,6 @@ import torch
 from stable_baselines3 import DDPG
 from stable_baselines3.common.logger import Logger
 from stable_baselines3.common.noise import NormalActionNoise
-from torch import Tensor
 
 from gan_env.features import DEFAULT_FEATURES
 from gan_env.records import Control, GameFacts, Measurement, Transition
@@ -30,6 +29,7 @@ from gan_env.trainer import Trainer
 
 from .policy import Eyes, PolicyController, PolicySpec, check_game
 from .sb3 import PrivateRandomness
+from .sb3_actor import actor_of
 from .sb3_state import load_model, model_state
 
 
@@ -98,12 +98,6 @@ def make_ddpg(config: FscoConfig, env: Any, seed: int, **more: Any) -> DDPG:
         device="cpu",
         **more,
     )
-
-
-def actor_layers(model: DDPG) -> list[tuple[Tensor, Tensor]]:
-    """Weight and bias of each layer of the actor, copied."""
-    linear = [m for m in model.policy.actor.mu if isinstance(m, torch.nn.Linear)]  # type: ignore[union-attr]
-    return [(m.weight.detach().clone(), m.bias.detach().clone()) for m in linear]
 
 
 class _Spaces(gym.Env):
@@ -306,7 +300,7 @@ class EmbeddedFSCO:
 
     def policy(self, row: int = 0) -> PolicyController:
         """The row's actor as it is now, frozen."""
-        return PolicyController(self.spec, actor_layers(self._agents[row]._model), f"{self.name} (frozen)")
+        return PolicyController(self.spec, actor_of(self._agents[row]._model).layers, f"{self.name} (frozen)")
 
 
 def make_fsco(text: str | None = None, *, reward: str = "loss_gap", **options: Any) -> EmbeddedFSCO:

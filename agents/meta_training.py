@@ -18,9 +18,10 @@ from gan_env.env import GANVectorEnv
 
 from .bench import SPLITS, versions
 from .checkpoints import Checkpoints, Stop, TrainingStateError, cut_logs, log_sizes
-from .fsco import actor_layers, make_ddpg
+from .fsco import make_ddpg
 from .policy import PolicyController
 from .sb3 import PrivateRandomness, SB3VecEnv
+from .sb3_actor import actor_of
 from .sb3_state import load_model, model_state
 from .train_config import TrainConfig, first_difference, plain
 
@@ -101,7 +102,7 @@ class MetaTraining:
             self._vec.seed(SPLITS["train-agent"] + config.num_envs * config.seed)
             formats = ["tensorboard"] if tensorboard else []
             self.model.set_logger(configure(None if tensorboard is None else str(tensorboard), formats))
-        self._untrained = actor_layers(self.model)
+        self._untrained = actor_of(self.model).layers
         self._begun = False
 
     def state(self) -> dict[str, Any]:
@@ -154,7 +155,7 @@ class MetaTraining:
         spec = replace(config.spec, provenance=provenance)
         trained, untrained = config.names
         return (
-            PolicyController(spec, actor_layers(self.model), trained),
+            PolicyController(spec, actor_of(self.model).layers, trained),
             PolicyController(spec, self._untrained, untrained),
         )
 

@@ -5,8 +5,9 @@ Needs torch and numpy, neither Gymnasium nor Stable-Baselines3, so it runs in a 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -16,13 +17,16 @@ from gan_env.controls import CODECS, Codec, LogRange
 from gan_env.features import DEFAULT_FEATURES, FeatureMemory
 from gan_env.records import Control, GameFacts, Measurement, Transition
 
+if TYPE_CHECKING:
+    from gan_env.config import EnvConfig
+
 
 @dataclass(frozen=True, kw_only=True)
 class PolicySpec:
     """What an actor's numbers mean: which features go in, and how what comes out is read."""
 
     control: str = "learning-rate"
-    """What an action encodes: "learning-rate" or "joint", as in the environment's ids."""
+    """What an action encodes: "learning-rate", "update-choice" or "joint", as in the environment's ids."""
     features: tuple[str, ...] = DEFAULT_FEATURES
     """Names of the features, in order."""
     d_loss_scale: str = "mean"
@@ -35,12 +39,39 @@ class PolicySpec:
     """Updates that one decision holds for."""
     signed_losses: bool = False
     """Whether it may steer losses that can be negative."""
+    activation: str = "relu"
+    """Between the layers: "relu" or "tanh"."""
+    output: str = "tanh"
+    """How the last layer's numbers become an action: "tanh"; "clip" to [-1, 1]; "argmax", the choice with the most."""
     provenance: dict[str, object] = field(default_factory=dict)
     """Where it comes from: tasks, seeds, versions, score card."""
+
+    @classmethod
+    def of(cls, env: EnvConfig, control: str, **more: Any) -> PolicySpec:
+        """What the actions and observations of an environment mean."""
+        return cls(
+            control=control,
+            features=env.features,
+            d_loss_scale=env.d_loss_scale,
+            d_lr_range=env.d_lr_range,
+            g_lr_range=env.g_lr_range,
+            updates_per_step=env.updates_per_step,
+            signed_losses=env.normalise or env.reward != "loss_gap",
+            **more,
+        )
 
     def codec(self) -> Codec:
         """Between actions and controls."""
         return CODECS[self.control](LogRange(*self.d_lr_range), LogRange(*self.g_lr_range))
+
+
+ACTIVATIONS = {"relu": torch.relu, "tanh": torch.tanh}
+OUTPUTS: dict[str, Callable[[Tensor], np.ndarray]] = {
+    # SB3 squashes to [-1, 1] and scales to the space's bounds, which costs a rounding even where they are the same.
+    "tanh": lambda h: np.clip(-1.0 + 0.5 * (torch.tanh(h).numpy() + 1.0) * 2.0, -1.0, 1.0).astype(np.float32),
+    "clip": lambda h: np.clip(h.numpy(), -1.0, 1.0),
+    "argmax": lambda h: h.argmax(1).numpy(),
+}
 
 
 class Eyes:
@@ -90,7 +121,7 @@ class PolicyController:
 
     Args:
         spec: What its numbers mean.
-        layers: Weight (out, in) and bias (out,) of each layer; ReLU in between, tanh at the end.
+        layers: Weight (out, in) and bias (out,) of each layer; `spec` says what comes in between and at the end.
         name: For messages.
     """
 
@@ -103,14 +134,12 @@ class PolicyController:
         self._last: Control | None = None
 
     def actions(self, observations: np.ndarray) -> np.ndarray:
-        """The actor's actions (N, A) in [-1, 1], float32; the same bits as SB3's deterministic prediction."""
+        """The actor's actions: (N, A) in [-1, 1], float32, or choices (N,); SB3's deterministic ones to the bit."""
         h = torch.from_numpy(observations)
         with torch.no_grad():
             for i, (weight, bias) in enumerate(self.layers):
-                h = torch.nn.functional.linear(h, weight, bias)
-                h = torch.tanh(h) if i + 1 == len(self.layers) else torch.relu(h)
-        # SB3 squashes to [-1, 1] and scales to the space's bounds, which costs a rounding even where they are the same.
-        return np.clip(-1.0 + 0.5 * (h.numpy() + 1.0) * 2.0, -1.0, 1.0).astype(np.float32)
+                h = torch.nn.functional.linear(h if i == 0 else ACTIVATIONS[self.spec.activation](h), weight, bias)
+            return OUTPUTS[self.spec.output](h)
 
     def reset(self, row_seeds: Sequence[int], game: GameFacts = GameFacts()) -> None:
         """Starts N = len(row_seeds) runs afresh."""

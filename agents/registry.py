@@ -83,7 +83,7 @@ def make_controller(name: str, **options: object) -> Controller:
 def list_controllers() -> list[str]:
     """Names that `make_controller` takes as they stand; those that need an argument are listed with a usual one."""
     names = []
-    for name in CONTROLLERS:
+    for name in CONTROLLERS.usable():
         examples = getattr(CONTROLLERS[name], "examples", None)
         names += [name] if examples is None else examples
     return sorted(names)
@@ -101,8 +101,7 @@ def controller_label(name: str) -> str:
 
 
 def _registered(name: str) -> object:
-    stem = _stem(name)
-    return CONTROLLERS[stem] if stem in CONTROLLERS else None
+    return CONTROLLERS.get(_stem(name))
 
 
 def parse_controller(name: str) -> tuple[str, str | None, dict[str, object]]:

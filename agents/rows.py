@@ -12,6 +12,7 @@ from typing import Any
 import torch
 
 from gan_env.config import EnvConfig
+from gan_env.registry import plugins
 
 Row = dict[str, Any]
 TIMES = ("wall_s", "control_s")
@@ -66,9 +67,9 @@ def _digest(text: str) -> str:
 
 
 def versions() -> dict[str, str]:
-    """Versions of what can change a result."""
+    """Versions of what can change a result, with every installed package that offers parts."""
     found = {name: version(name) for name in ("torch", "numpy", "gymnasium", "stable-baselines3")}
-    return {"python": platform.python_version(), **found}
+    return {"python": platform.python_version(), **found, **plugins()}
 
 
 def machine(device: torch.device) -> str:

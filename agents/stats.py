@@ -180,7 +180,8 @@ def wilson_bounds(failed: np.ndarray, n: int) -> Bounds:
     rate, z = np.asarray(failed) / n, float(stats.norm.ppf((1 + LEVEL) / 2))
     middle = (rate + z**2 / (2 * n)) / (1 + z**2 / n)
     half = z * np.sqrt(rate * (1 - rate) / n + z**2 / (4 * n**2)) / (1 + z**2 / n)
-    return Bounds(rate, np.maximum(middle - half, 0.0), np.minimum(middle + half, 1.0))
+    low, high = np.where(rate == 0, 0.0, middle - half), np.where(rate == 1, 1.0, middle + half)  # but for rounding
+    return Bounds(rate, low, high)
 
 
 def area_over_log_rate(rates: np.ndarray, scores: np.ndarray) -> np.ndarray:

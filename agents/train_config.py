@@ -116,15 +116,7 @@ class TrainConfig:
     @property
     def spec(self) -> PolicySpec:
         """How the agent's numbers are read."""
-        return PolicySpec(
-            control=self.control,
-            features=self.env.features,
-            d_loss_scale=self.env.d_loss_scale,
-            d_lr_range=self.env.d_lr_range,
-            g_lr_range=self.env.g_lr_range,
-            updates_per_step=self.env.updates_per_step,
-            signed_losses=self.env.normalise or self.env.reward != "loss_gap",
-        )
+        return PolicySpec.of(self.env, self.control)
 
 
 def plain(value: Any) -> Any:

@@ -87,20 +87,20 @@ def run(job: Job) -> dict:
     trainer.reset(np.array([job.seed]), np.zeros(1, np.int64))
     controller = make_controller(job.controller)
     controller.reset([job.seed], replace(trainer.facts, episode_updates=job.updates))
-    trained_s, done, found, curve = time.perf_counter() - started, 0, {}, []
+    trained_s, cpu_s, done, found, curve = time.perf_counter() - started, 0.0, 0, {}, []
     while done < job.updates and trained_s < job.limit_s:
         block = min(job.score_every, job.updates - done)
-        started = time.perf_counter()
+        started, cpu_started = time.perf_counter(), time.process_time()
         while block and trained_s + time.perf_counter() - started < job.limit_s:
             seen = trainer.measurement
             trainer.advance(controller.act(replace(seen, progress=seen.update.double() / job.updates)))
             done, block = done + 1, block - 1
-        trained_s += time.perf_counter() - started
+        trained_s, cpu_s = trained_s + time.perf_counter() - started, cpu_s + time.process_time() - cpu_started
         fake = trainer.samples(score.samples, Purpose.SCORE)[0]
         found = {"score": score(fake), **score.details(fake)}
-        curve.append([done, round(trained_s, 1), found["score"]])
+        curve.append([done, round(trained_s, 1), found["score"], round(cpu_s, 1)])
         figures = ", ".join(f"{k} {v:.4g}" if isinstance(v, float) else f"{k} {v}" for k, v in found.items())
-        print(f"  {done:6d} updates {trained_s:7.1f} s  {figures}", flush=True)
+        print(f"  {done:6d} updates {trained_s:7.1f} s ({cpu_s:.1f} of a processor)  {figures}", flush=True)
     name = job.task.split(":")[0]
     save_picture(task, trainer.samples(64, Purpose.SAMPLE)[0], job.out / f"{name}.png")
     row = {
@@ -110,6 +110,7 @@ def run(job: Job) -> dict:
         **known,
         "updates": done,
         "train_s": round(trained_s, 1),
+        "cpu_s": round(cpu_s, 1),  # with one thread, an idle machine takes no longer
         "batch_size": trainer.batch_size,
         "settings": {k: v for k, v in asdict(job).items() if k != "out"},
         "curve": curve,

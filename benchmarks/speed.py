@@ -229,7 +229,7 @@ print(early - before, peak() - early, sum(x.numel() * x.element_size() for x in 
 def memory(bar: tqdm) -> list[dict]:
     """Peak memory of processes of their own, in MB above an engine of one row, and what weights and moments take."""
     found = []
-    for n, updates in ((64, 2_000), (256, 200), (1024, 200), (4096, 50)):
+    for n, updates in ((1, 100_000), (64, 2_000), (256, 200), (1024, 200), (4096, 50)):
         done = subprocess.run(
             [sys.executable, "-c", MEMORY, str(n), str(updates)], capture_output=True, text=True, check=True
         )
@@ -286,7 +286,7 @@ def main(options: Options) -> None:
             f"{result['device']}, {options.threads} thread(s), torch {torch.__version__}, "
             f"matrix multiply {result['matmul_gflops']:.0f} GFLOP/s"
         )
-    turns = {"losses": options.repeats * len(THESIS_LOSSES), "memory": 4}
+    turns = {"losses": options.repeats * len(THESIS_LOSSES), "memory": 5}
     with tqdm(
         total=sum(turns.get(name, options.repeats) for name in options.sections), disable=not sys.stderr.isatty()
     ) as bar:

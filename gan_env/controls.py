@@ -16,7 +16,7 @@ from torch import Tensor
 from gan_env.records import Control
 from gan_env.registry import Registry
 
-G, D, BOTH = 0, 1, 2
+G, D, BOTH = CHOICES = 0, 1, 2
 """Who updates, in the numbers of `UpdateChoice-v0`: V1 generator, V2 discriminator, V3 both."""
 
 

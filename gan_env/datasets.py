@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
+from typing import Any
 
 import numpy as np
 import torch
@@ -239,7 +240,7 @@ class ArrayData:
         """The test split."""
         return from_pixels(self._test)
 
-    def __getstate__(self) -> dict:
+    def __getstate__(self) -> dict[str, Any]:
         """Leaves copies on devices behind: they are made again when needed."""
         return self.__dict__ | {"_on_device": {self._train.device: self._train}}
 

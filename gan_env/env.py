@@ -14,8 +14,9 @@ from gan_env import env_snapshot
 from gan_env.config import EnvConfig, make_trainer
 from gan_env.controls import as_array
 from gan_env.failures import FAILURES, failures
-from gan_env.records import Control
+from gan_env.records import Control, GameFacts, Measurement
 from gan_env.snapshot import Snapshot
+from gan_env.trainer import Trainer
 from gan_env.vector_env import FINITE, RENDER_FPS, RENDER_MODES, GANVectorEnv, checked_seed
 
 
@@ -28,6 +29,9 @@ class GANEnv(gym.Env):
     """
 
     metadata: dict[str, Any] = {"render_modes": RENDER_MODES, "render_fps": RENDER_FPS}
+    action_space: gym.Space[Any]
+    observation_space: gym.Space[Any]
+    batch: GANVectorEnv
 
     def __init__(
         self,
@@ -110,11 +114,35 @@ class GANEnv(gym.Env):
         branch._np_random, branch._np_random_seed = env_snapshot.generator_from(env_snapshot.generator_state(self))
         return branch
 
-    feature_names = property(lambda self: self.batch.feature_names, doc="Name of each coordinate of the observation.")
-    measurement = property(lambda self: self.batch.measurement, doc="What is seen on the coming batch; one row.")
-    facts = property(lambda self: self.batch.facts, doc="What controllers may know of the game.")
-    trainer = property(lambda self: self.batch.trainer, doc="The trainer of one row.")
-    config = property(lambda self: self.batch.config, doc="The settings.")
+    @property
+    def feature_names(self) -> tuple[str, ...]:
+        """Name of each coordinate of the observation."""
+        return self.batch.feature_names
+
+    @property
+    def measurement(self) -> Measurement:
+        """What is seen on the coming batch; one row."""
+        return self.batch.measurement
+
+    @property
+    def facts(self) -> GameFacts:
+        """What controllers may know of the game."""
+        return self.batch.facts
+
+    @property
+    def trainer(self) -> Trainer:
+        """The trainer of one row."""
+        return self.batch.trainer
+
+    @property
+    def config(self) -> EnvConfig:
+        """The settings."""
+        return self.batch.config
+
+    @property
+    def control(self) -> str:
+        """What its actions encode; see `GANVectorEnv`."""
+        return self.batch.control
 
     def generator(self, row: int = 0) -> nn.Module:
         """A copy of the generator as a plain module."""

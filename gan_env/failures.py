@@ -30,43 +30,46 @@ _GRADIENT, _MOMENTS, _WEIGHTS, _LOSS, _LOGITS, SCORE, _LOSS_BOUND, _WEIGHT_BOUND
 
 def failures(trainer: Trainer, trace: Trace, moves: np.ndarray, config: EnvConfig) -> np.ndarray:
     """Index into FAILURES for each row after a decision, (N,) int; -1 where all is well or the row did not move."""
-    # amax hands NaN on; the infinity norm would too, but takes ten times as long. Sums do as well.
-    largest = [p.flat[:, : p.weights].abs().amax(1) for p in (trainer.g, trainer.d)]  # not buffers: they may count
-    losses = torch.stack([trace.g_loss, trace.d_loss_real, trace.d_loss_fake]).abs().amax((0, 1))
-    logits = trainer.measurement.real_logits.sum(1) + trainer.measurement.fake_logits.sum(1)
-    seen = torch.stack([losses, torch.maximum(*largest), logits, trace.gradient.sum(0)]).cpu().double().numpy()
-    due = moves & (trainer.updates // EXAMINE_EVERY != (trainer.updates - len(trace.g_loss)) // EXAMINE_EVERY)
-    bounds = np.array([[config.loss_bound], [config.weight_bound]])
-    past, dead, spoilt = seen[:2] > bounds, np.zeros((2, trainer.n), bool), np.zeros(trainer.n, bool)
-    if due.any():
-        dead, spoilt = _dead(trainer, due, config.dead_updates), due & ~_finite_moments(trainer)
-    finite = np.isfinite(seen)
-    if finite.all() and not (past.any() or dead.any() or spoilt.any()):
+    summary = trainer.measurement.summary
+    seen = np.stack([np.abs(trace.on_host).max((0, 1)), _largest_weight(trainer), trace.gradient.sum(0).cpu().numpy()])
+    logits = np.isfinite(summary.real_logit) & np.isfinite(summary.fake_logit)
+    due = moves & (trainer.updates % EXAMINE_EVERY < len(trace.gradient))  # an examination fell among these updates
+    finite, past = np.isfinite(seen), seen[:2] > [[config.loss_bound], [config.weight_bound]]
+    if finite.all() and logits.all() and not (past.any() or due.any()):
         return np.full(trainer.n, -1)
-    causes = np.where(finite.all(0), -1, _first_non_finite(trainer, trace, finite))
-    others = ((_MOMENTS, spoilt), (_LOSS_BOUND, past[0]), (_WEIGHT_BOUND, past[1]), (_DEAD_D, dead[0]))
-    for cause, rows in (*others, (_DEAD_G, dead[1])):
+    moments, dead = _finite_moments(trainer), _dead(trainer, due, config.dead_updates)
+    wrong = ~finite.all(0) | ~logits | (due & ~moments)
+    causes = np.where(wrong, _first_non_finite(trace, finite[1], logits, moments), -1)
+    for cause, rows in ((_LOSS_BOUND, past[0]), (_WEIGHT_BOUND, past[1]), (_DEAD_D, dead[0]), (_DEAD_G, dead[1])):
         causes = np.where((causes < 0) & rows, cause, causes)
     return np.where(moves, causes, -1)
 
 
-def _first_non_finite(trainer: Trainer, trace: Trace, finite: np.ndarray) -> np.ndarray:
-    """The cause in rows where something is not finite, (N,): what came first, as far as can be told afterwards."""
-    each = torch.stack([trace.g_loss, trace.d_loss_real, trace.d_loss_fake]).isfinite().all(0).cpu().numpy()
-    before = trace.before.isfinite().all(0).cpu().numpy()
-    until = np.concatenate([before[None], each[:-1]])  # (k, N): the losses that each update's gradient is of
+def _first_non_finite(trace: Trace, weights: np.ndarray, logits: np.ndarray, moments: np.ndarray) -> np.ndarray:
+    """The cause in rows where something is not finite, (N,): what came first, as far as can be told afterwards.
+
+    `weights`, `logits` and `moments` say whether a row's are finite, (N,) bool.
+    """
+    until = trace.losses[:, :-1].isfinite().all(0).cpu().numpy()  # (k, N): the losses that each gradient is of
+    before = until[0]
     gradient = trace.gradient.isfinite().cpu().numpy()
-    moments = _finite_moments(trainer)
     cases = [
         (_GRADIENT, (~gradient & until).any(0)),
         (_LOSS, before & ~until.all(0)),
         (_MOMENTS, before & gradient.all(0) & ~moments),
-        (_WEIGHTS, ~finite[1]),
+        (_WEIGHTS, ~weights),
         (_MOMENTS, ~moments),
-        (_LOSS, ~finite[0]),
-        (_LOGITS, ~finite[2]),
+        (_LOSS, ~np.isfinite(trace.on_host).all((0, 1))),
+        (_LOGITS, ~logits),
     ]
     return np.select([rows for _, rows in cases], [cause for cause, _ in cases], -1)
+
+
+def _largest_weight(trainer: Trainer) -> np.ndarray:
+    """The largest absolute weight of each row, (N,); buffers are left out, for they may count."""
+    weights = [players.flat[:, : players.weights] for players in (trainer.g, trainer.d)]
+    largest = [torch.maximum(w.amax(1), -w.amin(1)) for w in weights]  # fresh absolute values would cost page faults
+    return torch.maximum(*largest).cpu().double().numpy()
 
 
 def _finite_moments(trainer: Trainer) -> np.ndarray:
@@ -81,6 +84,8 @@ def _finite_moments(trainer: Trainer) -> np.ndarray:
 def _dead(trainer: Trainer, due: np.ndarray, dead_updates: int) -> np.ndarray:
     """Whether D and G are dead, (2, N) bool; counts in the trainer for how long they have been constant."""
     dead = np.zeros((2, trainer.n), bool)
+    if not due.any():
+        return dead
     seen = trainer.measurement
     if not dead_updates or trainer.task.latents == "ones" or seen.fake_logits.shape[1] < 2:
         return dead  # a constant generator is what the Dirac-GAN is about, and one sample cannot differ from itself

@@ -112,7 +112,7 @@ class Loss:
         return self.dress is None and not self.noisy
 
 
-LOSSES: Registry[Loss] = Registry("GAN loss")
+LOSSES: Registry[Loss] = Registry("GAN loss", "gan_env.losses", lambda part: isinstance(part, Loss))
 
 
 def get_loss(name: str) -> Loss:

@@ -81,15 +81,15 @@ class MLPPlayers:
         self._activations = [activation for _, activation in layers]
         self._sizes = [(linear.out_features, linear.in_features) for linear, _ in layers]
         self._biased = [linear.bias is not None for linear, _ in layers]
+        self._split = [p.numel() for linear, _ in layers for p in (linear.weight, linear.bias) if p is not None]
 
     def _layers(self, flat: Float[Tensor, "n P"]) -> list[tuple[Tensor, Tensor, Tensor | None]]:
         """Weights (n, out, in), their transposes and biases (n, out, 1) or None of each layer, as views."""
-        found, at = [], 0
+        # One split: autograd would make a slice's gradient by adding it to zeros as large as all of `flat`.
+        pieces, found = iter(flat.split(self._split, 1)), []
         for (out, inp), biased in zip(self._sizes, self._biased, strict=True):
-            weight = flat[:, at : at + out * inp].unflatten(1, (out, inp))
-            at += out * inp
-            found.append((weight, weight.transpose(1, 2), flat[:, at : at + out].unsqueeze(-1) if biased else None))
-            at += out if biased else 0
+            weight = next(pieces).unflatten(1, (out, inp))
+            found.append((weight, weight.transpose(1, 2), next(pieces).unsqueeze(-1) if biased else None))
         return found
 
     def _shaped(self, h: Float[Tensor, "n F B"]) -> Tensor:
@@ -134,9 +134,20 @@ class MLPPlayers:
         return h, (flat, held, layers)
 
     def run_back(
-        self, tape: Any, g: Float[Tensor, "m out B"], buffers: Buffers, *, weights: bool, inputs: bool, rows: Rows
+        self,
+        tape: Any,
+        g: Float[Tensor, "m out B"],
+        buffers: Buffers,
+        *,
+        weights: bool,
+        inputs: bool,
+        rows: Rows,
+        scale: Float[Tensor, "m 1 B"] | None = None,
     ) -> tuple[Tensor | None, Tensor | None]:
-        """Gradients for the weights (m, P) and for the inputs (m, F, B), where asked for."""
+        """Gradients for the weights (m, P) and for the inputs (m, F, B), where asked for.
+
+        `scale` multiplies each sample's part of the gradient for the weights, and not that for the inputs.
+        """
         flat, held, layers = tape
         if not isinstance(rows, slice):
             flat = buffers.take("flat", flat, rows)
@@ -151,16 +162,22 @@ class MLPPlayers:
                 after = buffers.take(("held", i), held[i + 1], rows)
                 into = g if i < last else buffers.get("slope", after.shape, g)  # the caller's `g` is not ours
                 g = _SLOPES[type(activation)](activation, g, after, into)
-            if slopes is not None:
-                before = buffers.take(("held", i - 1), held[i], rows)
-                compact = buffers.get(("weight", self._sizes[i]), (n, *self._sizes[i]), flat)
-                # By way of a compact tensor: a product written into the strided rows of `out` takes twice as long.
-                slopes[i][0].copy_(torch.bmm(g, before.transpose(1, 2), out=compact))
-                if slopes[i][2] is not None:
-                    torch.sum(g, -1, keepdim=True, out=slopes[i][2])
+            passed = g
             if i > 0 or inputs:
                 width = self._sizes[i][1]
-                g = torch.bmm(layers[i][1], g, out=buffers.get(("input", width, i % 2), (n, width, batch), flat))
+                passed = torch.bmm(layers[i][1], g, out=buffers.get(("input", width, i % 2), (n, width, batch), flat))
+            if slopes is not None:
+                if scale is not None:  # in place, but for what the caller gave
+                    g = torch.mul(g, scale, out=g if i < last or activation is not None else torch.empty_like(g))
+                before = buffers.take(("held", i - 1), held[i], rows)
+                if n == 1:
+                    torch.bmm(g, before.transpose(1, 2), out=slopes[i][0])
+                else:  # a product written into the strided rows of `out` takes twice as long as this
+                    compact = buffers.get(("weight", self._sizes[i]), (n, *self._sizes[i]), flat)
+                    slopes[i][0].copy_(torch.bmm(g, before.transpose(1, 2), out=compact))
+                if slopes[i][2] is not None:
+                    torch.sum(g, -1, keepdim=True, out=slopes[i][2])
+            g = passed
         return out, g if inputs else None
 
     def functional(self, flat: Float[Tensor, "n P"], inputs: Tensor, /) -> Tensor:
@@ -189,22 +206,53 @@ class JointPair:
         logits, self._tape = players.run(flat, both, buffers)
         logits = logits.squeeze(1)
         self.real_logits, self.fake_logits = logits[:, : self._batch], logits[:, self._batch :]
+        self._at_input: Tensor | None = None  # what D's step has found out about G's, see `weight_gradient`
+        self._known: Rows = EVERY
 
-    def weight_gradient(self, real_slope: Tensor, fake_slope: Tensor, scratch: Buffers, rows: Rows) -> Tensor:
-        """See Pair."""
+    def weight_gradient(
+        self, real_slope: Tensor, fake_slope: Tensor, scratch: Buffers, rows: Rows, inputs: bool
+    ) -> Tensor:
+        """See Pair.
+
+        A logit is one number, so whatever is asked of the pass is its slope times something that does not depend on
+        who asks: one way back through D serves both players.
+        """
         slopes = torch.cat([real_slope[rows], fake_slope[rows]], 1).unsqueeze(1)
-        grad, _ = self._players.run_back(
-            self._tape, slopes, scratch.part("weights"), weights=True, inputs=False, rows=rows
+        grad, self._at_input = self._players.run_back(
+            self._tape, torch.ones_like(slopes), scratch, weights=True, inputs=inputs, rows=rows, scale=slopes
         )
+        self._known = rows
         assert grad is not None
         return grad
 
     def input_gradient(self, side: str, slope: Tensor, scratch: Buffers, rows: Rows) -> Tensor:
         """See Pair."""
-        flat, held, layers = self._tape
         half = slice(self._batch) if side == "real" else slice(self._batch, None)
+        at_input = self._from_weights(half, scratch.part(side), rows)
+        return (at_input * slope.unsqueeze(1)).transpose(1, 2).unflatten(-1, self._in_shape)
+
+    def _from_weights(self, half: slice, scratch: Buffers, rows: Rows) -> Tensor:
+        """Gradient of the logits of one side for its samples, (m, F, B): from D's step for the rows that it knows.
+
+        Which way a row's comes never depends on its neighbours, for the two may be rounded differently.
+        """
+        if self._at_input is None:
+            return self._way_back(half, scratch, rows)
+        known = self._at_input[:, :, half]
+        if isinstance(self._known, slice):
+            return known[rows]
+        asked = torch.arange(len(self.real_logits), device=known.device) if isinstance(rows, slice) else rows
+        place = torch.searchsorted(self._known, asked).clamp_(max=len(self._known) - 1)
+        found = self._known[place] == asked
+        at_input = known[place]
+        if not found.all():
+            at_input[~found] = self._way_back(half, scratch, asked[~found])
+        return at_input
+
+    def _way_back(self, half: slice, scratch: Buffers, rows: Rows) -> Tensor:
+        flat, held, layers = self._tape
         tape = flat, [h[:, :, half] for h in held], layers
-        part = scratch.part(f"through {side}")
-        _, grad = self._players.run_back(tape, slope.unsqueeze(1), part, weights=False, inputs=True, rows=rows)
-        assert grad is not None
-        return grad.transpose(1, 2).unflatten(-1, self._in_shape)
+        ones = torch.ones_like(self.real_logits[rows]).unsqueeze(1)
+        _, at_input = self._players.run_back(tape, ones, scratch, weights=False, inputs=True, rows=rows)
+        assert at_input is not None
+        return at_input

@@ -39,7 +39,9 @@ class SeparatePair:
         self.fake_logits, fake_tape = players.forward(flat, fake, buffers.part("fake"), state=real_tape.state)
         self._tapes = {"real": real_tape, "fake": fake_tape}
 
-    def weight_gradient(self, real_slope: Tensor, fake_slope: Tensor, scratch: Buffers, rows: Rows) -> Tensor:
+    def weight_gradient(
+        self, real_slope: Tensor, fake_slope: Tensor, scratch: Buffers, rows: Rows, inputs: bool
+    ) -> Tensor:
         """See Pair."""
         total = None
         for side, slope in (("real", real_slope), ("fake", fake_slope)):  # in order: the last pass' state stays

@@ -45,7 +45,7 @@ class OptimizerSpec:
             raise ValueError(f"optimizer eps={self.eps!r} must be a number > 0, e.g. 1e-8")
 
     @classmethod
-    def of(cls, value: OptimizerSpec | str | dict) -> OptimizerSpec:
+    def of(cls, value: OptimizerSpec | str | dict[str, Any]) -> OptimizerSpec:
         """From a name, a dict of fields, or a spec."""
         if isinstance(value, OptimizerSpec):
             return value
@@ -68,6 +68,11 @@ class RowOptimizer:
 
     Moments and step counts belong to the row. `lr` is the base learning rate of each row, (N,) float64.
     """
+
+    spec: OptimizerSpec
+    flat: Float[Tensor, "N P"]
+    lr: Float[Tensor, " N"]
+    moments: list[Tensor]
 
     def __init__(self, spec: OptimizerSpec, flat: Float[Tensor, "N P"], lr: Float[Tensor, " N"]):
         self.spec, self.flat, self.lr = spec, flat, lr

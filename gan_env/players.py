@@ -105,8 +105,13 @@ class Pair(Protocol):
     real_logits: Float[Tensor, "n B"]
     fake_logits: Float[Tensor, "n B"]
 
-    def weight_gradient(self, real_slope: Tensor, fake_slope: Tensor, scratch: Buffers, rows: Rows) -> Tensor:
-        """Gradient for the weights (m, P) of logits' slopes (n, B), for the m chosen rows."""
+    def weight_gradient(
+        self, real_slope: Tensor, fake_slope: Tensor, scratch: Buffers, rows: Rows, inputs: bool
+    ) -> Tensor:
+        """Gradient for the weights (m, P) of logits' slopes (n, B), for the m chosen rows.
+
+        `inputs` says whether `input_gradient` will be asked for afterwards, before the next pass.
+        """
         ...
 
     def input_gradient(self, side: str, slope: Tensor, scratch: Buffers, rows: Rows) -> Tensor:

@@ -6,7 +6,10 @@ Every tensor leads with N rows; a row is one GAN in training. Torch only: a cont
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
+from functools import cached_property
+from typing import NamedTuple
 
+import numpy as np
 import torch
 from jaxtyping import Bool, Float, Int64
 from torch import Tensor
@@ -90,6 +93,25 @@ class Control:
                 raise ValueError(f"control.{name}[{row}] is {float(value[row])}; it must be finite and > 0")
 
 
+class Summary(NamedTuple):
+    """One number a row of what a measurement holds, (N,) float64 each."""
+
+    g_loss: np.ndarray
+    d_loss_real: np.ndarray
+    d_loss_fake: np.ndarray
+    real_logit: np.ndarray
+    """Mean over the batch; not finite where a logit is not."""
+    fake_logit: np.ndarray
+    real_accuracy: np.ndarray
+    """Share of real samples with logit > 0."""
+    fake_accuracy: np.ndarray
+    """Share of generated samples with logit < 0."""
+
+
+def _share(mask: Tensor) -> Tensor:
+    return mask.float().mean(-1)  # a count of at most a batch: exact
+
+
 @dataclass(frozen=True, kw_only=True)
 class Measurement:
     """What is seen of N GANs on the coming batch, the one that the next update will use.
@@ -127,6 +149,14 @@ class Measurement:
         if scale not in ("mean", "sum"):
             raise ValueError(f"d_loss_scale={scale!r} is unknown; use 'mean' or 'sum'")
         return self.d_mean if scale == "mean" else self.d_sum
+
+    @cached_property
+    def summary(self) -> Summary:
+        """Losses, mean logits and accuracies, brought to the host in one piece."""
+        real, fake = self.real_logits, self.fake_logits
+        losses = [self.g_loss, self.d_loss_real, self.d_loss_fake]
+        numbers = [*losses, real.mean(-1), fake.mean(-1), _share(real > 0), _share(fake < 0)]
+        return Summary(*torch.stack(numbers).cpu().double().numpy())
 
     def __len__(self) -> int:
         return self.g_loss.shape[0]

@@ -1,11 +1,18 @@
-"""Names to parts: tasks, losses, rewards, features, controllers. A miss suggests the nearest known name."""
+"""Names to parts: tasks, losses, rewards, features, controllers. A miss suggests the nearest known name.
+
+Parts come from this package, which registers them as it is imported, and from installed packages, which offer them by
+entry points and are imported when a part of theirs is first asked for. So a name means the same in every process.
+"""
 
 from __future__ import annotations
 
 import difflib
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import cached_property
 from importlib import import_module
-from typing import Generic, TypeVar
+from importlib.metadata import EntryPoint, entry_points
+from typing import Any, Generic, TypeVar
 
 T = TypeVar("T")
 
@@ -17,17 +24,57 @@ def unknown(kind: str, name: object, known: list[str]) -> ValueError:
     return ValueError(f"unknown {kind} {name!r}{hint} Known: {', '.join(known)}")
 
 
+@dataclass(frozen=True)
+class Offer:
+    """A part that an installed package offers by an entry point; nothing of it is imported before `load`."""
+
+    kind: str
+    name: str
+    package: str
+    """The distribution and its version, e.g. "acme-gans 1.2"."""
+    entry: EntryPoint
+
+    def load(self, fits: Callable[[Any], bool]) -> Any:
+        """The part; raises ValueError naming the package if it cannot be imported, or is of another sort."""
+        try:
+            part = self.entry.load()
+        except (Exception, SystemExit) as error:  # whatever somebody else's module stumbles over
+            why = f"which cannot be loaded ({type(error).__name__}: {' '.join(str(error).split())})"
+            raise ValueError(f"{self.kind} {self.name!r} is offered by {self.package}, {why}; {self._mend}") from error
+        if not fits(part):
+            why = f"whose {self.entry.value} is a {type(part).__name__} and cannot be one"
+            raise ValueError(f"{self.kind} {self.name!r} is offered by {self.package}, {why}; {self._mend}")
+        return part
+
+    @property
+    def _mend(self) -> str:
+        return f"mend or uninstall {self.package.split()[0]}"
+
+
+def plugins() -> dict[str, str]:
+    """Installed packages that offer parts of any kind, and their versions."""
+    groups = [group for group in entry_points().groups if group.startswith("gan_env.")]
+    found = [entry.dist for group in sorted(groups) for entry in entry_points(group=group)]
+    return {dist.name: dist.version for dist in found if dist is not None}
+
+
 class Registry(Generic[T]):
     """Parts of one kind by name, e.g. `LOSSES = Registry[Loss]("GAN loss")`.
 
     Args:
-        kind: What the parts are, for messages.
+        kind: What errors call a part.
+        group: Entry-point group in which other packages offer theirs; by default they cannot.
+        fits: Whether what an entry point names can be a part.
         built_in: Module that registers parts of our own when it is imported: before anybody looks.
     """
 
-    def __init__(self, kind: str, built_in: str = ""):
-        self.kind, self._built_in = kind, built_in
+    kind: str
+    group: str
+
+    def __init__(self, kind: str, group: str = "", fits: Callable[[Any], bool] = callable, built_in: str = ""):
+        self.kind, self.group, self._fits, self._built_in = kind, group, fits, built_in
         self._registered: dict[str, T] = {}
+        self._loaded: dict[str, T] = {}
 
     @property
     def _parts(self) -> dict[str, T]:
@@ -47,17 +94,58 @@ class Registry(Generic[T]):
         """Decorator form of `add`."""
         return lambda part: self.add(name, part)
 
+    @cached_property
+    def offers(self) -> tuple[Offer, ...]:
+        """What installed packages offer, by name; imports none of them."""
+        found = entry_points(group=self.group) if self.group else ()
+        named = [(e, "an unnamed package" if e.dist is None else f"{e.dist.name} {e.dist.version}") for e in found]
+        offers = [Offer(self.kind, entry.name, package, entry) for entry, package in named]
+        return tuple(sorted(offers, key=lambda offer: (offer.name, offer.package)))
+
+    def problem(self, offer: Offer) -> str:
+        """Why an offered part cannot be had, "" if it can; imports its package."""
+        if offer.name in self._parts:
+            return f"{self.kind} {offer.name!r} of {offer.package} is not used, for gan-env has one of that name"
+        try:
+            self[offer.name]
+        except ValueError as error:
+            return str(error)
+        return ""
+
     def __getitem__(self, name: str) -> T:
-        """The part called `name`; raises ValueError naming the nearest known one."""
-        if not isinstance(name, str) or name not in self._parts:
-            raise unknown(self.kind, name, sorted(self._parts))
-        return self._parts[name]
+        """The part called `name`.
+
+        Raises ValueError naming the nearest known one; or the package that offers it, where that cannot be loaded or
+        another offers the same name.
+        """
+        if isinstance(name, str):
+            if name in self._parts:
+                return self._parts[name]
+            if name not in self._loaded and (offered := [offer for offer in self.offers if offer.name == name]):
+                if len(offered) > 1:
+                    rivals = " and ".join(offer.package for offer in offered)
+                    raise ValueError(f"{self.kind} {name!r} is offered by {rivals}; uninstall all but one")
+                self._loaded[name] = offered[0].load(self._fits)
+            if name in self._loaded:
+                return self._loaded[name]
+        raise unknown(self.kind, name, list(self))
+
+    def get(self, name: str) -> T | None:
+        """The part called `name`; None where there is none, or its package cannot be loaded."""
+        try:
+            return self[name]
+        except ValueError:
+            return None
+
+    def usable(self) -> list[str]:
+        """Names whose part can be had; imports every package that offers one."""
+        return [name for name in self if self.get(name) is not None]
 
     def __contains__(self, name: object) -> bool:
-        return name in self._parts
+        return name in self._parts or any(offer.name == name for offer in self.offers)
 
     def __iter__(self) -> Iterator[str]:
-        return iter(sorted(self._parts))
+        return iter(sorted({*self._parts, *(offer.name for offer in self.offers)}))
 
     def __len__(self) -> int:
-        return len(self._parts)
+        return len(list(iter(self)))

@@ -69,7 +69,7 @@ class RewardContext:
     normalise: bool
 
 
-REWARDS: Registry[Callable[[RewardContext], Reward]] = Registry("reward")
+REWARDS: Registry[Callable[[RewardContext], Reward]] = Registry("reward", "gan_env.rewards")
 
 
 @REWARDS.register("loss_gap")

@@ -162,9 +162,7 @@ def restore(trainer: Trainer, state: Rows, rows: Sequence[int] | None = None) ->
 def look_again(trainer: Trainer, index: Tensor) -> None:
     """Drops what the chosen rows had drawn and seen, because their state was replaced."""
     chosen = index.numpy()
-    for stream in (trainer._latents, trainer._reals, trainer._probes):
-        if stream is not None:
-            stream.forget(chosen)
+    trainer.feed.forget(chosen)
     trainer.look(chosen)
 
 

@@ -98,12 +98,9 @@ class BlockStream:
         number = index // self.block
         due = np.flatnonzero(self._held[rows] != number)
         if len(due):
-            first = rows.start or 0
-            drawn = self._blocks(seed[due], episode[due], number[due])
-            if self._codes is None:
-                self._codes = drawn.new_empty(self._rows, *drawn.shape[1:])
-            self._codes[torch.from_numpy(due + first).to(drawn.device)] = drawn
-            self._held[due + first] = number[due]
+            places = due + (rows.start or 0)
+            self._draw_blocks(places, seed[due], episode[due], number[due])
+            self._held[places] = number[due]
         assert self._codes is not None
         place = index % self.block
         codes = self._codes[rows]
@@ -112,15 +109,23 @@ class BlockStream:
         places = torch.from_numpy(place).to(codes.device)
         return codes[torch.arange(len(place), device=codes.device), places]
 
-    def _blocks(self, seed: np.ndarray, episode: np.ndarray, number: np.ndarray) -> Tensor:
-        """The blocks of m rows, (m, block, *batch shape)."""
-        if self._device_draw is None:
-            each = zip(seed.tolist(), episode.tolist(), number.tolist(), strict=True)
-            drawn = [self._draw(rng(s, e, self.purpose, n)) for s, e, n in each]
-            return torch.from_numpy(np.stack(drawn)).to(self.device)
-        keys = [key(s, e, self.purpose, -1) for s, e in zip(seed.tolist(), episode.tolist(), strict=True)]
-        words = torch.tensor([[k & 0xFFFFFFFF, k >> 32 & 0xFFFFFFFF] for k in keys], device=self.device)
-        return self._device_draw(Draws(words, torch.from_numpy(number).to(self.device)))
+    def _draw_blocks(self, places: np.ndarray, seed: np.ndarray, episode: np.ndarray, number: np.ndarray) -> None:
+        """Puts block `number[i]` of each row `places[i]` into `_codes`."""
+        if self._device_draw is not None:
+            keys = [key(s, e, self.purpose, -1) for s, e in zip(seed.tolist(), episode.tolist(), strict=True)]
+            words = torch.tensor([[k & 0xFFFFFFFF, k >> 32 & 0xFFFFFFFF] for k in keys], device=self.device)
+            drawn = self._device_draw(Draws(words, torch.from_numpy(number).to(self.device)))
+            self._room(drawn)[torch.from_numpy(places).to(self.device)] = drawn
+            return
+        for place, s, e, n in zip(places.tolist(), seed.tolist(), episode.tolist(), number.tolist(), strict=True):
+            drawn = torch.from_numpy(self._draw(rng(s, e, self.purpose, n)))
+            self._room(drawn.unsqueeze(0))[place] = drawn
+
+    def _room(self, drawn: Tensor) -> Tensor:
+        """Where the rows' blocks are kept, made like the first that is drawn."""
+        if self._codes is None:
+            self._codes = torch.empty(self._rows, *drawn.shape[1:], dtype=drawn.dtype, device=self.device)
+        return self._codes
 
 
 def normal_block(batches: int, *shape: int) -> Callable[[np.random.Generator], np.ndarray]:

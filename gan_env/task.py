@@ -6,7 +6,7 @@ import inspect
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 from typing import Any, Literal, Protocol, runtime_checkable
 
 import numpy as np
@@ -239,6 +239,11 @@ class Task:
             object.__setattr__(self, field, value)
         self._check()
 
+    @cached_property
+    def untrained_scores(self) -> dict[Any, float | None]:
+        """Scores of generators before their first update, as far as they were asked for; one can take seconds."""
+        return {}
+
     def _check(self) -> None:
         """Raises ValueError for a setting that no run could use."""
         one_of("kind", self.kind, KINDS)
@@ -252,7 +257,7 @@ class Task:
                 raise ValueError(f"{field}={getattr(self, field)!r} must be a finite learning rate > 0")
 
 
-TASKS: Registry[Callable[..., Task]] = Registry("task", built_in="gan_env.games")
+TASKS: Registry[Callable[..., Task]] = Registry("task", "gan_env.tasks", built_in="gan_env.games")
 """Name to a function that builds the task; data are read when it is called, not on import.
 
 A function with a parameter takes what stands behind a colon: `folder:PATH@64` calls TASKS["folder"]("PATH@64"). If

@@ -12,6 +12,7 @@ import copy
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import torch
@@ -19,6 +20,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from gan_env.chunks import Chunk, Judged, Moves
+from gan_env.feed import Feed, latent_block
 from gan_env.losses import Loss
 from gan_env.mlp_players import MLPPlayers
 from gan_env.module_players import dressed, make_players
@@ -26,24 +28,29 @@ from gan_env.optimizers import OptimizerSpec, RowOptimizer
 from gan_env.players import EVERY, Buffers, Pair, Players, Rows, flatten, unflatten
 from gan_env.records import Control, GameFacts, Measurement
 from gan_env.regularisers import derives_weights, weight_matrices
-from gan_env.streams import BlockStream, DeviceDraw, Draw, Purpose, key, normal_block, rng, seeded, uniform_block
+from gan_env.streams import Purpose, key, rng, seeded
 from gan_env.task import Task
-
-LATENT_BLOCK = 8
-"""Updates whose latents are drawn at once. Part of every result: the numbers depend on it."""
 
 
 @dataclass(frozen=True)
 class Trace:
-    """Losses after each of k updates of a decision, on the batch that the following update uses; each (k, N)."""
+    """What a decision's k updates did."""
 
-    g_loss: Float[Tensor, "k N"]
-    d_loss_real: Float[Tensor, "k N"]
-    d_loss_fake: Float[Tensor, "k N"]
-    before: Float[Tensor, "3 N"]
-    """The same three before the first update."""
+    losses: Float[Tensor, "3 k+1 N"]
+    """G's loss and D's on real and on generated samples: before the first update and after each, on the batch that the
+    following update uses."""
     gradient: Float[Tensor, "k N"]
     """Sum of both players' gradient entries in each update: not finite where an entry is not."""
+
+    @cached_property
+    def on_host(self) -> np.ndarray:
+        """The losses after each update, (3, k, N) float64."""
+        return self.losses[:, 1:].cpu().double().numpy()
+
+    def d_losses(self, scale: str) -> np.ndarray:
+        """D's loss after each update, (k, N) float64: the "mean" of both sides or their "sum"."""
+        with np.errstate(invalid="ignore"):  # a row that has failed may hold infinities
+            return self.on_host[1:].mean(0) if scale == "mean" else self.on_host[1:].sum(0)
 
 
 class Trainer:
@@ -65,6 +72,28 @@ class Trainer:
         chunk: Rows in one chunk of plain MLPs (others go in one); changes speed and in float32 nothing else. By
             default as many as suit the cache.
     """
+
+    n: int
+    task: Task
+    loss: Loss
+    batch_size: int
+    order: str
+    episode_updates: int
+    dtype: torch.dtype
+    device: torch.device
+    g: Players
+    d: Players
+    g_optimizer: RowOptimizer
+    d_optimizer: RowOptimizer
+    g_penalty: Float[Tensor, " N"]
+    seed: np.ndarray
+    episode: np.ndarray
+    updates: np.ndarray
+    real_index: np.ndarray
+    d_updates: np.ndarray
+    g_updates: np.ndarray
+    d_constant: np.ndarray
+    g_constant: np.ndarray
 
     def __init__(
         self,
@@ -128,9 +157,7 @@ class Trainer:
         self.g = players("g", task.data.shape if game is None else game.out_shape)
         self.d = players("d", ())
         self._seen_shape = task.data.shape if game is None else game.seen_shape
-        self._latents = None if game is not None else self._latent_stream()
-        data = task.data
-        self._probes = self._penalty_draws()
+        self.feed = Feed(task, self.loss, rows, batch_size, self._seen_shape, self.device)
         self._trained_d: Players = self.d
         if self.loss.dress is not None:
             dress, matrices, coefficient = self.loss.dress, self._matrices, self.loss.coefficient
@@ -142,13 +169,6 @@ class Trainer:
             self._trained_d = dressed(
                 self.d, lambda plain, flat, samples: dress(plain, matrices, flat, samples, coefficient)
             )
-        on_device = getattr(data, "device_codes", None)  # a user's own data may come from the CPU alone
-        self._reals = self._stream(
-            data.block(batch_size),
-            Purpose.REAL,
-            lambda generator: data.codes(generator, batch_size),
-            None if on_device is None else lambda draws: on_device(draws, batch_size),
-        )
         self.d_penalty: Float[Tensor, " N"] = torch.zeros(rows, dtype=dtype, device=self.device)
         """Weighted penalty in each row's last D update; 0 before the first, and where the loss has none."""
         self.g_penalty = torch.zeros_like(self.d_penalty)
@@ -166,31 +186,6 @@ class Trainer:
         self._chunks = [Chunk(span, self.g.flat[span], self.d.flat[span]) for span in spans]
         self._scratch = {name: Buffers() for name in ("d", "late d", "early", "late")}
         self._measurement: Measurement | None = None
-
-    def _latent_stream(self) -> BlockStream:
-        shape = (LATENT_BLOCK, self.batch_size, self.task.latent_size)
-        normal: DeviceDraw | None = (lambda draws: draws.normal(*shape)) if self.task.latents == "normal" else None
-        return self._stream(LATENT_BLOCK, Purpose.LATENTS, self._latent_block(*shape), normal)
-
-    def _latent_block(self, batches: int, *shape: int) -> Draw:
-        if self.task.latents == "ones":
-            return lambda generator: np.ones((batches, *shape), np.float32)
-        return normal_block(batches, *shape)
-
-    def _penalty_draws(self) -> BlockStream | None:
-        """What a loss draws at each update: noise on D's two batches, or places between real and fake; or nothing."""
-        if self.loss.noisy:
-            shape = (LATENT_BLOCK, 2, self.batch_size, *self._seen_shape)
-            return self._stream(LATENT_BLOCK, Purpose.PENALTY, normal_block(*shape), lambda draws: draws.normal(*shape))
-        if self.loss.penalty is not None:
-            shape = (LATENT_BLOCK, self.batch_size)
-            return self._stream(
-                LATENT_BLOCK, Purpose.PENALTY, uniform_block(*shape), lambda draws: draws.uniform(*shape)
-            )
-        return None
-
-    def _stream(self, block: int, purpose: Purpose, draw: Draw, device_draw: DeviceDraw | None) -> BlockStream:
-        return BlockStream(self.n, block, purpose, draw, device_draw, self.device)
 
     def _cache_rows(self) -> int:
         """Rows whose widest activation is about half a megabyte: measured best for narrow and wide MLPs alike."""
@@ -245,9 +240,7 @@ class Trainer:
         index = torch.from_numpy(chosen).to(self.device)
         self.g_optimizer.reset(index)
         self.d_optimizer.reset(index)
-        for stream in (self._latents, self._reals, self._probes):
-            if stream is not None:
-                stream.forget(chosen)
+        self.feed.forget(chosen)
         self.d_penalty[index] = self.g_penalty[index] = 0
         self.look(chosen)
 
@@ -269,10 +262,9 @@ class Trainer:
 
     def _look(self, chunk: Chunk) -> None:
         rows = chunk.rows
-        chunk.codes = self._reals.at(rows, self.real_index[rows], self.seed[rows], self.episode[rows])
+        chunk.codes = self.feed.reals.at(rows, self.real_index[rows], self.seed[rows], self.episode[rows])
         if self._game is None:
-            assert self._latents is not None
-            inputs = self._latents.at(rows, self.updates[rows], self.seed[rows], self.episode[rows])
+            inputs = self.feed.latents.at(rows, self.updates[rows], self.seed[rows], self.episode[rows])
         else:
             inputs = self._game.inputs(chunk.codes)
         chunk.out, chunk.g_tape = self.g.forward(chunk.g_flat, inputs.to(self.dtype), chunk.g_buffers)
@@ -299,9 +291,8 @@ class Trainer:
 
     def _probe(self, chunk: Chunk) -> Tensor:
         """What the loss draws for this update, (n, ...)."""
-        assert self._probes is not None
         rows = chunk.rows
-        drawn = self._probes.at(rows, self.updates[rows], self.seed[rows], self.episode[rows])
+        drawn = self.feed.probes.at(rows, self.updates[rows], self.seed[rows], self.episode[rows])
         return drawn.to(self.dtype)
 
     @property
@@ -369,8 +360,7 @@ class Trainer:
                 self._look(chunk)
                 losses[:, k + 1, rows] = chunk.seen.losses()
         self._measurement = None
-        g_loss, d_loss_real, d_loss_fake = losses[:, 1:]
-        return Trace(g_loss, d_loss_real, d_loss_fake, losses[:, 0], gradient)
+        return Trace(losses, gradient)
 
     def _update(self, chunk: Chunk, moves: Moves, d_multiplier: Tensor, g_multiplier: Tensor, gradient: Tensor) -> None:
         """One update of a chunk. Gradients at the old weights are all taken before any weight moves.
@@ -382,7 +372,8 @@ class Trainer:
         if moves.d is not None:
             real_slope = self.loss.slope("real", judged.real_logits)
             fake_slope = self.loss.slope("fake", judged.fake_logits)
-            d_grad = judged.pair.weight_gradient(real_slope, fake_slope, self._scratch["d"], moves.d)
+            g_too = moves.g_early is not None
+            d_grad = judged.pair.weight_gradient(real_slope, fake_slope, self._scratch["d"], moves.d, g_too)
             if self.loss.penalty is not None:
                 d_grad += self._penalty_gradient(chunk, moves.d)
         if moves.g_early is not None:
@@ -497,11 +488,22 @@ class Trainer:
             if self._game is None:
                 generator = rng(int(self.seed[row]), int(self.episode[row]), purpose, index)
                 # Copied to where torch's numbers start, for rounding depends on it.
-                inputs = torch.tensor(self._latent_block(1, count, self.task.latent_size)(generator))
+                inputs = torch.tensor(latent_block(self.task, 1, count)(generator))
             else:
                 inputs = self._game.held_out(purpose, count).unsqueeze(0)
             made.append(self.g.functional(self.g.flat[row : row + 1], inputs.to(self.device, self.dtype)))
         return torch.cat(made)
+
+    def quality(self, rows: Sequence[int]) -> np.ndarray:
+        """Distances of the chosen rows to validation data by the task's cheap estimator, (rows,) float64.
+
+        Infinite where a sample is not finite.
+        """
+        quality = self.task.quality
+        fake = self.samples(quality.samples, Purpose.QUALITY, rows=rows)
+        made = fake.flatten(1).sum(1).isfinite()  # one row's NaN can stop the quality of all
+        measured = quality(fake if made.all() else torch.nan_to_num(fake, 0.0, 0.0, 0.0))
+        return torch.where(made, measured.to(made.device), math.inf).cpu().double().numpy()
 
     def score(self, row: int) -> tuple[float, Tensor]:
         """The row's exact distance to test data, and the generated samples that it was judged by, float32.

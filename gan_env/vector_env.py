@@ -11,20 +11,20 @@ from typing import Any
 
 import gymnasium as gym
 import numpy as np
-import torch
+from gymnasium.envs.registration import EnvSpec
 from gymnasium.vector import AutoresetMode
 from gymnasium.vector.utils import batch_space
 from torch import Tensor, nn
 
 from gan_env import env_snapshot
 from gan_env.config import EnvConfig, make_trainer
-from gan_env.controls import CODECS, LogRange, check_actions
+from gan_env.controls import CODECS, Codec, LogRange, check_actions
 from gan_env.failures import FAILURES, SCORE, failures
 from gan_env.features import FeatureMemory
 from gan_env.records import Control, GameFacts, Measurement
 from gan_env.registry import unknown
 from gan_env.render import SHOWN, History, picture, tiled
-from gan_env.rewards import Outcome, RewardContext, make_reward
+from gan_env.rewards import Outcome, Reward, RewardContext, make_reward
 from gan_env.snapshot import Snapshot, row_index
 from gan_env.streams import Purpose
 from gan_env.trainer import Trace, Trainer
@@ -83,6 +83,19 @@ class GANVectorEnv(gym.vector.VectorEnv):
         "render_fps": RENDER_FPS,
         "autoreset_mode": AutoresetMode.NEXT_STEP,
     }
+    num_envs: int
+    spec: EnvSpec | None
+    config: EnvConfig
+    control: str
+    autoreset_mode: AutoresetMode
+    codec: Codec
+    reward: Reward
+    trainer: Trainer
+    settings: dict[str, Any]
+    action_space: gym.Space[Any]
+    observation_space: gym.Space[Any]
+    single_action_space: gym.Space[Any]
+    single_observation_space: gym.Space[Any]
 
     def __init__(
         self,
@@ -427,19 +440,13 @@ class GANVectorEnv(gym.vector.VectorEnv):
         self._quality_age[rows] += ageing
         due = np.flatnonzero(rows & (self._quality_age >= self.config.quality_every))
         if len(due):
-            quality = self.trainer.task.quality
-            fake = self.trainer.samples(quality.samples, Purpose.QUALITY, rows=due.tolist())
-            made = fake.flatten(1).sum(1).isfinite()  # one row's NaN can stop the quality of all
-            measured = quality(fake if made.all() else torch.nan_to_num(fake, 0.0, 0.0, 0.0)).cpu().numpy()
-            self._quality[due] = _finite(np.where(made.cpu().numpy(), measured, np.inf))
+            self._quality[due] = _finite(self.trainer.quality(due.tolist()))
             self._quality_age[due] = 0
 
     def _rewards(self, trace: Trace, quality_before: np.ndarray, failed: np.ndarray) -> np.ndarray:
-        d = trace.d_loss_real + trace.d_loss_fake
-        d = d / 2 if self.config.d_loss_scale == "mean" else d
         outcome = Outcome(
-            g_losses=trace.g_loss.cpu().double().numpy(),
-            d_losses=d.cpu().double().numpy(),
+            g_losses=trace.on_host[0],
+            d_losses=trace.d_losses(self.config.d_loss_scale),
             quality_before=quality_before if self.reward.needs_quality else None,
             quality_after=self._quality if self.reward.needs_quality else None,
         )

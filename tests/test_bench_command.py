@@ -36,7 +36,9 @@ def test_a_benchmark_prints_its_table_and_goes_on_by_its_folder_alone(tmp_path, 
     assert "dyn-gda(c1=1.2, c2=0.7)" in said and "minus sim-gda" in said and "2 of 2 groups run" in said
     assert quiet == ""  # no progress where nobody watches
     assert len(rows_of(out)) == 8
-    assert main(["bench", "--out", str(out)]) == 0
+    command = json.loads((out / "config.json").read_text())["command"]
+    assert command.startswith("gan-env bench --tasks digits") and "'sim-gda,dyn-gda(c1=1.2, c2=0.7)'" in command
+    assert main(["bench", "--out", str(out), "--retry-errors"]) == 0  # nothing crashed
     assert "0 of 2 groups run" in capsys.readouterr().out
     assert main(["bench", *TINY, "--out", str(out)]) == 0
     assert len(rows_of(out)) == 8

@@ -1,11 +1,17 @@
 """A benchmark runs every cell once, whoever stops it, and says what it cannot run."""
 
+import gzip
 import json
 import multiprocessing
 import os
+import re
 import signal
+import subprocess
 import sys
+import threading
+import time
 import types
+from importlib.metadata import version
 
 import numpy as np
 import pytest
@@ -23,6 +29,7 @@ from agents.benchmark.plan_json import as_json, difference, from_json
 from agents.benchmark.suites import SUITES, configure
 from agents.benchmark.verify import verify
 from agents.registry import controller_label
+from agents.replay import Recorder
 from agents.seats import Entry
 from gan_env.config import EnvConfig
 from gan_env.env import make_trainer
@@ -127,6 +134,32 @@ def test_every_row_has_its_fields_and_its_group_in_the_plan(finished):
         assert row["score"] > 0 and row["quality"] > 0 and row["d_updates"] == 6
     assert {row["group"] for row in rows} == {group.id for group in plan(finished.config)}
     assert {row["seed"] for row in rows} == set(split_seeds("evaluate", 4))
+
+
+def test_every_row_says_what_its_generator_scored_before_the_first_update(finished):
+    group = finished.groups[0]
+    trainer = make_trainer(EnvConfig.of(group.game, task="digits"), len(group.seeds))
+    trainer.reset(np.array(group.seeds), np.zeros(len(group.seeds), np.int64))
+    expected = {seed: trainer.score(row)[0] for row, seed in enumerate(group.seeds)}
+    rows = finished.rows_of(group)
+    assert len(set(expected.values())) == len(group.seeds)
+    assert [row["untrained_score"] for row in rows] == [expected[row["seed"]] for row in rows]
+
+
+def test_packed_rows_are_verified_as_they_are_and_never_added_to(copy):
+    whole = (copy / "rows.jsonl").read_bytes()
+    lines = whole.splitlines(keepends=True)
+    (copy / "rows.jsonl").unlink()
+    (copy / "rows.jsonl.gz").write_bytes(gzip.compress(whole))
+    assert [v.equal for v in verify(open_folder(copy, None), local(1), groups=1)] == [True]
+    assert benchmark.run(open_folder(copy, config()), local(1)).ran == 0
+    (copy / "rows.jsonl.gz").write_bytes(gzip.compress(b"".join(lines[:4])))
+    with pytest.raises(ValueError, match="gunzip"):
+        benchmark.run(open_folder(copy, config()), local(1))
+    (copy / "rows.jsonl.gz").write_bytes(gzip.compress(whole)[:-20])
+    with pytest.raises(OSError, match="is damaged"):
+        open_folder(copy, None)
+    assert sorted(os.listdir(copy)) == ["config.json", "rows.jsonl.gz"]
 
 
 def test_a_finished_group_is_never_run_twice(copy):
@@ -261,6 +294,39 @@ def test_a_controller_that_breaks_loses_its_own_rows_alone(tmp_path, monkeypatch
     sound = ran(tmp_path / "sound", config(controllers=("dyn-gda", "crash-test", "constant:2"), group_rows=12))
     others = [[row for row in rows if row["controller"] != "crash-test"] for rows in (rows, sound.all_rows())]
     assert told(others[0]) == told(others[1]) and all(row["status"] == "ok" for row in others[0])
+
+
+def test_crashed_cells_are_run_again_when_asked_and_only_then(tmp_path, monkeypatch):
+    monkeypatch.setitem(CONTROLLERS._parts, "crash-test", lambda text: _Crashes("act"))
+    asked = config(controllers=("dyn-gda", "crash-test"))
+    before = ran(tmp_path, asked).all_rows()
+    monkeypatch.setitem(CONTROLLERS._parts, "crash-test", lambda text: _Crashes("never"))
+    at_work = open_folder(tmp_path, asked)  # another process, which has read the rows already
+    assert benchmark.run(open_folder(tmp_path, asked), local(1)).ran == 0
+    folder = open_folder(tmp_path, asked)
+    assert len(folder.crashed) == 2 == folder.withdraw_crashed() and folder.withdraw_crashed() == 0
+    assert open_folder(tmp_path, asked).withdraw_crashed() == 0  # who asks at the same time finds nothing to ask for
+    assert told(before) == told(map(json.loads, (tmp_path / "rows.jsonl.retried").read_text().splitlines()))
+    assert benchmark.run(folder, local(1)).ran == 2 and not folder.crashed
+    at_work.refresh()
+    assert told(at_work.all_rows()) == told(folder.all_rows())
+    assert {row["status"] for row in folder.all_rows()} == {"ok"} and len(folder.all_rows()) == 8
+    others = [[row for row in rows if row["controller"] == "dyn-gda"] for rows in (before, folder.all_rows())]
+    assert told(others[0]) == told(others[1])
+
+
+def test_sound_groups_stay_when_crashed_ones_are_withdrawn(copy):
+    lines = (copy / "rows.jsonl").read_text().splitlines(keepends=True)
+    row = json.loads(lines[5]) | {"status": "error", "score": None}
+    (copy / "rows.jsonl").write_text("".join(lines[:5]) + json.dumps(row) + "\n" + "".join(lines[6:]) + '{"torn')
+    at_work, folder = open_folder(copy, None), open_folder(copy, None)
+    assert folder.withdraw_crashed() == 1 and len(folder.left) == 1
+    assert (copy / "rows.jsonl").read_text() == "".join(lines[:4])
+    job = at_work.take()
+    assert job is not None and job.group.id == folder.left[0].id
+    at_work.put(job.group, run_job(job))
+    at_work.close()
+    assert told(open_folder(copy, None).all_rows()) == told(map(json.loads, lines))
 
 
 def test_a_controller_that_learns_is_told_what_came_of_each_update():
@@ -402,6 +468,15 @@ def test_a_controller_file_that_changed_is_refused(tmp_path):
             open_folder(tmp_path / "out", again)
 
 
+def test_the_row_of_a_replay_names_whom_it_replays(tmp_path):
+    game, file = EnvConfig.of(GAME, task="digits", episode_updates=6), tmp_path / "run.safetensors"
+    recorder = Recorder(make_controller("dyn-gda"))
+    (row,) = run_group(game, [Entry("dyn-gda", recorder)], [1], "tune").rows
+    recorder.save(file)
+    rows = ran(tmp_path / "out", config(controllers=("sim-gda", f"replay:{file}"))).all_rows()
+    assert row["replay_of"] is None and {r["replay_of"] for r in rows} == {None, "dyn-gda"}
+
+
 def test_options_stand_in_a_controllers_name():
     assert make_controller("dyn-gda(c1=1.2, c2=0.7)").law == make_controller("dyn-gda", c1=1.2, c2=0.7).law
     assert make_controller("constant:2").law == make_controller("constant:2()").law
@@ -453,11 +528,42 @@ def test_verify_finds_a_changed_row(copy, field, change):
     assert sum(v.equal for v in verdicts) == 1
 
 
+def test_verify_can_be_held_to_groups_that_train_quickly(finished):
+    with pytest.raises(ValueError, match="within 0 s"):
+        verify(finished, local(1), within_s=0.0)
+    assert len(verify(finished, local(1), groups=9, within_s=60.0)) == 2
+
+
+def test_committed_results_are_verified_and_a_changed_row_or_a_broken_folder_is_found(copy, capsys):
+    from benchmarks.verify_results import main
+
+    committed = copy / "results" / "quick"
+    assert main(copy / "results") == 0 and "no benchmark's folder" in capsys.readouterr().out
+    committed.mkdir(parents=True)
+    (committed / "config.json").write_bytes((copy / "config.json").read_bytes())
+    rows = (copy / "rows.jsonl").read_text()
+
+    def said(text):
+        (committed / "rows.jsonl.gz").write_bytes(gzip.compress(text.encode()))
+        return main(copy / "results"), capsys.readouterr().out
+
+    code, out = said(rows)
+    assert code == 0 and "quick: " in out and "equal to the bit" in out
+    code, out = said(changed := rows.replace('"ended": 6', '"ended": 5'))
+    assert code == 1 and "ended is 5, now 6" in out
+    code, out = said(changed.replace(torch.__version__, "1.0"))  # its rounding is not ours
+    assert code == 0 and "likely cause" in out
+    code, out = said(rows.replace(plan(config())[0].id, "0" * 16))
+    assert code == 1 and "not in this configuration's plan" in out
+    code, out = said(re.sub(r'"wall_s": [^,]*', '"wall_s": 99.0', rows))
+    assert code == 0 and "takes longer" in out
+
+
 def test_verify_names_another_version_as_the_likely_cause(copy):
     from agents.benchmark.verify import cause, report
 
     content = (copy / "rows.jsonl").read_text()
-    content = content.replace(f'"torch": "{torch.__version__}"', '"torch": "1.0"').replace('"ended": 6', '"ended": 5')
+    content = content.replace(f'"torch": "{version("torch")}"', '"torch": "1.0"').replace('"ended": 6', '"ended": 5')
     (copy / "rows.jsonl").write_text(content)
     verdicts = verify(open_folder(copy, None), local(1), groups=1)
     assert (
@@ -516,12 +622,53 @@ def test_a_stand_in_for_ray_is_driven_as_its_documentation_says(tmp_path, monkey
     assert done.complete and folder.failures and told(folder.all_rows()) == told(finished.all_rows())
 
 
+@pytest.fixture
+def cluster():
+    """Ray on this machine with two workers, and nothing of it afterwards."""
+    ray = pytest.importorskip("ray")
+    ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False)
+    yield
+    ray.shutdown()
+
+
 @pytest.mark.slow
-def test_ray_runs_the_same_rows(tmp_path, finished):
-    pytest.importorskip("ray")
+def test_two_ray_workers_give_the_same_rows(tmp_path, finished, cluster):
     folder = open_folder(tmp_path, config())
     assert benchmark.run(folder, ray_cluster(None)).complete
     assert told(folder.all_rows()) == told(finished.all_rows())
+
+
+def ray_workers_at_work():
+    """Processes of our Ray workers that are at a job now."""
+    listed = subprocess.run(["ps", "-eo", "pid=,ppid=,args="], capture_output=True, text=True, check=True).stdout
+    parents, names = {}, {}
+    for pid, parent, name in (line.split(None, 2) for line in listed.splitlines()):
+        parents[int(pid)], names[int(pid)] = int(parent), name
+
+    def ours(pid):
+        return pid == os.getpid() or (pid in parents and ours(parents[pid]))
+
+    return {pid for pid, name in names.items() if name.startswith("ray::attempt") and ours(pid)}
+
+
+@pytest.mark.slow
+def test_a_ray_worker_that_is_killed_in_mid_cell_costs_a_retry_and_no_row(tmp_path, cluster):
+    asked = config(updates=300)
+    expected = ran(tmp_path / "local", asked).all_rows()
+    folder, killed = open_folder(tmp_path / "ray", asked), []
+
+    def kill():
+        while not (before := ray_workers_at_work()):
+            time.sleep(0.02)
+        time.sleep(0.2)  # into the training
+        killed.append(min(before & ray_workers_at_work()))
+        os.kill(killed[0], signal.SIGKILL)
+
+    killer = threading.Thread(target=kill, daemon=True)
+    killer.start()
+    done = benchmark.run(folder, ray_cluster(None))
+    assert killed and done.complete and done.ran == 2 and not folder.failures
+    assert told(folder.all_rows()) == told(expected)
 
 
 @pytest.mark.slow

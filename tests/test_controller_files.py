@@ -61,14 +61,15 @@ def test_a_file_holds_the_whole_controller(file):
 @pytest.mark.parametrize(("control", "actions", "features"), [("learning-rate", 1, 9), ("joint", 3, 11)])
 @pytest.mark.parametrize("hidden", [(64, 64), (16,)])
 def test_an_export_acts_bit_for_bit_as_the_sb3_agent_it_came_from(control, actions, features, hidden, tmp_path):
-    from agents.fsco import FscoConfig, _Spaces, actor_layers, make_ddpg
+    from agents.fsco import FscoConfig, _Spaces, make_ddpg
     from agents.sb3 import PrivateRandomness
+    from agents.sb3_actor import actor_of
 
     with PrivateRandomness(0)():
         spaces = _Spaces(np.full(features, -10, np.float32), np.full(features, 10, np.float32), actions)
         model = make_ddpg(FscoConfig(hidden=hidden), spaces, 0)
     spec = replace(SPEC, control=control)
-    save_controller(PolicyController(spec, actor_layers(model)), tmp_path / "agent.safetensors")
+    save_controller(PolicyController(spec, actor_of(model).layers), tmp_path / "agent.safetensors")
     loaded = load_controller(tmp_path / "agent.safetensors")
     rng = np.random.default_rng(0)
     for scale in (0.1, 1.0, 10.0):

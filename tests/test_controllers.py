@@ -1,12 +1,10 @@
 """Promises of every scripted controller, and hand-worked answers of each rule but GCANN (see test_gcann.py)."""
 
 import math
-import random
 import subprocess
 import sys
 from collections.abc import Sequence
 from dataclasses import fields, replace
-from functools import cache
 
 import numpy as np
 import pytest
@@ -17,7 +15,8 @@ from agents import list_controllers, make_controller
 from agents.base import CONTROLLERS, Controller
 from agents.dynamic_gda import RULES, wasserstein_1d
 from agents.scripted import ScriptedFactory
-from gan_env.records import Control, GameFacts, Measurement
+from gan_env.records import GameFacts, Measurement
+from gan_env.testing.controllers import story
 
 GAME = GameFacts(episode_updates=14)
 LOG4 = math.log(4)
@@ -45,118 +44,13 @@ def seen(real, fake, *, g_loss=None, d_loss=None, update=0, progress=0.0, dtype=
     )
 
 
-@cache  # nobody may change a measurement, and a test sees to it
-def story(n: int, steps: int = 14, seed: int = 0, dtype=torch.float64) -> tuple[Measurement, ...]:
-    """What n made-up GANs show over time: D is lost, level, ahead or perfect for some decisions in turn."""
-    rng = np.random.default_rng(seed)
-    told = []
-    for t in range(steps):
-        lead = rng.choice([-6.0, -0.5, 0.3, 2.0, 8.0], size=(n, 1))
-        real, fake = rng.normal(lead, 1, (n, 16)), rng.normal(-lead, 1, (n, 16))
-        told.append(seen(real.tolist(), fake.tolist(), update=t, progress=t / steps, dtype=dtype))
-    return tuple(told)
-
-
 def started(name: str, n: int = 3, game: GameFacts = GAME, **options) -> Controller:
     controller = make_controller(name, **options)
     controller.reset(list(range(7, 7 + n)), game)
     return controller
 
 
-def assert_same(a: Control, b: Control) -> None:
-    for f in fields(Control):
-        torch.testing.assert_close(getattr(a, f.name), getattr(b, f.name), rtol=0, atol=0)
-
-
-# Contracts: every scripted controller
-
-
-@pytest.mark.parametrize("name", SCRIPTED)
-def test_every_decision_is_a_valid_control(name):
-    controller = started(name)
-    assert isinstance(controller, Controller)
-    for measurement in story(3):
-        control = controller.act(measurement)
-        control.check(3)
-        assert control.d_multiplier.dtype == control.g_multiplier.dtype == torch.float64
-
-
-@pytest.mark.parametrize("name", SCRIPTED)
-def test_a_broken_measurement_gives_a_valid_control_and_leaves_nothing_broken_behind(name):
-    controller = started(name)
-    for t, measurement in enumerate(story(3)):
-        if 5 <= t < 8:
-            columns = {f.name: getattr(measurement, f.name).clone() for f in fields(Measurement)}
-            for key in ("real_logits", "fake_logits", "g_loss", "d_loss_real", "d_loss_fake"):
-                columns[key][1] = (math.nan, math.inf, -math.inf)[t - 5]
-            measurement = Measurement(**columns)
-        controller.act(measurement).check(3)
-    for key, value in controller.state_dict().items():
-        assert key in ("rows", "last_gap") or not value.isnan().any()  # no gap yet is NaN
-
-
-@pytest.mark.parametrize("name", SCRIPTED)
-def test_a_saved_controller_goes_on_as_if_nothing_had_happened(name, tmp_path):
-    tale = story(3)
-    controller = started(name)
-    for measurement in tale[:8]:
-        controller.act(measurement)
-    torch.save(controller.state_dict(), tmp_path / "state")
-    later = make_controller(name)
-    later.load_state_dict(torch.load(tmp_path / "state", weights_only=True))
-    for measurement in tale[8:]:
-        assert_same(controller.act(measurement), later.act(measurement))
-
-
-@pytest.mark.parametrize("name", SCRIPTED)
-def test_a_saved_state_and_its_controller_do_not_follow_each_other(name):
-    controller, tale = started(name), story(3)
-    kept = controller.state_dict()
-    before = {key: value.clone() for key, value in kept.items() if isinstance(value, torch.Tensor)}
-    for measurement in tale:
-        controller.act(measurement)
-    for key, value in before.items():
-        torch.testing.assert_close(kept[key], value, rtol=0, atol=0, equal_nan=True)
-    now = controller.state_dict()
-    for key in before:
-        value = now[key].clone()
-        now[key].zero_()
-        torch.testing.assert_close(controller.state_dict()[key], value, rtol=0, atol=0, equal_nan=True)
-
-
-@pytest.mark.parametrize("name", SCRIPTED)
-def test_a_row_does_not_notice_its_neighbours(name):
-    crowd, alone = make_controller(name), make_controller(name)
-    crowd.reset([3, 7, 11], GAME)
-    alone.reset([7], GAME)
-    for measurement in story(3):
-        row = slice(1, 2)
-        assert_same(crowd.act(measurement).rows(row), alone.act(measurement.rows(row)))
-
-
-@pytest.mark.parametrize("name", SCRIPTED)
-def test_deciding_leaves_measurement_and_global_generators_alone(name):
-    controller, tale = started(name), story(3, 5)
-    before = [{f.name: getattr(m, f.name).clone() for f in fields(Measurement)} for m in tale]
-    states = torch.get_rng_state(), np.random.get_state()[1].tolist(), random.getstate()
-    for measurement in tale:
-        controller.act(measurement)
-    assert torch.equal(torch.get_rng_state(), states[0])
-    assert np.random.get_state()[1].tolist() == states[1]
-    assert random.getstate() == states[2]
-    for measurement, kept in zip(tale, before, strict=True):
-        for key, value in kept.items():
-            assert torch.equal(getattr(measurement, key), value)
-
-
-@pytest.mark.parametrize("name", SCRIPTED)
-def test_the_same_seeds_give_the_same_decisions_also_on_a_second_reset(name):
-    controller, other = started(name), started(name)
-    first = [controller.act(m) for m in story(3)]
-    controller.reset([7, 8, 9], GAME)
-    for a, b, measurement in zip(first, [controller.act(m) for m in story(3)], story(3), strict=True):
-        assert_same(a, b)
-        assert_same(a, other.act(measurement))
+# Every scripted controller; what any controller promises stands in test_contracts.py
 
 
 @pytest.mark.parametrize("name", SCRIPTED)
@@ -168,14 +62,6 @@ def test_single_and_double_precision_agree(name):
         a, b = single.act(measurement), double.act(wide)
         assert torch.equal(a.update_g, b.update_g) and torch.equal(a.update_d, b.update_d)
         torch.testing.assert_close(a.d_multiplier, b.d_multiplier, rtol=1e-5, atol=0)
-
-
-@pytest.mark.parametrize("name", SCRIPTED)
-def test_another_number_of_rows_is_refused(name):
-    with pytest.raises(ValueError, match="started 3 rows and was shown 2"):
-        started(name).act(story(2)[0])
-    with pytest.raises(ValueError, match="call reset"):
-        make_controller(name).act(story(2)[0])
 
 
 # Names, arguments and options

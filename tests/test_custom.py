@@ -133,7 +133,7 @@ def test_rows_with_running_statistics_train_as_each_alone_and_as_a_plain_loop():
         chunk, _ = probe._chunks[0], probe.measurement  # which looks at the coming batch
         real = chunk.real[0]
         rows = (slice(0, 1), probe.updates, probe.seed, probe.episode)
-        latents = probe._latents.at(*rows)[0].double()
+        latents = probe.feed.latents.at(*rows)[0].double()
         fake = g(latents)
         softplus = nn.functional.softplus
         d_loss = softplus(-d(real)).mean() + softplus(d(fake.detach())).mean()

@@ -1,7 +1,5 @@
 """Data: three splits that never meet, codes that depend on the generator given and on nothing else."""
 
-import pickle
-
 import numpy as np
 import pytest
 import torch
@@ -9,65 +7,13 @@ import torch
 import gan_env.games  # noqa: F401  registers the tasks
 from gan_env.datasets import DISTRIBUTIONS, ArrayData, PlaneData, digits_data, digits_splits, grid, ring
 from gan_env.networks import mlp, mlp_discriminator, mlp_generator
-from gan_env.task import TASKS
 
 PLANE = sorted(DISTRIBUTIONS)
 OWN_TASKS = [*PLANE, "digits"]
 
 
-def rows(x: torch.Tensor) -> set[bytes]:
-    return {row.numpy().tobytes() for row in x.flatten(1)}
-
-
 def codes(data, seed: int = 3, batch_size: int = 16) -> np.ndarray:
     return data.codes(np.random.default_rng(seed), batch_size)
-
-
-@pytest.mark.parametrize("name", OWN_TASKS)
-def test_the_three_splits_share_no_sample(name):
-    data = TASKS[name]().data
-    train = data.batch(torch.from_numpy(codes(data))).reshape(-1, *data.shape)
-    splits = [rows(train), rows(data.validation()), rows(data.test())]
-    assert not splits[0] & splits[1] and not splits[0] & splits[2] and not splits[1] & splits[2]
-
-
-@pytest.mark.parametrize("name", OWN_TASKS)
-def test_splits_are_the_same_every_time(name):
-    a, b = TASKS[name]().data, TASKS[name]().data
-    assert torch.equal(a.test(), b.test()) and torch.equal(a.validation(), b.validation())
-    assert torch.equal(a.test(), a.test())
-
-
-@pytest.mark.parametrize("name", OWN_TASKS)
-def test_codes_depend_only_on_the_generator_given(name):
-    data = TASKS[name]().data
-    first = codes(data)
-    before = torch.get_rng_state(), repr(np.random.get_state())
-    codes(data, seed=4)  # another row drew in between
-    data.test()
-    np.testing.assert_array_equal(codes(data), first)
-    assert not np.array_equal(codes(data, seed=4), first)
-    assert torch.equal(torch.get_rng_state(), before[0]) and repr(np.random.get_state()) == before[1]
-
-
-@pytest.mark.parametrize("name", OWN_TASKS)
-def test_a_block_is_as_many_batches_as_promised(name):
-    data = TASKS[name]().data
-    drawn = codes(data, batch_size=32)
-    assert drawn.shape[:2] == (data.block(32), 32)
-    batch = data.batch(torch.from_numpy(drawn))
-    assert batch.shape == (*drawn.shape[:2], *data.shape) and batch.dtype == torch.float32
-    assert data.validation().dtype == data.test().dtype == torch.float32
-    assert batch.abs().max() <= 1
-
-
-@pytest.mark.parametrize("name", OWN_TASKS)
-def test_a_task_survives_pickling(name):
-    task = TASKS[name]()
-    again = pickle.loads(pickle.dumps(task))
-    assert torch.equal(again.data.test(), task.data.test())
-    fake = task.data.validation()[None, : task.quality.samples]
-    assert torch.equal(again.quality(fake), task.quality(fake))
 
 
 @pytest.mark.parametrize(("distribution", "modes"), [(ring(), 8), (grid(), 25)])

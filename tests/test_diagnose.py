@@ -188,7 +188,9 @@ def test_the_command_says_it_in_words_and_in_json(tmp_path, capsys):
     )
     assert main([*call, "--json"]) == 0
     found = json.loads(capsys.readouterr().out)
-    assert [s["name"] for s in found["symptoms"]] == ["diverged", "D wins"] and len(found["lines"]) == 3
+    assert [s["name"] for s in found["symptoms"]] == ["diverged", "D wins"] and found["lines"][-1].startswith(
+        "steer.done()"
+    )
     assert found["symptoms"][0]["evidence"]["D's loss"] == "nan"
     assert main(["diagnose", str(tmp_path / "none.csv")]) == 1
     assert main([*call, "--loss", "hing"]) == 2

@@ -86,14 +86,14 @@ class Injection:
         patch.setattr(optimizer, "step", spoilt)
 
     def _data(self, trainer, patch) -> None:
-        self._stream(trainer, patch, "_reals", trainer.real_index)
+        self._stream(trainer, patch, "reals", trainer.real_index)
 
     def _latents(self, trainer, patch) -> None:
-        self._stream(trainer, patch, "_latents", trainer.updates)
+        self._stream(trainer, patch, "latents", trainer.updates)
 
     def _stream(self, trainer, patch, name: str, counter: np.ndarray) -> None:
         """The batch that is looked at next, within the coming decision."""
-        stream, wanted = getattr(trainer, name), counter[self.row] + 1
+        stream, wanted = getattr(trainer.feed, name), counter[self.row] + 1
         at = stream.at
 
         def spoilt(rows, index, seed, episode):
@@ -105,7 +105,7 @@ class Injection:
 
         patch.setattr(stream, "at", spoilt)
         data = trainer.task.data
-        if name == "_reals" and not stream.at(slice(None), counter, trainer.seed, trainer.episode).is_floating_point():
+        if name == "reals" and not stream.at(slice(None), counter, trainer.seed, trainer.episode).is_floating_point():
             make_batch, count = data.batch, iter(range(100))
 
             def spoilt_batch(codes):

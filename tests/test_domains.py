@@ -94,7 +94,7 @@ def test_the_engine_agrees_with_a_plain_loop_of_reversed_gradients_in_float64(lo
     ours = trainer(2, loss=loss, order=order, dtype="float64", batch_size=8, episode_updates=12)
     plain = [Plain(ours, row, loss, order) for row in range(2)]
     for _ in range(12):
-        codes = ours._reals.at(slice(0, 2), ours.real_index, ours.seed, ours.episode).clone()
+        codes = ours.feed.reals.at(slice(0, 2), ours.real_index, ours.seed, ours.episode).clone()
         seen = ours.measurement
         for row, each in enumerate(plain):
             label, told = each.losses(codes[row])

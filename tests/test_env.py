@@ -19,9 +19,8 @@ from stable_baselines3.common import env_checker as sb3
 import gan_env
 from gan_env.datasets import PlaneData, ring
 from gan_env.env import FAILURES, GANEnv, GANVectorEnv
-from gan_env.losses import LOSSES
 from gan_env.records import Control
-from gan_env.rewards import FAILURE_DECISIONS, REWARDS, WORST_TIMES, Outcome, Reward, RewardContext
+from gan_env.rewards import FAILURE_DECISIONS, REWARDS, WORST_TIMES, Outcome, Reward
 from gan_env.scores import PlaneQuality, PlaneScore
 from gan_env.streams import Purpose
 from gan_env.task import TASKS, Task
@@ -392,23 +391,6 @@ def test_with_four_updates_a_decision_it_is_the_mean_over_them(env_id):
     assert torch.equal(slow.trainer.g.flat, fast.trainer.g.flat)
 
 
-numbers = st.floats(allow_nan=True, allow_infinity=True)
-
-
-def reward_named(name: str) -> Reward:
-    return REWARDS[name](RewardContext(LOSSES["bce"], 0.33, False))
-
-
-@effort(max_examples=60, deadline=None)
-@given(name=st.sampled_from(list(REWARDS)), values=st.lists(numbers, min_size=4, max_size=4))
-def test_whatever_happens_a_reward_keeps_its_declared_bounds(name, values):
-    reward = reward_named(name)
-    g, d, before, after = (np.array([v]) for v in values)
-    with np.errstate(all="ignore"):
-        earned = reward(Outcome(g[None], d[None], before, after), np.array([False]), np.array([1]))
-    assert reward.low <= earned[0] <= reward.high
-
-
 @effort(max_examples=200, deadline=None)
 @given(
     low=st.floats(-50, 50),
@@ -649,10 +631,10 @@ def test_what_is_done_to_the_players_handed_out_does_not_touch_the_env():
             p.data.zero_()
     env.sample(count=8).zero_()
     measurement = env.measurement
-    before = {name: value.clone() for name, value in vars(measurement).items()}
+    before = measurement.state()
     for action in plan(env, 3):
         np.testing.assert_array_equal(env.step(action)[0], other.step(action)[0])
-    assert all(torch.equal(value, before[name]) for name, value in vars(measurement).items())  # an old one stays
+    assert all(torch.equal(value, before[name]) for name, value in measurement.state().items())  # an old one stays
 
 
 def test_what_the_caller_does_to_what_was_handed_out_does_not_touch_the_env():

@@ -15,9 +15,8 @@ pytestmark = pytest.mark.gpu
 def trainer(device, rows=6, cpu_draws=False, **settings):
     made = make_trainer(EnvConfig(device=device, **settings), rows)
     if cpu_draws:  # a GPU draws other numbers than a CPU: here both are given the CPU's
-        for stream in (made._latents, made._reals, made._probes):
-            if stream is not None:
-                stream._device_draw = None
+        for stream in (made.feed.latents, made.feed.reals, made.feed.probes):
+            stream._device_draw = None
     made.reset(np.arange(rows), np.zeros(rows, np.int64))
     return made
 

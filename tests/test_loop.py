@@ -18,9 +18,9 @@ from agents.loop import Steer
 from agents.replay import Recorder
 from gan_env.config import EnvConfig
 from gan_env.env import GANVectorEnv, make_trainer
+from gan_env.feed import LATENT_BLOCK
 from gan_env.records import Control, GameFacts, Measurement
 from gan_env.streams import BlockStream, Purpose, normal_block
-from gan_env.trainer import LATENT_BLOCK
 
 DECISIONS = 500
 NEEDS_TRAINER = [n for n in list_controllers() if n != "fsco" and isinstance(make_controller(n), NeedsTrainer)]

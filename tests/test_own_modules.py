@@ -54,7 +54,7 @@ def by_a_plain_loop(make, updates: int, dress=None) -> tuple[nn.Module, nn.Modul
     steps = [torch.optim.Adam(m.parameters(), lr=RATE, betas=(0.5, 0.999)) for m in (g, d)]
     for _ in range(updates):
         chunk, _ = probe._chunks[0], probe.measurement  # which looks at the coming batch
-        latents = probe._latents.at(slice(0, 1), probe.updates, probe.seed, probe.episode)[0].double()
+        latents = probe.feed.latents.at(slice(0, 1), probe.updates, probe.seed, probe.episode)[0].double()
         fake = g(latents)
         real_logits, fake_logits = judge(chunk.real[0]), judge(fake)
         d_loss = softplus(-real_logits).mean() + softplus(fake_logits).mean()

@@ -1,4 +1,4 @@
-"""The README's Python runs as it stands."""
+"""The Python of README and CONTRIBUTING runs as it stands."""
 
 import re
 import warnings
@@ -6,8 +6,14 @@ from pathlib import Path
 
 import pytest
 
-README = (Path(__file__).parent.parent / "README.md").read_text()
-BLOCKS = re.findall(r"```python\n(.*?)```", README, re.S)
+from agents.base import CONTROLLERS
+from gan_env.losses import LOSSES
+from gan_env.rewards import REWARDS
+from gan_env.task import TASKS
+
+ROOT = Path(__file__).parent.parent
+README, CONTRIBUTING = ((ROOT / name).read_text() for name in ("README.md", "CONTRIBUTING.md"))
+BLOCKS, RECIPES = (re.findall(r"```python\n(.*?)```", page, re.S) for page in (README, CONTRIBUTING))
 
 
 def test_the_readme_shows_code():
@@ -29,6 +35,16 @@ def test_a_code_block_runs_after_those_before_it(number, capsys):
         assert numbers and all(number > 0 for number in numbers)
 
 
-def test_every_file_that_the_readme_links_to_is_there():
-    for target in re.findall(r"\]\((?!http|#)([^)#]+)", README):
-        assert (Path(__file__).parent.parent / target).exists(), target
+@pytest.mark.parametrize(("part", "recipe"), list(zip((TASKS, LOSSES, REWARDS, CONTROLLERS), RECIPES, strict=True)))
+def test_a_recipe_adds_a_part_that_keeps_all_promises(part, recipe, monkeypatch):
+    monkeypatch.setattr(part, "_parts", dict(part._parts))
+    before = set(part)
+    exec(compile(recipe, "CONTRIBUTING.md", "exec"), {"__name__": "recipe"})
+    assert len(set(part) - before) == 1
+    assert "check_" in recipe
+
+
+@pytest.mark.parametrize("page", [README, CONTRIBUTING])
+def test_every_file_that_is_linked_to_is_there(page):
+    for target in re.findall(r"\]\((?!http|#)([^)#]+)", page):
+        assert (ROOT / target).exists(), target

@@ -9,6 +9,7 @@ from torch.nn.functional import binary_cross_entropy_with_logits
 
 from gan_env.config import EnvConfig
 from gan_env.env import make_trainer
+from gan_env.feed import LATENT_BLOCK
 from gan_env.losses import LOSSES
 from gan_env.mlp_players import MLPPlayers
 from gan_env.module_players import ModulePlayers, make_players
@@ -18,7 +19,7 @@ from gan_env.players import EVERY, Buffers, flatten, unflatten
 from gan_env.records import Control
 from gan_env.streams import BlockStream, Purpose, normal_block
 from gan_env.task import TASKS
-from gan_env.trainer import LATENT_BLOCK, Trainer
+from gan_env.trainer import Trainer
 
 UPDATES = 200
 SEEDS = (3, 11)

@@ -15,8 +15,9 @@ from agents.registry import is_embedded, is_learned
 from agents.report.blocks import make_blocks, read_rows
 from agents.report.figures import png_of, short
 from agents.report.headline import headline
-from agents.report.numbers import THESIS_RANKS, THESIS_SUITE, make_report
+from agents.report.numbers import make_report
 from agents.report.page import write_report
+from agents.report.published import THESIS_RANKS, THESIS_SUITE
 from gan_env.cli import main
 from gan_env.config import EnvConfig
 
@@ -76,9 +77,9 @@ def test_what_rows_say_is_text_and_never_markup(everything):
 
 def test_sections_come_in_their_order(everything):
     assert Page(everything[1].read_text()).heads == [
-        "What was run", "In short", "Ranking", "Paired differences", "Performance profiles", "Critical differences",
-        "Quality against base rate", "Losses and learning rate over time", "Samples", "Reward against quality",
-        "Failures",
+        "What was run", "In short", "Ranking", "Scores", "Paired differences", "Performance profiles",
+        "Critical differences", "Quality against base rate", "Losses and learning rate over time", "Samples",
+        "Reward against quality", "Failures",
     ]  # fmt: skip
 
 
@@ -154,14 +155,23 @@ def test_a_constant_that_was_chosen_on_tune_seeds_goes_before_one_chosen_here(tm
     assert report.ranking and report.ranking.official and "best-constant" in report.ranking.controllers
 
 
-@pytest.mark.parametrize("replay", [False, True])
-def test_a_learned_controller_is_ranked_beside_its_open_loop_replay_alone(tmp_path, replay):
-    names = {**CONTROLLERS, "fsco (meta)": 0.3, "fsco (untrained)": 0.9}
-    names |= {"fsco (meta) (replay)": 0.4} if replay else {}
-    ranking = make_report(write(tmp_path / "a", rows(names)))[0].ranking
-    assert ranking and ("fsco (meta)" in ranking.controllers) == replay
-    assert "fsco (untrained)" in ranking.controllers
-    assert replay or "open-loop replay" in ranking.left_out["fsco (meta)"]
+@pytest.mark.parametrize("agent", ["fsco (meta)", "runs/a/agent.safetensors"])
+@pytest.mark.parametrize(
+    ("replay", "of", "counts"),
+    [
+        ("{} (replay)", None, True), ("replay:run.safetensors", "fsco (meta)", True),
+        ("replay:run.safetensors", "dyn-gda", False), ("alt-gda-5", None, False),
+    ],
+)  # fmt: skip
+def test_a_learned_controller_is_ranked_beside_its_open_loop_replay_alone(tmp_path, agent, replay, of, counts):
+    found = rows({**CONTROLLERS, "fsco (untrained)": 0.9})
+    found += rows({agent: 0.3}, runs_as="fsco (meta) 0123456789abcdef") + rows(
+        {replay.format(agent): 0.4}, replay_of=of
+    )
+    ranking = make_report(write(tmp_path / "a", found))[0].ranking
+    assert ranking and (agent in ranking.controllers) == counts
+    assert {"fsco (untrained)", replay.format(agent)} <= set(ranking.controllers)
+    assert counts or "open-loop replay" in ranking.left_out[agent]
 
 
 @pytest.mark.parametrize(("untrained", "expected"), [(None, 2.0), (5.0, 5.0), (1.0, 2.0)])
@@ -211,6 +221,75 @@ def test_many_configurations_are_the_blocks_beside_the_thesis_own_ranks(tmp_path
     assert report.thesis.ours_best == 0
     assert (path.parent / "figures" / "verdicts-baseline.png").exists()
     assert "Beside the thesis" in path.read_text()
+
+
+@pytest.fixture
+def thesis_like(tmp_path):
+    """Two cells of a made-up table, three seeds each: medians 1, 2, 3, 4 in one and 4, 1, 2, 3 in the other."""
+    found = []
+    for loss, levels in (("bce", [1.0, 2.0, 3.0, 4.0]), ("sn", [4.0, 1.0, 2.0, 3.0])):
+        found += rows(dict(zip(THESIS_RANKS, levels, strict=True)), seeds=3, loss=loss)
+    found[-1] |= {"status": "diverged", "score": None}
+    return write(tmp_path / "a", found, {"suite": THESIS_SUITE, "command": "gan-env bench --suite x"})
+
+
+def cells_of(text, title):
+    """The cells of the first line of a Markdown table that begins so."""
+    line, *_ = [line for line in text.splitlines() if line.startswith(f"| {title} |")]
+    return [cell.strip() for cell in line.strip("| ").split(" | ")]
+
+
+def test_markdown_sets_published_cells_beside_ours_and_says_where_they_agree(thesis_like, tmp_path, capsys):
+    published = tmp_path / "published.csv"
+    published.write_text(
+        "task,loss,controller,score\nring,bce,sim-gda,0.5\nring,bce,dyn-gda,0.7\nring,sn,dyn-gda,0.2\n"
+    )
+    assert main(["report", str(thesis_like), "--markdown", "--published", str(published)]) == 0
+    said = capsys.readouterr().out
+    report, _ = make_report(thesis_like)
+    first, second = cells_of(said, "ring, bce"), cells_of(said, "ring, sn")
+    median = next(s.median for s in report.scores if (s.block, s.controller) == ("ring, bce", "sim-gda"))
+    assert first[1] == f"**{median.value:.4g} [{median.low:.4g}, {median.high:.4g}]**<br>there 0.5"
+    assert first[4].endswith("<br>there 0.7") and first[-2:] == ["sim-gda", "sim-gda"] and "there" not in first[2]
+    assert second[2].startswith("**1.0") and "(1 failed)" in second[4] and second[-2:] == ["alt-gda-1", "dyn-gda"]
+    assert "same as in the published table in 1 of 2 cells" in said and "imputed" in said
+    assert cells_of(said, "dyn-gda")[2] == "1.84" and "`gan-env bench --suite x`: 24 runs" in said
+    assert "best in 16 of 32 there and in 0 of 2 here" in said and "No official ranking" in said
+    assert f"χ² = {report.ranking.friedman.chi2:.4g}, p" in said and "Nemenyi's critical difference" in said
+    assert not (thesis_like / "report.html").exists()
+
+
+@pytest.mark.parametrize(
+    ("content", "named"),
+    [
+        ("task,loss,score\n", "column 'controller' is missing"),
+        ("task,loss,controller,score\nring,bce,sim-gda,?\n", "line 2: score '?' is no finite number"),
+        ("task,loss,controller,score\nring,bce,sim-gda\n", "line 2: score 'None'"),
+        ("task,loss,controller,score\n" + "ring,bce,sim-gda,1\n" * 2, "line 3: ring, bce, sim-gda stands twice"),
+        ("task,loss,controller,score\nrung,bce,sim-gda,1\n", "none of its cells is among the rows"),
+    ],
+)
+def test_a_published_table_that_cannot_be_used_gets_one_line(thesis_like, tmp_path, capsys, content, named):
+    (tmp_path / "published.csv").write_text(content)
+    assert main(["report", str(thesis_like), "--markdown", "--published", str(tmp_path / "published.csv")]) == 2
+    said = capsys.readouterr()
+    assert named in said.err and said.err.count("\n") == 1 and said.out == ""
+
+
+@pytest.mark.parametrize("options", [["--published", "x.csv"], ["--markdown", "--json"]])
+def test_options_that_exclude_each_other_are_a_wrong_call(thesis_like, options):
+    assert main(["report", str(thesis_like), *options]) == 2
+
+
+@pytest.mark.parametrize(("holding", "said"), [(0, "do not hold"), (24, "untrained generator's"), (20, "4 of 24 rows")])
+def test_the_page_says_how_many_rows_lack_the_untrained_generators_score(thesis_like, holding, said):
+    found = read_rows(thesis_like)
+    for each in found[:holding]:
+        each["untrained_score"] = 9.0
+    _, path = write_report(write(thesis_like, found), "sim-gda")
+    text = Page(path.read_text()).text
+    line = text[text.index("Failures in means") : text.index("config.json")]
+    assert said in line and ("rows" in line) == (holding < 24)
 
 
 def test_seeds_that_not_everybody_ran_are_left_out_of_ranks_and_pairs(tmp_path):

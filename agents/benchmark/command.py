@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import math
+import shlex
 import sys
 import time
 from collections.abc import Sequence
@@ -97,13 +99,15 @@ class BenchOptions:
     """Of the Ray cluster; left out, Ray starts one on this machine."""
     keep: bool = False
     """Write the generators that this call trains to the folder's generators/."""
+    retry_errors: bool = False
+    """Run the groups again in which a controller broke or samples could not be judged (status "error"), once."""
     budget: bool = False
     """Print what is left to run and how long this machine would take, from a short trial of each kind of group."""
     json: bool = False
     """Print one JSON document."""
 
 
-CALL = ("suite", "also", "out", "jobs", "engine", "address", "keep", "budget", "json")
+CALL = ("suite", "also", "out", "jobs", "engine", "address", "keep", "retry_errors", "budget", "json")
 """Options that are no setting of a part."""
 
 
@@ -157,7 +161,8 @@ def changes_of(given: BenchOptions) -> dict[str, Any]:
 def _budget(given: BenchOptions, asked: BenchConfig | None) -> int:
     """Prints what is left and what it would take; writes nothing."""
     if given.out is not None and (given.out / "config.json").exists():
-        groups = folder.open_folder(given.out, asked).left
+        held = folder.open_folder(given.out, asked)
+        groups = held.left + (held.crashed if given.retry_errors else [])
     elif asked is None:
         raise ValueError(f"out={str(given.out)!r} holds no benchmark; name a suite, or tasks and controllers")
     else:
@@ -179,17 +184,26 @@ def bench(arguments: Sequence[str], description: str) -> int:
         asked = suites.configure(given.suite or "", changes, also)
     elif given.out is None:
         asked = suites.configure("quick", {})
+    if asked is not None:
+        asked = dataclasses.replace(asked, command=shlex.join(["gan-env", "bench", *arguments]))
     if given.budget:
         return _budget(given, asked)
     out = given.out or Path("runs") / f"bench-{(asked and asked.suite) or 'grid'}-{time.strftime('%Y%m%d-%H%M%S')}"
     work = folder.open_folder(out, asked)
+    retried = work.withdraw_crashed() if given.retry_errors else 0
     work.keep, began, show = given.keep, time.perf_counter(), sys.stderr.isatty() and not given.json
     if show:
         print(f"{len(work.left)} of {len(work.groups)} groups to run; rows go to {out}/", file=sys.stderr)
     done = benchmark.run(work, engine, show=show)
     rows = work.all_rows()
     if given.json:
-        said = {**dataclasses.asdict(done), "out": str(out), "complete": done.complete, "rows": len(rows)}
+        said = {
+            **dataclasses.asdict(done),
+            "out": str(out),
+            "complete": done.complete,
+            "retried": retried,
+            "rows": len(rows),
+        }
         print(json.dumps({**said, "tables": tables.as_json(rows)}))
     elif rows:
         print(tables.tables(rows))
@@ -211,6 +225,8 @@ class VerifyOptions:
     """Groups to run again."""
     seed: int = 0
     """Which ones."""
+    seconds: float = math.inf
+    """Only groups whose training took at most so many, as their rows say."""
     jobs: int = 1
     """Worker processes of one torch thread each."""
     json: bool = False
@@ -222,7 +238,7 @@ def verify_rows(arguments: Sequence[str], description: str) -> int:
     given = tyro.cli(VerifyOptions, prog="gan-env verify", description=description, args=arguments)
     work = folder.open_folder(given.folder, None)
     show = sys.stderr.isatty() and not given.json
-    verdicts = verify.verify(work, local(given.jobs), given.groups, given.seed, show=show)
+    verdicts = verify.verify(work, local(given.jobs), given.groups, given.seed, given.seconds, show=show)
     equal = all(each.equal for each in verdicts)
     if given.json:
         said = {"equal": equal, "groups": [{**dataclasses.asdict(v), "equal": v.equal} for v in verdicts]}

@@ -4,8 +4,10 @@
     rows.jsonl        one line a judged cell; the lines of a group appear together
     selection.jsonl   the same for the runs on tune seeds that choose a constant, which test data never score
     generators/       with --keep, KEY.safetensors: the generator of the row of that key
+    *.gz              in place of either file, packed by gzip: for keeping and verifying, not for going on
     *.torn            lines that a killed process left unfinished, cut off before the next write
-    claims/           one locked file a group that is running; a lock dies with its process
+    *.retried         groups that were taken out to be run again, because a cell of theirs had crashed
+    claims/           one locked file a group that is running, one a file of rows; a lock dies with its process
 
 Any number of processes may work on a folder; a group is run by one of them at a time, and put down once.
 """
@@ -18,106 +20,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from gan_env.files import Lock, sync_folder, write_whole
+from gan_env.files import Lock, write_whole
 
 from ..rows import Row
 from .contenders import best_constant, tuned_on
 from .plan import BenchConfig, Group, built, plan, prepared, without_undefined
 from .plan_json import as_json, difference, from_json
-
-CLAIMS = "claims"
-
-
-class RowLog:
-    """A file of rows to which whole groups are added, and of which whole groups are read.
-
-    Args:
-        path: The file; it need not be there yet.
-        sizes: Rows of every group that may stand in it.
-    """
-
-    def __init__(self, path: Path, sizes: dict[str, int]):
-        self.path, self.sizes = path, sizes
-        self.rows: dict[str, list[Row]] = {}
-        """Rows of each finished group, as of the last `refresh`."""
-        self._lock = Lock(path)
-        self._end = 0  # bytes of the file that are whole groups
-
-    def refresh(self) -> None:
-        """Reads what was added since; what is not a whole group yet is left for later."""
-        size = self.path.stat().st_size if self.path.exists() else 0
-        if size < self._end:
-            raise OSError(f"{self.path}: was cut or replaced while it was in use; start again on what is there now")
-        if size > self._end:
-            with self.path.open("rb") as file:
-                file.seek(self._end)
-                self._read(file.read())
-
-    def append(self, group: str, rows: Sequence[Row]) -> None:
-        """Adds a group by one write under a lock, unless it is there; what a kill left unfinished is cut off first."""
-        assert len(rows) == self.sizes[group], (group, len(rows), self.sizes[group])
-        with self._lock.held():
-            self.refresh()
-            self._cut()
-            if group in self.rows:
-                return
-            content = "".join(json.dumps(row) + "\n" for row in rows).encode()
-            handle = os.open(self.path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
-            try:
-                written = os.write(handle, content)
-                if written != len(content):
-                    raise OSError(f"{self.path}: only {written} of {len(content)} bytes could be written; is it full?")
-                os.fsync(handle)
-            finally:
-                os.close(handle)
-            sync_folder(self.path.parent)
-            self.refresh()
-
-    def _cut(self) -> None:
-        """Moves what stands behind the last whole group to `*.torn`; only under the lock, when nobody is writing."""
-        if not self.path.exists() or self.path.stat().st_size == self._end:
-            return
-        with self.path.open("r+b") as file:
-            file.seek(self._end)
-            with self.path.with_name(self.path.name + ".torn").open("ab") as torn:
-                torn.write(file.read().rstrip(b"\n") + b"\n")
-                torn.flush()
-                os.fsync(torn.fileno())
-            file.truncate(self._end)
-            os.fsync(file.fileno())
-
-    def _read(self, content: bytes) -> None:
-        """Takes in the whole groups at the start of `content`; only what stands last may be unfinished."""
-        at, block, torn = self._end, [], False
-        for line in content.splitlines(keepends=True):
-            at += len(line)
-            row = _parse(line)
-            if row is None or (block and row["group"] != block[0]["group"]):
-                torn, block = True, []
-            if row is None:
-                continue
-            if row["group"] not in self.sizes:
-                raise ValueError(
-                    f"{self.path}: group {row['group']} is not in this configuration's plan; the folder's files do not "
-                    "belong together, or another version of the package made them"
-                )
-            block.append(row)
-            if len(block) == self.sizes[row["group"]]:
-                if torn:
-                    raise ValueError(
-                        f"{self.path}: a whole group stands behind broken lines, so somebody changed the file; put it "
-                        "back, or take it away to run everything again"
-                    )
-                self.rows[row["group"]], self._end, block = block, at, []
-
-
-def _parse(line: bytes) -> Row | None:
-    """The row on a line; None if it is torn."""
-    try:
-        row = json.loads(line) if line.endswith(b"\n") else None
-    except ValueError:
-        return None
-    return row if isinstance(row, dict) and "group" in row else None
+from .row_log import CLAIMS, RowLog
 
 
 @dataclass(frozen=True)
@@ -173,6 +82,16 @@ class Folder:
         return [group for group in self.groups if not self.done(group)]
 
     @property
+    def crashed(self) -> list[Group]:
+        """Finished groups that hold a judged cell of status "error"."""
+        return [group for group in self.groups if not group.chooses and _crashed(self.rows.rows.get(group.id, []))]
+
+    def withdraw_crashed(self) -> int:
+        """Takes those groups out of the rows, so that they are left to run once more; gives how many."""
+        self._refuse_packed(self.rows)
+        return len(self.rows.withdraw(_crashed))
+
+    @property
     def possible(self) -> list[Group]:
         """Groups that are left and have not failed too often."""
         lost = {g for g, why in self.failures.items() if len(why) >= self.TRIES}
@@ -189,8 +108,9 @@ class Folder:
     def take(self) -> Job | None:
         """Claims the first group that nobody is running and that has all it needs; None if there is none."""
         self.refresh()
-        (self.path / CLAIMS).mkdir(exist_ok=True)
         for group in self.possible:
+            self._refuse_packed(self._log(group))
+            (self.path / CLAIMS).mkdir(exist_ok=True)
             if group.id in self._claims or not self.ready(group):
                 continue
             claim = Lock(self.path / CLAIMS / group.id)
@@ -203,6 +123,10 @@ class Folder:
             self._claims[group.id] = claim
             return self.job(group)
         return None
+
+    def _refuse_packed(self, log: RowLog) -> None:
+        if log.packed is not None:
+            raise ValueError(f"{str(log.packed)!r} is packed and cannot be added to; to go on: gunzip {log.packed}")
 
     def job(self, group: Group) -> Job:
         """The group with its constants chosen."""
@@ -228,6 +152,10 @@ class Folder:
         for claim in self._claims.values():
             claim.drop()
         self._claims.clear()
+
+
+def _crashed(rows: Sequence[Row]) -> bool:
+    return any(row["status"] == "error" for row in rows)
 
 
 def open_folder(path: Path, asked: BenchConfig | None) -> Folder:
@@ -259,7 +187,8 @@ def open_folder(path: Path, asked: BenchConfig | None) -> Folder:
     except ValueError as error:
         raise ValueError(f"{file}: {error}") from error
     held, wanted = as_json(config), as_json(prepared(config) if asked is None else asked)
-    if found := difference(held | {"undefined": []}, wanted | {"undefined": []}):
+    neutral = {"undefined": [], "command": ""}
+    if found := difference(held | neutral, wanted | neutral):
         raise ValueError(
             f"out={str(path)!r} holds another benchmark: {found}; name another folder, or ask for the same"
         )

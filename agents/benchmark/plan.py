@@ -120,6 +120,8 @@ class BenchConfig:
     """What was left out for that."""
     files: dict[str, str] = field(default_factory=dict)
     """Hash of the file of every controller that is read from one."""
+    command: str = ""
+    """The call that began it, as a person would type it; it decides nothing."""
 
     def __post_init__(self) -> None:
         names = [part.name for part in self.parts]

@@ -15,6 +15,7 @@ def as_json(config: BenchConfig) -> dict[str, Any]:
     """The configuration as `config.json` holds it; games without what they leave at its default."""
     return {
         "suite": config.suite,
+        "command": config.command,
         "skip_undefined": config.skip_undefined,
         "parts": [
             {f.name: _plain(getattr(part, f.name)) for f in fields(Part)} | {"game": _game_json(part.game)}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -13,6 +14,7 @@ from tqdm import tqdm
 from ..rows import ORIGIN, TIMES, Row
 from .engines import Engine, Failed
 from .folder import Folder
+from .plan import Group
 
 
 @dataclass(frozen=True)
@@ -27,6 +29,10 @@ class Difference:
 
     def __str__(self) -> str:
         return f"{self.controller}, seed {self.seed}: {self.field} is {_short(self.held)}, now {_short(self.found)}"
+
+
+ABSENT = "absent"
+"""Stands for the value of a field that a row does not have, as of one that an earlier version of the package made."""
 
 
 @dataclass(frozen=True)
@@ -49,18 +55,29 @@ class Verdict:
         return not self.differences and not self.failed
 
 
-def verify(folder: Folder, engine: Engine, groups: int = 3, seed: int = 0, *, show: bool = False) -> list[Verdict]:
-    """Runs `groups` of the finished groups again, chosen by `seed`; `show` draws a bar with the time left.
+def finished(folder: Folder, within_s: float = math.inf) -> list[Group]:
+    """The groups that can be run again and whose training took at most so many seconds, as their rows say."""
+    done = [group for group in folder.groups if folder.done(group) and folder.ready(group)]
+    return [group for group in done if sum(float(row["wall_s"]) for row in folder.rows_of(group)) <= within_s]
+
+
+def verify(
+    folder: Folder, engine: Engine, groups: int = 3, seed: int = 0, within_s: float = math.inf, *, show: bool = False
+) -> list[Verdict]:
+    """Runs `groups` of the finished groups again, chosen by `seed` among those that took at most `within_s` to train.
+
+    `show` draws a bar with the time left.
 
     Raises:
-        ValueError: If no group is finished, or `groups` is less than 1.
+        ValueError: If no such group is finished, or `groups` is less than 1.
     """
     if groups < 1:
         raise ValueError(f"groups={groups} must be at least 1")
-    finished = [group for group in folder.groups if folder.done(group) and folder.ready(group)]
-    if not finished:
-        raise ValueError(f"{str(folder.path)!r} has no finished group to verify; run gan-env bench --out first")
-    chosen = random.Random(seed).sample(finished, min(groups, len(finished)))
+    found = finished(folder, within_s)
+    if not found:
+        within = "" if within_s == math.inf else f" that was trained within {within_s:g} s"
+        raise ValueError(f"{str(folder.path)!r} has no finished group to verify{within}; run gan-env bench --out first")
+    chosen = random.Random(seed).sample(found, min(groups, len(found)))
     jobs = iter([folder.job(group) for group in chosen])
     verdicts, done = {}, {}
     bar = tqdm(total=sum(group.updates for group in chosen), unit="update", desc="verify", disable=not show)
@@ -85,8 +102,9 @@ def _compare(held: Sequence[Row], found: Sequence[Row]) -> list[Difference]:
     differences = []
     for a, b in zip(held, found, strict=True):
         for name in dict.fromkeys([*a, *b]):
-            if name not in TIMES + ORIGIN and _text(a.get(name)) != _text(b.get(name)):
-                differences.append(Difference(str(a["controller"]), int(a["seed"]), name, a.get(name), b.get(name)))
+            was, now = a.get(name, ABSENT), b.get(name, ABSENT)
+            if name not in TIMES + ORIGIN and _text(was) != _text(now):
+                differences.append(Difference(str(a["controller"]), int(a["seed"]), name, was, now))
     return differences
 
 

@@ -23,6 +23,8 @@ WIDTH = 5.2
 DPI = 160
 MOST_BLOCKS = 6
 """Configurations that get pictures of their own."""
+FAR = 3.0
+"""A floor that is so many times below the best score is named at the edge of a figure."""
 BETTER, WORSE, OPEN = "#0072B2", "#D55E00", "#999999"
 
 
@@ -76,11 +78,15 @@ def score_dots(rows: list[Row], names: Sequence[str]) -> Figure:
         axes.plot(average.value, place, "|", color="black", markersize=11)
         axes.plot(found, np.full(len(found), place), "o", color="black", markersize=2.5, markeredgewidth=0)
     floor = rows[0]["floor"]
-    if floor > 0 or not positive:
+    far = positive and len(everything) > 0 and floor < everything.min() / FAR
+    if far:  # drawn to scale it would press the runs into a corner
+        axes.annotate(f"← floor {floor:.3g}", (0.01, -0.62), xycoords=("axes fraction", "data"), color=G_COLOUR,
+                      fontsize=7, va="center")  # fmt: skip
+    else:
         axes.axvline(floor, color=G_COLOUR, linestyle="--", linewidth=1)
         axes.annotate(" floor", (floor, -0.62), color=G_COLOUR, fontsize=7, va="center")
     if positive and len(everything):
-        plain_log(axes, "x", np.append(everything, floor if floor > 0 else everything.min()))
+        plain_log(axes, "x", everything if far else np.append(everything, floor))
     axes.set_xlabel(f"{short(rows[0]['score_name'], 40)} to test data, lower is better", fontsize=8)
     return figure
 

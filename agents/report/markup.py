@@ -35,11 +35,11 @@ th:first-child, td:first-child { text-align: left; position: sticky; left: 0; ba
 td:first-child > span { display: block; width: max-content; max-width: 11em; white-space: normal;
        overflow-wrap: anywhere; }
 tr.group td { position: static; padding-top: .9em; color: #00568a; text-align: left; }
-tr.group td > span { position: sticky; left: .7em; max-width: 24em; }
+tr.group td > span { position: sticky; left: .7em; max-width: min(48em, 80vw); }
 td.text, th.text { text-align: left; white-space: normal; min-width: 9em; max-width: 26em; overflow-wrap: anywhere; }
 .better { color: #00568a; font-weight: 600; } .worse { color: #a84800; font-weight: 600; }
-.figures { display: flex; flex-wrap: wrap; gap: 1em 1.5em; }
-figure { margin: .5em 0; flex: 1 1 21rem; min-width: 0; max-width: 32rem; }
+.figures { display: grid; grid-template-columns: repeat(auto-fill, minmax(min(21rem, 100%), 1fr)); gap: 1em 1.5em; }
+figure { margin: .5em 0; min-width: 0; }
 img { display: block; width: 100%; height: auto; }
 figcaption { color: #555; font-size: .85rem; margin-top: .3em; }
 @media print {
@@ -49,7 +49,7 @@ figcaption { color: #555; font-size: .85rem; margin-top: .3em; }
   thead th { min-width: 0; }
   th:first-child, td:first-child { position: static; min-width: 0; } td.text, th.text { min-width: 0; }
   h2, h3 { break-after: avoid; } figure, tr { break-inside: avoid; }
-  figure { flex: 0 1 45%; }
+  .figures { grid-template-columns: 1fr 1fr; }
   details { display: none; }
 }
 """
@@ -118,6 +118,12 @@ def number(value: float | None) -> str:
 def interval(found: Interval | None) -> str:
     """Estimate and interval; a dash for None."""
     return "–" if found is None else f"{number(found.value)} [{number(found.low)}, {number(found.high)}]"
+
+
+def p_equals(p: float) -> str:
+    """`p = 0.02`, `p < 0.0001`."""
+    text = p_value(p)
+    return f"p {text}" if text.startswith("<") else f"p = {text}"
 
 
 def p_value(p: float | None) -> str:

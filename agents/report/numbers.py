@@ -9,11 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from gan_env.registry import unknown
 
-from ..ranks import block_ranks
 from ..registry import controller_note, is_embedded
 from ..stats import COVERAGE
 from .blocks import Block, Row, make_blocks, read_config, read_rows
@@ -29,13 +26,8 @@ from .comparisons import (
     rate_curves,
     scored,
 )
+from .published import Thesis, beside_thesis
 from .standing import Profiles, Ranking, Relative, profiles, rank, relative
-
-THESIS_SUITE = "dynamic-gda-table-1"
-THESIS_RANKS = {"sim-gda": 2.84, "alt-gda-1": 2.81, "alt-gda-5": 2.50, "dyn-gda": 1.84}
-"""Average ranks over the 32 cells of the thesis' 2-D table, recomputed from its cells; its own averages differ."""
-THESIS_BEST = 16
-"""Cells of the 32 in which Dynamic-GDA has the lowest distance there."""
 
 
 @dataclass(frozen=True)
@@ -58,8 +50,8 @@ class Facts:
     """Seconds of training over all runs, each run's share of its batch."""
     wall_s: float | None
     """Seconds of the whole job; None where config.json does not name it."""
-    untrained: bool
-    """Whether rows hold the untrained generator's score."""
+    untrained: int
+    """Runs whose row holds the untrained generator's score; those of earlier versions do not."""
 
 
 @dataclass(frozen=True)
@@ -73,20 +65,6 @@ class Failure:
     cause: str
     ended: int | None
     """Update at which it ended; None where the row does not say."""
-
-
-@dataclass(frozen=True)
-class Thesis:
-    """The thesis' 2-D table beside these rows: average ranks among its four methods, and how often Dynamic-GDA is best.
-
-    Ours are ranks of median scores over seeds; the thesis has one run a cell.
-    """
-
-    published: dict[str, float]
-    ours: dict[str, float]
-    published_best: int
-    ours_best: int
-    cells: int
 
 
 @dataclass(frozen=True)
@@ -156,7 +134,7 @@ def make_report(folder: Path | str, baseline: str = BASELINE) -> tuple[Report, l
         rate_curves=rate_curves(blocks),
         agreements=[agreement(block) for block in blocks],
         failures=[_failure(block, row) for block in blocks for row in block.rows if row["status"] != "ok"],
-        thesis=_thesis(config, ranking),
+        thesis=beside_thesis(config, ranking),
         coverage=COVERAGE,
     )
     return report, blocks
@@ -188,7 +166,7 @@ def _facts(rows: list[Row], blocks: list[Block], config: dict[str, Any]) -> Fact
         versions=distinct(versions),
         training_s=float(sum(row["wall_s"] for row in rows)),
         wall_s=float(wall) if isinstance(wall, int | float) else None,
-        untrained=any("untrained_score" in row for row in rows),
+        untrained=sum(row.get("untrained_score") is not None for row in rows),
     )
 
 
@@ -196,16 +174,6 @@ def _failure(block: Block, row: Row) -> Failure:
     cause, ended = str(row.get("failure") or "no cause named")[:300], row.get("ended")
     name, seed = row["controller"], row["seed"]
     return Failure(block.label, name, seed, row["status"], cause, ended if isinstance(ended, int) else None)
-
-
-def _thesis(config: dict[str, Any], ranking: Ranking | None) -> Thesis | None:
-    if config.get("suite") != THESIS_SUITE or ranking is None or not set(THESIS_RANKS) <= set(ranking.controllers):
-        return None
-    columns = [ranking.controllers.index(name) for name in THESIS_RANKS]
-    ranks = block_ranks(np.array(list(ranking.medians.values()))[:, columns])
-    ours = dict(zip(THESIS_RANKS, ranks.mean(0).tolist(), strict=True))
-    best = int((ranks[:, list(THESIS_RANKS).index("dyn-gda")] == 1).sum())
-    return Thesis(THESIS_RANKS, ours, THESIS_BEST, best, len(ranks))
 
 
 def _plain(value: Any) -> Any:

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 
-from . import sections
+from gan_env.files import write_whole
+
+from . import ranking_sections, sections
 from .gallery import Album, draw
 from .headline import headline
 from .markup import STYLE, Html, bullets, join, tag
-from .numbers import Report, make_report
+from .numbers import Facts, Report, make_report
+from .parts import figures
 
 CONFIG_LENGTH = 20_000
 
@@ -28,20 +30,10 @@ def write_report(folder: Path | str, baseline: str) -> tuple[Report, Path]:
     (folder / "figures").mkdir(exist_ok=True)
     for pictures in (found for section, found in album.items() if section != "samples"):
         for each in pictures:
-            _write(folder / "figures" / f"{each.name}.png", each.png)
+            write_whole(folder / "figures" / f"{each.name}.png", each.png)
     path = folder / "report.html"
-    _write(path, page(report, album).encode())
+    write_whole(path, page(report, album).encode())
     return report, path
-
-
-def _write(path: Path, data: bytes) -> None:
-    """Whole or not at all."""
-    partial = path.with_name(f".{path.name}.partial")
-    with partial.open("wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(partial, path)
 
 
 def page(report: Report, album: Album) -> str:
@@ -51,16 +43,14 @@ def page(report: Report, album: Album) -> str:
     parts = [
         ("What was run", _run(report)),
         ("In short", tag("div", bullets(headline(report)), cls="headline")),
-        (
-            "Ranking",
-            join([sections.ranking(report), sections.scores(report, album["ranking"]), sections.relative(report)]),
-        ),
+        ("Ranking", ranking_sections.ranking(report)),
+        ("Scores", join([ranking_sections.scores(report, album["ranking"]), ranking_sections.relative(report)])),
         ("Paired differences", sections.differences(report, album["differences"])),
-        ("Performance profiles", sections.profiles(report, album["profiles"])),
-        ("Critical differences", sections.critical(report, album["critical difference"])),
+        ("Performance profiles", ranking_sections.profiles(report, album["profiles"])),
+        ("Critical differences", ranking_sections.critical(report, album["critical difference"])),
         ("Quality against base rate", sections.rates(report, album["rates"])),
         ("Losses and learning rate over time", sections.curves(report, album["curves"])),
-        ("Samples", sections.figures(album["samples"])),
+        ("Samples", figures(album["samples"])),
         ("Reward against quality", sections.reward(report, album["reward"])),
         ("Failures", sections.failures(report)),
     ]
@@ -92,9 +82,7 @@ def _run(report: Report) -> Html:
         ("Time", f"{_duration(facts.training_s)} of training over all runs"
                  + (f", {_duration(facts.wall_s)} in all" if facts.wall_s is not None else "")),
         ("Versions", "; ".join(v for v in facts.versions if v) or "not named"),
-        ("Failures in means", "the larger of the configuration's worst finite score and the untrained generator's"
-         if facts.untrained else
-         "the configuration's worst finite score; the rows do not hold the untrained generator's"),
+        ("Failures in means", _imputed(facts)),
     ]  # fmt: skip
     listed = tag("dl", *(join([tag("dt", key), tag("dd", value)]) for key, value in entries))
     if not facts.config:
@@ -102,6 +90,15 @@ def _run(report: Report) -> Html:
     text = json.dumps(facts.config, indent=2, ensure_ascii=False)
     cut = "" if len(text) <= CONFIG_LENGTH else "\n… the rest stands in config.json"
     return join([listed, tag("details", tag("summary", "config.json"), tag("pre", text[:CONFIG_LENGTH] + cut))])
+
+
+def _imputed(facts: Facts) -> str:
+    if not facts.untrained:
+        return "the configuration's worst finite score; the rows do not hold the untrained generator's"
+    lacking = facts.runs - facts.untrained
+    return "the larger of the configuration's worst finite score and the untrained generator's" + (
+        f", which {lacking} of {facts.runs} rows do not hold" if lacking else ""
+    )
 
 
 def _duration(seconds: float) -> str:

@@ -10,7 +10,7 @@ import numpy as np
 from ..ranks import Friedman, against, block_ranks, cliques, critical_difference, friedman, nemenyi
 from ..registry import REPLAY, controller_note, is_embedded, is_learned
 from ..stats import Bounds, Interval, Statistic, bootstrap_bounds, iqm, mean, median, profile_bounds, t_bounds
-from .blocks import Block
+from .blocks import Block, Row
 from .comparisons import best_constant
 
 ENOUGH = 10
@@ -71,7 +71,18 @@ class Profiles:
     shares: dict[str, list[Interval]]
 
 
-def left_out(names: Sequence[str]) -> dict[str, str]:
+def _replayed(rows: Sequence[Row]) -> set[str]:
+    """Controllers whose open-loop replay is in the rows: as `NAME (replay)`, or as a recording that names them.
+
+    A recording of an agent from a file names the agent, not the file: as `runs_as` does, in front of the file's hash.
+    """
+    recorded = {str(row["replay_of"]) for row in rows if row.get("replay_of")}
+    names = {row["controller"]: str(row.get("runs_as", "")).rpartition(" ")[0] for row in rows}
+    under_its_name = {name.removesuffix(f" {REPLAY}") for name in names if name.endswith(f" {REPLAY}")}
+    return under_its_name | recorded | {name for name, agent in names.items() if agent in recorded}
+
+
+def _left_out(names: Sequence[str], replayed: set[str]) -> dict[str, str]:
     """Who may not be ranked, and why: no competitors, learners within the run, learned ones without their replay."""
     found = {}
     for name in names:
@@ -79,8 +90,8 @@ def left_out(names: Sequence[str]) -> dict[str, str]:
             found[name] = note
         elif is_embedded(name):
             found[name] = "learns within the very run that it is judged on"
-        elif is_learned(name) and f"{name} {REPLAY}" not in names:
-            found[name] = f"learned, and its open-loop replay, {name + ' ' + REPLAY!r}, is not in the rows"
+        elif is_learned(name) and name not in replayed:
+            found[name] = "learned, and its open-loop replay (replay:FILE of a recorded run) is not in the rows"
     return found
 
 
@@ -91,7 +102,7 @@ def _order(blocks: Sequence[Block]) -> list[str]:
 def rank(blocks: Sequence[Block], baseline: str) -> Ranking | None:
     """The ranking of all that may stand in it and were run in every configuration; None for fewer than two."""
     names = _order(blocks)
-    out = left_out(names)
+    out = _left_out(names, _replayed([row for block in blocks for row in block.rows]))
     for name in names:
         if lacking := sum(name not in block.controllers for block in blocks):
             out.setdefault(name, f"not run in {lacking} of {len(blocks)} configurations")

@@ -30,6 +30,7 @@ COMMANDS = {
     "bench": Command("bench", "Judge controllers against each other on many games and seeds."),
     "report": Command("report", "Write a folder's report.html and figures/ from its rows."),
     "verify": Command("verify", "Run some groups of a benchmark again and compare their rows to the bit."),
+    "export": Command("export", "Write a model that Stable-Baselines3 saved as a controller file."),
     "data": Command("data", "Say where a task's data are looked for and whether they are there; fetch them."),
     "watch": Command("watch", "Follow a training or a benchmark in the terminal, or film a steered GAN."),
     "diagnose": Command("diagnose", "Say what a log of GAN losses shows, and which controller answers it."),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import tyro
 
@@ -17,6 +18,7 @@ HELP = """
       gan-env report runs/mine
       gan-env report runs/mine --baseline alt-gda-5
       gan-env report runs/mine --json
+      gan-env report runs/table-1 --markdown --published theirs.csv
 """
 
 
@@ -28,6 +30,10 @@ class Report:
     """With the rows.jsonl that gan-env bench or train wrote."""
     baseline: str = "sim-gda"
     """Controller that the others are compared with."""
+    markdown: bool = False
+    """Write no page; print its tables as Markdown: cell by cell, average ranks, tests."""
+    published: Path | None = None
+    """A CSV file (task,loss,controller,score) of published numbers, which --markdown sets beside ours."""
     json: bool = False
     """Print the page's numbers as one JSON document."""
 
@@ -36,8 +42,16 @@ def run(arguments: Sequence[str]) -> int:
     """The command."""
     given = read(Report, "report", arguments, HELP)
     from agents.report.headline import headline
+    from agents.report.markdown import write_markdown
     from agents.report.page import write_report
 
+    if given.published is not None and not given.markdown:
+        raise ValueError(f"published={str(given.published)!r} stands beside ours in --markdown only; give that, too")
+    if given.markdown and given.json:
+        raise ValueError("markdown and json exclude each other; give one of them")
+    if given.markdown:
+        print(write_markdown(Path(given.folder), given.baseline, given.published), end="")
+        return DONE
     report, path = write_report(given.folder, given.baseline)
     if given.json:
         print_json({"page": path, "headline": headline(report), **report.plain()})

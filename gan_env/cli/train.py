@@ -35,7 +35,7 @@ def run(arguments: Sequence[str]) -> int:
         main_job(),
         {
             "task": str,
-            "reward": Literal["loss_gap", "quality", "quality_gain"],
+            "reward": str,
             "optimizer": Literal["adam", "rmsprop", "sgd"] | None,
             "score": None,
             "track_quality": None,

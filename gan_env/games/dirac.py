@@ -65,7 +65,7 @@ class DiracQuality:
 
     def __call__(self, fake: Float[Tensor, "N 1 1"]) -> Float64[Tensor, " N"]:
         """Distances; `worst` for a row that is NaN or infinite."""
-        distance = fake.double().abs().flatten()
+        distance = fake.detach().double().abs().flatten()
         return torch.where(torch.isfinite(distance), distance, self.worst)
 
 

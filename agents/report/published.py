@@ -1,0 +1,79 @@
+"""Published numbers beside ours: what is known of the thesis' 2-D table, and tables of cells that a person brings."""
+
+from __future__ import annotations
+
+import csv
+import math
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..ranks import block_ranks
+from .standing import Ranking
+
+THESIS_SUITE = "dynamic-gda-table-1"
+THESIS_RANKS = {"sim-gda": 2.84, "alt-gda-1": 2.81, "alt-gda-5": 2.50, "dyn-gda": 1.84}
+"""Average ranks over the 32 cells of the thesis' 2-D table, recomputed from its cells; its own averages differ."""
+THESIS_BEST = 16
+"""Cells of the 32 in which Dynamic-GDA has the lowest distance there."""
+
+Cells = dict[tuple[str, str, str], float]
+"""Score by task, loss and controller."""
+_COLUMNS = ("task", "loss", "controller", "score")
+
+
+@dataclass(frozen=True)
+class Thesis:
+    """The thesis' 2-D table beside these rows: average ranks among its four methods, and how often Dynamic-GDA is best.
+
+    Ours are ranks of median scores over seeds; the thesis has one run a cell.
+    """
+
+    published: dict[str, float]
+    ours: dict[str, float]
+    published_best: int
+    ours_best: int
+    cells: int
+
+
+def beside_thesis(config: dict[str, Any], ranking: Ranking | None) -> Thesis | None:
+    """The comparison, where the rows are the thesis' suite and all of its methods are ranked."""
+    if config.get("suite") != THESIS_SUITE or ranking is None or not set(THESIS_RANKS) <= set(ranking.controllers):
+        return None
+    columns = [ranking.controllers.index(name) for name in THESIS_RANKS]
+    ranks = block_ranks(np.array(list(ranking.medians.values()))[:, columns])
+    ours = dict(zip(THESIS_RANKS, ranks.mean(0).tolist(), strict=True))
+    best = int((ranks[:, list(THESIS_RANKS).index("dyn-gda")] == 1).sum())
+    return Thesis(THESIS_RANKS, ours, THESIS_BEST, best, len(ranks))
+
+
+def read_cells(path: Path) -> Cells:
+    """A published table from a CSV file with the columns task, loss, controller and score, named as rows name them.
+
+    Raises:
+        ValueError: If a column is missing, a score is no finite number, or a cell stands twice; the message names the
+            line.
+        OSError: If the file cannot be read.
+    """
+    found: Cells = {}
+    with path.open(newline="", encoding="utf-8") as file:
+        lines = csv.DictReader(file)
+        if missing := [name for name in _COLUMNS if name not in (lines.fieldnames or ())]:
+            raise ValueError(f"{path}: column {missing[0]!r} is missing; the first line must be {','.join(_COLUMNS)}")
+        for line in lines:
+            where = f"{path} line {lines.line_num}"
+            task, loss, controller, text = (str(line[name]).strip() for name in _COLUMNS)
+            try:
+                score = float(text)
+            except ValueError:
+                score = math.nan
+            if not math.isfinite(score):
+                raise ValueError(
+                    f"{where}: score {text!r} is no finite number; leave the line out if none is published"
+                )
+            if (task, loss, controller) in found:
+                raise ValueError(f"{where}: {task}, {loss}, {controller} stands twice; delete one of the two")
+            found[task, loss, controller] = score
+    return found

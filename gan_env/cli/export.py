@@ -1,0 +1,23 @@
+"""`gan-env export`, whose options stand with the export."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from inspect import cleandoc
+
+from agents.sb3_export import export
+
+from . import COMMANDS
+
+HELP = """
+    bench takes such a file, and so does your own loop.
+
+    Examples:
+      gan-env export --trust-pickle logs/td3/model.zip mine.safetensors
+      gan-env bench --controllers sim-gda,mine.safetensors
+"""
+
+
+def run(arguments: Sequence[str]) -> int:
+    """The command."""
+    return export(arguments, f"{COMMANDS['export'].summary}\n\n{cleandoc(HELP)}")

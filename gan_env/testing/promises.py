@@ -1,0 +1,92 @@
+"""What the checks share: a promise is a function of the part that is named by what it promises."""
+
+from __future__ import annotations
+
+import random
+import warnings
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+import torch
+
+from gan_env.config import EnvConfig, make_trainer
+from gan_env.records import Control
+from gan_env.trainer import Trainer
+
+
+class BrokenPromise(AssertionError):
+    """A part does not do what every part of its kind must."""
+
+
+def require(kept: object, found: str) -> None:
+    """Raises BrokenPromise saying what was found, unless the promise is kept."""
+    if not kept:
+        raise BrokenPromise(found)
+
+
+def keep_all(part: str, promises: Iterable[Callable[[Any], None]], subject: Any) -> None:
+    """Tries one promise after the other; raises BrokenPromise for the first that is broken, with the part's name."""
+    for promise in promises:
+        try:
+            promise(subject)
+        except Exception as error:  # a part's own exception breaks the promise, too
+            said = str(error) if isinstance(error, BrokenPromise) else f"{type(error).__name__}: {error}"
+            raise BrokenPromise(f"{part} breaks {promise.__name__.replace('_', ' ')!r}: {said}") from error
+
+
+@contextmanager
+def generators_left_alone() -> Iterator[None]:
+    """Raises BrokenPromise if a global random generator is in another state at the end."""
+    before = _generators()
+    yield
+    for name, old, new in zip(("torch", "numpy", "random"), before, _generators(), strict=True):
+        require(old == new, f"it drew from the global generator of {name}; draw from the row's own seed")
+
+
+def under_other_generators(*runs: Callable[[], Any]) -> list[Any]:
+    """What each run gives from a state of the global generators of its own; they are put back."""
+    torch_state, numpy_state, python_state, found = torch.get_rng_state(), np.random.get_state(), random.getstate(), []
+    for seed, run in enumerate(runs):
+        for start in (torch.manual_seed, np.random.seed, random.seed):
+            start(seed)
+        with generators_left_alone():
+            found.append(run())
+    torch.set_rng_state(torch_state)
+    np.random.set_state(numpy_state)
+    random.setstate(python_state)
+    return found
+
+
+def _generators() -> tuple[Any, ...]:
+    return torch.get_rng_state().tolist(), repr(np.random.get_state()), random.getstate()
+
+
+def trained(seeds: list[int], updates: int = 0, **settings: Any) -> Trainer:
+    """A trainer in double precision on the CPU, one row a seed, after so many updates of both players."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message=".*keeps state outside its weights")  # slow, not wrong
+        made = make_trainer(EnvConfig(dtype="float64", device="cpu", **settings), len(seeds))
+    made.reset(np.array(seeds), np.zeros(len(seeds), np.int64))
+    if updates:
+        made.advance(Control.of(len(seeds)), updates)
+    return made
+
+
+def trains_from_the_seed_alone(updates: int, **settings: Any) -> None:
+    """Raises BrokenPromise unless training is finite, moves both players, and hangs on nothing but the row's seed.
+
+    That is, not on other rows, nor on global generators, which dropout or noise inside a player would read.
+    """
+    start = trained([7], **settings)
+    alone, crowd = under_other_generators(
+        lambda: trained([7], updates, **settings), lambda: trained([3, 7], updates, **settings)
+    )
+    for name in ("g", "d"):
+        weights, before = getattr(alone, name).flat, getattr(start, name).flat
+        require(torch.isfinite(weights).all(), f"weights of {name} are not finite after {updates} updates")
+        require((weights != before).any(), f"no weight of {name} moved in {updates} updates")
+        gap = float((getattr(crowd, name).flat[1] - weights[0]).abs().max())
+        close = gap <= 1e-9 * (1 + float(weights.abs().max()))
+        require(close, f"weights of {name} are {gap:.2g} off beside another row, or with other global generators")
