@@ -1,8 +1,10 @@
 """Promises of RLlib on a cluster: runners play the games of one process, each its own; a dead one is replaced."""
 
-import importlib.util
+import gc
+import importlib
 import os
 import sys
+import warnings
 from pathlib import Path
 
 import gymnasium as gym
@@ -21,9 +23,7 @@ def cluster():
     import ray
 
     sys.path.insert(0, str(EXAMPLES))
-    spec = importlib.util.spec_from_file_location("rllib_cluster", EXAMPLES / "rllib_cluster.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
+    module = importlib.import_module("rllib_cluster")
     ray.cloudpickle.register_pickle_by_value(module)  # the workers cannot import it
     ray.init(num_cpus=4, include_dashboard=False, object_store_memory=200 * 2**20, log_to_driver=False)
     algorithm = module.build(RUNNERS, ROWS, learners=1, decisions=10)
@@ -31,6 +31,8 @@ def cluster():
     algorithm.stop()
     ray.shutdown()
     sys.path.remove(str(EXAMPLES))
+    with warnings.catch_warnings(action="ignore"):  # that Ray's processes are still about to end
+        gc.collect()
 
 
 def test_rows_of_the_runners_are_those_of_one_process_with_their_seeds_and_actions(cluster):
@@ -40,7 +42,9 @@ def test_rows_of_the_runners_are_those_of_one_process_with_their_seeds_and_actio
         lambda runner: runner.sample(num_timesteps=steps * ROWS, random_actions=True, force_reset=True),
         local_env_runner=False,
     )
-    env = gym.make_vec("gan_env/LearningRate-v0", num_envs=RUNNERS * ROWS, autoreset_mode="SameStep", **module.GAME)
+    env = gym.make_vec(
+        "gan_env:gan_env/LearningRate-v0", num_envs=RUNNERS * ROWS, autoreset_mode="SameStep", **module.GAME
+    )
     # Runner w has the seed w, which OwnSeeds makes the rows w * ROWS and on: seeds 4 to 11 without a gap.
     seen, _ = env.reset(seed=ROWS)
     first = {tuple(episode.get_observations(0)): episode for episodes in sampled for episode in episodes}

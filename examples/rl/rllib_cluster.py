@@ -46,7 +46,7 @@ def build(runners, rows, learners, decisions=50):
         )
         .learners(num_learners=learners)
         .fault_tolerance(restart_failed_env_runners=True, delay_between_env_runner_restarts_s=1.0)
-        .training(train_batch_size_per_learner=max(runners, 1) * rows * decisions, minibatch_size=100, num_epochs=2)
+        .training(train_batch_size_per_learner=max(runners, 1) * rows * decisions, minibatch_size=50, num_epochs=2)
         .rl_module(model_config={"fcnet_hiddens": [64]})
         .debugging(seed=0)
         .build_algo()
