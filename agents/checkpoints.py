@@ -67,7 +67,7 @@ class Checkpoints:
         content, tensors = read_tensors(self.path, FORMAT, VERSION, error=TrainingStateError, remedy=remedy)
         try:
             state = unpack(content["state"], tensors)
-        except (KeyError, RecursionError) as error:
+        except (KeyError, RecursionError, TypeError) as error:
             raise TrainingStateError(f"{self.path}: lacks {error}; {remedy}") from error
         if not isinstance(state, dict):
             raise TrainingStateError(f"{self.path}: holds no training's state; {remedy}")
@@ -81,16 +81,20 @@ class Checkpoints:
 # -- logs ---------------------------------------------------------------------------------------------------------
 
 
+def _logs(folder: Path | None) -> list[Path]:
+    """TensorBoard's own files in a folder; whatever else lies there is somebody's."""
+    found = [] if folder is None else sorted(folder.glob("events.out.tfevents.*"))
+    return [file for file in found if file.is_file() and not file.is_symlink()]
+
+
 def log_sizes(folder: Path | None) -> dict[str, int]:
-    """Bytes of each file in a folder of logs that only grow; flush them first."""
-    return {} if folder is None else {file.name: file.stat().st_size for file in sorted(folder.glob("*"))}
+    """Bytes of each log, which only grow; flush them first."""
+    return {file.name: file.stat().st_size for file in _logs(folder)}
 
 
 def cut_logs(folder: Path | None, sizes: dict[str, int]) -> None:
     """Takes logs back to the sizes that they had, so that what is done again is not logged twice."""
-    if folder is None or not folder.is_dir():
-        return
-    for file in folder.glob("*"):
+    for file in _logs(folder):
         if file.name not in sizes:
             file.unlink()
         elif file.stat().st_size > sizes[file.name]:

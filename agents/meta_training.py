@@ -124,7 +124,7 @@ class MetaTraining:
         load_model(self.model, state["model"])
         self._vec.load(state["vec"])
         self._randomness.state = state["randomness"]
-        self.positions[:] = state["positions"]
+        self.positions[:] = [each.reshape(self.config.num_envs, -1) for each in state["positions"]]
         self._untrained = [(weight, bias) for weight, bias in state["untrained"]]
         self._begun = True
 
@@ -187,8 +187,9 @@ def train_meta(
     if state is not None and checkpoints is not None:
         try:
             training.load(state["training"])
-        except (AttributeError, IndexError, KeyError, RuntimeError, TypeError, ValueError) as error:
-            raise TrainingStateError(f"{checkpoints.path}: does not fit this training ({error})") from error
+        except (ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError, ValueError) as error:
+            why = " ".join(str(error).split())
+            raise TrainingStateError(f"{checkpoints.path}: does not fit this training ({why})") from error
 
     def save() -> None:
         if checkpoints is not None:
@@ -211,7 +212,9 @@ def train_meta(
 def _check_same(state: dict[str, Any], config: TrainConfig, checkpoints: Checkpoints) -> None:
     """Raises TrainingStateError if the state is none of a training, or of one with other settings."""
     saved = state.get("config")
-    if not isinstance(saved, dict) or not isinstance(state.get("training"), dict):
+    training = state.get("training")
+    logs = training.get("logs") if isinstance(training, dict) else None
+    if not isinstance(saved, dict) or not isinstance(logs, dict) or not all(isinstance(v, int) for v in logs.values()):
         raise TrainingStateError(f"{checkpoints.path}: holds no training's state; remove it to start anew")
     found = first_difference(plain(config), saved)
     if found is not None:

@@ -76,6 +76,9 @@ class PrivateRandomness:
         self._state = ((version, tuple(words), gauss), numpys, state["torch"].clone())
         if self._inside:
             self._put(self._state)
+            return
+        with self._restored():
+            self._put(self._state)  # so that what is no state is refused here
 
 
 class SB3VecEnv(VecEnv):

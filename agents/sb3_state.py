@@ -49,7 +49,10 @@ def model_state(model: DDPG) -> dict[str, Any]:
 
 
 def load_model(model: DDPG, state: dict[str, Any]) -> None:
-    """Takes over what `model_state` gave, into a model built with the same settings."""
+    """Takes over what `model_state` gave, into a model built with the same settings.
+
+    Raises AttributeError, KeyError, RuntimeError, TypeError or ValueError for anything else, before it is trained on.
+    """
     buffer = model.replay_buffer
     assert buffer is not None
     model.policy.load_state_dict(state["policy"])
@@ -57,12 +60,16 @@ def load_model(model: DDPG, state: dict[str, Any]) -> None:
         _load_optimizer(optimizer, held)
     for name in _BUFFER:
         getattr(buffer, name)[: len(state["buffer"][name])] = state["buffer"][name].numpy()
-    buffer.pos, buffer.full = state["place"]
-    for name, value in state["counters"].items():
-        setattr(model, name, value)
+    place, full = state["place"]
+    buffer.pos, buffer.full = int(place), bool(full)
+    if not 0 <= buffer.pos < buffer.buffer_size:
+        raise ValueError(f"place {buffer.pos} lies outside a buffer of {buffer.buffer_size}")
+    for name in _COUNTERS:
+        setattr(model, name, type(getattr(model, name))(state["counters"][name]))
     model._last_obs, model._last_episode_starts = (_array(value) for value in state["last"])
     if state["episodes"] is not None:
-        model.ep_info_buffer = deque(state["episodes"], maxlen=model._stats_window_size)
+        episodes = ({name: each[name] for name in ("r", "l", "t")} for each in state["episodes"])
+        model.ep_info_buffer = deque(episodes, maxlen=model._stats_window_size)
         model.ep_success_buffer = deque(maxlen=model._stats_window_size)
     model.action_space.np_random.bit_generator.state = state["exploration"]
     logger = model.logger
@@ -83,6 +90,11 @@ def _optimizer_state(optimizer: torch.optim.Optimizer) -> list[dict[str, Any]]:
 
 def _load_optimizer(optimizer: torch.optim.Optimizer, held: list[dict[str, Any]]) -> None:
     groups = optimizer.state_dict()["param_groups"]
+    weights = [weight for group in optimizer.param_groups for weight in group["params"]]
+    for each, weight in zip(held, weights, strict=bool(held)):
+        shape = tuple(weight.shape)
+        if {n: tuple(v.shape) for n, v in each.items()} != {"step": (), "exp_avg": shape, "exp_avg_sq": shape}:
+            raise ValueError(f"an optimiser's state is not that of a weight {shape}")
     optimizer.load_state_dict({"state": {i: _copied(each) for i, each in enumerate(held)}, "param_groups": groups})
 
 

@@ -17,7 +17,7 @@ from tqdm import tqdm
 
 from gan_env.config import EnvConfig
 from gan_env.env import GANVectorEnv
-from gan_env.files import LOCK, locked, remove_partials, write_whole
+from gan_env.files import LOCK, PARTIAL, locked, remove_partials, write_whole
 from gan_env.task import Task
 
 from .base import NeedsTrainer
@@ -123,7 +123,7 @@ def _written(path: Path) -> dict:
 
 
 def _need_empty(out: Path) -> None:
-    if out.is_dir() and any(each.name != LOCK for each in out.iterdir()):
+    if out.is_dir() and any(each.name != LOCK and each.suffix != PARTIAL for each in out.iterdir()):
         raise ValueError(
             f"out={str(out)!r} is not empty; name another folder, so that nothing there is lost, or go on with a "
             "training there by --resume"

@@ -209,7 +209,7 @@ def _built(build: Callable[[int], Trainer], rows: int) -> Trainer:
     try:
         return build(rows)
     except (MemoryError, RuntimeError) as error:
-        if not _out_of_memory(error):
+        if not out_of_memory(error):
             raise
         problem = str(error).splitlines()[0]
     # Outside the handler, for the failed trainer's tensors live as long as the exception.
@@ -226,7 +226,7 @@ def _rows_that_fit(one: Trainer, rows: int) -> int:
         try:
             torch.empty(count * row_bytes, dtype=torch.uint8, device=one.device)
         except (MemoryError, RuntimeError) as error:
-            if not _out_of_memory(error):
+            if not out_of_memory(error):
                 raise
             count //= 2
         else:
@@ -234,7 +234,7 @@ def _rows_that_fit(one: Trainer, rows: int) -> int:
     return count
 
 
-def _out_of_memory(error: Exception) -> bool:
+def out_of_memory(error: Exception) -> bool:
     """Whether an error is an allocator's; torch has no class of its own for the CPU's."""
     text = str(error)
     return isinstance(error, (MemoryError, torch.OutOfMemoryError)) or any(

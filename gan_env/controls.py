@@ -223,7 +223,8 @@ def check_actions(axes: int | None, actions: object, rows: int, ignored: np.ndar
             raise ValueError(f"action {array[outside][0]} is not one of 0 (generator), 1 (discriminator), 2 (both)")
         return array.astype(np.int64)
     if np.isnan(array).any():
-        raise ValueError(f"action holds NaN in row {int(np.isnan(array).any(1).argmax())}: {array}")
+        row = int(np.isnan(array).any(1).argmax())
+        raise ValueError(f"action {array[row]} of row {row} holds NaN")
     outside = (np.abs(array) > 1).any(1)
     if outside.any():
         row = int(outside.argmax())

@@ -12,8 +12,10 @@ from torch import Tensor
 
 from gan_env.render import COLUMNS
 from gan_env.snapshot import Rows, Snapshot, SnapshotError, check, copied, held, look_again, put
+from gan_env.tensor_files import digest
 
 if TYPE_CHECKING:
+    from gan_env.trainer import Trainer
     from gan_env.vector_env import GANVectorEnv
 
 _FEATURES = ("g_loss_ema", "d_loss_ema", "last_action")
@@ -27,7 +29,7 @@ def settings(env: GANVectorEnv) -> dict[str, Any]:
     found = {field.name: getattr(config, field.name) for field in fields(config)}
     found |= {
         "control": env.control,
-        "task": trainer.task.name if config.task is trainer.task else config.task,
+        "task": _own_task(trainer) if config.task is trainer.task else config.task,
         "loss": f"{trainer.loss.name}:{trainer.loss.coefficient}",
         "d_lr": config.d_lr or trainer.task.d_lr,
         "g_lr": config.g_lr or trainer.task.g_lr,
@@ -39,6 +41,12 @@ def settings(env: GANVectorEnv) -> dict[str, Any]:
         "device": trainer.device.type,  # cards draw other numbers than processors
     }
     return json.loads(json.dumps(found, default=lambda value: value.item() if hasattr(value, "item") else str(value)))
+
+
+def _own_task(trainer: Trainer) -> str:
+    """The name of a user's own task, and a hash of its modules and held-out data: many are called the same."""
+    modules = "".join(str(module) for module in trainer._templates.values())
+    return f"{trainer.task.name} {digest(modules, {'validation': trainer.task.data.validation()})[:8]}"
 
 
 def take(env: GANVectorEnv, index: Tensor) -> Snapshot:
@@ -114,6 +122,8 @@ def _check_rows(env: GANVectorEnv, state: Rows) -> None:
     """Raises SnapshotError for numbers that no environment has."""
     if bool((state["updates"] > env.trainer.episode_updates).any()):
         raise SnapshotError("the snapshot's updates lie behind the end of the episode; take it again")
+    if bool((state["env.decisions"] > state["updates"]).any()):
+        raise SnapshotError("the snapshot's env.decisions are more than its updates; take it again")
     if not bool(state["env.quality"].isfinite().all()):
         raise SnapshotError("the snapshot's env.quality is not finite; take it again")
     if bool(state["env.done"].any()) and env.resets_at_once:

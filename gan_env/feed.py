@@ -33,6 +33,9 @@ class Feed:
         batch_size: B.
         seen_shape: Of one sample as D sees it.
         device: Where batches are wanted.
+
+    Raises:
+        ValueError: If the data have no batches of that size.
     """
 
     def __init__(
@@ -46,6 +49,7 @@ class Feed:
     ):
         self._task, self._loss, self._rows, self._batch_size = task, loss, rows, batch_size
         self._seen_shape, self._device = seen_shape, device
+        self._real_block = task.data.block(batch_size)
 
     @cached_property
     def reals(self) -> BlockStream:
@@ -53,7 +57,7 @@ class Feed:
         data, size = self._task.data, self._batch_size
         on_device = getattr(data, "device_codes", None)  # a user's own data may come from the CPU alone
         return self._stream(
-            data.block(size),
+            self._real_block,
             Purpose.REAL,
             lambda generator: data.codes(generator, size),
             None if on_device is None else lambda draws: on_device(draws, size),

@@ -53,6 +53,8 @@ def read_tensors(
     """
     path = Path(path)
     try:
+        if path.exists() and not path.is_file():
+            raise OSError("it is no file")  # a pipe would be waited for
         if largest is not None and path.stat().st_size > largest:
             raise OSError(f"it is larger than {largest} bytes")
         with safe_open(path, framework="pt") as file:
@@ -84,7 +86,7 @@ def digest(text: str, tensors: dict[str, Tensor]) -> str:
     for name in sorted(tensors):
         tensor = tensors[name].detach().cpu().contiguous()
         found.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
-        found.update(tensor.numpy().tobytes())
+        found.update(tensor.reshape(-1).view(torch.uint8).numpy().tobytes())  # NumPy does not know every type
     return found.hexdigest()
 
 

@@ -342,6 +342,7 @@ class Trainer:
         update_g = control.update_g.cpu().numpy() & moves
         multipliers = control.d_multiplier.to(self.device), control.g_multiplier.to(self.device)
         self._catch_up()
+        self._measurement = None
         losses = torch.empty(3, updates + 1, self.n, dtype=self.dtype, device=self.device)
         gradient = torch.zeros(updates, self.n, dtype=self.dtype, device=self.device)
         for chunk in self._chunks:
@@ -350,6 +351,7 @@ class Trainer:
                 losses[:, :, rows] = chunk.seen.losses().unsqueeze(1)
                 continue
             losses[:, 0, rows] = chunk.seen.losses()
+            chunk.stale = True  # as a decision leaves it that is cut short, by Ctrl-C or a user's own module
             who = Moves(update_d[rows], update_g[rows], self.order, self.device)
             for k in range(updates):
                 self._update(chunk, who, *multipliers, gradient[k])
@@ -359,7 +361,6 @@ class Trainer:
                 self.real_index[rows] += fresh[rows]
                 self._look(chunk)
                 losses[:, k + 1, rows] = chunk.seen.losses()
-        self._measurement = None
         return Trace(losses, gradient)
 
     def _update(self, chunk: Chunk, moves: Moves, d_multiplier: Tensor, g_multiplier: Tensor, gradient: Tensor) -> None:

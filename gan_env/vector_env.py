@@ -416,8 +416,8 @@ class GANVectorEnv(gym.vector.VectorEnv):
         return self.trainer.samples(count, Purpose.SAMPLE, rows=[self._row(row)])[0]
 
     def _row(self, row: int) -> int:
-        if not 0 <= row < self.num_envs:
-            raise ValueError(f"row={row} does not exist; there are rows 0 to {self.num_envs - 1}")
+        if not isinstance(row, (int, np.integer)) or isinstance(row, bool) or not 0 <= row < self.num_envs:
+            raise ValueError(f"row={row!r} does not exist; there are rows 0 to {self.num_envs - 1}")
         return row
 
     # -- inside a step --------------------------------------------------------------------------------------------
@@ -474,8 +474,8 @@ class GANVectorEnv(gym.vector.VectorEnv):
             "update": self.trainer.updates.copy(),
             "d_updates": self.trainer.d_updates.copy(),
             "g_updates": self.trainer.g_updates.copy(),
-            "d_lr": lr[0],
-            "g_lr": lr[1],
+            "d_lr": _finite(lr[0]),
+            "g_lr": _finite(lr[1]),
         }
         if self._tracks_quality:
             infos |= {"quality": self._quality.copy(), "quality_age": self._quality_age.copy()}

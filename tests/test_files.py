@@ -108,6 +108,18 @@ def test_a_tree_comes_back_from_a_file_as_it_was_packed(tmp_path):
     assert back["plain"] == [*tree["plain"][:-1], float(np.float32(0.1))]
 
 
+def test_a_type_that_numpy_does_not_know_comes_back(tmp_path):
+    write_tensors(tmp_path / "f", "test", 1, {}, {"x": torch.ones(2, dtype=torch.bfloat16), "y": torch.tensor(3)})
+    tensors = read_tensors(tmp_path / "f", "test", 1, error=ValueError, remedy="")[1]
+    assert tensors["x"].dtype == torch.bfloat16 and tensors["y"].item() == 3
+
+
+def test_a_pipe_is_refused_and_not_waited_for(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(ValueError, match="it is no file"):
+        read_tensors(tmp_path / "pipe", "test", 1, error=ValueError, remedy="")
+
+
 def test_the_same_content_is_the_same_bytes(tmp_path):
     for name in "abcdefgh":
         write_tensors(tmp_path / name, "test", 1, {"x": 1}, {"t": torch.arange(3), "u": torch.ones(2)})

@@ -11,14 +11,16 @@ from pathlib import Path
 
 import pytest
 import torch
+from torch import Tensor
 
-from agents.checkpoints import STATE, Checkpoints
+from agents.checkpoints import FORMAT, STATE, VERSION, Checkpoints
 from agents.fsco import FscoConfig
 from agents.meta_training import train_meta
 from agents.training import TrainConfig, plain, read_config, resume
 from gan_env import GANVectorEnv, Snapshot, SnapshotError
 from gan_env.cli import main
 from gan_env.config import EnvConfig
+from gan_env.tensor_files import read_tensors, write_tensors
 
 CONFIG = TrainConfig(
     env=EnvConfig(task="ring", batch_size=4, episode_updates=4, updates_per_step=2),
@@ -140,6 +142,33 @@ def fuzz_run_folder(made, tmp_path, rng: random.Random) -> None:
     assert after == {name: content for name, content in held.items() if name != ".lock"}
 
 
+def leaves(tree) -> list[tuple[dict | list, str | int]]:
+    """Every place in a tree of dicts and lists, as the container and its key."""
+    items = list(tree.items() if isinstance(tree, dict) else enumerate(tree) if isinstance(tree, list) else ())
+    return [(tree, key) for key, _ in items] + [place for _, value in items for place in leaves(value)]
+
+
+def fuzz_signed_state(made, tmp_path, rng: random.Random) -> None:
+    """A saved training whose checksum is right and whose content is not: one value or tensor is another."""
+    folder, _ = made
+    path = tmp_path / STATE
+    content, tensors = read_tensors(folder / "run" / STATE, FORMAT, VERSION, error=ValueError, remedy="")
+    if rng.random() < 0.7:
+        container, key = rng.choice(leaves(content["state"]["training"]))
+        container[key] = rng.choice([None, -1, 0, 10**30, 2.5, float("nan"), "x", [], [1], {}, True, "tensor:nowhere"])
+    else:
+        name = rng.choice(sorted(tensors))
+        changes = (Tensor.bfloat16, lambda t: t.unsqueeze(0), lambda t: t * torch.nan, lambda t: t[:0])
+        change = rng.choice(changes)
+        with contextlib.suppress(IndexError):  # a number has no first part
+            tensors[name] = change(tensors[name])
+    write_tensors(path, FORMAT, VERSION, content, tensors)
+    try:
+        train_meta(CONFIG, None, Checkpoints(tmp_path, 3600.0))
+    except ValueError as error:
+        one_line(error)
+
+
 WORDS = (
     "train", "list", "data", "--out", "--resume", "--task", "--loss", "--decisions", "--num-envs", "--json", "--d-lr",
     "--controllers", "--features", "--seed", "--device", "-1", "0", "nan", "1e999", "99999999999999999999", "ring:",
@@ -166,7 +195,7 @@ def fuzz_command_line(made, tmp_path, rng: random.Random) -> None:
     assert "Traceback" not in said.getvalue() + out.getvalue(), arguments
 
 
-KINDS = (fuzz_snapshot, fuzz_config, fuzz_run_folder, fuzz_command_line)
+KINDS = (fuzz_snapshot, fuzz_config, fuzz_run_folder, fuzz_signed_state, fuzz_command_line)
 
 
 def fuzz(kind, made, tmp_path, monkeypatch, seeds: range) -> None:

@@ -37,7 +37,7 @@ def test_a_code_block_runs_after_those_before_it(number, capsys):
 
 @pytest.mark.parametrize(("part", "recipe"), list(zip((TASKS, LOSSES, REWARDS, CONTROLLERS), RECIPES, strict=True)))
 def test_a_recipe_adds_a_part_that_keeps_all_promises(part, recipe, monkeypatch):
-    monkeypatch.setattr(part, "_parts", dict(part._parts))
+    monkeypatch.setattr(part, "_registered", dict(part._parts))
     before = set(part)
     exec(compile(recipe, "CONTRIBUTING.md", "exec"), {"__name__": "recipe"})
     assert len(set(part) - before) == 1

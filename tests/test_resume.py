@@ -126,6 +126,17 @@ def test_what_was_done_after_the_last_save_is_done_again_and_logged_once(straigh
     assert logged(tmp_path / "tensorboard") == straight[2]
 
 
+def test_what_somebody_else_put_among_the_logs_stays(tmp_path):
+    ours, notes = tmp_path / "events.out.tfevents.1.host", tmp_path / "notes.txt"
+    for file in (ours, notes):
+        file.write_text("12345")
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "events.out.tfevents.2.host").symlink_to(notes)
+    assert checkpoints.log_sizes(tmp_path) == {ours.name: 5}
+    checkpoints.cut_logs(tmp_path, {ours.name: 2, "events.out.tfevents.2.host": 0})
+    assert ours.read_text() == "12" and notes.read_text() == "12345" and len(os.listdir(tmp_path)) == 4
+
+
 def test_saving_is_rare_enough(tmp_path, monkeypatch):
     now = [0.0]
     monkeypatch.setattr(checkpoints.time, "perf_counter", lambda: now[0])

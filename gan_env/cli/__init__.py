@@ -78,6 +78,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except OSError as error:
         print(f"gan-env: {error}", file=sys.stderr)
         return FAILED
+    except (MemoryError, RuntimeError) as error:
+        from gan_env.config import out_of_memory
+
+        if not out_of_memory(error):
+            raise
+        why = (str(error).splitlines() or ["no more to be had"])[0]
+        print(f"gan-env: out of memory ({why}); take fewer rows, smaller batches or a smaller buffer", file=sys.stderr)
+        return FAILED
     except KeyboardInterrupt as error:
         print(f"gan-env: {str(error) or 'stopped'}", file=sys.stderr)
         return FAILED
