@@ -86,7 +86,8 @@ def digest(text: str, tensors: dict[str, Tensor]) -> str:
     for name in sorted(tensors):
         tensor = tensors[name].detach().cpu().contiguous()
         found.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
-        found.update(tensor.reshape(-1).view(torch.uint8).numpy().tobytes())  # NumPy does not know every type
+        flat = tensor.as_strided((tensor.numel(),), (1,))  # the stride of a single number may be anything
+        found.update(flat.view(torch.uint8).numpy().tobytes())  # NumPy does not know every type
     return found.hexdigest()
 
 
