@@ -65,6 +65,7 @@ def train(config: TrainConfig, say: Callable[[str], None] = print) -> Path:
         raise OSError(f"out={str(out)!r} cannot be made a folder ({error.strerror}); name another") from error
     with locked(out):
         _need_empty(out)  # again: somebody else may have been quicker
+        remove_partials(out)
         write_whole(out / CONFIG, json.dumps(plain(config), indent=2) + "\n")
         return _work(config, out, say)
 

@@ -294,10 +294,10 @@ def test_a_control_of_another_number_of_rows_is_refused(rows):
         rows.step_control(Control.of(3))
 
 
-@pytest.mark.parametrize("row", [2, -1])
+@pytest.mark.parametrize("row", [2, -1, 0.5, "0", True, None])
 def test_a_row_that_does_not_exist_is_named(row, rows):
     for ask in (rows.generator, rows.discriminator, rows.sample):
-        with pytest.raises(ValueError, match=f"row={row}.*0 to 1"):
+        with pytest.raises(ValueError, match=f"row={row!r}.*0 to 1"):
             ask(row)
 
 

@@ -22,7 +22,7 @@ from agents.sb3 import SB3VecEnv
 from agents.training import TrainConfig, plain, read_config, resume, train
 from gan_env.cli import main
 from gan_env.config import EnvConfig
-from gan_env.files import locked
+from gan_env.files import PARTIAL, locked
 from gan_env.tensor_files import pack, write_tensors
 
 GAME = EnvConfig(task="ring", batch_size=8, episode_updates=6, updates_per_step=2, d_lr=3e-3, g_lr=3e-3)
@@ -242,6 +242,14 @@ def test_a_full_disk_stops_the_training_with_the_last_state_intact(tmp_path, mon
         train_meta(TINY, None, Checkpoints(tmp_path, 0.0))
     assert "\n" not in str(caught.value) and (tmp_path / STATE).read_bytes() == kept
     assert os.listdir(tmp_path) == [STATE]
+
+
+def test_what_a_kill_left_of_the_first_file_does_not_bar_the_folder(finished, tmp_path):
+    out = tmp_path / "run"
+    out.mkdir()
+    (out / f".config.json.1.2{PARTIAL}").write_text("half")
+    assert main(["train", *FLAGS, "--out", str(out)]) == 0
+    assert_same_runs(out, finished)
 
 
 def test_a_folder_that_cannot_be_made_is_one_line_and_exit_code_1(tmp_path, capsys):

@@ -13,9 +13,10 @@ from hypothesis import HealthCheck, given
 from hypothesis import settings as effort
 from hypothesis import strategies as st
 from own_task import OWN
+from torch import nn
 
 import gan_env
-from gan_env import Control, GANVectorEnv, Snapshot, SnapshotError
+from gan_env import Control, GANVectorEnv, Snapshot, SnapshotError, Task
 from gan_env.snapshot import FORMAT, VERSION
 from gan_env.tensor_files import write_tensors
 
@@ -277,6 +278,37 @@ def test_an_environment_with_other_settings_refuses_and_stays_as_it_was(settings
     assert all(torch.equal(value, before.rows[name]) for name, value in other.snapshot().rows.items())
 
 
+def test_two_own_tasks_of_one_name_are_told_apart():
+    def own(seed: int, activation=nn.ReLU) -> Task:
+        return Task(
+            generator=lambda: nn.Sequential(nn.Linear(4, 8), activation(), nn.Linear(8, 2)),
+            discriminator=lambda: nn.Sequential(nn.Linear(2, 8), activation(), nn.Linear(8, 1)),
+            data=points(seed),
+            latent_size=4,
+        )
+
+    env = make(task=own(0))
+    env.reset(seed=0)
+    make(task=own(0)).restore(env.snapshot())
+    for other in (own(1), own(0, nn.Tanh)):
+        with pytest.raises(SnapshotError, match="task='custom"):
+            make(task=other).restore(env.snapshot())
+
+
+def test_after_a_decision_that_was_cut_short_the_next_one_is_made_on_what_is_there(monkeypatch):
+    env, twin = make(rows=2), make(rows=2)
+    env.reset(seed=0)
+
+    def interrupted(*_):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(env.trainer.g_optimizer, "step", interrupted)  # D has stepped by then
+        env.step(np.zeros((2, 1)))
+    twin.restore(env.snapshot())
+    assert_same(env.step(np.zeros((2, 1))), twin.step(np.zeros((2, 1))))
+
+
 def test_settings_written_out_are_the_same_as_those_left_to_the_task():
     env, other = make(), make(optimizer="adam", loss="bce", dtype="float32", order="simultaneous", device="cpu")
     if env.settings["device"] == "cpu":
@@ -307,6 +339,7 @@ def test_what_no_environment_could_have_said_is_refused_and_nothing_changes():
     bad = [
         spoilt(kept, "updates", -1),
         spoilt(kept, "updates", 7),
+        spoilt(kept, "env.decisions", 2**62),
         spoilt(kept, "seed", -5),
         spoilt(kept, "g.lr", float("nan")),
         spoilt(kept, "d.lr", -1.0),

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from gan_env import GANVectorEnv, Snapshot
+from gan_env.cli import main
 from gan_env.trainer import Trainer
 
 SMALL = {"task": "ring", "batch_size": 8, "episode_updates": 10, "score": False}
@@ -20,6 +21,12 @@ def test_rows_that_do_not_fit_into_memory_say_how_many_would():
     assert "\n" not in str(caught.value)
     fits = int(re.search(r"about num_envs=(\d+) does", str(caught.value)).group(1))
     assert 100 < fits < 10**9  # a row of this takes some 50 kilobytes
+
+
+def test_a_command_that_runs_out_of_memory_says_so_on_one_line(tmp_path, capsys):
+    assert main(["train", "--buffer-size", str(10**13), "--out", str(tmp_path / "run")]) == 1
+    said = capsys.readouterr().err
+    assert said.startswith("gan-env: out of memory (") and said.count("\n") == 1
 
 
 def test_another_error_while_building_stays_what_it_is(monkeypatch):
