@@ -47,15 +47,16 @@ def generators_left_alone() -> Iterator[None]:
 
 def under_other_generators(*runs: Callable[[], Any]) -> list[Any]:
     """What each run gives from a state of the global generators of its own; they are put back."""
-    held = torch.get_rng_state(), np.random.get_state(), random.getstate()
+    torch_state, numpy_state, state = torch.get_rng_state(), np.random.get_state(), random.getstate()
     found = []
     for seed, run in enumerate(runs):
         for start in (torch.manual_seed, np.random.seed, random.seed):
             start(seed)
         with generators_left_alone():
             found.append(run())
-    for put_back, state in zip((torch.set_rng_state, np.random.set_state, random.setstate), held, strict=True):
-        put_back(state)
+    torch.set_rng_state(torch_state)
+    np.random.set_state(numpy_state)
+    random.setstate(state)
     return found
 
 
