@@ -73,9 +73,9 @@ def test_every_public_name_has_a_complete_type():
 
 
 def test_importing_takes_less_than_two_seconds_beyond_torch_itself():
-    told = python("-X", "importtime", "-c", "import gan_env, agents", cwd=ROOT)
-    spent = {name: int(us) / 1e6 for us, name in re.findall(r"\|\s*(\d+) \| +([\w.]+)\n", told)}
-    assert spent["gan_env"] + spent["agents"] - spent["torch"] < 2
+    # Of the processor: on a busy machine the clock says more of its neighbours.
+    code = "import time, torch; at = time.process_time(); import gan_env, agents; print(time.process_time() - at)"
+    assert float(python("-c", code, cwd=ROOT)) < 2
 
 
 def bounds(requirements: list[str]) -> dict[str, str]:

@@ -47,7 +47,8 @@ def generators_left_alone() -> Iterator[None]:
 
 def under_other_generators(*runs: Callable[[], Any]) -> list[Any]:
     """What each run gives from a state of the global generators of its own; they are put back."""
-    torch_state, numpy_state, python_state, found = torch.get_rng_state(), np.random.get_state(), random.getstate(), []
+    torch_state, numpy_state, state = torch.get_rng_state(), np.random.get_state(), random.getstate()
+    found = []
     for seed, run in enumerate(runs):
         for start in (torch.manual_seed, np.random.seed, random.seed):
             start(seed)
@@ -55,7 +56,7 @@ def under_other_generators(*runs: Callable[[], Any]) -> list[Any]:
             found.append(run())
     torch.set_rng_state(torch_state)
     np.random.set_state(numpy_state)
-    random.setstate(python_state)
+    random.setstate(state)
     return found
 
 
