@@ -30,14 +30,17 @@ class Subject:
 
     def started(self, seeds: Sequence[int] = SEEDS) -> Any:
         """A fresh one, reset for these rows; one that needs a trainer gets one."""
-        from agents.base import NeedsTrainer
-
         made = self.make()
-        needy: Any = made
-        if isinstance(needy, NeedsTrainer):
-            needy.bind(trained(list(seeds), batch_size=16, episode_updates=STEPS))
+        _give_trainer(made, seeds)
         made.reset(list(seeds), self.game)
         return made
+
+
+def _give_trainer(controller: object, seeds: Sequence[int]) -> None:
+    from agents.base import NeedsTrainer
+
+    if isinstance(controller, NeedsTrainer):
+        controller.bind(trained(list(seeds), batch_size=16, episode_updates=STEPS))
 
 
 @cache  # nobody may change a measurement, and a promise sees to it
