@@ -31,6 +31,7 @@ class GANEnv(gym.Env):
     metadata: dict[str, Any] = {"render_modes": RENDER_MODES, "render_fps": RENDER_FPS}
     action_space: gym.Space[Any]
     observation_space: gym.Space[Any]
+    render_mode: str | None
     batch: GANVectorEnv
 
     def __init__(

@@ -157,7 +157,7 @@ class Trainer:
         self.g = players("g", task.data.shape if game is None else game.out_shape)
         self.d = players("d", ())
         self._seen_shape = task.data.shape if game is None else game.seen_shape
-        self.feed = Feed(task, self.loss, rows, batch_size, self._seen_shape, self.device)
+        self.feed: Feed = Feed(task, self.loss, rows, batch_size, self._seen_shape, self.device)
         self._trained_d: Players = self.d
         if self.loss.dress is not None:
             dress, matrices, coefficient = self.loss.dress, self._matrices, self.loss.coefficient
