@@ -61,3 +61,20 @@ def test_the_hyper_parameters_for_rl_zoo3_are_what_it_reads():
             assert json.loads(json.dumps(entry)) == entry  # plain values, for rl-zoo3 writes them down
             EnvConfig(**entry["env_kwargs"])
             assert entry["callback"] == f"{SaveController.__module__}.{SaveController.__name__}"
+
+
+def test_the_hyper_parameters_are_those_that_won_the_search():
+    from agents.zoo import ddpg, off_policy, on_policy, ppo, td3
+
+    path = integrations.ROOT / "benchmarks" / "results" / "zoo_search" / "rows.jsonl"
+    tried = {}
+    for row in map(json.loads, path.read_text().splitlines()):
+        tried.setdefault((row["algorithm"], row["id"]), {}).setdefault(row["candidate"], []).append(row)
+    for (algorithm, name), candidates in tried.items():
+        twice = [rows for rows in candidates.values() if len(rows) == 2]
+        won = max(twice, key=lambda rows: sum(row["return"] for row in rows))[0]
+        named = ("algorithm", "id", "candidate", "seed", "return", "wall_s")
+        chosen = {key: value for key, value in won.items() if key not in named}
+        module, entry = {"ddpg": (ddpg, off_policy), "td3": (td3, off_policy), "ppo": (ppo, on_policy)}[algorithm]
+        assert module.hyperparams[f"gan_env/{name}-v0"] == entry(**chosen)
+    assert len(tried) == 7

@@ -4,12 +4,12 @@ from . import on_policy
 
 hyperparams = {
     "gan_env/LearningRate-v0": on_policy(
-        learning_rate=1e-3, gamma=0.95, n_steps=25, n_epochs=10, ent_coef=0.0, net_arch=(64, 64), norm_reward=True
+        learning_rate=3e-4, gamma=0.8, n_steps=50, n_epochs=10, ent_coef=0.003, net_arch=(64, 64), norm_reward=True
     ),
     "gan_env/UpdateChoice-v0": on_policy(
-        learning_rate=1e-3, gamma=0.95, n_steps=25, n_epochs=10, ent_coef=0.0, net_arch=(64, 64), norm_reward=True
+        learning_rate=3e-4, gamma=0.8, n_steps=50, n_epochs=10, ent_coef=0.003, net_arch=(64, 64), norm_reward=True
     ),
     "gan_env/Joint-v0": on_policy(
-        learning_rate=1e-3, gamma=0.95, n_steps=25, n_epochs=10, ent_coef=0.0, net_arch=(64, 64), norm_reward=True
+        learning_rate=3e-3, gamma=0.95, n_steps=25, n_epochs=5, ent_coef=0.0, net_arch=(32, 32), norm_reward=False
     ),
 }

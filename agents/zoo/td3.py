@@ -4,9 +4,9 @@ from . import off_policy
 
 hyperparams = {
     "gan_env/LearningRate-v0": off_policy(
-        learning_rate=3e-3, gamma=0.95, noise_std=0.3, tau=0.005, net_arch=(32, 32), norm_reward=False
+        learning_rate=1e-3, gamma=0.99, noise_std=0.1, tau=0.005, net_arch=(64, 64), norm_reward=False
     ),
     "gan_env/Joint-v0": off_policy(
-        learning_rate=3e-3, gamma=0.95, noise_std=0.3, tau=0.005, net_arch=(32, 32), norm_reward=False
+        learning_rate=3e-4, gamma=0.8, noise_std=0.1, tau=0.02, net_arch=(64, 64), norm_reward=True
     ),
 }

@@ -41,7 +41,8 @@ def train(env_id):
     advantage = GAE(gamma=0.99, lmbda=0.95, value_network=critic)
     loss = ClipPPOLoss(actor, critic)
     optimizer = torch.optim.Adam(loss.parameters(), lr=1e-3)
-    collector = Collector(env, actor, frames_per_batch=ROWS * HORIZON, total_frames=STEPS)
+    frames = {"frames_per_batch": ROWS * HORIZON, "total_frames": STEPS}
+    collector = Collector(env, actor, auto_register_policy_transforms=True, **frames)
     began = time.perf_counter()
     for batch in collector:
         for _ in range(10):
