@@ -78,12 +78,13 @@ class SaveController(BaseCallback):
         return True
 
     def _on_training_end(self) -> None:
-        if self.path is None:
-            return  # rl-zoo3 comes here even if training never started
+        path, self.path = self.path, None
+        if path is None:
+            return  # rl-zoo3 comes here a second time, and even if training never started
         self.folder.mkdir(parents=True, exist_ok=True)
-        save_controller(controller_of(self.model), self.path)
+        save_controller(controller_of(self.model), path)
         if self.verbose:
-            print(f"{self.path}: the controller; judge it by gan-env bench --controllers sim-gda,{self.path}")
+            print(f"{path}: the controller; judge it by gan-env bench --controllers sim-gda,{path}")
 
 
 @dataclass(frozen=True, kw_only=True)
