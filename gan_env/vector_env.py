@@ -193,6 +193,8 @@ class GANVectorEnv(gym.vector.VectorEnv):
         return self._observations(), self._infos(np.isin(np.arange(self.num_envs), rows))
 
     def _rows_to_reset(self, options: dict[str, Any] | None) -> np.ndarray:
+        if options is not None and not isinstance(options, dict):
+            raise ValueError(f"options={options!r} must be a dict, e.g. {{'reset_mask': mask}}")
         mask = (options or {}).get("reset_mask")
         if mask is None:
             return np.arange(self.num_envs)
@@ -224,6 +226,8 @@ class GANVectorEnv(gym.vector.VectorEnv):
     def step_control(self, control: Control) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, dict[str, Any]]:
         """One decision given as a control, which every id applies exactly, whatever its actions can express."""
         self._need_reset("the first step")
+        if not isinstance(control, Control):
+            raise ValueError(f"control={control!r} is no Control; make one by gan_env.Control.of(...)")
         again = np.flatnonzero(self._done)
         if len(again) and self.autoreset_mode == AutoresetMode.DISABLED:
             raise gym.error.ResetNeeded(

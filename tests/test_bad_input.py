@@ -214,6 +214,13 @@ def test_a_reset_mask_that_does_not_fit_is_named(mask, rows):
         rows.reset(options={"reset_mask": mask})
 
 
+def test_what_is_no_control_and_no_options_is_named(rows):
+    with pytest.raises(ValueError, match=r"control=None is no Control"):
+        rows.step_control(None)
+    with pytest.raises(ValueError, match=r"options=\[1\] must be a dict"):
+        rows.reset(options=[1])
+
+
 def test_the_first_reset_must_be_of_every_row():
     env = GANVectorEnv(2, autoreset_mode="Disabled", **SMALL)
     with pytest.raises(ValueError, match="first reset"):
