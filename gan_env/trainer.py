@@ -36,9 +36,9 @@ from gan_env.task import Task
 class Trace:
     """What a decision's k updates did."""
 
-    losses: Float[Tensor, "3 k+1 N"]
-    """G's loss and D's on real and on generated samples: before the first update and after each, on the batch that the
-    following update uses."""
+    losses: Float[Tensor, "3 looks N"]
+    """G's loss and D's on real and on generated samples: before the first update and after each, so k + 1 looks, on the
+    batch that the following update uses."""
     gradient: Float[Tensor, "k N"]
     """Sum of both players' gradient entries in each update: not finite where an entry is not."""
 
