@@ -113,7 +113,10 @@ def table(listed: list[Script]) -> str:
     """What they did, in Markdown."""
     head = ["library", "version", "actions", "native batch", "steps per second"]
     lines = [f"| {' | '.join(head)} |", "|---" * len(head) + "|", *(row(script) for script in listed)]
-    return "\n".join([*lines, "", f"Python {platform.python_version()}, {platform.machine()}, one thread of torch."])
+    where = (
+        f"Python {platform.python_version()}, {platform.machine()}, one thread of torch, as the machine was just then."
+    )
+    return "\n".join([*lines, "", where])
 
 
 def install_lines() -> str:
