@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from gan_env.records import Measurement
+from gan_env.records import Measurement, d_loss
 from gan_env.registry import Registry
 
 EMA = 0.9
@@ -146,13 +146,11 @@ class FeatureMemory:
         """The measurement's numbers; what the rows remember is shown as it will be when it is read."""
         if self._read is None or self._read[0] is not seen:
             numbers = seen.summary
-            with np.errstate(invalid="ignore"):  # a row that has failed may hold infinities
-                d_sum = numbers.d_loss_real + numbers.d_loss_fake
             self._read = (
                 seen,
                 Moment(
                     g_loss=numbers.g_loss,
-                    d_loss=d_sum / 2 if self.d_loss_scale == "mean" else d_sum,
+                    d_loss=d_loss(numbers.d_loss_real, numbers.d_loss_fake, self.d_loss_scale),
                     real_logit=numbers.real_logit,
                     fake_logit=numbers.fake_logit,
                     real_accuracy=numbers.real_accuracy,
@@ -170,7 +168,7 @@ class FeatureMemory:
         """Every feature as it is, neither clipped nor finite for certain: (N, scalars then axes), float64."""
         moment = self._moment(seen)
         if self._table is None:
-            with np.errstate(invalid="ignore"):
+            with np.errstate(invalid="ignore"):  # a row that has failed may hold infinities
                 columns = [FEATURES[name].compute(moment)[:, None] for name in self.scalars]
             self._table = np.concatenate([*columns, self.last_action], 1)
         return self._table

@@ -64,6 +64,8 @@ def read_mesh(stream: str | IO[bytes], kind: str, name: str) -> np.ndarray:
     try:
         mesh: Any = trimesh.load(stream, file_type=kind, force="mesh", process=False, skip_materials=True)
         return voxelised(np.asarray(mesh.triangles))
+    except MemoryError:
+        raise
     except Exception as error:  # trimesh raises whatever its parsers stumble over
         raise ValueError(f"{name} cannot be read as a mesh ({error}); mend it or take it away") from error
 

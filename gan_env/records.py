@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, fields
 from functools import cached_property
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 import torch
@@ -108,6 +108,17 @@ class Summary(NamedTuple):
     """Share of generated samples with logit < 0."""
 
 
+Losses = TypeVar("Losses", Tensor, np.ndarray)
+
+
+def d_loss(real: Losses, fake: Losses, scale: str) -> Losses:
+    """D's loss from its two sides: their "mean" or their "sum"; raises ValueError for another scale."""
+    if scale not in ("mean", "sum"):
+        raise ValueError(f"d_loss_scale={scale!r} is unknown; use 'mean' or 'sum'")
+    with np.errstate(invalid="ignore"):  # a row that has failed may hold infinities
+        return (real + fake) / 2 if scale == "mean" else real + fake
+
+
 def _share(mask: Tensor) -> Tensor:
     return mask.float().mean(-1)  # a count of at most a batch: exact
 
@@ -146,9 +157,7 @@ class Measurement:
 
     def d_loss(self, scale: str) -> Float[Tensor, " N"]:
         """`d_mean` or `d_sum`, by the name "mean" or "sum" (algorithms: which D loss a controller reads)."""
-        if scale not in ("mean", "sum"):
-            raise ValueError(f"d_loss_scale={scale!r} is unknown; use 'mean' or 'sum'")
-        return self.d_mean if scale == "mean" else self.d_sum
+        return d_loss(self.d_loss_real, self.d_loss_fake, scale)
 
     @cached_property
     def summary(self) -> Summary:

@@ -60,6 +60,8 @@ def read_tensors(
         with safe_open(path, framework="pt") as file:
             metadata = file.metadata() or {}
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a dict)
+    except MemoryError:
+        raise
     except Exception as stumbled:  # whatever the reader stumbles over in bytes that anybody may have written
         why = " ".join(str(stumbled).split())
         raise error(f"{path}: cannot be read as a {kind} ({why}); {remedy}") from stumbled

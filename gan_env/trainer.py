@@ -26,7 +26,7 @@ from gan_env.mlp_players import MLPPlayers
 from gan_env.module_players import dressed, make_players
 from gan_env.optimizers import OptimizerSpec, RowOptimizer
 from gan_env.players import EVERY, Buffers, Pair, Players, Rows, flatten, unflatten
-from gan_env.records import Control, GameFacts, Measurement
+from gan_env.records import Control, GameFacts, Measurement, d_loss
 from gan_env.regularisers import derives_weights, weight_matrices
 from gan_env.streams import Purpose, key, rng, seeded
 from gan_env.task import Task
@@ -49,8 +49,7 @@ class Trace:
 
     def d_losses(self, scale: str) -> np.ndarray:
         """D's loss after each update, (k, N) float64: the "mean" of both sides or their "sum"."""
-        with np.errstate(invalid="ignore"):  # a row that has failed may hold infinities
-            return self.on_host[1:].mean(0) if scale == "mean" else self.on_host[1:].sum(0)
+        return d_loss(self.on_host[1], self.on_host[2], scale)
 
 
 class Trainer:
