@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from contextlib import nullcontext
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -74,6 +75,22 @@ class _Watch(BaseCallback):
     def close(self) -> None:
         """The bar stays as it is."""
         self._bar.close()
+
+
+@contextmanager
+def _full_disks_told_once() -> Iterator[None]:
+    """No traceback of TensorBoard's writing thread for what the disk refuses: its next call raises the same error."""
+    before = threading.excepthook
+
+    def hook(failure: threading.ExceptHookArgs) -> None:
+        if not (issubclass(failure.exc_type, OSError) and type(failure.thread).__module__.startswith("tensorboard.")):
+            before(failure)
+
+    threading.excepthook = hook
+    try:
+        yield
+    finally:
+        threading.excepthook = before
 
 
 class MetaTraining:
@@ -160,6 +177,7 @@ class MetaTraining:
         )
 
 
+@_full_disks_told_once()
 def train_meta(
     config: TrainConfig,
     tensorboard: Path | None = None,

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, fields, is_dataclass
 from pathlib import Path
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
+from gan_env.checks import at_least, is_positive
 from gan_env.config import EnvConfig
 from gan_env.registry import unknown
 from gan_env.task import Task
@@ -69,13 +70,15 @@ class TrainConfig:
 
     def __post_init__(self) -> None:
         for name in ("decisions", "num_envs", "evaluate_seeds"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name}={getattr(self, name)} must be at least 1")
-        if not 0 <= self.save_every < float("inf"):
-            raise ValueError(f"save_every={self.save_every} must be a number of seconds of at least 0")
+            at_least(name, getattr(self, name), 1)
+        if self.save_every != 0 and not is_positive(self.save_every):
+            raise ValueError(f"save_every={self.save_every!r} must be a number of seconds of at least 0")
+        if self.num_envs > SPLIT_SIZE:
+            raise ValueError(f"num_envs={self.num_envs} must be at most {SPLIT_SIZE}, as many as there are row seeds")
         if self.evaluate_seeds < 2:
             raise ValueError("evaluate_seeds=1 gives no interval; use 2 or more, 16 by default")
-        if not 0 <= self.seed < SPLIT_SIZE // self.num_envs:
+        at_least("seed", self.seed, 0)
+        if self.seed >= SPLIT_SIZE // self.num_envs:
             raise ValueError(
                 f"seed={self.seed} must lie in 0 to {SPLIT_SIZE // self.num_envs - 1} with num_envs={self.num_envs}: "
                 "each seed trains on row seeds of its own"

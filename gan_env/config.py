@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, fields
 from typing import Any, Literal
 
@@ -11,9 +10,9 @@ import torch
 from gan_env.checks import at_least, is_positive, one_of
 from gan_env.features import DEFAULT_FEATURES, FEATURES
 from gan_env.losses import Loss, get_loss
+from gan_env.memory import out_of_memory, what_fits
 from gan_env.optimizers import OptimizerSpec
 from gan_env.registry import unknown
-from gan_env.snapshot import held
 from gan_env.task import Task, make_task, parse_task
 from gan_env.trainer import Trainer
 
@@ -202,41 +201,12 @@ def make_trainer(config: EnvConfig, rows: int) -> Trainer:
             device=config.torch_device,
         )
 
-    return _built(build, rows)
-
-
-def _built(build: Callable[[int], Trainer], rows: int) -> Trainer:
     try:
         return build(rows)
     except (MemoryError, RuntimeError) as error:
         if not out_of_memory(error):
             raise
-        problem = str(error).splitlines()[0]
-    # Outside the handler, for the failed trainer's tensors live as long as the exception.
-    fits = _rows_that_fit(build(1), rows)
-    advice = f"about num_envs={fits} does" if fits else "not even a few do; take a smaller batch_size or game"
-    raise ValueError(f"num_envs={rows} does not fit into memory, {advice} ({problem})")
-
-
-def _rows_that_fit(one: Trainer, rows: int) -> int:
-    """How many rows the allocator would grant, by halves; nothing is written there, so nobody else is driven out."""
-    row_bytes = 2 * sum(tensor.nbytes for tensor in held(one).values())  # as much again for scratch and activations
-    count = min(rows // 2, 2**62 // row_bytes)
-    while count:
-        try:
-            torch.empty(count * row_bytes, dtype=torch.uint8, device=one.device)
-        except (MemoryError, RuntimeError) as error:
-            if not out_of_memory(error):
-                raise
-            count //= 2
-        else:
-            break
-    return count
-
-
-def out_of_memory(error: Exception) -> bool:
-    """Whether an error is an allocator's; torch has no class of its own for the CPU's."""
-    text = str(error)
-    return isinstance(error, (MemoryError, torch.OutOfMemoryError)) or any(
-        mark in text for mark in ("can't allocate memory", "out of memory", "Storage size calculation overflowed")
-    )
+        problem = error
+    # Outside the handler, for the failed trainer's tensors live as long as the exception's frames.
+    problem.__traceback__ = None
+    raise ValueError(what_fits(build(1), rows, problem))

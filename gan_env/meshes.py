@@ -84,13 +84,16 @@ def mesh_files(where: str) -> list[Path]:
     Raises:
         ValueError: If there are fewer than `LEAST`.
     """
+    from tqdm import tqdm
+
     path = Path(where).expanduser()
     if path.is_dir():
         found = path.rglob("*")
     else:
         steady = next((parent for parent in path.parents if parent.is_dir()), Path())
         found = steady.glob(str(path.relative_to(steady)))
-    files = sorted(file for file in found if file.suffix.lower() in SUFFIXES and file.is_file())
+    seen = tqdm(found, desc=f"looking for meshes in {where}", unit=" files", disable=None, delay=2, leave=False)
+    files = sorted(file for file in seen if file.suffix.lower() in SUFFIXES and file.is_file())
     if len(files) < LEAST:
         raise ValueError(f"{where} holds {len(files)} meshes ({', '.join(SUFFIXES)}); at least {LEAST} are needed")
     return files

@@ -21,6 +21,7 @@ from gan_env.config import EnvConfig, make_trainer
 from gan_env.controls import CODECS, Codec, LogRange, check_actions
 from gan_env.failures import FAILURES, SCORE, failures
 from gan_env.features import FeatureMemory
+from gan_env.memory import telling_what_fits
 from gan_env.records import Control, GameFacts, Measurement
 from gan_env.registry import unknown
 from gan_env.render import SHOWN, History, picture, tiled
@@ -177,6 +178,7 @@ class GANVectorEnv(gym.vector.VectorEnv):
 
         Raises:
             ValueError: If the seeds or the mask have the wrong length, or a seed is negative.
+            MemoryError: If the batches of so many rows do not fit; says how many would.
         """
         rows = self._rows_to_reset(options)
         seeds = self._row_seeds(seed)
@@ -188,9 +190,10 @@ class GANVectorEnv(gym.vector.VectorEnv):
             else:  # nobody ever gave a seed: this one comes from `np_random`
                 self.trainer.seed[row], self.trainer.episode[row] = self.np_random.integers(2**31), 0
         self._seeded = True
-        self._start(rows)
-        self._follow(at_once=True)
-        return self._observations(), self._infos(np.isin(np.arange(self.num_envs), rows))
+        with telling_what_fits(self.trainer):
+            self._start(rows)
+            self._follow(at_once=True)
+            return self._observations(), self._infos(np.isin(np.arange(self.num_envs), rows))
 
     def _rows_to_reset(self, options: dict[str, Any] | None) -> np.ndarray:
         if options is not None and not isinstance(options, dict):
@@ -224,7 +227,13 @@ class GANVectorEnv(gym.vector.VectorEnv):
         return self.step_control(self.codec.decode(check_actions(self.codec.axes, actions, self.num_envs, self._done)))
 
     def step_control(self, control: Control) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, dict[str, Any]]:
-        """One decision given as a control, which every id applies exactly, whatever its actions can express."""
+        """One decision given as a control, which every id applies exactly, whatever its actions can express.
+
+        Raises:
+            ValueError: If it is no control for N rows.
+            MemoryError: If the batches of so many rows do not fit; says how many would. Rows may have moved on by then:
+                reset or restore before going on.
+        """
         self._need_reset("the first step")
         if not isinstance(control, Control):
             raise ValueError(f"control={control!r} is no Control; make one by gan_env.Control.of(...)")
@@ -233,6 +242,13 @@ class GANVectorEnv(gym.vector.VectorEnv):
             raise gym.error.ResetNeeded(
                 f"row {again[0]} has ended its episode; call reset(options={{'reset_mask': mask}}) first"
             )
+        with telling_what_fits(self.trainer):
+            return self._decide(control, again)
+
+    def _decide(
+        self, control: Control, again: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, dict[str, Any]]:
+        """A checked decision; the rows named in `again` start an episode instead."""
         moves = ~self._done
         before = self._quality.copy()
         trace = self.trainer.advance(control, self.config.updates_per_step, moves)

@@ -104,7 +104,19 @@ def test_an_agents_setting_that_cannot_work_is_named(wrong):
         FscoConfig(**wrong)
 
 
-@pytest.mark.parametrize("wrong", [{"decisions": 100}, {"controllers": ("sim-gda", "sim-gda")}])
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"decisions": 100},
+        {"decisions": "x"},
+        {"controllers": ("sim-gda", "sim-gda")},
+        {"num_envs": 10**11},
+        {"num_envs": 2.5},
+        {"seed": None},
+        {"save_every": "often"},
+        {"save_every": float("nan")},
+    ],
+)
 def test_a_training_that_could_not_be_judged_is_refused_at_once(wrong):
     with pytest.raises(ValueError, match=next(iter(wrong))):
         TrainConfig(**wrong)

@@ -1,5 +1,6 @@
 """Promises of bad weather: memory that does not suffice, folders that fill up, runs that never end."""
 
+import errno
 import gc
 import os
 import re
@@ -7,9 +8,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from tensorboard.summary.writer.record_writer import RecordWriter
 
+from agents.fsco import FscoConfig
+from agents.meta_training import train_meta
+from agents.train_config import TrainConfig
 from gan_env import GANVectorEnv, Snapshot
 from gan_env.cli import main
+from gan_env.config import EnvConfig
 from gan_env.trainer import Trainer
 
 SMALL = {"task": "ring", "batch_size": 8, "episode_updates": 10, "score": False}
@@ -36,6 +42,39 @@ def test_another_error_while_building_stays_what_it_is(monkeypatch):
     monkeypatch.setattr(Trainer, "_allocate", broken)
     with pytest.raises(RuntimeError, match="mat1"):
         GANVectorEnv(2, **SMALL)
+
+
+@pytest.mark.parametrize("moment", ["reset", "step"])
+def test_memory_that_runs_out_later_on_says_how_many_rows_would_fit(moment, monkeypatch):
+    env = GANVectorEnv(4, **SMALL)
+    seen, _ = env.reset(seed=0)
+    kept = env.snapshot()
+
+    def full(*_):
+        raise RuntimeError("[enforce fail at alloc_cpu.cpp:1] can't allocate memory: you tried 1 byte\nframes")
+
+    with monkeypatch.context() as patch, pytest.raises(MemoryError, match="num_envs=4 does not.*num_envs=2 does") as c:
+        patch.setattr(Trainer, "_look", full)
+        env.reset(seed=1) if moment == "reset" else env.step(env.action_space.sample())
+    assert "\n" not in str(c.value)
+    env.restore(kept)
+    ahead = GANVectorEnv(4, **SMALL)
+    np.testing.assert_array_equal(ahead.reset(seed=0)[0], seen)
+    for one, other in zip(ahead.step(np.zeros((4, 1))), env.step(np.zeros((4, 1))), strict=True):
+        np.testing.assert_equal(one, other)
+
+
+def test_a_disk_too_full_for_the_log_stops_a_training_with_one_error(tmp_path, capsys, monkeypatch):
+    def full(self, *_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(RecordWriter, "write", full)
+    env = EnvConfig(**SMALL, updates_per_step=5)
+    agent = FscoConfig(learning_starts=4, batch_size=4, buffer_size=50)
+    config = TrainConfig(env=env, agent=agent, decisions=40, num_envs=2, controllers=(), progress=False)
+    with pytest.raises(OSError, match="No space left"):
+        train_meta(config, tmp_path)
+    assert "Traceback" not in capsys.readouterr().err
 
 
 def test_a_snapshot_goes_into_no_folder_that_is_not_there_and_disturbs_nothing(tmp_path):

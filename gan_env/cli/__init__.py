@@ -79,7 +79,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"gan-env: {error}", file=sys.stderr)
         return FAILED
     except (MemoryError, RuntimeError) as error:
-        from gan_env.config import out_of_memory
+        from gan_env.memory import out_of_memory
 
         if not out_of_memory(error):
             raise
