@@ -67,6 +67,7 @@ def check_game(game: GameFacts) -> None:
         examples=(),
         required=False,
     ),
+    learned=True,
 )
 def autoloss(*, file: str | None = None, greedy: bool = False) -> Law:
     """V1 or V2, drawn from the odds that a trained network gives; never both.

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
+from typing import get_type_hints
 
 import torch
 from torch import Tensor
 
+from gan_env.checks import check_types
 from gan_env.records import Control, GameFacts, Measurement
 from gan_env.registry import unknown
 
@@ -75,6 +77,7 @@ class GcannConfig:
     """Whether to keep two printed slips: skipping *above* the skip thresholds, and a threshold set anew each window."""
 
     def __post_init__(self):
+        check_types("gcann", get_type_hints(GcannConfig), vars(self))
         if self.trigger not in ("pseudo", "prose"):
             raise unknown("gcann trigger", self.trigger, ["pseudo", "prose"])
         for name in ("window", "skip_iterations", "max_skip_iterations"):

@@ -8,7 +8,9 @@ import inspect
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import get_type_hints
 
+from gan_env.checks import check_types
 from gan_env.registry import unknown
 
 from . import autoloss, dynamic_gda, gap_aware, gcann, gda, heuristics  # noqa: F401  (importing registers)
@@ -76,7 +78,8 @@ def make_controller(name: str, **options: object) -> Controller:
     factory = CONTROLLERS[stem]
     if isinstance(factory, Lazy):
         factory = factory.load()
-    _check_options(stem, getattr(factory, "build", factory), options)
+    argument = getattr(factory, "argument", None)
+    _check_options(stem, getattr(factory, "build", factory), options, read_later=argument and argument.option)
     return factory(text, **options)
 
 
@@ -136,7 +139,7 @@ def is_learned(name: str) -> bool:
     if UNTRAINED in name or REPLAY in name or _stem(name) == TUNED_CONSTANT:
         return False
     found = _registered(name)
-    return found is None or getattr(found, "embedded", False) or _stem(name) == "autoloss"
+    return found is None or getattr(found, "embedded", False) or getattr(found, "learned", False)
 
 
 def _stem(name: str) -> str:
@@ -152,7 +155,8 @@ def _split(name: str) -> tuple[str, str | None]:
     return stem, text if colon else None
 
 
-def _check_options(name: str, build: Callable, options: dict[str, object]) -> None:
+def _check_options(name: str, build: Callable, options: dict[str, object], read_later: str | None) -> None:
+    """Raises ValueError for an option that is unknown or of the wrong type; `read_later` may still be text."""
     parameters = inspect.signature(build).parameters.values()
     if any(p.kind is p.VAR_KEYWORD for p in parameters):
         return  # the factory checks its own
@@ -162,3 +166,6 @@ def _check_options(name: str, build: Callable, options: dict[str, object]) -> No
             raise ValueError(f"{name} has no options, got {option!r}")
         if option not in known:
             raise unknown(f"{name} option", option, known)
+    check_types(
+        name, get_type_hints(build), {option: value for option, value in options.items() if option != read_later}
+    )

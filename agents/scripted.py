@@ -119,6 +119,8 @@ class ScriptedFactory:
     argument: Argument | None = None
     note: str = ""
     """What every list and table says behind the name."""
+    learned: bool = False
+    """Whether the law was learned and frozen: a ranking then asks for its decisions replayed without feedback."""
 
     @property
     def examples(self) -> tuple[str, ...]:
@@ -154,11 +156,20 @@ class ScriptedFactory:
             ) from None
 
 
-def scripted(name: str, *, argument: Argument | None = None, note: str = "") -> Callable[[Build], Build]:
-    """Registers a law (a class, or a function that makes one) as the controller `name`; tables add the note to it."""
+def scripted(
+    name: str, *, argument: Argument | None = None, note: str = "", learned: bool = False
+) -> Callable[[Build], Build]:
+    """Registers a law (a class, or a function that makes one) as the controller `name`.
+
+    Args:
+        name: By which `make_controller` finds it.
+        argument: What may follow the name.
+        note: What every list and table says behind the name.
+        learned: Whether it was learned and frozen, so that a ranking asks for its replay.
+    """
 
     def register(build: Build) -> Build:
-        CONTROLLERS.add(name, ScriptedFactory(name, build, argument, note))
+        CONTROLLERS.add(name, ScriptedFactory(name, build, argument, note, learned))
         return build
 
     return register

@@ -96,6 +96,9 @@ def test_every_listed_name_can_be_made():
         ("d-accuracy-gate", {"d_below": 0.4}, "must be below"),
         ("pi", {"kp": math.nan}, "pi: kp=nan"),
         ("began", {"low": 2.0}, "began: low=2.0"),
+        ("gap-aware", {"alpha": "high"}, "gap-aware: alpha='high' must be a number"),
+        ("gap-aware", {"ideal": math.nan}, "ideal=nan must be a number or None"),
+        ("autoloss", {"greedy": 1}, "greedy=1 must be True or False"),
     ],
 )
 def test_a_mistake_is_named_with_the_way_out(name, options, message):
