@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from matplotlib.figure import Figure
+from tqdm import tqdm
 
 from ..tables import ranked
 from . import figures, line_figures
@@ -24,43 +27,86 @@ Album = dict[str, list[Picture]]
 """Pictures by section of the page."""
 
 
+@dataclass(frozen=True)
+class _Sketch:
+    """A picture that is still to be drawn; `make` gives None where there is nothing to show."""
+
+    name: str
+    make: Callable[[], Figure | None]
+    caption: str
+
+
 def draw(report: Report, blocks: Sequence[Block], folder: Path) -> Album:
-    """Every figure of the report, and the sample pictures of the folder."""
+    """Every figure of the report, and the sample pictures of the folder; with progress on a terminal."""
+    sketches = _sketches(report, blocks)
+    album: Album = {section: [] for section in sketches}
+    count = sum(map(len, sketches.values()))
+    with tqdm(total=count, desc="drawing", unit="figure", disable=None, delay=2, leave=False) as bar:
+        for section, found in sketches.items():
+            for sketch in found:
+                figure = sketch.make()
+                if figure is not None:
+                    album[section].append(Picture(sketch.name, figures.png_of(figure), sketch.caption))
+                bar.update()
+    album["samples"] = _samples(folder)
+    return album
+
+
+def _sketches(report: Report, blocks: Sequence[Block]) -> dict[str, list[_Sketch]]:
+    """The figures of each section, in order."""
     names = _order(report)
     lines = line_figures.lines_of(report, names)
     rest = "" if len(lines) == len(names) else f" The {len(lines)} best by rank are drawn, with the baseline."
-    album: Album = {
+    found: dict[str, list[_Sketch]] = {
         "ranking": _scores(report, blocks),
         "differences": _differences(report, report.to_baseline, report.baseline, "baseline")
         + _differences(report, report.to_best_constant, "the best constant", "constant"),
-        "critical difference": _picture(
-            "critical-difference",
-            figures.critical_difference_diagram(report),
-            "Average ranks with 95 % intervals; a thick bar joins controllers that Nemenyi's test does not tell apart "
-            "(α = 0.05), and the bar on top is its critical difference.",
-        ),
-        "profiles": _picture(
-            "profiles",
-            line_figures.profile_lines(report, [n for n in lines if report.profiles and n in report.profiles.shares]),
-            "Higher is better: share of runs whose score is at most so many times the best controller's median in the "
-            f"same configuration. Failed runs never count. Shaded: {report.baseline}'s 95 % band.{rest}",
-        ),
-        "rates": [],
-        "curves": [],
-        "reward": [],
-        "samples": _samples(folder),
+        "critical difference": [
+            _Sketch(
+                "critical-difference",
+                partial(figures.critical_difference_diagram, report),
+                "Average ranks with 95 % intervals; a thick bar joins controllers that Nemenyi's test does not tell "
+                "apart (α = 0.05), and the bar on top is its critical difference.",
+            )
+        ],
+        "profiles": [
+            _Sketch(
+                "profiles",
+                partial(
+                    line_figures.profile_lines,
+                    report,
+                    [n for n in lines if report.profiles and n in report.profiles.shares],
+                ),
+                "Higher is better: share of runs whose score is at most so many times the best controller's median in "
+                f"the same configuration. Failed runs never count. Shaded: {report.baseline}'s 95 % band.{rest}",
+            )
+        ],
     }
-    for number, family in enumerate(dict.fromkeys(c.family for c in report.rate_curves), 1):
-        picture = line_figures.rate_lines(report, family, lines)
-        album["rates"] += _picture(f"rates-{number}", picture, f"{family}: mean score, 95 % t interval.{rest}")
-    for number, block in enumerate(blocks[:MOST_CURVES], 1):
-        caption = f"{block.label}: mean over the runs that did not fail."
-        present = ranked(block.rows)
-        album["curves"] += _picture(f"curves-{number}", line_figures.training_curves(block.rows, present), caption)
-        shown = [n for n in lines if n in block.controllers]
-        caption = f"{block.label}: every run that did not fail.{rest}"
-        album["reward"] += _picture(f"reward-{number}", line_figures.reward_dots(block, shown), caption)
-    return album
+    found["rates"] = [
+        _Sketch(
+            f"rates-{number}",
+            partial(line_figures.rate_lines, report, family, lines),
+            f"{family}: mean score, 95 % t interval.{rest}",
+        )
+        for number, family in enumerate(dict.fromkeys(c.family for c in report.rate_curves), 1)
+    ]
+    found["curves"] = [
+        _Sketch(
+            f"curves-{number}",
+            partial(line_figures.training_curves, block.rows, ranked(block.rows)),
+            f"{block.label}: mean over the runs that did not fail.",
+        )
+        for number, block in enumerate(blocks[:MOST_CURVES], 1)
+    ]
+    found["reward"] = [
+        _Sketch(
+            f"reward-{number}",
+            partial(line_figures.reward_dots, block, [n for n in lines if n in block.controllers]),
+            f"{block.label}: every run that did not fail.{rest}",
+        )
+        for number, block in enumerate(blocks[:MOST_CURVES], 1)
+    ]
+    return found
 
 
 def _order(report: Report) -> list[str]:
@@ -70,25 +116,22 @@ def _order(report: Report) -> list[str]:
     return [*ranked_names, *(name for name in rivals if name not in ranked_names)]
 
 
-def _picture(name: str, figure: Figure | None, caption: str) -> list[Picture]:
-    return [] if figure is None else [Picture(name, figures.png_of(figure), caption)]
-
-
-def _scores(report: Report, blocks: Sequence[Block]) -> list[Picture]:
+def _scores(report: Report, blocks: Sequence[Block]) -> list[_Sketch]:
     """Dots of every run, where configurations are few."""
     if len(blocks) > MOST_BLOCKS:
         return []
     caption = "each dot a run that did not fail, bar and stroke their mean with its 95 % t interval."
     return [
-        picture
-        for number, block in enumerate(blocks, 1)
-        for picture in _picture(
-            f"scores-{number}", figures.score_dots(block.rows, ranked(block.rows)), f"{block.label}: {caption}"
+        _Sketch(
+            f"scores-{number}",
+            partial(figures.score_dots, block.rows, ranked(block.rows)),
+            f"{block.label}: {caption}",
         )
+        for number, block in enumerate(blocks, 1)
     ]
 
 
-def _differences(report: Report, found: Sequence[Difference], other: str, name: str) -> list[Picture]:
+def _differences(report: Report, found: Sequence[Difference], other: str, name: str) -> list[_Sketch]:
     """A forest for each configuration where they are few, else counts of verdicts."""
     labels = list(dict.fromkeys(d.block for d in found))
     if not found:
@@ -97,19 +140,20 @@ def _differences(report: Report, found: Sequence[Difference], other: str, name: 
         rivals = report.rivals(list(dict.fromkeys(d.controller for d in found)))
         counts = [[sum(d.verdict == v for d in found if d.controller == rival) for v in (-1, 0, 1)] for rival in rivals]
         caption = f"Against {other}: configurations whose 95 % t interval lies below 0, holds it, lies above."
-        return _picture(f"verdicts-{name}", figures.verdict_bars(rivals, counts), caption)
-    pictures = []
+        return [_Sketch(f"verdicts-{name}", partial(figures.verdict_bars, rivals, counts), caption)]
+    sketches = []
     for number, label in enumerate(labels, 1):
         chosen = sorted((d for d in found if d.block == label), key=lambda d: d.t.value)
-        drawn = figures.forest(
+        make = partial(
+            figures.forest,
             [figures.short(d.controller) for d in chosen],
             [d.t for d in chosen],
             [d.verdict for d in chosen],
             f"score minus {figures.short(chosen[0].other)}'s, same seed; below 0 is better",
         )
         caption = f"{label}: paired differences to {chosen[0].other}, 95 % t intervals."
-        pictures += _picture(f"differences-{name}-{number}", drawn, caption)
-    return pictures
+        sketches.append(_Sketch(f"differences-{name}-{number}", make, caption))
+    return sketches
 
 
 def _samples(folder: Path) -> list[Picture]:
