@@ -72,6 +72,8 @@ class PrivateRandomness:
     def state(self, state: dict[str, Any]) -> None:
         version, words, gauss = state["python"]
         name, keys, *rest = state["numpy"]
+        if keys.dtype != torch.int64:  # a cast would make something of anything
+            raise ValueError(f"NumPy's generator has words of {keys.dtype}, not of {torch.int64}")
         numpys = (name, keys.numpy().astype(np.uint32), *rest)
         self._state = ((version, tuple(words), gauss), numpys, state["torch"].clone())
         if self._inside:
@@ -137,6 +139,8 @@ class SB3VecEnv(VecEnv):
     def load(self, state: dict[str, Any]) -> None:
         """Takes over what `state` gave, in place of a reset."""
         self.env.restore(Snapshot(**state["env"]))
+        if state["lengths"].dtype != torch.int64:  # a cast would make something of anything
+            raise ValueError(f"lengths of episodes are {state['lengths'].dtype}, not {torch.int64}")
         self._returns[:], self._lengths[:] = state["returns"], state["lengths"]
         self._reset_seeds()
 

@@ -20,8 +20,12 @@ CAUSES = {
     "dead discriminator": "one output for every sample for `dead_updates` updates, and no slope in them",
     "dead generator": "one sample for every latent for `dead_updates` updates, and no slope in them",
 }
-"""Every cause that `info["failure"]` can name, and what it is that was found so. A player is dead only if its slope is
-nothing but zeros, too: a critic clipped to tiny weights rounds to a constant and still teaches."""
+"""Every cause that `info["failure"]` can name, and what it is that was found so.
+
+Of a decision's updates the losses and gradients of each are seen, weights and moments after the last: what those spoil
+in between is named first. A player is dead only if its slope is nothing but zeros, too: a critic clipped to tiny
+weights rounds to a constant and still teaches.
+"""
 FAILURES = tuple(CAUSES)
 EXAMINE_EVERY = 10
 """Updates between two looks at what is costly to see and changes slowly: moments, and whether a player is dead."""
