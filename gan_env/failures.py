@@ -11,7 +11,7 @@ from gan_env.trainer import Trace, Trainer
 CAUSES = {
     "non-finite gradient": "a slope of the losses in the weights",
     "non-finite moments": "a moving average of the optimiser",
-    "non-finite weights": "a weight of either player",
+    "non-finite weights": "a weight or a buffer of either player",
     "non-finite loss": "a loss of either player",
     "non-finite logits": "an output of the discriminator",
     "non-finite score": "the distance to test data at the end",
@@ -70,10 +70,13 @@ def _first_non_finite(trace: Trace, weights: np.ndarray, logits: np.ndarray, mom
 
 
 def _largest_weight(trainer: Trainer) -> np.ndarray:
-    """The largest absolute weight of each row, (N,); buffers are left out, for they may count."""
-    weights = [players.flat[:, : players.weights] for players in (trainer.g, trainer.d)]
-    largest = [torch.maximum(w.amax(1), -w.amin(1)) for w in weights]  # fresh absolute values would cost page faults
-    return torch.maximum(*largest).cpu().double().numpy()
+    """The largest absolute weight of each row, (N,); NaN where a buffer is not finite, however large it may count."""
+    found = []
+    for players in (trainer.g, trainer.d):
+        weights, buffers = players.flat[:, : players.weights], players.flat[:, players.weights :]
+        largest = torch.maximum(weights.amax(1), -weights.amin(1))  # fresh absolute values would cost page faults
+        found.append(largest + 0 * buffers.sum(1) if buffers.shape[1] else largest)
+    return torch.maximum(*found).cpu().double().numpy()
 
 
 def _finite_moments(trainer: Trainer) -> np.ndarray:

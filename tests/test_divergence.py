@@ -272,3 +272,13 @@ def test_samples_that_are_no_numbers_spoil_one_rows_quality_alone(monkeypatch):
     ours, theirs = env.step(np.zeros((ROWS, 1))), other.step(np.zeros((ROWS, 1)))
     assert ours[-1]["quality"][3] == FINITE and np.isfinite(ours[1]).all()
     np.testing.assert_array_equal(np.delete(ours[-1]["quality"], 3), np.delete(theirs[-1]["quality"], 3))
+
+
+@pytest.mark.filterwarnings("ignore:Normed keeps state")
+@pytest.mark.parametrize("value", VALUES)
+def test_a_running_statistic_that_is_not_finite_is_named_though_training_never_reads_it(value):
+    env = make("modules")
+    assert env.trainer.d.weights < env.trainer.d.flat.shape[1]
+    env.trainer.d.flat[2, -1] = value
+    *_, infos = env.step(np.zeros((ROWS, 1)))
+    assert infos["failure"].tolist() == [None, None, "non-finite weights", *[None] * (ROWS - 3)]
