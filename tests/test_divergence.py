@@ -278,7 +278,7 @@ def test_samples_that_are_no_numbers_spoil_one_rows_quality_alone(monkeypatch):
 @pytest.mark.parametrize("value", VALUES)
 def test_a_running_statistic_that_is_not_finite_is_named_though_training_never_reads_it(value):
     env = make("modules")
-    assert env.trainer.d.weights < env.trainer.d.flat.shape[1]
-    env.trainer.d.flat[2, -1] = value
+    env.trainer.d.flat[2, env.trainer.d.weights] = value
+    env.trainer.look()
     *_, infos = env.step(np.zeros((ROWS, 1)))
     assert infos["failure"].tolist() == [None, None, "non-finite weights", *[None] * (ROWS - 3)]
