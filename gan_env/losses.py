@@ -32,6 +32,8 @@ Penalty = Callable[[Discriminator, Tensor, Tensor, Tensor], Tensor]
 """(discriminator, real, fake, mix (n, B) in [0, 1)) to one unweighted penalty per row, (n,)."""
 Dress = Callable[[Callable[[Tensor, Tensor], Tensor], list[tuple[int, int, int]], Tensor, Tensor, float], Tensor]
 """(functional(flat, samples), matrices, flat, samples, coefficient) to logits (n, B); see `regularisers`."""
+Reweigh = Callable[[Tensor, list[tuple[int, int, int]]], Tensor]
+"""(flat (n, P), matrices) to the weights (n, P) that take their place."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,8 +57,8 @@ class Loss:
     """Added to D's loss, times `coefficient`."""
     dress: Dress | None = None
     """The discriminator with its own regulariser, as it is where gradients are taken."""
-    normalises_weights: bool = False
-    """Whether `dress` divides D's weight matrices by a norm, so that they must be plain parameters."""
+    reweigh: Reweigh | None = None
+    """The same for a regulariser that is a function of D's weights alone, which must be plain parameters."""
     noisy: bool = False
     """Whether N(0, coefficient²) is added to what D sees where gradients are taken."""
     clipped: bool = False
@@ -109,7 +111,7 @@ class Loss:
     @property
     def measured_as_trained(self) -> bool:
         """Whether the measured forward pass is the one that gradients are taken of."""
-        return self.dress is None and not self.noisy
+        return self.dress is None and self.reweigh is None and not self.noisy
 
 
 LOSSES: Registry[Loss] = Registry("GAN loss", "gan_env.losses", lambda part: isinstance(part, Loss))
@@ -266,8 +268,7 @@ _add(
     replace(
         BCE,
         name="sn",
-        dress=regularisers.spectral_norm,
-        normalises_weights=True,
+        reweigh=regularisers.spectral_norm,
         source="Miyato et al. 2018, arXiv:1802.05957, eq. 8, with the bce loss",
     )
 )

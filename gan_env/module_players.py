@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.func import functional_call, vmap
 
 from gan_env.mlp_players import MLPPlayers, mlp_layers
-from gan_env.players import EVERY, Buffers, Players, Rows, parts, weight_count
+from gan_env.players import EVERY, Buffers, Rows, parts, weight_count
 
 Stateful = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
 """(flat (n, P), inputs) to outputs and the buffers after the pass (n, S); see `Players.stateful`."""
@@ -149,26 +149,6 @@ class ModulePlayers(AutogradPlayers):
         made = [self._row(f, x) for f, x in zip(flat, inputs, strict=True)]
         out, state = [row[0] for row in made], [row[1] for row in made]
         return (torch.stack(out) if len(out) > 1 else out[0].unsqueeze(0)), torch.stack(state)
-
-
-Dress = Callable[[Callable[[Tensor, Tensor], Tensor], Tensor, Tensor], Tensor]
-"""(functional, flat, samples) to logits."""
-
-
-def dressed(players: Players, dress: Dress) -> AutogradPlayers:
-    """The same copies seen through a function of them, which runs them once a pass; their state stays theirs."""
-
-    def stateful(flat: Tensor, samples: Tensor) -> tuple[Tensor, Tensor]:
-        states = []
-
-        def functional(flat: Tensor, samples: Tensor) -> Tensor:
-            out, state = players.stateful(flat, samples)
-            states.append(state)
-            return out
-
-        return dress(functional, flat, samples), states[-1]
-
-    return AutogradPlayers(players.flat, stateful, players.weights)
 
 
 def make_players(

@@ -1,4 +1,4 @@
-"""Regularisers that live in the discriminator itself: pure functions of its weights and its samples, with no state."""
+"""Regularisers that live in the discriminator itself: pure functions of its weights, or of it and its samples."""
 
 from __future__ import annotations
 
@@ -32,26 +32,32 @@ def largest_singular_value(weight: Float[Tensor, "n out in"]) -> Float[Tensor, "
     with torch.no_grad():
         v = torch.ones_like(weight[:, :1])  # (n, 1, in); u is (n, out, 1)
         for _ in range(POWER_ITERATIONS):
-            u = torch.nn.functional.normalize((weight * v).sum(2, keepdim=True), dim=1)
-            v = torch.nn.functional.normalize((weight * u).sum(1, keepdim=True), dim=2)
-        u = torch.nn.functional.normalize((weight * v).sum(2, keepdim=True), dim=1)
+            u = (weight * v).sum(2, keepdim=True)  # of any length: only the directions count
+            v = _unit((weight * u).sum(1, keepdim=True), 2)
+        u = _unit((weight * v).sum(2, keepdim=True), 1)
     return (u * weight * v).sum((1, 2))
 
 
-def spectral_norm(
-    functional: Functional, matrices: list[tuple[int, int, int]], flat: Tensor, samples: Tensor, coefficient: float
-) -> Float[Tensor, "n B"]:
+def _unit(vector: Tensor, dim: int) -> Tensor:
+    return vector / vector.square().sum(dim, keepdim=True).sqrt_().clamp_min_(1e-12)
+
+
+def spectral_norm(flat: Float[Tensor, "n P"], matrices: list[tuple[int, int, int]]) -> Float[Tensor, "n P"]:
     """Spectral norm: f with every weight matrix divided by its largest singular value.
 
     `matrices` are (start in flat, rows, columns); a convolution's kernel counts as (out channels, the rest).
     """
-    parts, at = [], 0
-    for start, out, inp in matrices:
-        weight = flat[:, start : start + out * inp].unflatten(1, (out, inp))
-        sigma = largest_singular_value(weight)[:, None, None]
-        parts += [flat[:, at:start], (weight / sigma).flatten(1)]
-        at = start + out * inp
-    return functional(torch.cat([*parts, flat[:, at:]], 1), samples)
+    bounds = [at for start, out, inp in matrices for at in (start, start + out * inp)]
+    pieces = list(flat.tensor_split(bounds, 1))  # every second one is a matrix
+    alike: dict[tuple[int, int], list[int]] = {}
+    for number, (_, out, inp) in enumerate(matrices):
+        alike.setdefault((out, inp), []).append(2 * number + 1)
+    for shape, places in alike.items():  # together: of small matrices each call costs more than its arithmetic
+        stacked = torch.stack([pieces[place] for place in places], 1)
+        sigma = largest_singular_value(stacked.flatten(0, 1).unflatten(1, shape)).view(-1, len(places), 1)
+        for place, made in zip(places, (stacked / sigma).unbind(1), strict=True):
+            pieces[place] = made
+    return torch.cat(pieces, 1)
 
 
 def gradient_normalisation(

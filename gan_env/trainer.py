@@ -20,10 +20,11 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from gan_env.chunks import Chunk, Judged, Moves
+from gan_env.dressed_players import ReweighedPlayers, dressed
 from gan_env.feed import Feed, latent_block
 from gan_env.losses import Loss
 from gan_env.mlp_players import MLPPlayers
-from gan_env.module_players import dressed, make_players
+from gan_env.module_players import make_players
 from gan_env.optimizers import OptimizerSpec, RowOptimizer
 from gan_env.players import EVERY, Buffers, Pair, Players, Rows, flatten, unflatten
 from gan_env.records import Control, GameFacts, Measurement, d_loss
@@ -158,15 +159,18 @@ class Trainer:
         self._seen_shape = task.data.shape if game is None else game.seen_shape
         self.feed: Feed = Feed(task, self.loss, rows, batch_size, self._seen_shape, self.device)
         self._trained_d: Players = self.d
-        if self.loss.dress is not None:
-            dress, matrices, coefficient = self.loss.dress, self._matrices, self.loss.coefficient
-            if self.loss.normalises_weights and derives_weights(self._templates["d"]):
+        matrices = self._matrices
+        if (reweigh := self.loss.reweigh) is not None:
+            if derives_weights(self._templates["d"]):
                 raise ValueError(
                     f"loss={self.loss.name!r} divides D's own weights by their norm, but this discriminator computes "
                     "its weights from others (spectral_norm, weight_norm, ...); take one of the two away"
                 )
+            self._trained_d = ReweighedPlayers(self._trained_d, lambda flat: reweigh(flat, matrices))
+        if (dress := self.loss.dress) is not None:
+            coefficient = self.loss.coefficient
             self._trained_d = dressed(
-                self.d, lambda plain, flat, samples: dress(plain, matrices, flat, samples, coefficient)
+                self._trained_d, lambda plain, flat, samples: dress(plain, matrices, flat, samples, coefficient)
             )
         self.d_penalty: Float[Tensor, " N"] = torch.zeros(rows, dtype=dtype, device=self.device)
         """Weighted penalty in each row's last D update; 0 before the first, and where the loss has none."""

@@ -1,0 +1,111 @@
+"""Discriminators that are trained through a regulariser of their own, which is a function of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from gan_env.module_players import AutogradPlayers
+from gan_env.players import EVERY, Buffers, Pair, Players, Rows
+
+Dress = Callable[[Callable[[Tensor, Tensor], Tensor], Tensor, Tensor], Tensor]
+"""(functional, flat, samples) to logits."""
+
+
+def dressed(players: Players, dress: Dress) -> AutogradPlayers:
+    """The same copies seen through a function of them, which runs them once a pass; their state stays theirs."""
+
+    def stateful(flat: Tensor, samples: Tensor) -> tuple[Tensor, Tensor]:
+        states = []
+
+        def functional(flat: Tensor, samples: Tensor) -> Tensor:
+            out, state = players.stateful(flat, samples)
+            states.append(state)
+            return out
+
+        return dress(functional, flat, samples), states[-1]
+
+    return AutogradPlayers(players.flat, stateful, players.weights)
+
+
+class ReweighedPlayers:
+    """The same copies with other weights, made of theirs: run as they are run, and differentiated through the making.
+
+    The regulariser is computed once for all that is asked of one pass.
+    """
+
+    def __init__(self, players: Players, reweigh: Callable[[Tensor], Tensor]):
+        self.flat, self.weights = players.flat, players.weights
+        self._players, self._reweigh = players, reweigh
+
+    def forward(self, flat: Float[Tensor, "n P"], inputs: Tensor, buffers: Buffers) -> tuple[Tensor, Any]:
+        """See Players."""
+        made = _Made(flat, self._reweigh, buffers)
+        out, tape = self._players.forward(made.held, inputs, buffers)
+        return out, (made, tape)
+
+    def backward(
+        self, tape: Any, grad: Tensor, buffers: Buffers, *, weights: bool, inputs: bool, rows: Rows = EVERY
+    ) -> tuple[Tensor | None, Tensor | None]:
+        """See Players."""
+        made, inner = tape
+        found, at_input = self._players.backward(inner, grad, buffers, weights=weights, inputs=inputs, rows=rows)
+        return None if found is None else made.gradient(found, rows, self.weights), at_input
+
+    def functional(self, flat: Float[Tensor, "n P"], inputs: Tensor, /) -> Tensor:
+        """See Players."""
+        return self._players.functional(self._reweigh(flat), inputs)
+
+    def stateful(self, flat: Float[Tensor, "n P"], inputs: Tensor, /) -> tuple[Tensor, Float[Tensor, "n S"]]:
+        """See Players."""
+        return self._players.stateful(self._reweigh(flat), inputs)
+
+    def pair(self, flat: Float[Tensor, "n P"], real: Tensor, fake: Tensor, buffers: Buffers) -> Pair:
+        """See Players."""
+        made = _Made(flat, self._reweigh, buffers)
+        return _ReweighedPair(made, self._players.pair(made.held, real, fake, buffers), self.weights)
+
+
+class _Made:
+    """Weights made of others, kept for their gradient."""
+
+    def __init__(self, flat: Float[Tensor, "n P"], reweigh: Callable[[Tensor], Tensor], buffers: Buffers):
+        self._home = flat
+        with torch.enable_grad():
+            self._leaf = flat.detach().requires_grad_()
+            self._made = reweigh(self._leaf)
+        self.held = buffers.get("reweighed", flat.shape, flat).copy_(self._made.detach())
+
+    def gradient(self, grad: Float[Tensor, "m P"], rows: Rows, weights: int) -> Float[Tensor, "m P"]:
+        """From the gradient in the weights that were made to that in those that they were made of."""
+        whole = grad
+        if not isinstance(rows, slice):
+            whole = torch.zeros_like(self.held)
+            whole[rows] = grad
+        (found,) = torch.autograd.grad(self._made, self._leaf, whole, retain_graph=True)
+        if weights < self._home.shape[1]:  # what the pass made of the buffers is the row's
+            self._home.data[rows, weights:] = self.held[rows, weights:]
+        return found[rows]
+
+
+class _ReweighedPair:
+    """A pass on both batches, with gradients for the weights behind those that it ran with."""
+
+    def __init__(self, made: _Made, pair: Pair, weights: int):
+        self._made, self._pair, self._weights = made, pair, weights
+        self.real_logits, self.fake_logits = pair.real_logits, pair.fake_logits
+
+    def weight_gradient(
+        self, real_slope: Tensor, fake_slope: Tensor, scratch: Buffers, rows: Rows, inputs: bool
+    ) -> Tensor:
+        """See Pair."""
+        found = self._pair.weight_gradient(real_slope, fake_slope, scratch, rows, inputs)
+        return self._made.gradient(found, rows, self._weights)
+
+    def input_gradient(self, side: str, slope: Tensor, scratch: Buffers, rows: Rows) -> Tensor:
+        """See Pair."""
+        return self._pair.input_gradient(side, slope, scratch, rows)
