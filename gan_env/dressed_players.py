@@ -1,4 +1,7 @@
-"""Discriminators that are trained through a regulariser of their own, which is a function of them."""
+"""Discriminators that are trained through a regulariser: it dresses their logits, makes or penalises their weights.
+
+Where `mlp_slopes` has the gradient written out, that is taken.
+"""
 
 from __future__ import annotations
 
@@ -9,27 +12,47 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from gan_env.losses import Penalty
+from gan_env.mlp_players import MLPPlayers
+from gan_env.mlp_slopes import SlopeDressedPlayers, penalty_gradient
 from gan_env.module_players import AutogradPlayers
 from gan_env.players import EVERY, Buffers, Pair, Players, Rows
-
-Dress = Callable[[Callable[[Tensor, Tensor], Tensor], Tensor, Tensor], Tensor]
-"""(functional, flat, samples) to logits."""
+from gan_env.slopes import Slope, SlopePenalty, slope_at
 
 
-def dressed(players: Players, dress: Dress) -> AutogradPlayers:
-    """The same copies seen through a function of them, which runs them once a pass; their state stays theirs."""
+def dressed(players: Players, dress: Callable[[Slope], Tensor]) -> Players:
+    """The same copies with logits that are a function of theirs and of their slopes; their state stays theirs."""
+    if isinstance(players, MLPPlayers) and players.straight:
+        return SlopeDressedPlayers(players, dress)
 
     def stateful(flat: Tensor, samples: Tensor) -> tuple[Tensor, Tensor]:
         states = []
 
-        def functional(flat: Tensor, samples: Tensor) -> Tensor:
+        def discriminator(samples: Tensor) -> Tensor:
             out, state = players.stateful(flat, samples)
             states.append(state)
             return out
 
-        return dress(functional, flat, samples), states[-1]
+        return dress(slope_at(discriminator, samples)), states[-1]
 
     return AutogradPlayers(players.flat, stateful, players.weights)
+
+
+def penalised(
+    players: Players,
+    penalty: Penalty,
+    flat: Float[Tensor, "n P"],
+    seen: tuple[Tensor, Tensor, Tensor],
+    scratch: Buffers,
+) -> tuple[Float[Tensor, " n"], Float[Tensor, "n P"]]:
+    """A penalty and its gradient in the weights; `seen` is what it is called with: (real, fake, mix)."""
+    if isinstance(penalty, SlopePenalty) and isinstance(players, MLPPlayers) and players.straight:
+        return penalty_gradient(players, penalty, flat, seen, scratch)
+    with torch.enable_grad():
+        leaf = flat.detach().requires_grad_()
+        value = penalty(lambda samples: players.functional(leaf, samples), *seen)
+        (grad,) = torch.autograd.grad(value.sum(), leaf)
+    return value.detach(), grad
 
 
 class ReweighedPlayers:

@@ -20,18 +20,25 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn.functional import relu, softplus
 
-from gan_env import regularisers
 from gan_env.diversity import DIVERSITIES, Diversity
 from gan_env.optimizers import OptimizerSpec
 from gan_env.registry import Registry, unknown
+from gan_env.regularisers import spectral_norm
+from gan_env.slopes import (
+    Discriminator,
+    Slope,
+    gradient_normalisation,
+    gradient_penalty,
+    js_penalty,
+    r1_penalty,
+    r2_penalty,
+)
 
 Elementwise = Callable[[Tensor], Tensor]
-Discriminator = Callable[[Tensor], Tensor]
-"""Samples (n, B, *shape) to logits (n, B), differentiable twice."""
 Penalty = Callable[[Discriminator, Tensor, Tensor, Tensor], Tensor]
 """(discriminator, real, fake, mix (n, B) in [0, 1)) to one unweighted penalty per row, (n,)."""
-Dress = Callable[[Callable[[Tensor, Tensor], Tensor], list[tuple[int, int, int]], Tensor, Tensor, float], Tensor]
-"""(functional(flat, samples), matrices, flat, samples, coefficient) to logits (n, B); see `regularisers`."""
+Dress = Callable[[Slope, float], Tensor]
+"""(D's logits and slopes at samples, coefficient) to the logits (n, B) that take their place."""
 Reweigh = Callable[[Tensor, list[tuple[int, int, int]]], Tensor]
 """(flat (n, P), matrices) to the weights (n, P) that take their place."""
 
@@ -56,9 +63,9 @@ class Loss:
     penalty: Penalty | None = None
     """Added to D's loss, times `coefficient`."""
     dress: Dress | None = None
-    """The discriminator with its own regulariser, as it is where gradients are taken."""
+    """What D says where gradients are taken, if that is a function of its logits and slopes."""
     reweigh: Reweigh | None = None
-    """The same for a regulariser that is a function of D's weights alone, which must be plain parameters."""
+    """D's weights where gradients are taken, if they are a function of its own, which must be plain parameters."""
     noisy: bool = False
     """Whether N(0, coefficient²) is added to what D sees where gradients are taken."""
     clipped: bool = False
@@ -154,40 +161,6 @@ def _with_coefficient(name: str) -> Loss:
     return replace(loss, name=name, coefficient=value)
 
 
-def _slope(discriminator: Discriminator, samples: Tensor) -> tuple[Float[Tensor, "n B"], Float[Tensor, "n B"]]:
-    """Logits, and the squared norm of their gradient in each sample, both differentiable."""
-    if not samples.requires_grad:
-        samples = samples.detach().requires_grad_()
-    logits = discriminator(samples)
-    (slope,) = torch.autograd.grad(logits.sum(), samples, create_graph=True)
-    return logits, slope.flatten(2).square().sum(-1)
-
-
-def gradient_penalty(discriminator: Discriminator, real: Tensor, fake: Tensor, mix: Tensor) -> Float[Tensor, " n"]:
-    """E (‖∇f(x̃)‖ − 1)², x̃ between a fake (mix 0) and a real (mix 1) point. Gulrajani et al. 2017, eq. 3."""
-    mix = mix.reshape(*mix.shape, *([1] * (real.dim() - 2)))
-    _, squared = _slope(discriminator, fake + mix * (real - fake))
-    return (squared.clamp_min(1e-24).sqrt() - 1).square().mean(-1)
-
-
-def js_penalty(discriminator: Discriminator, real: Tensor, fake: Tensor, mix: Tensor) -> Float[Tensor, " n"]:
-    """½ {E (1 − σ(f))² ‖∇f‖² over real + E σ(f)² ‖∇f‖² over fake}. Roth et al. 2017, arXiv:1705.09367, eq. 21."""
-    real_logits, at_real = _slope(discriminator, real)
-    fake_logits, at_fake = _slope(discriminator, fake)
-    on_real = (torch.sigmoid(-real_logits).square() * at_real).mean(-1)
-    return (on_real + (torch.sigmoid(fake_logits).square() * at_fake).mean(-1)) / 2
-
-
-def r1_penalty(discriminator: Discriminator, real: Tensor, fake: Tensor, mix: Tensor) -> Float[Tensor, " n"]:
-    """½ E ‖∇f‖² over real data. Mescheder et al. 2018, arXiv:1801.04406, eq. 9."""
-    return _slope(discriminator, real)[1].mean(-1) / 2
-
-
-def r2_penalty(discriminator: Discriminator, real: Tensor, fake: Tensor, mix: Tensor) -> Float[Tensor, " n"]:
-    """½ E ‖∇f‖² over generated data. Mescheder et al. 2018, arXiv:1801.04406, eq. 10."""
-    return _slope(discriminator, fake)[1].mean(-1) / 2
-
-
 def _add(loss: Loss) -> Loss:
     return LOSSES.add(loss.name, loss)
 
@@ -268,7 +241,7 @@ _add(
     replace(
         BCE,
         name="sn",
-        reweigh=regularisers.spectral_norm,
+        reweigh=spectral_norm,
         source="Miyato et al. 2018, arXiv:1802.05957, eq. 8, with the bce loss",
     )
 )
@@ -286,7 +259,7 @@ _add(
     replace(
         BCE,
         name="gran",
-        dress=regularisers.gradient_normalisation,
+        dress=gradient_normalisation,
         coefficient=0.83,
         coefficient_is="Lipschitz constant K, as a factor on the normalised logit; the thesis' 0.83",
         source="Bhaskara et al. 2022 (GraN-GAN), arXiv:2111.02162; the thesis' Piecewise-GP",

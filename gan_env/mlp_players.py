@@ -11,14 +11,14 @@ from torch import Tensor, nn
 
 from gan_env.players import EVERY, Buffers, Rows, parts, weight_count
 
-_ACTIVATIONS: dict[type, Callable[[nn.Module, Tensor], Tensor]] = {
+ACTIVATIONS: dict[type, Callable[[nn.Module, Tensor], Tensor]] = {
     nn.ReLU: lambda m, h: torch.relu_(h),
     nn.LeakyReLU: lambda m, h: nn.functional.leaky_relu_(h, m.negative_slope),  # type: ignore[arg-type]
     nn.Tanh: lambda m, h: torch.tanh_(h),
 }
 _aten = torch.ops.aten
 # (module, gradient, activation's *output* because forward overwrites the input, where to write) → gradient before it.
-_SLOPES: dict[type, Callable[[Any, Tensor, Tensor, Tensor], Tensor]] = {
+SLOPES: dict[type, Callable[[Any, Tensor, Tensor, Tensor], Tensor]] = {
     nn.ReLU: lambda m, g, after, out: _aten.threshold_backward.grad_input(g, after, 0.0, grad_input=out),
     nn.LeakyReLU: lambda m, g, after, out: _aten.leaky_relu_backward.grad_input(
         g, after, m.negative_slope, True, grad_input=out
@@ -45,7 +45,7 @@ def mlp_layers(module: nn.Module) -> list[tuple[nn.Linear, nn.Module | None]] | 
     for part in chain:
         if type(part) is nn.Linear:
             layers.append((part, None))
-        elif type(part) in _ACTIVATIONS and layers and layers[-1][1] is None:
+        elif type(part) in ACTIVATIONS and layers and layers[-1][1] is None:
             if type(part) is nn.LeakyReLU and part.negative_slope < 0:
                 return None
             layers[-1] = (layers[-1][0], part)
@@ -78,16 +78,18 @@ class MLPPlayers:
         if layers is None:
             raise ValueError(f"{type(template).__name__} is not a plain MLP; use way='loop' or 'vmap'")
         self.flat, self.weights, self._out_shape = flat, flat.shape[1], out_shape
-        self._activations = [activation for _, activation in layers]
-        self._sizes = [(linear.out_features, linear.in_features) for linear, _ in layers]
+        self.activations = [activation for _, activation in layers]
+        self.sizes = [(linear.out_features, linear.in_features) for linear, _ in layers]
         self._biased = [linear.bias is not None for linear, _ in layers]
+        self.straight = all(a is None or type(a) is not nn.Tanh for a in self.activations)
+        """Whether every activation is made of straight pieces, so that slopes in inputs have none of their own."""
         self._split = [p.numel() for linear, _ in layers for p in (linear.weight, linear.bias) if p is not None]
 
-    def _layers(self, flat: Float[Tensor, "n P"]) -> list[tuple[Tensor, Tensor, Tensor | None]]:
+    def layers_of(self, flat: Float[Tensor, "n P"]) -> list[tuple[Tensor, Tensor, Tensor | None]]:
         """Weights (n, out, in), their transposes and biases (n, out, 1) or None of each layer, as views."""
         # One split: autograd would make a slice's gradient by adding it to zeros as large as all of `flat`.
         pieces, found = iter(flat.split(self._split, 1)), []
-        for (out, inp), biased in zip(self._sizes, self._biased, strict=True):
+        for (out, inp), biased in zip(self.sizes, self._biased, strict=True):
             weight = next(pieces).unflatten(1, (out, inp))
             found.append((weight, weight.transpose(1, 2), next(pieces).unsqueeze(-1) if biased else None))
         return found
@@ -120,16 +122,16 @@ class MLPPlayers:
     def run(self, flat: Float[Tensor, "n P"], h: Float[Tensor, "n F B"], buffers: Buffers) -> tuple[Tensor, Any]:
         """Outputs (n, out, B) of inputs feature by feature, and the tape that `run_back` needs."""
         n, _, batch = h.shape
-        held, layers = [h], buffers.views("layers", flat, self._layers)
+        held, layers = [h], buffers.views("layers", flat, self.layers_of)
         for i, (weight, _, bias) in enumerate(layers):
-            shape = (n, self._sizes[i][0], batch)
+            shape = (n, self.sizes[i][0], batch)
             # Logits are handed out, so they are no buffer.
-            fresh = self._out_shape == () and i + 1 == len(self._sizes)
+            fresh = self._out_shape == () and i + 1 == len(self.sizes)
             out = flat.new_empty(shape) if fresh else buffers.get(i, shape, flat)
             h = torch.bmm(weight, h, out=out) if bias is None else torch.baddbmm(bias, weight, h, out=out)
-            activation = self._activations[i]
+            activation = self.activations[i]
             if activation is not None:
-                _ACTIVATIONS[type(activation)](activation, h)
+                ACTIVATIONS[type(activation)](activation, h)
             held.append(h)
         return h, (flat, held, layers)
 
@@ -151,45 +153,55 @@ class MLPPlayers:
         flat, held, layers = tape
         if not isinstance(rows, slice):
             flat = buffers.take("flat", flat, rows)
-            layers = buffers.views("layers", flat, self._layers)
+            layers = buffers.views("layers", flat, self.layers_of)
         n, _, batch = g.shape
         out = buffers.get("gradient", flat.shape, flat) if weights else None
-        slopes = None if out is None else buffers.views("gradient", out, self._layers)
-        last = len(self._sizes) - 1
+        slopes = None if out is None else buffers.views("gradient", out, self.layers_of)
+        last = len(self.sizes) - 1
         for i in range(last, -1, -1):
-            activation = self._activations[i]
+            activation = self.activations[i]
             if activation is not None:
                 after = buffers.take(("held", i), held[i + 1], rows)
                 into = g if i < last else buffers.get("slope", after.shape, g)  # the caller's `g` is not ours
-                g = _SLOPES[type(activation)](activation, g, after, into)
+                g = SLOPES[type(activation)](activation, g, after, into)
             passed = g
             if i > 0 or inputs:
-                width = self._sizes[i][1]
+                width = self.sizes[i][1]
                 passed = torch.bmm(layers[i][1], g, out=buffers.get(("input", width, i % 2), (n, width, batch), flat))
             if slopes is not None:
                 if scale is not None:  # in place, but for what the caller gave
                     g = torch.mul(g, scale, out=g if i < last or activation is not None else torch.empty_like(g))
                 before = buffers.take(("held", i - 1), held[i], rows)
-                if n == 1:
-                    torch.bmm(g, before.transpose(1, 2), out=slopes[i][0])
-                else:  # a product written into the strided rows of `out` takes twice as long as this
-                    compact = buffers.get(("weight", self._sizes[i]), (n, *self._sizes[i]), flat)
-                    slopes[i][0].copy_(torch.bmm(g, before.transpose(1, 2), out=compact))
+                self.product(g, before, slopes[i][0], buffers)
                 if slopes[i][2] is not None:
                     torch.sum(g, -1, keepdim=True, out=slopes[i][2])
             g = passed
         return out, g if inputs else None
 
+    @staticmethod
+    def product(
+        g: Float[Tensor, "m out B"],
+        before: Float[Tensor, "m inp B"],
+        into: Float[Tensor, "m out inp"],
+        buffers: Buffers,
+    ) -> None:
+        """Writes a layer's weight gradient, of the gradient behind the layer and of what came before it."""
+        if len(g) == 1:
+            torch.bmm(g, before.transpose(1, 2), out=into)
+        else:  # a product written into the strided rows of a whole gradient takes twice as long as this
+            compact = buffers.get(("weight", into.shape[1:]), into.shape, into)
+            into.copy_(torch.bmm(g, before.transpose(1, 2), out=compact))
+
     def functional(self, flat: Float[Tensor, "n P"], inputs: Tensor, /) -> Tensor:
         """See Players."""
         h = inputs.flatten(2).transpose(1, 2)
-        for (weight, transposed, bias), activation in zip(self._layers(flat), self._activations, strict=True):
+        for (weight, transposed, bias), activation in zip(self.layers_of(flat), self.activations, strict=True):
             if weight.shape[1] == 1:  # by a sum: autograd's product of one row alone is rounded in another way
                 h = (transposed * h).sum(1, keepdim=True) + (0.0 if bias is None else bias)
             else:
                 h = torch.bmm(weight, h) if bias is None else torch.baddbmm(bias, weight, h)
             if activation is not None:
-                h = _ACTIVATIONS[type(activation)](activation, h)
+                h = ACTIVATIONS[type(activation)](activation, h)
         return self._shaped(h)
 
     def stateful(self, flat: Float[Tensor, "n P"], inputs: Tensor, /) -> tuple[Tensor, Float[Tensor, "n 0"]]:

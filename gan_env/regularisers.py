@@ -1,8 +1,6 @@
-"""Regularisers that live in the discriminator itself: pure functions of its weights, or of it and its samples."""
+"""Normalisation of the discriminator's weights, which is a pure function of them; and which of them it can be."""
 
 from __future__ import annotations
-
-from collections.abc import Callable
 
 import torch
 from jaxtyping import Float
@@ -14,14 +12,9 @@ from torch.nn.utils.weight_norm import WeightNorm
 
 from gan_env.players import parts
 
-Functional = Callable[[Tensor, Tensor], Tensor]
-"""(flat (n, P), samples (n, B, *shape)) to logits (n, B), differentiable twice."""
-
 POWER_ITERATIONS = 8
 """From a fixed start at every update, so that the norm is a function of the weights; Miyato et al. keep a running
 vector and take one iteration a step. On freshly drawn 16 × 16 layers the norm is then 3 % too small on average."""
-GRAN_EPS = 0.1
-"""ε of gradient normalisation; not in the thesis, the value of the original code as far as known."""
 
 
 def largest_singular_value(weight: Float[Tensor, "n out in"]) -> Float[Tensor, " n"]:
@@ -58,18 +51,6 @@ def spectral_norm(flat: Float[Tensor, "n P"], matrices: list[tuple[int, int, int
         for place, made in zip(places, (stacked / sigma).unbind(1), strict=True):
             pieces[place] = made
     return torch.cat(pieces, 1)
-
-
-def gradient_normalisation(
-    functional: Functional, matrices: list[tuple[int, int, int]], flat: Tensor, samples: Tensor, coefficient: float
-) -> Float[Tensor, "n B"]:
-    """K f ‖∇f‖ / (‖∇f‖² + ε), the gradient taken in the samples. GraN-GAN, Bhaskara et al. 2022."""
-    if not samples.requires_grad:
-        samples = samples.detach().requires_grad_()
-    logits = functional(flat, samples)
-    (slope,) = torch.autograd.grad(logits.sum(), samples, create_graph=True)
-    squared = slope.flatten(2).square().sum(-1)
-    return coefficient * logits * squared.clamp_min(1e-24).sqrt() / (squared + GRAN_EPS)
 
 
 def weight_matrices(module: nn.Module) -> list[tuple[int, int, int]]:

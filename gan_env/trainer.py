@@ -20,7 +20,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from gan_env.chunks import Chunk, Judged, Moves
-from gan_env.dressed_players import ReweighedPlayers, dressed
+from gan_env.dressed_players import ReweighedPlayers, dressed, penalised
 from gan_env.feed import Feed, latent_block
 from gan_env.losses import Loss
 from gan_env.mlp_players import MLPPlayers
@@ -169,9 +169,7 @@ class Trainer:
             self._trained_d = ReweighedPlayers(self._trained_d, lambda flat: reweigh(flat, matrices))
         if (dress := self.loss.dress) is not None:
             coefficient = self.loss.coefficient
-            self._trained_d = dressed(
-                self._trained_d, lambda plain, flat, samples: dress(plain, matrices, flat, samples, coefficient)
-            )
+            self._trained_d = dressed(self._trained_d, lambda slope: dress(slope, coefficient))
         self.d_penalty: Float[Tensor, " N"] = torch.zeros(rows, dtype=dtype, device=self.device)
         """Weighted penalty in each row's last D update; 0 before the first, and where the loss has none."""
         self.g_penalty = torch.zeros_like(self.d_penalty)
@@ -187,7 +185,7 @@ class Trainer:
             chunk = rows  # autograd's tapes of one chunk would not survive another's step on the same tensor
         spans = [slice(at, min(at + chunk, rows)) for at in range(0, rows, chunk)]
         self._chunks = [Chunk(span, self.g.flat[span], self.d.flat[span]) for span in spans]
-        self._scratch = {name: Buffers() for name in ("d", "late d", "early", "late")}
+        self._scratch = {name: Buffers() for name in ("d", "late d", "early", "late", "penalty")}
         self._measurement: Measurement | None = None
 
     def _cache_rows(self) -> int:
@@ -410,17 +408,10 @@ class Trainer:
         """Gradient of the weighted penalty in D's weights, (m, P); keeps the penalty itself in `d_penalty`."""
         assert self.loss.penalty is not None
         rows = chunk.whole(places)
-        with torch.enable_grad():
-            flat = self.d.flat[rows].detach().requires_grad_()
-            penalty = self.loss.coefficient * self.loss.penalty(
-                lambda samples: self.d.functional(flat, samples),
-                chunk.real[places],
-                chunk.fake[places].detach(),
-                self._probe(chunk)[places],
-            )
-            (grad,) = torch.autograd.grad(penalty.sum(), flat)
-        self.d_penalty[rows] = penalty.detach()
-        return grad
+        seen = chunk.real[places], chunk.fake[places].detach(), self._probe(chunk)[places]
+        penalty, grad = penalised(self.d, self.loss.penalty, self.d.flat[rows], seen, self._scratch["penalty"])
+        self.d_penalty[rows] = self.loss.coefficient * penalty
+        return grad * self.loss.coefficient
 
     def _at_output(self, chunk: Chunk, pair: Pair, scratch: Buffers, within: Rows, places: Rows) -> Tensor:
         """Gradient of G's loss at what it made, (m, M, *out), through D's pass; D's weight gradients are left out.

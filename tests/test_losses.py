@@ -13,7 +13,8 @@ from gan_env.diversity import DIVERSITIES, mean_distance
 from gan_env.env import make_trainer
 from gan_env.losses import LOSSES, get_loss
 from gan_env.records import Control
-from gan_env.regularisers import GRAN_EPS, POWER_ITERATIONS, largest_singular_value
+from gan_env.regularisers import POWER_ITERATIONS, largest_singular_value
+from gan_env.slopes import GRAN_EPS
 
 ROWS, LR = 3, 1e-3
 
