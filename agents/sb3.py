@@ -149,8 +149,8 @@ class SB3VecEnv(VecEnv):
     def load(self, state: dict[str, Any]) -> None:
         """Takes over what `state` gave, in place of a reset."""
         self.env.restore(Snapshot(**state["env"]))
-        if state["lengths"].dtype != torch.int64:  # a cast would make something of anything
-            raise ValueError(f"lengths of episodes are {state['lengths'].dtype}, not {torch.int64}")
+        if state["lengths"].dtype != self._lengths.dtype:  # a cast would make something of anything
+            raise ValueError(f"lengths of episodes are {state['lengths'].dtype}, not {self._lengths.dtype}")
         self._returns[:], self._lengths[:] = state["returns"], state["lengths"]
         self._reset_seeds()
 
