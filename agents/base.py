@@ -62,4 +62,5 @@ class Learns(Protocol):
 
 
 CONTROLLERS: Registry[Any] = Registry("controller", "gan_env.controllers")
-"""Name to factory. A factory takes the text after the colon (`constant:2` → "2"), or None, and options by keyword."""
+"""Name to factory. A factory takes the text after the colon (`constant:2` → "2"), or None, and options by keyword; one
+without a place for the text, as a plain class, takes the options alone."""

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import ast
+import functools
 import importlib
 import inspect
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import get_type_hints
+from typing import Any, get_type_hints
 
 from gan_env.checks import check_types
 from gan_env.registry import unknown
@@ -50,16 +51,25 @@ UNTRAINED, REPLAY = "(untrained)", "(replay)"
 TUNED_CONSTANT = "best-constant"
 """In rows: the constant multiplier that did best on tune seeds."""
 CONTROLLERS.add(
-    "fsco", Lazy(".fsco", "make_fsco", "embedded FSCO: a fresh DDPG learns while the GAN trains", embedded=True)
+    "fsco", Lazy(".fsco", "make_fsco", "Embedded FSCO: a fresh DDPG learns while the GAN trains.", embedded=True)
 )
 CONTROLLERS.add(
     "ddpg",
-    Lazy(".fsco", "make_joint_ddpg", "the same agent on both rates and who updates, for quality", embedded=True),
+    Lazy(".fsco", "make_joint_ddpg", "FSCO's agent on both rates and who updates, for quality.", embedded=True),
 )
 CONTROLLERS.add(
-    "lookahead", Lazy(".lookahead", "make_lookahead", f"{HEAD_ROOM}: tries multipliers on copies", note=HEAD_ROOM)
+    "lookahead",
+    Lazy(
+        ".lookahead",
+        "make_lookahead",
+        "Tries multipliers on copies of the GANs.",
+        note=HEAD_ROOM,
+    ),
 )
-CONTROLLERS.add("replay", Lazy(".replay", "make_replay", "recorded decisions, without feedback", examples=()))
+CONTROLLERS.add("replay", Lazy(".replay", "make_replay", "Recorded decisions, without feedback.", examples=()))
+
+
+FACTORY = "its factory must be callable as factory(text, **options), with the text behind the colon or None"
 
 
 def make_controller(name: str, **options: object) -> Controller:
@@ -79,8 +89,14 @@ def make_controller(name: str, **options: object) -> Controller:
     if isinstance(factory, Lazy):
         factory = factory.load()
     argument = getattr(factory, "argument", None)
-    _check_options(stem, getattr(factory, "build", factory), options, read_later=argument and argument.option)
-    return factory(text, **options)
+    texts = _texts(stem, factory, text)
+    build = getattr(factory, "build", factory)
+    _check_options(stem, build, options, positional=not texts, read_later=argument and argument.option)
+    try:
+        inspect.signature(factory).bind(*texts, **options)
+    except TypeError as error:
+        raise ValueError(f"controller {stem!r} cannot be made ({error}); {FACTORY}") from error
+    return factory(*texts, **options)
 
 
 def list_controllers() -> list[str]:
@@ -95,6 +111,13 @@ def list_controllers() -> list[str]:
 def controller_note(name: str) -> str:
     """What lists and tables must say behind a controller's name: of `lookahead`, that it is no competitor; else ""."""
     return getattr(_registered(name), "note", "")
+
+
+def controller_summary(name: str) -> str:
+    """What a controller is, on one line; a plug-in's is the first line of its factory's docstring."""
+    found = _registered(name)
+    summary = getattr(found, "summary", None)
+    return (inspect.getdoc(found) or "").split("\n")[0] if summary is None else summary
 
 
 def controller_label(name: str) -> str:
@@ -155,17 +178,46 @@ def _split(name: str) -> tuple[str, str | None]:
     return stem, text if colon else None
 
 
-def _check_options(name: str, build: Callable, options: dict[str, object], read_later: str | None) -> None:
+def _texts(name: str, factory: Callable[..., Controller], text: str | None) -> tuple[str | None, ...]:
+    """What stands before the options in the call: the text, or nothing for a factory, as a plain class, without one.
+
+    Raises ValueError if there is a text all the same.
+    """
+    first = next(iter(inspect.signature(factory).parameters.values()), None)
+    if first is not None and (
+        first.kind is first.VAR_POSITIONAL
+        or first.kind in (first.POSITIONAL_ONLY, first.POSITIONAL_OR_KEYWORD)
+        and (first.name == "text" or first.default in (None, first.empty))  # any other default is an option's
+    ):
+        return (text,)
+    if text is not None:
+        raise ValueError(f"controller {name!r} takes no text, got {text!r}; write {name!r}. To take one, {FACTORY}")
+    return ()
+
+
+def _check_options(
+    name: str, build: Callable, options: dict[str, object], *, positional: bool, read_later: str | None
+) -> None:
     """Raises ValueError for an option that is unknown or of the wrong type; `read_later` may still be text."""
     parameters = inspect.signature(build).parameters.values()
     if any(p.kind is p.VAR_KEYWORD for p in parameters):
         return  # the factory checks its own
-    known = sorted(p.name for p in parameters if p.kind is p.KEYWORD_ONLY)
+    kinds = (inspect.Parameter.KEYWORD_ONLY, *([inspect.Parameter.POSITIONAL_OR_KEYWORD] if positional else []))
+    known = sorted(p.name for p in parameters if p.kind in kinds)
     for option in options:
         if option not in known and not known:
             raise ValueError(f"{name} has no options, got {option!r}")
         if option not in known:
             raise unknown(f"{name} option", option, known)
-    check_types(
-        name, get_type_hints(build), {option: value for option, value in options.items() if option != read_later}
-    )
+    check_types(name, _hints(build), {option: value for option, value in options.items() if option != read_later})
+
+
+def _hints(build: Callable) -> dict[str, Any]:
+    """Annotations of the parameters of anything callable."""
+    while isinstance(build, functools.partial):
+        build = build.func
+    whole = [build, build.__init__] if inspect.isclass(build) else [build]
+    try:
+        return dict(each for part in whole for each in get_type_hints(part).items())
+    except (NameError, TypeError):  # a name for type checkers alone, or an object that can be called: left to itself
+        return {}

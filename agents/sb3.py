@@ -8,9 +8,10 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
+import gymnasium as gym
 import numpy as np
 import torch
-from gymnasium.vector import AutoresetMode
+from gymnasium.vector import AutoresetMode, VectorWrapper
 from stable_baselines3.common.vec_env import VecEnv
 
 from gan_env.env import GANVectorEnv
@@ -88,9 +89,18 @@ class SB3VecEnv(VecEnv):
 
     Hands on `terminal_observation`, and `TimeLimit.truncated` for episodes that merely ran out of updates: without
     it every truncation would be learned as an end without a future. Each episode ends with SB3's `episode` record.
+
+    Args:
+        env: The environment itself. A wrapper around it is refused, for the state that `state` saves would lack its
+            own; SB3's wrappers go around this one.
+
+    Raises:
+        ValueError: If it is another environment, or of another autoreset mode.
     """
 
     def __init__(self, env: GANVectorEnv):
+        if not isinstance(env, GANVectorEnv):
+            raise ValueError(f"SB3VecEnv takes a GANVectorEnv, not {type(env).__name__}; {_way_out(env)}")
         if env.autoreset_mode != AutoresetMode.SAME_STEP:
             raise ValueError(
                 f"SB3 needs autoreset_mode='SameStep', this environment has {env.autoreset_mode.value!r}; "
@@ -139,8 +149,8 @@ class SB3VecEnv(VecEnv):
     def load(self, state: dict[str, Any]) -> None:
         """Takes over what `state` gave, in place of a reset."""
         self.env.restore(Snapshot(**state["env"]))
-        if state["lengths"].dtype != torch.int64:  # a cast would make something of anything
-            raise ValueError(f"lengths of episodes are {state['lengths'].dtype}, not {torch.int64}")
+        if state["lengths"].dtype != self._lengths.dtype:  # a cast would make something of anything
+            raise ValueError(f"lengths of episodes are {state['lengths'].dtype}, not {self._lengths.dtype}")
         self._returns[:], self._lengths[:] = state["returns"], state["lengths"]
         self._reset_seeds()
 
@@ -168,6 +178,16 @@ class SB3VecEnv(VecEnv):
     def get_images(self) -> Sequence[np.ndarray | None]:
         """One picture of each row."""
         return self.env.render() or [None] * self.num_envs
+
+
+def _way_out(env: object) -> str:
+    """The way out for what is no `GANVectorEnv`."""
+    make = "gym.make_vec(..., autoreset_mode='SameStep')"
+    if isinstance(env, gym.Env):
+        return f"give {make}; a single environment goes into SB3 as it is"
+    if isinstance(env, VectorWrapper):
+        return f"give {make} unwrapped, and put SB3's own wrappers, e.g. VecNormalize, around SB3VecEnv"
+    return f"give {make}"
 
 
 def _per_row(infos: dict[str, Any], rows: int) -> list[dict[str, Any]]:

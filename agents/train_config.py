@@ -17,6 +17,7 @@ from .bench import SPLIT_SIZE
 from .fsco import FscoConfig
 from .policy import PolicySpec
 from .registry import make_controller
+from .run_kind import TRAINING, refuse_other
 
 META, UNTRAINED, EMBEDDED = "fsco (meta)", "fsco (untrained)", "fsco (embedded)"
 DDPG_META, DDPG_UNTRAINED = "ddpg (meta)", "ddpg (untrained)"
@@ -156,13 +157,27 @@ def first_difference(one: dict[str, Any], other: dict[str, Any], path: str = "")
 
 def read_config(path: Path) -> TrainConfig:
     """The configuration in a run's `config.json`; raises ValueError, on one line and naming the file, for any other."""
+    held = read_held(path)
     try:
-        return _record(TrainConfig, json.loads(path.read_text()), "")
-    except OSError as error:
-        raise ValueError(f"{path}: cannot be read ({error.strerror}); name the folder of a training") from error
+        return _record(TrainConfig, held, "")
     except (RecursionError, TypeError, ValueError) as error:
         why = " ".join(str(error).split())
         raise ValueError(f"{path}: is no configuration of a training ({why})") from error
+
+
+def read_held(path: Path) -> dict[str, Any]:
+    """What a run's `config.json` holds; raises ValueError, on one line and naming the file, if it is no training's."""
+    try:
+        held = json.loads(path.read_text())
+    except OSError as error:
+        raise ValueError(f"{path}: cannot be read ({error.strerror}); name the folder of a training") from error
+    except (RecursionError, ValueError) as error:
+        why = " ".join(str(error).split())
+        raise ValueError(f"{path}: is no configuration of a training ({why})") from error
+    refuse_other(path.parent, held, TRAINING)
+    if not isinstance(held, dict):
+        raise ValueError(f"{path}: is no configuration of a training (it is a {type(held).__name__})")
+    return held
 
 
 def _record(kind: type, held: Any, path: str) -> Any:

@@ -27,7 +27,17 @@ from .files import save_controller
 from .fsco import EmbeddedFSCO, FscoConfig
 from .meta_training import train_meta
 from .registry import make_controller
-from .train_config import EMBEDDED, META, UNTRAINED, TrainConfig, first_difference, main_job, plain, read_config
+from .train_config import (
+    EMBEDDED,
+    META,
+    UNTRAINED,
+    TrainConfig,
+    first_difference,
+    main_job,
+    plain,
+    read_config,
+    read_held,
+)
 
 CONFIG, TABLE = "config.json", "table.txt"
 
@@ -98,7 +108,7 @@ def resume(
     if config is None:
         config = read_config(out / CONFIG)
     else:
-        found = first_difference(plain(config), _written(out / CONFIG))
+        found = first_difference(plain(config), read_held(out / CONFIG))
         if found:
             raise ValueError(f"resume={str(out)!r} was begun with other settings: {found}")
     config = replace(config, out=out, progress=progress)
@@ -111,16 +121,6 @@ def resume(
     with locked(out):
         remove_partials(out)
         return _work(config, out, say)
-
-
-def _written(path: Path) -> dict:
-    try:
-        held = json.loads(path.read_text())
-    except (OSError, RecursionError, ValueError) as error:
-        raise ValueError(f"{path}: cannot be read ({' '.join(str(error).split())})") from error
-    if not isinstance(held, dict):
-        raise ValueError(f"{path}: is no configuration of a training")
-    return held
 
 
 def _need_empty(out: Path) -> None:

@@ -16,6 +16,7 @@ from .benchmark.contenders import make_entry
 from .benchmark.folder import CLAIMS, Folder, open_folder
 from .checkpoints import STATE
 from .files import load_controller
+from .run_kind import BENCHMARK, kind_of
 from .seats import Entry
 from .train_config import TrainConfig, read_config
 from .training import CONFIG, TABLE
@@ -180,4 +181,4 @@ def watched(folder: Path) -> TrainFolder | BenchFolder:
         ) from error
     except (OSError, RecursionError, ValueError) as error:
         raise ValueError(f"{folder / CONFIG}: cannot be read ({' '.join(str(error).split())})") from error
-    return BenchFolder(folder) if isinstance(held, dict) and "parts" in held else TrainFolder(folder)
+    return BenchFolder(folder) if kind_of(held) == BENCHMARK else TrainFolder(folder)

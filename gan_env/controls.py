@@ -202,13 +202,18 @@ def as_array(action: object) -> np.ndarray:
         raise ValueError(f"action {action!r} is no array: {error}") from error
 
 
-def check_actions(axes: int | None, actions: object, rows: int, ignored: np.ndarray | None = None) -> np.ndarray:
+def check_actions(
+    axes: int | None, actions: object, rows: int, ignored: np.ndarray | None = None, *, alone: bool = False
+) -> np.ndarray:
     """Actions of N rows as an array, or a ValueError naming what is wrong with them: shape, type, NaN, out of bounds.
 
-    Of the rows `ignored`, (N,) bool, any action is taken for 0.
+    Of the rows `ignored`, (N,) bool, any action is taken for 0. What is `alone` is the action of a single environment
+    as a row; errors then speak of no rows.
     """
     array = as_array(actions)
     shape = (rows,) if axes is None else (rows, axes)
+    if array.shape != shape and alone:
+        raise ValueError(f"action has shape {array.shape[1:]}; this environment needs {shape[1:]}")
     if array.shape != shape:
         raise ValueError(f"action has shape {array.shape}; {rows} row(s) need {shape}")
     if array.dtype.kind not in ("iu" if axes is None else "fiu"):
@@ -224,9 +229,10 @@ def check_actions(axes: int | None, actions: object, rows: int, ignored: np.ndar
         return array.astype(np.int64)
     if np.isnan(array).any():
         row = int(np.isnan(array).any(1).argmax())
-        raise ValueError(f"action {array[row]} of row {row} holds NaN")
+        raise ValueError(f"action {array[row]}{'' if alone else f' of row {row}'} holds NaN")
     outside = (np.abs(array) > 1).any(1)
     if outside.any():
         row = int(outside.argmax())
-        raise ValueError(f"action {array[row]} of row {row} lies outside [-1, 1]; clip it or rescale the policy")
+        whose = "" if alone else f" of row {row}"
+        raise ValueError(f"action {array[row]}{whose} lies outside [-1, 1]; clip it or rescale the policy")
     return array.astype(np.float64)

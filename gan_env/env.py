@@ -20,6 +20,12 @@ from gan_env.trainer import Trainer
 from gan_env.vector_env import FINITE, RENDER_FPS, RENDER_MODES, GANVectorEnv, checked_seed
 
 
+class _OneRow(GANVectorEnv):
+    """The batch behind a `GANEnv`."""
+
+    alone = True
+
+
 class GANEnv(gym.Env):
     """One GAN in training: a batch of one, squeezed. Arguments, actions and settings are those of `GANVectorEnv`.
 
@@ -43,7 +49,7 @@ class GANEnv(gym.Env):
         **settings: Any,
     ):
         self._take(
-            GANVectorEnv(
+            _OneRow(
                 1,
                 control=control,
                 autoreset_mode=AutoresetMode.DISABLED,
@@ -56,6 +62,7 @@ class GANEnv(gym.Env):
 
     def _take(self, batch: GANVectorEnv) -> None:
         self.batch, self.render_mode = batch, batch.render_mode
+        self.metadata = {**self.metadata, "render_modes": batch.metadata["render_modes"]}
         self.action_space, self.observation_space = batch.single_action_space, batch.single_observation_space
 
     def reset(

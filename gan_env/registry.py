@@ -19,8 +19,9 @@ T = TypeVar("T")
 
 def unknown(kind: str, name: object, known: list[str]) -> ValueError:
     """The error for a name nobody registered, with the nearest known name and the whole list."""
-    near = difflib.get_close_matches(str(name), known, n=1, cutoff=0.5)
-    hint = f"; did you mean {near[0]!r}?" if near else ";"
+    folded = {each.casefold(): each for each in known}
+    near = difflib.get_close_matches(str(name).casefold(), folded, n=1, cutoff=0.5)
+    hint = f"; did you mean {folded[near[0]]!r}?" if near else "."
     return ValueError(f"unknown {kind} {name!r}{hint} Known: {', '.join(known)}")
 
 
@@ -51,11 +52,36 @@ class Offer:
         return f"mend or uninstall {self.package.split()[0]}"
 
 
+def _groups() -> list[str]:
+    return sorted(group for group in entry_points().groups if group.startswith("gan_env."))
+
+
+def _offers(kind: str, group: str) -> tuple[Offer, ...]:
+    """What installed packages offer in a group, by name; imports none of them."""
+    found = entry_points(group=group)
+    named = [(e, "an unnamed package" if e.dist is None else f"{e.dist.name} {e.dist.version}") for e in found]
+    offers = [Offer(kind, entry.name, package, entry) for entry, package in named]
+    return tuple(sorted(offers, key=lambda offer: (offer.name, offer.package)))
+
+
 def plugins() -> dict[str, str]:
     """Installed packages that offer parts of any kind, and their versions."""
-    groups = [group for group in entry_points().groups if group.startswith("gan_env.")]
-    found = [entry.dist for group in sorted(groups) for entry in entry_points(group=group)]
+    found = [offer.entry.dist for group in _groups() for offer in _offers("", group)]
     return {dist.name: dist.version for dist in found if dist is not None}
+
+
+def misplaced(known: list[str]) -> list[tuple[Offer, str]]:
+    """What installed packages offer in a group that nobody reads, as a misspelt one, and what is wrong with it.
+
+    Args:
+        known: The groups that somebody reads.
+    """
+    found = []
+    for group in _groups():
+        if group not in known:
+            why = unknown("entry-point group", group, known)
+            found += [(each, f"{each.name!r} of {each.package} is not used: {why}") for each in _offers("part", group)]
+    return found
 
 
 class Registry(Generic[T]):
@@ -97,10 +123,7 @@ class Registry(Generic[T]):
     @cached_property
     def offers(self) -> tuple[Offer, ...]:
         """What installed packages offer, by name; imports none of them."""
-        found = entry_points(group=self.group) if self.group else ()
-        named = [(e, "an unnamed package" if e.dist is None else f"{e.dist.name} {e.dist.version}") for e in found]
-        offers = [Offer(self.kind, entry.name, package, entry) for entry, package in named]
-        return tuple(sorted(offers, key=lambda offer: (offer.name, offer.package)))
+        return _offers(self.kind, self.group) if self.group else ()
 
     def problem(self, offer: Offer) -> str:
         """Why an offered part cannot be had, "" if it can; imports its package."""

@@ -82,7 +82,7 @@ def loss_gap(context: RewardContext) -> Reward:
     if context.loss.signed and not context.normalise:
         raise ValueError(
             f"reward='loss_gap' compares losses, but loss={context.loss.name!r} is signed; "
-            "set normalise=True or use reward='quality'"
+            "set normalise (--normalise, or normalise=True in code) or use reward='quality'"
         )
 
     def compute(outcome: Outcome) -> np.ndarray:

@@ -177,8 +177,8 @@ def _torchvision(name: str, path: Path | None, **which: object) -> Any:
     except RuntimeError as error:
         task = name.lower()
         raise ValueError(
-            f"{name} is not below {root} ({str(error).splitlines()[0]}). Where there is a network: gan-env data {task} "
-            f"--fetch. Or name the folder that holds torchvision's copy: {task}:PATH, or the variable GAN_ENV_DATA"
+            f"{name} is not below {root}, or not whole. Where there is a network: gan-env data {task} --fetch. Or name "
+            f"the folder that holds torchvision's copy: {task}:PATH, or the variable GAN_ENV_DATA"
         ) from error
 
 

@@ -31,8 +31,8 @@ from gan_env.streams import Purpose
 from gan_env.trainer import Trace, Trainer
 from gan_env.window import Window, can_show
 
-RENDER_MODES = ["human", "rgb_array"] if can_show() else ["rgb_array"]
-"""Checkers try every mode that is named here, also where there is nothing to open a window with."""
+RENDER_MODES = ["human", "rgb_array"]
+"""Of the classes: without "human" there, `gym.make` would open a window of its own, also where nobody can see it."""
 RENDER_FPS = 10
 FINITE = 1e9
 """Stands for infinity among the raw numbers of `info`, which hold neither NaN nor infinity."""
@@ -84,6 +84,8 @@ class GANVectorEnv(gym.vector.VectorEnv):
         "render_fps": RENDER_FPS,
         "autoreset_mode": AutoresetMode.NEXT_STEP,
     }
+    alone = False
+    """Whether it is the one row of a single environment, whose errors speak of no rows."""
     num_envs: int
     spec: EnvSpec | None
     config: EnvConfig
@@ -116,7 +118,9 @@ class GANVectorEnv(gym.vector.VectorEnv):
         self.config = EnvConfig.of(config, **settings)
         self.control, self.render_mode = control, render_mode
         self.autoreset_mode = _autoreset(autoreset_mode)
-        self.metadata = {**self.metadata, "autoreset_mode": self.autoreset_mode}
+        # Checkers build every mode that an environment names.
+        modes = [mode for mode in RENDER_MODES if mode != "human" or can_show()]
+        self.metadata = {**self.metadata, "render_modes": modes, "autoreset_mode": self.autoreset_mode}
         self.codec = CODECS[control](LogRange(*self.config.d_lr_range), LogRange(*self.config.g_lr_range))
         trainer = make_trainer(self.config, num_envs)
         self.reward = make_reward(
@@ -224,7 +228,8 @@ class GANVectorEnv(gym.vector.VectorEnv):
 
     def step(self, actions: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, dict[str, Any]]:
         """One decision of every row. See `gymnasium.vector.VectorEnv.step`; raises ValueError for an invalid action."""
-        return self.step_control(self.codec.decode(check_actions(self.codec.axes, actions, self.num_envs, self._done)))
+        valid = check_actions(self.codec.axes, actions, self.num_envs, self._done, alone=self.alone)
+        return self.step_control(self.codec.decode(valid))
 
     def step_control(self, control: Control) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, dict[str, Any]]:
         """One decision given as a control, which every id applies exactly, whatever its actions can express.
@@ -240,7 +245,9 @@ class GANVectorEnv(gym.vector.VectorEnv):
         again = np.flatnonzero(self._done)
         if len(again) and self.autoreset_mode == AutoresetMode.DISABLED:
             raise gym.error.ResetNeeded(
-                f"row {again[0]} has ended its episode; call reset(options={{'reset_mask': mask}}) first"
+                "the episode has ended; call reset() first"
+                if self.alone
+                else f"row {again[0]} has ended its episode; call reset(options={{'reset_mask': mask}}) first"
             )
         with telling_what_fits(self.trainer):
             return self._decide(control, again)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 import time
 from importlib import import_module
 from importlib.util import find_spec
@@ -15,8 +16,16 @@ DRIVERS = ("cocoa", "kmsdrm", "wayland", "windows", "x11")
 """SDL's drivers that somebody can look at; any other has to be asked for by the variable SDL_VIDEODRIVER."""
 
 
+DISPLAYS = ("DISPLAY", "WAYLAND_DISPLAY", "SDL_VIDEODRIVER")
+"""Variables, one of which names a display, or what stands for one, where a system can do without."""
+
+
 def can_show() -> bool:
-    """Whether the library for windows is installed."""
+    """Whether a window can be opened here: the library for windows is installed, and there is a display."""
+    return _is_installed() and (sys.platform in ("darwin", "win32") or any(map(os.environ.get, DISPLAYS)))
+
+
+def _is_installed() -> bool:
     return find_spec("pygame") is not None
 
 
@@ -31,7 +40,7 @@ class Window:
     """
 
     def __init__(self, fps: float):
-        if not can_show():
+        if not _is_installed():
             raise ValueError(f"render_mode='human' needs pygame: {INSTALL}; or use render_mode='rgb_array'")
         self._pygame, self._fps = _pygame(), fps
         self._surface: Any = None

@@ -1,5 +1,7 @@
 """A call that cannot be meant gets one clear error: it names the field, the value and the way out."""
 
+import pickle
+
 import gymnasium as gym
 import numpy as np
 import pytest
@@ -169,7 +171,7 @@ def test_a_step_after_the_end_asks_for_a_reset():
     env = GANEnv(**settings(episode_updates=1))
     env.reset(seed=0)
     env.step(env.action_space.sample())
-    with pytest.raises(gym.error.ResetNeeded, match="reset"):
+    with pytest.raises(gym.error.ResetNeeded, match=r"^the episode has ended; call reset\(\) first$"):
         env.step(env.action_space.sample())
     env.reset()
     env.step(env.action_space.sample())
@@ -269,6 +271,25 @@ def test_a_choice_that_cannot_be_meant_is_named(action, words):
     env.reset(seed=0)
     with pytest.raises(ValueError, match=words):
         env.step(action)
+
+
+@pytest.mark.parametrize(
+    ("control", "action", "said"),
+    [
+        ("learning-rate", 2, r"action has shape \(\); this environment needs \(1,\)"),
+        ("update-choice", [1, 2], r"action has shape \(2,\); this environment needs \(\)"),
+        ("learning-rate", [np.nan], r"action \[nan\] holds NaN"),
+        ("learning-rate", [2.0], r"action \[2.\] lies outside \[-1, 1\]"),
+    ],
+    ids=str,
+)
+def test_a_single_environment_speaks_of_one_action_also_when_it_came_out_of_a_pickle_or_a_fork(control, action, said):
+    env = GANEnv(control=control, **SMALL)
+    env.reset(seed=0)
+    for each in (env, env.fork(), pickle.loads(pickle.dumps(env))):
+        with pytest.raises(ValueError, match=f"^{said}") as caught:
+            each.step(action)
+        assert "row" not in str(caught.value)
 
 
 def test_the_row_of_a_bad_action_is_named(rows):

@@ -13,7 +13,11 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from agents.benchmark import running
 from agents.benchmark.command import split_list
+from agents.benchmark.plan_json import as_json
+from agents.benchmark.suites import configure
+from agents.train_config import TrainConfig, plain
 from gan_env.cli import main
 from gan_env.streams import Purpose, normal_block, rng
 from gan_env.task import make_task
@@ -73,8 +77,9 @@ def test_a_benchmark_prints_its_table_and_goes_on_by_its_folder_alone(tmp_path, 
         (["bench", "--jobs", "0"], "jobs=0"),
         (["bench", "--address", "auto"], "engine ray"),
         (["bench", "--losses", "wgan", "--controllers", "gcann"], "skip_undefined"),
-        (["bench", "--out", "nowhere"], "holds no benchmark"),
-        (["verify", "nowhere"], "holds no benchmark"),
+        (["bench", "--out", "nowhere"], "holds no benchmark to go on with; for a new one, name a suite"),
+        (["bench", "--out", "nowhere", "--budget"], "holds no benchmark to go on with; for a new one, name a suite"),
+        (["verify", "nowhere"], "'nowhere' holds no benchmark, for there is no config.json in it; name a run's folder"),
     ],
 )
 def test_a_wrong_call_gets_one_line_and_exit_code_2_and_leaves_nothing(arguments, named, capsys, tmp_path, monkeypatch):
@@ -83,6 +88,43 @@ def test_a_wrong_call_gets_one_line_and_exit_code_2_and_leaves_nothing(arguments
     said = capsys.readouterr()
     assert named in said.err and said.err.count("\n") == 1 and "Traceback" not in said.err and said.out == ""
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("arguments", "kind", "again"),
+    [
+        (["verify"], "training of gan-env train", "gan-env train --resume"),
+        (["bench", "--out"], "training of gan-env train", "gan-env train --resume"),
+        (["bench", *TINY, "--out"], "training of gan-env train", "gan-env train --resume"),
+        (["train", "--resume"], "benchmark of gan-env bench", "gan-env bench --out"),
+    ],
+    ids=str,
+)
+def test_the_folder_of_the_other_kind_is_recognised_with_the_line_to_go_on(arguments, kind, again, tmp_path, capsys):
+    out = tmp_path / "my run"
+    out.mkdir()
+    held = plain(TrainConfig()) if "training" in kind else as_json(configure("quick", {}))
+    (out / "config.json").write_text(json.dumps(held))
+    assert main([*arguments, str(out)]) == 2
+    said = capsys.readouterr().err
+    assert f"{str(out)!r} is a {kind}" in said and said.endswith(f"go on with: {again} '{out}'\n")
+    assert said.count("\n") == 1 and os.listdir(out) == ["config.json"]
+
+
+def test_ctrl_c_keeps_what_is_finished_and_says_how_to_go_on(tmp_path, capsys, monkeypatch):
+    out, groups = tmp_path / "out", iter([running.Folder.put])
+
+    def put(*arguments):
+        for each in groups:
+            return each(*arguments)
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(running.Folder, "put", put)
+        assert main(["bench", *TINY, "--out", str(out)]) == 1
+    said = capsys.readouterr().err
+    assert said == f"gan-env: stopped; finished groups are kept, go on with: gan-env bench --out {out}\n"
+    assert len(rows_of(out)) == 4 and main(["bench", "--out", str(out)]) == 0 and len(rows_of(out)) == 8
 
 
 def test_controllers_that_a_game_refuses_are_left_out_when_asked(tmp_path, capsys):

@@ -34,6 +34,10 @@ def test_every_command_helps_with_its_summary_examples_and_json(command, capsys)
         (["trian"], "did you mean 'train'"),
         (["train", "--task", "rng"], "did you mean 'ring'"),
         (["train", "--loss", "hing"], "did you mean 'hinge'"),
+        (["train", "--loss", "BCE"], "unknown GAN loss 'BCE'; did you mean 'bce'? Known: bce, "),
+        (["train", "--loss", "qqq"], "unknown GAN loss 'qqq'. Known: bce, "),
+        (["train", "--task", "dirac"], "set normalise (--normalise, or normalise=True in code)"),
+        (["help", "trian"], "did you mean 'train'"),
         (["train", "--controllers", "sim-gdb"], "did you mean 'sim-gda'"),
         (["train", "--d-lr", "0"], "d_lr=0.0"),
         (["train", "--features", "g_los"], "did you mean 'g_loss'"),
@@ -49,6 +53,56 @@ def test_a_wrong_call_gets_one_line_and_exit_code_2(arguments, named, capsys, tm
     said = capsys.readouterr().err
     assert named in said and said.count("\n") == 1 and "Traceback" not in said
     assert not any(tmp_path.rglob("*.json"))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "near"),
+    [
+        (["list", "tsks"], "tasks"),
+        (["list", "task"], "tasks"),
+        (["train", "--control", "jont"], "joint"),
+        (["train", "--optimizer", "adm"], "adam"),
+        (["bench", "--engine", "lokal"], "local"),
+    ],
+)
+def test_a_missed_choice_hears_the_nearest_one(arguments, near, capsys):
+    with pytest.raises(SystemExit) as end:
+        main(arguments)
+    said = " ".join(capsys.readouterr().err.replace("│", " ").split())
+    assert end.value.code == 2 and f"did you mean '{near}'?" in said and "Traceback" not in said
+
+
+def test_help_and_version_are_answered_however_they_are_asked_for(capsys):
+    for asked in (["help"], ["--help"], ["-h"]):
+        assert main(asked) == 0 and "gan-env COMMAND --help" in capsys.readouterr().out
+    with pytest.raises(SystemExit) as end:
+        main(["help", "train"])
+    assert end.value.code == 0 and "usage: gan-env train" in capsys.readouterr().out
+    assert main(["--version"]) == 0
+    assert capsys.readouterr().out.startswith("gan-env ")
+
+
+def test_the_help_of_train_offers_only_what_a_command_line_can_take(capsys):
+    with pytest.raises(SystemExit):
+        main(["train", "--help"])
+    said = " ".join(capsys.readouterr().out.replace("│", " ").split())
+    assert not [words for words in ("a Task of your own", "a dict", "a Reward", "callable") if words in said]
+
+
+def test_listing_is_as_wide_as_the_terminal(capsys, monkeypatch):
+    widths = []
+    for columns in ("60", "140"):
+        monkeypatch.setenv("COLUMNS", columns)
+        assert main(["list"]) == 0
+        widths.append(max(map(len, capsys.readouterr().out.splitlines())))
+    assert 45 < widths[0] <= 60 and 110 < widths[1] <= 140
+
+
+def test_listing_controllers_says_what_each_does(capsys):
+    assert main(["list", "controllers"]) == 0
+    said = dict(line.split(maxsplit=1) for line in capsys.readouterr().out.splitlines())
+    assert said["sim-gda"] == "V3 always: both players move, at their base rates."
+    assert "(head-room, not a competitor)" in said["lookahead"]
 
 
 def test_an_unknown_option_is_refused_with_exit_code_2():

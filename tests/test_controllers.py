@@ -5,6 +5,7 @@ import subprocess
 import sys
 from collections.abc import Sequence
 from dataclasses import fields, replace
+from functools import partial
 
 import numpy as np
 import pytest
@@ -14,8 +15,10 @@ from torch.nn.functional import softplus
 from agents import list_controllers, make_controller
 from agents.base import CONTROLLERS, Controller
 from agents.dynamic_gda import RULES, wasserstein_1d
+from agents.registry import controller_summary
 from agents.scripted import ScriptedFactory
-from gan_env.records import GameFacts, Measurement
+from gan_env.records import Control, GameFacts, Measurement
+from gan_env.testing import check_controller
 from gan_env.testing.controllers import story
 
 GAME = GameFacts(episode_updates=14)
@@ -104,6 +107,77 @@ def test_every_listed_name_can_be_made():
 def test_a_mistake_is_named_with_the_way_out(name, options, message):
     with pytest.raises(ValueError, match=message):
         make_controller(name, **options)
+
+
+class Plain:
+    """Waits for D."""
+
+    def __init__(self, wait: int = 2):
+        self.wait, self.rows = wait, 0
+
+    def reset(self, row_seeds, game=None):
+        self.rows = len(row_seeds)
+
+    def act(self, measurement):
+        if len(measurement) != self.rows:
+            raise ValueError("reset it first")
+        return Control.of(self.rows, update_d=measurement.d_loss("mean") > 1.0)
+
+    def learn(self, transition):
+        pass
+
+    def state_dict(self):
+        return {}
+
+    def load_state_dict(self, state):
+        pass
+
+
+class Demanding(Plain):
+    def __init__(self, text, g, *, wait: int = 2):
+        super().__init__(wait)
+
+
+@pytest.fixture
+def plain(monkeypatch):
+    """Factories as somebody else may register them."""
+    made = {
+        "plain": Plain,
+        "part": partial(Plain, wait=3),
+        "demanding": Demanding,
+        "texts": lambda text=None, **options: (text, options),
+    }
+    monkeypatch.setattr(CONTROLLERS, "_registered", {**CONTROLLERS._parts, **made})
+
+
+def test_a_plain_class_is_a_factory_without_a_text(plain):
+    assert make_controller("plain").wait == 2 and make_controller("part").wait == 3
+    assert make_controller("plain(wait=5)").wait == make_controller("plain", wait=5).wait == 5
+    assert make_controller("texts") == (None, {}) and make_controller("texts:7(a=1)") == ("7", {"a": 1})
+    assert controller_summary("plain") == "Waits for D."
+    check_controller("plain")
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("plain:3", r"controller 'plain' takes no text, got '3'; write 'plain'. .* callable as factory\(text, "),
+        ("plain(wiat=3)", "unknown plain option 'wiat'; did you mean 'wait'"),
+        ("plain(wait='x')", "plain: wait='x' must be a whole number"),
+        (
+            "demanding",
+            r"'demanding' cannot be made \(missing a required argument: 'g'\); its factory must be",
+        ),
+    ],
+)
+def test_a_factory_that_cannot_be_called_so_is_named_on_one_line(plain, name, message):
+    with pytest.raises(ValueError, match=message) as caught:
+        make_controller(name)
+    assert "\n" not in str(caught.value)
+
+
+def test_every_controller_has_a_summary():
+    assert [name for name in list_controllers() if not controller_summary(name)] == []
 
 
 @pytest.mark.parametrize(

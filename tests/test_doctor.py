@@ -29,6 +29,14 @@ def test_an_installation_that_works_is_well_whatever_extras_are_missing(light, c
     )
 
 
+def test_what_is_installed_is_told_within_the_terminals_width(light, monkeypatch, capsys):
+    monkeypatch.setattr(doctor, "_requirements", lambda: ["numpy>=2", "torch>=2.8", "gymnasium", "scipy", "matplotlib"])
+    monkeypatch.setenv("COLUMNS", "60")
+    assert main(["doctor"]) == 0
+    told = capsys.readouterr().out.partition("packages")[2].partition("\n\n")[0].splitlines()
+    assert len(told) > 1 and max(map(len, told)) <= 60 and all(line.startswith(" " * 10) for line in told[1:])
+
+
 def test_as_json_it_is_one_document(light, capsys):
     assert main(["doctor", "--json"]) == 0
     found = json.loads(capsys.readouterr().out)

@@ -142,8 +142,9 @@ def test_too_few_pictures_no_folder_and_odd_sides_are_refused_with_the_way_out(t
 def test_sets_that_do_not_ship_say_what_to_do(tmp_path, monkeypatch):
     monkeypatch.setenv("GAN_ENV_DATA", str(tmp_path))
     for name in ("cifar10", "celeba"):
-        with pytest.raises(ValueError, match=f"gan-env data {name}"):
+        with pytest.raises(ValueError, match=f"gan-env data {name} --fetch") as caught:
             make_task(name)
+        assert "download=True" not in str(caught.value)
     with pytest.raises(ValueError, match="lacks train-images-idx3-ubyte.gz"):
         make_task(f"fashion:{tmp_path}")
     (tmp_path / "train-images-idx3-ubyte").write_bytes(b"\0\0\x08\x03 short")

@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 
 from agents.rows import versions
+from gan_env import registry as registry_module
+from gan_env.cli import main
 from gan_env.registry import Registry
 
 ROOT = Path(__file__).parent.parent
@@ -91,6 +93,23 @@ def test_a_part_of_ours_is_not_replaced_and_that_is_said(offer):
     parts = registry()
     assert parts["own"] is len
     assert parts.problem(parts.offers[0]) == "part 'own' of acme 1.2 is not used, for gan-env has one of that name"
+
+
+def test_what_stands_in_a_misspelt_group_is_told_and_not_used(offer, capsys):
+    offer("acme", "def own(): return 3\n", own="own")
+    known = ["gan_env.tasks", "gan_env.rewards"]
+    assert registry_module.misplaced([*known, GROUP]) == []
+    (entry,) = (Path(path) for path in sys.path if Path(path, "acme.py").is_file())
+    (entry / "acme-1.2.dist-info" / "entry_points.txt").write_text("[gan_env.reward]\noops = acme:own\n")
+    ((found, why),) = registry_module.misplaced(known)
+    assert (found.name, found.package) == ("oops", "acme 1.2")
+    said = "'oops' of acme 1.2 is not used: unknown entry-point group 'gan_env.reward'; did you mean 'gan_env.rewards'?"
+    assert why == f"{said} Known: gan_env.tasks, gan_env.rewards"
+    assert main(["list", "plugins"]) == 0
+    told = capsys.readouterr()
+    assert said in told.err and "oops" not in told.out
+    assert main(["list", "plugins", "--json"]) == 0
+    assert said in json.loads(capsys.readouterr().out)["plugins"][0]["problem"]
 
 
 def installed(folder: Path, source: Path = PLUGIN) -> dict[str, str]:

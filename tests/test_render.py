@@ -1,8 +1,11 @@
 """What a person sees: pictures of a training, a window, a film."""
 
+from functools import partial
+
 import gymnasium as gym
 import numpy as np
 import pytest
+from gymnasium.utils.env_checker import check_env
 from gymnasium.wrappers import RecordVideo
 from gymnasium.wrappers.vector import RecordVideo as RecordVideos
 
@@ -86,12 +89,43 @@ def test_without_pygame_human_says_how_to_get_it(monkeypatch):
         GANEnv(render_mode="human", **SMALL)
 
 
-def test_without_a_display_human_says_so(monkeypatch):
+@pytest.fixture
+def no_display(monkeypatch):
     pytest.importorskip("pygame")
-    for name in ("SDL_VIDEODRIVER", "DISPLAY", "WAYLAND_DISPLAY"):
+    monkeypatch.setattr(window.sys, "platform", "linux")
+    for name in window.DISPLAYS:
         monkeypatch.delenv(name, raising=False)
-    with pytest.raises(ValueError, match="needs a display"):
-        GANEnv(render_mode="human", **SMALL)
+
+
+def test_without_a_display_human_says_so_however_it_is_asked_for(no_display):
+    for make in (GANEnv, partial(gym.make, "gan_env/LearningRate-v0"), partial(gym.make_vec, "gan_env/Joint-v0")):
+        with pytest.raises(ValueError, match="needs a display"):
+            make(render_mode="human", **SMALL)
+
+
+def test_without_a_display_human_is_not_among_an_environments_modes_and_the_checker_passes(no_display):
+    env = gym.make("gan_env/LearningRate-v0", **SMALL).unwrapped
+    assert env.metadata["render_modes"] == GANVectorEnv(2, **SMALL).metadata["render_modes"] == ["rgb_array"]
+    check_env(env)
+
+
+@pytest.mark.parametrize(
+    ("platform", "variables"),
+    [("linux", {"DISPLAY": ":0"}), ("linux", {"SDL_VIDEODRIVER": "dummy"}), ("darwin", {}), ("win32", {})],
+    ids=str,
+)
+def test_with_a_display_human_is_among_them(no_display, monkeypatch, platform, variables):
+    monkeypatch.setattr(window.sys, "platform", platform)
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    assert window.can_show()
+
+
+def test_gymnasiums_checker_passes_with_a_window(no_display, monkeypatch):
+    monkeypatch.setenv("SDL_VIDEODRIVER", "dummy")
+    env = gym.make("gan_env/LearningRate-v0", **SMALL).unwrapped
+    assert env.metadata["render_modes"] == ["human", "rgb_array"]
+    check_env(env)
 
 
 def test_a_window_follows_a_batch_by_itself_and_its_forks_do_not(monkeypatch):

@@ -304,6 +304,9 @@ def test_resuming_what_is_no_training_or_with_other_settings_is_refused(finished
     assert "--decisions does not go with --resume" in capsys.readouterr().err
     with pytest.raises(ValueError, match="agent.gamma=0.5"):
         resume(finished, replace(JUDGED, agent=replace(FscoConfig(), learning_starts=12, gamma=0.5)))
+    (tmp_path / "config.json").write_text('{"parts": []}')
+    with pytest.raises(ValueError, match="is a benchmark of gan-env bench"):
+        resume(tmp_path, JUDGED)
 
 
 def test_a_state_of_another_training_or_no_training_is_refused(tmp_path):

@@ -6,13 +6,14 @@ import gymnasium as gym
 import numpy as np
 import pytest
 import torch
+from gymnasium.wrappers.vector import RecordEpisodeStatistics
 from stable_baselines3 import DDPG, DQN, PPO, SAC, TD3
 
 import gan_env  # noqa: F401  (importing registers the ids)
 from agents.fsco import FscoConfig, make_fsco
 from agents.sb3 import PrivateRandomness, SB3VecEnv
 from gan_env.config import EnvConfig
-from gan_env.env import GANVectorEnv, make_trainer
+from gan_env.env import GANEnv, GANVectorEnv, make_trainer
 from gan_env.records import GameFacts
 from gan_env.rewards import Reward
 
@@ -49,6 +50,25 @@ def test_discrete_algorithms_train_500_steps(algorithm):
     model = algorithm("MlpPolicy", env, batch_size=25, policy_kwargs={"net_arch": [8]}, device="cpu", **more)
     model.learn(500)
     assert model.num_timesteps == 500
+
+
+@pytest.mark.parametrize(
+    ("make", "said"),
+    [
+        (lambda: gym.make("gan_env/LearningRate-v0", **SHORT), "a single environment goes into SB3 as it is"),
+        (lambda: GANEnv(**SHORT), "a single environment goes into SB3 as it is"),
+        (lambda: RecordEpisodeStatistics(GANVectorEnv(2, **SHORT)), "unwrapped, and put SB3's own wrappers"),
+        (lambda: 3, r"not int; give gym.make_vec\(..., autoreset_mode='SameStep'\)"),
+    ],
+)
+def test_the_adapter_refuses_what_is_no_native_batch_and_says_what_to_give(make, said):
+    with pytest.raises(ValueError, match=said):
+        SB3VecEnv(make())
+
+
+def test_the_adapter_takes_what_its_errors_ask_for():
+    made = gym.make_vec("gan_env/LearningRate-v0", num_envs=2, autoreset_mode="SameStep", **SHORT)
+    assert SB3VecEnv(made).num_envs == 2
 
 
 def test_ddpg_trains_on_the_native_batch_through_the_adapter():

@@ -101,6 +101,7 @@ def test_an_mp4_is_written_where_the_extra_is(tmp_path):
         ([*FILM, "--film", "x.gif", "--loss", "hing"], "did you mean 'hinge'"),
         ([*FILM[:2], "rng", "--film", "x.gif"], "did you mean 'ring'"),
         ([*FILM[:-1], "1", "--film", "x.gif"], "frames=1"),
+        ([*FILM, "--film", "x.gif", "--seed", "-1"], "seed=-1 must lie in 0 to 999999"),
     ],
 )
 def test_a_wrong_call_gets_one_line_and_exit_code_2(arguments, named, capsys, tmp_path, monkeypatch):

@@ -163,9 +163,8 @@ def _budget(given: BenchOptions, asked: BenchConfig | None) -> int:
     if given.out is not None and (given.out / "config.json").exists():
         held = folder.open_folder(given.out, asked)
         groups = held.left + (held.crashed if given.retry_errors else [])
-    elif asked is None:
-        raise ValueError(f"out={str(given.out)!r} holds no benchmark; name a suite, or tasks and controllers")
     else:
+        assert asked is not None, "bench sees to it"
         groups = plan(without_undefined(prepared(asked)))
     found = budget.costs(groups, show=sys.stderr.isatty() and not given.json)
     print(json.dumps(budget.as_json(found, given.jobs)) if given.json else budget.table(found, given.jobs))
@@ -186,6 +185,11 @@ def bench(arguments: Sequence[str], description: str) -> int:
         asked = suites.configure("quick", {})
     if asked is not None:
         asked = dataclasses.replace(asked, command=shlex.join(["gan-env", "bench", *arguments]))
+    elif given.out is not None and not (given.out / "config.json").exists():
+        raise ValueError(
+            f"out={str(given.out)!r} holds no benchmark to go on with; for a new one, name a suite, or tasks and "
+            "controllers"
+        )
     if given.budget:
         return _budget(given, asked)
     out = given.out or Path("runs") / f"bench-{(asked and asked.suite) or 'grid'}-{time.strftime('%Y%m%d-%H%M%S')}"
@@ -194,7 +198,11 @@ def bench(arguments: Sequence[str], description: str) -> int:
     work.keep, began, show = given.keep, time.perf_counter(), sys.stderr.isatty() and not given.json
     if show:
         print(f"{len(work.left)} of {len(work.groups)} groups to run; rows go to {out}/", file=sys.stderr)
-    done = benchmark.run(work, engine, show=show)
+    try:
+        done = benchmark.run(work, engine, show=show)
+    except KeyboardInterrupt:
+        again = f"gan-env bench --out {shlex.quote(str(out))}"
+        raise KeyboardInterrupt(f"stopped; finished groups are kept, go on with: {again}") from None
     rows = work.all_rows()
     if given.json:
         said = {

@@ -23,6 +23,7 @@ from pathlib import Path
 from gan_env.files import Lock, write_whole
 
 from ..rows import Row
+from ..run_kind import BENCHMARK, refuse_other
 from .contenders import best_constant, tuned_on
 from .plan import BenchConfig, Group, built, plan, prepared, without_undefined
 from .plan_json import as_json, difference, from_json
@@ -172,7 +173,7 @@ def open_folder(path: Path, asked: BenchConfig | None) -> Folder:
     """
     file = path / "config.json"
     if asked is None and not file.exists():
-        raise ValueError(f"folder {str(path)!r} holds no benchmark to go on with; for a new one, name a suite or tasks")
+        raise ValueError(f"{str(path)!r} holds no benchmark, for there is no {file.name} in it; name a run's folder")
     asked = None if asked is None else prepared(asked)
     if not file.exists() and asked is not None:
         if path.exists() and any(name != CLAIMS and not name.endswith(".partial") for name in os.listdir(path)):
@@ -183,7 +184,12 @@ def open_folder(path: Path, asked: BenchConfig | None) -> Folder:
             if not file.exists():  # else somebody was faster
                 write_whole(file, json.dumps(as_json(config), indent=2) + "\n")
     try:
-        config = from_json(json.loads(file.read_text()))
+        read = json.loads(file.read_text())
+    except ValueError as error:
+        raise ValueError(f"{file}: {error}") from error
+    refuse_other(path, read, BENCHMARK)
+    try:
+        config = from_json(read)
     except ValueError as error:
         raise ValueError(f"{file}: {error}") from error
     held, wanted = as_json(config), as_json(prepared(config) if asked is None else asked)

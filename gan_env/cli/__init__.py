@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable, Sequence
-from importlib import import_module
+from importlib import import_module, metadata
 from typing import NamedTuple
 
 from gan_env.registry import unknown
@@ -40,10 +40,19 @@ COMMANDS = {
 
 def usage() -> str:
     """The help of `gan-env` alone."""
-    lines = ["usage: gan-env COMMAND [OPTIONS]", "", "Steer GAN training as a reinforcement-learning environment.", ""]
+    lines = ["usage: gan-env COMMAND [OPTIONS]", "       gan-env --version", ""]
+    lines += ["Steer GAN training as a reinforcement-learning environment.", ""]
     lines += [f"  {name:<9} {command.summary}" for name, command in COMMANDS.items()]
     lines += ["", "gan-env COMMAND --help lists a command's options, with examples. For a start: gan-env train"]
     return "\n".join(lines)
+
+
+def version() -> str:
+    """Of the installed package, or in words that there is none."""
+    try:
+        return metadata.version("gan-env")
+    except metadata.PackageNotFoundError:
+        return "not installed, run from a folder"
 
 
 def _command(name: str) -> Callable[[Sequence[str]], int]:
@@ -61,11 +70,20 @@ def _command(name: str) -> Callable[[Sequence[str]], int]:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs a command; gives 0 done, 1 the work failed, 2 the call is wrong."""
     given = list(sys.argv[1:] if arguments is None else arguments)
+    if given[:1] == ["help"]:
+        given = [*given[1:2], "--help"]
     if not given or given[0] in ("-h", "--help"):
         print(usage())
         return DONE
+    if given[0] == "--version":
+        print(f"gan-env {version()}")
+        return DONE
     try:
-        return _command(given[0])(given[1:])
+        run = _command(given[0])
+        from .options import named_choices
+
+        with named_choices():
+            return run(given[1:])
     except ValueError as error:
         print(f"gan-env: {error}", file=sys.stderr)
         return WRONG_CALL

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -11,7 +10,7 @@ import tyro
 from gan_env import fetching
 
 from . import DONE
-from .options import print_json, progress, read
+from .options import print_json, progress, read, wrapped
 
 HELP = """
     Examples:
@@ -47,6 +46,6 @@ def run(arguments: Sequence[str]) -> int:
         return DONE
     for each in found:
         for key, value in each.items():
-            print(textwrap.fill(f"{key + ':':<15}{value}", 110, subsequent_indent=" " * 15, break_long_words=False))
+            print(wrapped(f"{key}:", str(value), 15))
         print()
     return DONE

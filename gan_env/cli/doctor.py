@@ -13,8 +13,8 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from . import DONE, FAILED
-from .options import print_json, progress, read
+from . import DONE, FAILED, version
+from .options import print_json, progress, read, wrapped
 
 HELP = """
     Exit code 0 unless the installation is broken: a package that is needed is missing, too old or cannot be imported,
@@ -73,7 +73,7 @@ def _installed(name: str) -> str | None:
 
 def _versions() -> dict[str, str]:
     return {
-        "gan-env": _installed("gan-env") or "not installed, run from a folder",
+        "gan-env": version(),
         "from": str(Path(__file__).parent.parent),
         "python": platform.python_version(),
         "platform": platform.platform(),
@@ -175,10 +175,11 @@ def told(found: dict[str, Any]) -> str:
         f"device    {', '.join(device.get('cards', [])) or 'no CUDA device'}; 'auto' is {device.get('auto', '?')}",
         f"threads   torch would use {device['threads']}, on {device['cores']} cores; gan-env's commands use 1",
         "",
-        "packages  "
-        + (
+        wrapped(
+            "packages",
             ", ".join(f"{p['name']} {p['version']}" for p in found["packages"] if p["state"] == "ok")
-            or "gan-env is not installed, so what it needs is not known: pip install -e FOLDER"
+            or "gan-env is not installed, so what it needs is not known: pip install -e FOLDER",
+            10,
         ),
         "",
     ]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -13,14 +12,15 @@ import tyro
 import gan_env
 from agents.base import CONTROLLERS
 from agents.benchmark.suites import SUITES
-from agents.registry import controller_note, list_controllers
+from agents.registry import controller_note, controller_summary, list_controllers
 from gan_env.features import FEATURES
 from gan_env.losses import LOSSES
+from gan_env.registry import misplaced
 from gan_env.rewards import REWARDS
 from gan_env.task import TASKS
 
 from . import DONE
-from .options import print_json, read
+from .options import print_json, read, wrapped
 
 KINDS = ("ids", "tasks", "losses", "rewards", "features", "controllers", "suites", "plugins")
 HELP = """
@@ -36,7 +36,7 @@ class List:
     """Options."""
 
     kind: tyro.conf.Positional[Literal["all", *KINDS]] = "all"  # type: ignore[valid-type]
-    """One kind of names, a line each; everything if left out."""
+    """One kind of names, a line each, controllers with what they do; everything if left out."""
     json: bool = False
     """Print one JSON document."""
 
@@ -46,6 +46,8 @@ def run(arguments: Sequence[str]) -> int:
     given = read(List, "list", arguments, HELP)
     open_to_others = (TASKS, LOSSES, REWARDS, CONTROLLERS)
     plugins = [vars(o) | {"entry": o.entry.value, "problem": r.problem(o)} for r in open_to_others for o in r.offers]
+    for offer, problem in misplaced([registry.group for registry in open_to_others]):
+        plugins.append(vars(offer) | {"entry": offer.entry.value, "problem": problem})
     for each in plugins:
         if each["problem"]:
             print(f"gan-env: {each['problem']}", file=sys.stderr)
@@ -63,17 +65,23 @@ def run(arguments: Sequence[str]) -> int:
         print_json(everything if given.kind == "all" else {given.kind: everything[given.kind]})
         return DONE
     found["plugins"] = [f"{p['kind']} {p['name']} of {p['package']}" for p in plugins if not p["problem"]]
-    notes = {name: controller_note(name) for name in found["controllers"]}
-    found["controllers"] = [f"{name} ({note})" if note else name for name, note in notes.items()]
+    if given.kind == "controllers":
+        longest = max(map(len, found["controllers"]))
+        print(*(f"{name:<{longest}}  {_about(name)}".rstrip() for name in found["controllers"]), sep="\n")
+        return DONE
     if given.kind != "all":
         print(*found[given.kind], sep="\n")
         return DONE
+    notes = {name: controller_note(name) for name in found["controllers"]}
+    found["controllers"] = [f"{name} ({note})" if note else name for name, note in notes.items()]
     for kind, names in found.items():
         if not names:
             continue  # no plug-ins, mostly
-        print(
-            textwrap.fill(
-                f"{kind + ':':<13}" + ", ".join(names), 100, subsequent_indent=" " * 13, break_on_hyphens=False
-            )
-        )
+        print(wrapped(f"{kind}:", ", ".join(names), 13))
     return DONE
+
+
+def _about(controller: str) -> str:
+    """A controller's summary, with its note unless that says it already."""
+    note, summary = controller_note(controller), controller_summary(controller)
+    return summary if not note or note in summary else f"{summary} ({note})"

@@ -6,12 +6,16 @@ import ast
 import dataclasses
 import inspect
 import json
+import shutil
 import sys
 import textwrap
 from collections.abc import Iterable, Sequence
-from typing import Annotated, Any, TypeVar, get_type_hints
+from typing import Annotated, Any, Literal, TypeVar, get_args, get_origin, get_type_hints
 
 import tyro
+from tyro.constructors import ConstructorRegistry, PrimitiveConstructorSpec, PrimitiveTypeInfo
+
+from gan_env.registry import unknown
 
 from . import COMMANDS
 
@@ -29,6 +33,39 @@ def read(record: type[T], command: str, arguments: Sequence[str], more: str = ""
     """
     description = f"{COMMANDS[command].summary}\n\n{textwrap.dedent(more).strip()}".strip()
     return tyro.cli(record, prog=f"gan-env {command}", description=description, args=arguments)
+
+
+def named_choices() -> ConstructorRegistry:
+    """While it is entered, whoever gives an option none of its choices hears the nearest one."""
+    registry = ConstructorRegistry()
+
+    @registry.primitive_rule
+    def choice(info: PrimitiveTypeInfo) -> PrimitiveConstructorSpec | None:
+        if get_origin(info.type) is not Literal:
+            return None
+        choices = get_args(info.type)
+
+        def read(given: list[str]) -> str:
+            if given[0] not in choices:
+                raise unknown("choice", given[0], list(choices))
+            return given[0]
+
+        return PrimitiveConstructorSpec(
+            nargs=1,
+            metavar="{" + ",".join(choices) + "}",
+            instance_from_str=read,
+            is_instance=lambda value: value in choices,
+            str_from_instance=lambda value: [value],
+        )
+
+    return registry
+
+
+def wrapped(label: str, text: str, indent: int) -> str:
+    """A line of a listing, as wide as the terminal: the text beside its label, further lines below the text."""
+    width = max(shutil.get_terminal_size((100, 24)).columns, 40)
+    whole, below = f"{label:<{indent}}{text}", " " * indent
+    return textwrap.fill(whole, width, subsequent_indent=below, break_on_hyphens=False, break_long_words=False)
 
 
 def print_json(document: Any) -> None:
@@ -55,9 +92,18 @@ def field_docs(record: type) -> dict[str, str]:
     return docs
 
 
-def options_of(record: type, defaults: Any, types: dict[str, Any] | None = None) -> list[tuple[str, Any, Any]]:
-    """The fields of a dataclass as (name, type with help, default), with the types that a command line can read."""
-    hints, docs = get_type_hints(record), field_docs(record)
+def options_of(
+    record: type, defaults: Any, types: dict[str, Any] | None = None, helps: dict[str, str] | None = None
+) -> list[tuple[str, Any, Any]]:
+    """The fields of a dataclass as (name, type with help, default).
+
+    Args:
+        record: The dataclass.
+        defaults: One of these, for the defaults.
+        types: For the fields whose own type a command line cannot read; None leaves one out.
+        helps: For the fields whose documentation speaks of what a command line cannot read.
+    """
+    hints, docs = get_type_hints(record), field_docs(record) | (helps or {})
     found = []
     for field in dataclasses.fields(record):
         kind = (types or {}).get(field.name, hints[field.name])

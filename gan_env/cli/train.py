@@ -28,6 +28,14 @@ HELP = """
 """
 
 
+HELPS = {
+    "task": 'What is trained: a name (gan-env list tasks), some with a place, e.g. "folder:PATH@64".',
+    "optimizer": "Optimiser of both players; by default the task's or else the loss' own.",
+    "reward": 'What the agent is paid: "loss_gap" (FSCO), "quality", "quality_gain" (gan-env list rewards).',
+}
+"""Of the settings that take objects in code, too."""
+
+
 def run(arguments: Sequence[str]) -> int:
     """The command."""
     game = options_of(
@@ -41,6 +49,7 @@ def run(arguments: Sequence[str]) -> int:
             "track_quality": None,
             "quality_every": None,
         },
+        HELPS,
     )
     # What the agent shares with the game is set once, there.
     agent = [o for o in options_of(FscoConfig, FscoConfig()) if o[0] not in {g[0] for g in game} | {"batch_size"}]

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import tyro
 
-from agents.bench import split_seeds
+from agents.bench import SPLIT_SIZE, split_seeds
 from agents.benchmark.command import split_list
 from agents.benchmark.contenders import make_entry
 from agents.film import Film, check_film, write_film
@@ -156,6 +156,8 @@ def _film(given: Watch, path: Path) -> int:
     changes = {"task": given.task, "loss": given.loss, "episode_updates": given.updates}
     own = EnvConfig() if run is None or given.task is not None else EnvConfig.of(run.game(), updates_per_step=1)
     game = EnvConfig.of(own, **{name: value for name, value in changes.items() if value is not None})
+    if not 0 <= given.seed < SPLIT_SIZE:
+        raise ValueError(f"seed={given.seed} must lie in 0 to {SPLIT_SIZE - 1}")
     names = split_list(given.controller or "")
     if len(set(names)) < len(names):
         raise ValueError(f"controller={given.controller!r} names one twice; leave it out once")
