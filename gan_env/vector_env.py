@@ -33,7 +33,8 @@ from gan_env.window import Window, can_show
 
 RENDER_MODES = ["human", "rgb_array"] if can_show() else ["rgb_array"]
 """Checkers try every mode that is named here, also where there is nothing to open a window with."""
-RENDER_FPS = 10
+RENDER_FPS = 8
+"""A power of 2: RecordVideo's writer adds up 1/fps for each frame, and where that rounds down, the last is lost."""
 FINITE = 1e9
 """Stands for infinity among the raw numbers of `info`, which hold neither NaN nor infinity."""
 
