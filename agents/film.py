@@ -15,6 +15,7 @@ import numpy as np
 from gan_env.config import EnvConfig
 from gan_env.env import GANVectorEnv
 from gan_env.files import PARTIAL, write_whole
+from gan_env.painter import Scene
 from gan_env.records import Control
 from gan_env.registry import unknown
 from gan_env.render import tiled
@@ -60,7 +61,7 @@ class Film:
         Args:
             progress: Called after each update with how many are done.
         """
-        frozen: dict[int, np.ndarray] = {}
+        frozen: dict[int, Scene] = {}
         for update in range(1, self.updates + 1):
             parts = [seat.act(self.env.measurement) for seat in self._seats]
             _, rewards, failed, ended, info = self.env.step_control(Control.join(parts))
@@ -68,19 +69,18 @@ class Film:
                 seat.learn(part, self.env.measurement, rewards, failed, update == self.updates)
             for row in np.flatnonzero((failed | ended) & [row not in frozen for row in range(len(parts))]):
                 self.outcomes[row] = info["failure"][row] if failed[row] else float(info["score"][row])
-                frozen[int(row)] = self._pictures()[row]  # a row that failed starts again at the next update
+                frozen[int(row)] = self._scene(int(row))  # a row that failed starts again at the next update
             if update == 1 or update % self._every == 0 or len(frozen) == len(parts):
-                yield tiled([frozen.get(row, frame) for row, frame in enumerate(self._pictures())])
+                yield tiled(self.env.pictures([frozen.get(row) or self._scene(row) for row in range(len(parts))]))
             progress(update)
             if len(frozen) == len(parts):
                 return
 
-    def _pictures(self) -> tuple[np.ndarray, ...]:
-        titles = []
-        for entry, seat, outcome in zip(self.entries, self._seats, self.outcomes, strict=True):
-            end = "" if outcome != outcome else f", {outcome}" if isinstance(outcome, str) else f", score {outcome:.3g}"
-            titles.append(f"{self.env.trainer.task.name}, {entry.name}{end}" + " (broke)" * bool(seat.error))
-        return self.env.pictures(titles)
+    def _scene(self, row: int) -> Scene:
+        outcome, failed = self.outcomes[row], isinstance(self.outcomes[row], str)
+        end = f", {outcome}" if failed else "" if outcome != outcome else f", score {outcome:.3g}"
+        end += " (broke)" * bool(self._seats[row].error)
+        return self.env.scene(row, f"{self.env.trainer.task.name}, {self.entries[row].name}{end}", failed=failed)
 
 
 def _gif(path: Path, frames: Iterator[np.ndarray], fps: float) -> None:

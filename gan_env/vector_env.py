@@ -22,9 +22,10 @@ from gan_env.controls import CODECS, Codec, LogRange, check_actions
 from gan_env.failures import FAILURES, SCORE, failures
 from gan_env.features import FeatureMemory
 from gan_env.memory import telling_what_fits
+from gan_env.painter import Painter, Scene
 from gan_env.records import Control, GameFacts, Measurement
 from gan_env.registry import unknown
-from gan_env.render import SHOWN, History, picture, tiled
+from gan_env.render import SHOWN, History, tiled
 from gan_env.rewards import Outcome, Reward, RewardContext, make_reward
 from gan_env.snapshot import Snapshot, row_index
 from gan_env.streams import Purpose
@@ -33,7 +34,8 @@ from gan_env.window import Window, can_show
 
 RENDER_MODES = ["human", "rgb_array"]
 """Of the classes: without "human" there, `gym.make` would open a window of its own, also where nobody can see it."""
-RENDER_FPS = 10
+RENDER_FPS = 8
+"""A power of 2: RecordVideo's writer adds up 1/fps for each frame, and where that rounds down, the last is lost."""
 FINITE = 1e9
 """Stands for infinity among the raw numbers of `info`, which hold neither NaN nor infinity."""
 
@@ -142,6 +144,7 @@ class GANVectorEnv(gym.vector.VectorEnv):
         self._decisions = np.zeros(trainer.n, np.int64)
         self._quality, self._quality_age = np.zeros(trainer.n), np.zeros(trainer.n, np.int64)
         self._history = History(trainer.n) if self.render_mode else None
+        self._painter: Painter | None = None  # made with the first picture, for matplotlib takes a second to import
 
     # -- Gymnasium's contract -------------------------------------------------------------------------------------
 
@@ -310,6 +313,8 @@ class GANVectorEnv(gym.vector.VectorEnv):
     def render(self) -> tuple[np.ndarray, ...] | None:
         """One picture of each row, (320, 960, 3) uint8: samples, losses, controls, and quality where it is tracked.
 
+        All rows are drawn to one scale.
+
         None without a mode, and with "human", whose window shows the rows as tiles and follows every step by itself.
         """
         if self._history is None:
@@ -319,22 +324,29 @@ class GANVectorEnv(gym.vector.VectorEnv):
             return self.pictures()
         return self._follow(at_once=True)
 
-    def pictures(self, titles: Sequence[str] | None = None) -> tuple[np.ndarray, ...]:
-        """What `render` gives, with a title for each row instead of the task's name."""
+    def scene(self, row: int, title: str = "", *, failed: bool = False) -> Scene:
+        """What `render` draws of a row, under the task's name or a title."""
         assert self._history is not None, "the environment has no render_mode"
-        trainer, scale = self.trainer, 0.5 if self.config.d_loss_scale == "mean" else 1.0
-        return tuple(
-            picture(
-                trainer.task,
-                self.sample(row, SHOWN.get(trainer.task.kind, 256)),
-                self._history.row(row),
-                int(trainer.updates[row]),
-                episode_updates=trainer.episode_updates,
-                ideal_d_loss=scale * trainer.loss.ideal_d_loss,
-                title=titles[row] if titles else "",
-            )
-            for row in range(self.num_envs)
+        task = self.trainer.task
+        return Scene(
+            title=title or task.name,
+            samples=self.sample(row, SHOWN.get(task.kind, 256)),
+            history=self._history.row(row),
+            update=int(self.trainer.updates[row]),
+            failed=failed,
         )
+
+    def pictures(self, scenes: Sequence[Scene] | None = None) -> tuple[np.ndarray, ...]:
+        """Scenes as they are or were, by default of all rows, in the form of `render`."""
+        if self._painter is None:
+            scale = 0.5 if self.config.d_loss_scale == "mean" else 1.0
+            self._painter = Painter(
+                self.trainer.task,
+                tracked=self._tracks_quality,
+                episode_updates=self.trainer.episode_updates,
+                ideal_d_loss=scale * self.trainer.loss.ideal_d_loss,
+            )
+        return self._painter.pictures(scenes or [self.scene(row) for row in range(self.num_envs)])
 
     def _follow(self, *, at_once: bool) -> None:
         """Shows the rows in the window, if there is one: at once, or when the next frame is due."""

@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from matplotlib.figure import Figure
 from torch.nn.functional import cross_entropy
 
 from gan_env import domains
@@ -12,8 +13,9 @@ from gan_env.config import EnvConfig
 from gan_env.env import GANEnv, make_trainer
 from gan_env.games.domains import DomainQuality, Domains, DomainScore
 from gan_env.losses import get_loss
+from gan_env.painter import Painter, Scene
 from gan_env.records import Control
-from gan_env.render import COLUMNS, picture
+from gan_env.render import COLUMNS, draw_guesses
 from gan_env.streams import Purpose, rng
 from gan_env.task import Data, Game, Quality, Score, make_task
 
@@ -160,8 +162,20 @@ def test_the_env_steps_it_scores_it_and_draws_it():
     _, _, _, truncated, info = env.step(env.action_space.sample())
     assert truncated and 0 <= info["score"] <= 1
     task = make_task("digits-domains")
-    assert picture(task, task.data.test(), np.zeros((0, len(COLUMNS))), 0).std() > 10
+    scene = Scene(title="test", samples=task.data.test(), history=np.zeros((0, len(COLUMNS))), update=0)
+    (picture,) = Painter(task, tracked=False).pictures([scene])
+    assert picture.std() > 10
     env.close()
+
+
+def test_a_picture_says_which_guesses_are_right_where_that_is_known():
+    def named(labels):
+        axes = Figure().subplots()
+        draw_guesses(axes, torch.eye(domains.FEATURES + 10), labels)
+        legend = axes.get_legend()
+        return legend and [text.get_text() for text in legend.get_texts()]
+
+    assert named(torch.zeros(domains.FEATURES + 10)) == ["right guess", "wrong guess"] and named(None) is None
 
 
 def test_an_unknown_way_is_refused():

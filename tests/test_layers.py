@@ -11,6 +11,7 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 ENV_LAYER = {"config", "controls", "features", "rewards", "failures", "env_snapshot", "vector_env", "env"} | {
+    "painter",
     "render",
     "window",
 }

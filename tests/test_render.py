@@ -5,25 +5,30 @@ from functools import partial
 import gymnasium as gym
 import numpy as np
 import pytest
+import torch
 from gymnasium.utils.env_checker import check_env
 from gymnasium.wrappers import RecordVideo
 from gymnasium.wrappers.vector import RecordVideo as RecordVideos
+from matplotlib.figure import Figure
 
 from agents import make_controller
-from gan_env import GANEnv, GANVectorEnv, render, window
+from gan_env import GANEnv, GANVectorEnv, painter, render, window
+from gan_env.painter import Painter, Scene
+from gan_env.task import make_task
 
 SMALL = {"task": "ring", "episode_updates": 40, "batch_size": 8, "score": False}
 
 
 def seen(env: GANVectorEnv, decisions: int = 3) -> tuple[np.ndarray, ...]:
-    env.reset(seed=0), env.action_space.seed(0)
+    """Pictures after decisions at a rate that is D's alone, so that lines do not meet, where colours blend."""
+    env.reset(seed=0)
     for _ in range(decisions):
-        env.step(env.action_space.sample())
+        env.step(np.full((env.num_envs, 1), 0.5, np.float32))
     return env.pictures()
 
 
 def coloured(frame: np.ndarray, colour: str) -> int:
-    """Pixels near a colour. Where two other lines meet, a blend can come near it: hence the seed of the actions."""
+    """Pixels near a colour."""
     rgb = np.array([int(colour[i : i + 2], 16) for i in (1, 3, 5)])
     return int((np.abs(frame.astype(int) - rgb).max(-1) < 50).sum())
 
@@ -59,10 +64,92 @@ def test_the_lanes_tell_who_moved():
     assert d_only[0] < 0.2 * both[0] and d_only[1] > 0.9 * both[1]
 
 
+LOSS_NUMBERS = slice(340, 384)
+"""Columns of a picture without quality: what stands left of the losses."""
+
+
+def scene(updates=(1, 2, 3), loss=0.7, d_moved=1.0, g_moved=1.0, failed=False):
+    """A history of which only what is named varies, the last samples of a generator that reached the origin."""
+    history = np.ones((len(updates), len(render.COLUMNS)))
+    columns = {"update": updates, "g_loss": loss, "d_loss": 0.6, "g_lr": 2.0, "d_moved": d_moved, "g_moved": g_moved}
+    for name, values in columns.items():
+        history[:, render.COLUMNS.index(name)] = values
+    update = updates[-1] if len(updates) else 0
+    return Scene(title="test", samples=torch.zeros(8, 1), history=history, update=update, failed=failed)
+
+
+def painter_of_dirac(**settings):
+    return Painter(make_task("dirac"), **{"tracked": False, "episode_updates": 40} | settings)
+
+
+def test_the_lanes_end_with_the_last_decision():
+    def filled(history, end):
+        return np.flatnonzero((painter.lanes(history, end) < 1).any((0, 2))).tolist()
+
+    held = scene((3, 6), d_moved=np.array([1, 0]), g_moved=np.array([0, 1])).history
+    assert filled(held, 6) == list(range(60))
+    d_lane, g_lane = (painter.lanes(held, 6) < 1).any(-1)
+    assert d_lane.tolist() == [True] * 30 + [False] * 30 and g_lane.tolist() == [False] * 30 + [True] * 30
+    for end in (1, 7, 60, 61, 5000):
+        assert filled(scene(range(1, end + 1)).history, end) == list(range(60))
+    assert filled(scene((10,)).history, 40) == list(range(15))
+
+
+def test_players_that_take_turns_both_show_in_the_lanes_of_a_long_history(monkeypatch):
+    monkeypatch.setattr(painter, "MOST_POINTS", 10)  # every second of the 20 decisions below
+    turns = np.arange(20) % 2
+    (picture,) = painter_of_dirac().pictures([scene(range(1, 21), d_moved=turns, g_moved=1 - turns)])
+    moves = picture[235:275]
+    assert coloured(moves, render.D_COLOUR) > 200 and coloured(moves, render.G_COLOUR) > 200
+
+
+def test_the_first_picture_has_the_panels_of_the_others_and_no_numbers_beside_them():
+    env = GANVectorEnv(1, render_mode="rgb_array", track_quality=True, **SMALL)
+    first, second = (seen(env, decisions)[0] for decisions in (0, 1))
+    spines = [np.flatnonzero((frame[80:210, 320:] < 60).all(-1).all(0)).tolist() for frame in (first, second)]
+    assert spines[0] == spines[1] and len(spines[0]) >= 6  # the sides of three panels
+    beside = [frame[80:210, 535:575] for frame in (first, second)]
+    assert (beside[0] == 255).all() and (beside[1] < 100).any()
+
+
+def test_a_single_decision_can_be_seen():
+    (picture,) = painter_of_dirac(tracked=True).pictures([scene((1,))])
+    assert coloured(picture, render.QUALITY_COLOUR) > 5
+    losses, rates = picture[76:272, 371:518], picture[76:220, 582:729]
+    assert coloured(losses, render.D_COLOUR) > 5 and coloured(losses, render.G_COLOUR) > 5
+    assert coloured(rates, render.D_COLOUR) > 5
+
+
+def test_pictures_drawn_together_have_one_scale_which_a_failed_one_does_not_set():
+    together = painter_of_dirac()
+    numbers = [picture[60:290, LOSS_NUMBERS] for picture in together.pictures([scene(), scene(loss=5.0)])]
+    assert (numbers[0] == numbers[1]).all()
+    alone = together.pictures([scene()])[0]
+    assert (alone[60:290, LOSS_NUMBERS] != numbers[0]).any()
+    beside_a_failed_one = together.pictures([scene(), scene(loss=1e6, failed=True)])[0]
+    assert np.array_equal(beside_a_failed_one, alone)
+
+
+def test_a_picture_does_not_depend_on_those_that_were_drawn_before():
+    used, scenes = painter_of_dirac(tracked=True), [scene(()), scene((1,)), scene(range(1, 30), loss=3.0), scene(())]
+    for each in scenes:
+        (again,), (fresh,) = used.pictures([each]), painter_of_dirac(tracked=True).pictures([each])
+        assert np.array_equal(again, fresh)
+
+
+@pytest.mark.parametrize("bounds", [(0.9, 1.9), (0.96, 1.04), (1e-4, 1.8e-4), (0.3, 3.0), (1e-5, 10.0), (1.0, 1.0)])
+def test_a_logarithmic_axis_names_at_least_two_places(bounds):
+    axes = Figure().subplots()
+    axes.plot(bounds, bounds)
+    render.plain_log(axes, "x", bounds)
+    low, high = axes.get_xlim()
+    assert 2 <= sum(low <= tick <= high for tick in axes.get_xticks()) <= 8
+
+
 def test_domain_adaptation_shows_the_accuracy_on_the_target(monkeypatch):
     titles = []
-    draw = render._draw_made
-    monkeypatch.setattr(render, "_draw_made", lambda axes, *a: (draw(axes, *a), titles.append(axes.get_title())))
+    draw = Painter._draw_made
+    monkeypatch.setattr(Painter, "_draw_made", lambda p, s: (draw(p, s), titles.append(p._made.get_title())))
     env = GANVectorEnv(
         1, render_mode="rgb_array", track_quality=True, **SMALL | {"task": "digits-domains", "episode_updates": 4}
     )

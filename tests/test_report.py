@@ -15,6 +15,7 @@ from agents.registry import is_embedded, is_learned
 from agents.report.blocks import make_blocks, read_rows
 from agents.report.figures import png_of, short
 from agents.report.headline import headline
+from agents.report.line_figures import profile_lines, training_curves
 from agents.report.numbers import make_report
 from agents.report.page import write_report
 from agents.report.published import THESIS_RANKS, THESIS_SUITE
@@ -409,6 +410,19 @@ def test_the_smallest_and_oddest_folders_are_reported(tmp_path, found):
 )  # fmt: skip
 def test_who_learns_within_the_run_and_who_needs_a_replay(name, embedded, learned):
     assert (is_embedded(name), is_learned(name)) == (embedded, learned)
+
+
+def test_every_column_of_the_curves_ends_with_numbers_and_a_name():
+    figure = training_curves(rows(seeds=2), ["sim-gda", "dyn-gda", "constant:3"])
+    named = [axes for axes in figure.axes if axes.get_xlabel() == "update"]
+    assert [axes.get_title() for axes in named] == ["dyn-gda", "constant:3"]
+    assert [axes.xaxis.get_tick_params()["labelbottom"] for axes in figure.axes[:3]] == [False, True, True]
+
+
+def test_profiles_are_steps(tmp_path):
+    report, _ = make_report(write(tmp_path / "a", rows()))
+    figure = profile_lines(report, ["sim-gda", "dyn-gda"])
+    assert {line.get_drawstyle() for line in figure.axes[0].get_lines()} == {"steps-post"}
 
 
 def test_figures_show_any_name_shortened_and_as_it_is():

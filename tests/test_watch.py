@@ -1,13 +1,17 @@
 """`gan-env watch`: a run's folder while it goes on, and films."""
 
+import io
 import json
+import re
+from pathlib import Path
 
 import pytest
 from PIL import Image
+from rich.console import Console
 
-from agents.watching import watched
+from agents.watching import CURVES, Progress, watched
 from gan_env.cli import main
-from gan_env.cli.watch import sparkline
+from gan_env.cli.watch import panel, sparkline
 from gan_env.files import locked
 from tests.test_cli import TINY
 
@@ -78,6 +82,32 @@ def test_a_gan_that_fails_stays_in_the_film_as_it_was(tmp_path, capsys):
     assert main([*call, "--film", str(file), "--json"]) == 0
     outcomes = json.loads(capsys.readouterr().out)["outcomes"]
     assert outcomes["constant:1e6"] in ("loss past its bound", "weights past their bound") and outcomes["sim-gda"] > 0
+
+
+def test_a_films_score_is_called_what_the_task_calls_it(tmp_path, capsys):
+    call = ["watch", "--task", "dirac", "--controller", "sim-gda", "--updates", "4", "--frames", "2"]
+    assert main([*call, "--film", str(tmp_path / "x.gif")]) == 0
+    score = r"sim-gda: score [\d.]+ \(saddle_distance, lower is better\)"  # no distance of the samples to data
+    assert re.match(score, capsys.readouterr().out)
+
+
+@pytest.mark.parametrize("width", [40, 60, 200])
+def test_a_narrow_terminal_shows_every_number_whole(width):
+    curves = {name: [(0, -1.2345e-5), (1, 0.00067891)] for name in CURVES}
+    table = "controller   score, mean [95 %]        minus sim-gda\nfsco         0.8271 [-3.952, 5.606]   -0.465"
+    seen = Progress(Path("x"), "fsco on ring", "running", 5, 9, "decision", 3.0, curves, table)
+    console = Console(width=width, color_system=None, file=io.StringIO())
+    console.print(panel(seen, console.width))
+    said = console.file.getvalue()
+    assert said.count("-1.234e-05") == said.count("0.0006789") == len(CURVES) and "…" not in said
+    assert all(number in said for number in ("0.8271", "5.606", "-0.465")) and "█" in said
+    assert max(len(line) for line in said.splitlines()) <= width
+
+
+def test_what_is_piped_is_not_cut(judged, capsys, monkeypatch):
+    monkeypatch.setattr("agents.watching.tables.tables", lambda rows: "a word " * 100)
+    assert main(["watch", str(judged)]) == 0
+    assert ("a word " * 100).strip() in capsys.readouterr().out
 
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # imageio-ffmpeg leaves its pipes open

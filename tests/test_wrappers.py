@@ -6,7 +6,7 @@ import pytest
 from gymnasium.wrappers import NormalizeReward, RecordEpisodeStatistics, RecordVideo, TimeLimit
 from gymnasium.wrappers import vector as wrappers
 
-import gan_env  # noqa: F401  (importing registers the ids)
+import gan_env
 
 GAME = {"task": "ring", "batch_size": 8, "episode_updates": 6, "score": False}
 ID = "gan_env/LearningRate-v0"
@@ -106,15 +106,22 @@ def frames_in(path):
 @pytest.mark.filterwarnings("ignore")  # moviepy's own
 def test_a_video_shows_the_pictures_of_every_step(tmp_path):
     pytest.importorskip("moviepy")
-    env = RecordVideo(gym.make(ID, render_mode="rgb_array", **GAME), str(tmp_path), episode_trigger=lambda _: True)
+    game = GAME | {"episode_updates": 10}  # 11 frames: one of the lengths that a film at 10 frames a second cut by one
+    env = RecordVideo(gym.make(ID, render_mode="rgb_array", **game), str(tmp_path), episode_trigger=lambda _: True)
     env.reset(seed=0)
-    shown = [env.unwrapped.render(), *(env.step(np.zeros(1)) and env.unwrapped.render() for _ in range(6))]
+    shown = [env.unwrapped.render(), *(env.step(np.zeros(1)) and env.unwrapped.render() for _ in range(10))]
     env.close()
     frames = frames_in(tmp_path / "rl-video-episode-0.mp4")
-    assert len(frames) == len(shown) == 7
+    assert len(frames) == len(shown) == 11
     for frame, picture in zip(frames, shown, strict=True):
         assert np.abs(frame.astype(int) - picture[: frame.shape[0], : frame.shape[1]]).mean() < 8  # compressed
     assert not np.array_equal(frames[0], frames[-1])
+
+
+def test_videos_of_any_length_keep_their_last_frame():
+    fps = gan_env.GANEnv.metadata["render_fps"]
+    # What moviepy makes of a list of frames: as many as fit into the sum of their times.
+    assert all(int(sum([1.0 / fps] * frames) * fps) == frames for frames in range(1, 2000))
 
 
 @pytest.mark.filterwarnings("ignore")

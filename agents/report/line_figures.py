@@ -32,7 +32,7 @@ def training_curves(rows: list[Row], names: Sequence[str], columns: int = 2) -> 
     if not any(groups.values()):
         return None
     lines = -(-len(names) // columns)
-    figure = Figure(figsize=(WIDTH / 2 * columns, 1.45 * lines + 0.7), dpi=DPI, layout="constrained")
+    figure = Figure(figsize=(WIDTH / 2 * columns, 1.45 * lines + 0.85), dpi=DPI, layout="constrained")
     cells = list(figure.subplots(lines, columns, squeeze=False, sharex=True).flat)
     reach = [v for group in groups.values() for row in group for v in _rates(row)]
     losses = np.concatenate([row["trace"][k] for g in groups.values() for row in g for k in ("d_loss", "g_loss")])
@@ -47,6 +47,9 @@ def training_curves(rows: list[Row], names: Sequence[str], columns: int = 2) -> 
             axes.text(0.5, 0.5, "every run failed", ha="center", transform=axes.transAxes, fontsize=8)
     for axes in cells[len(names) :]:
         axes.set_axis_off()
+    for axes in cells[max(len(names) - columns, 0) : len(names)]:  # the last one of each column
+        axes.tick_params(labelbottom=True)
+        axes.set_xlabel("update", fontsize=8)
     drawn = next(axes for axes, name in zip(cells, names, strict=False) if groups[name])
     figure.legend(drawn.get_lines(), ["L_D", "L_G"], loc="outside lower center", fontsize=8, ncols=2, frameon=False)
     figure.suptitle("losses (left; mean, 10-90 %), D's learning rate (grey, right)", fontsize=8)
@@ -108,11 +111,11 @@ def profile_lines(report: Report, names: Sequence[str]) -> Figure | None:
     at = np.array(report.profiles.thresholds)
     for place, name in enumerate(names):
         shares = report.profiles.shares[name]
-        axes.plot(at, [s.value for s in shares], label=short(name), markevery=(place, 8), **line_style(place))
+        style = {**line_style(place), "drawstyle": "steps-post"}  # a share holds until the next threshold
+        axes.plot(at, [s.value for s in shares], label=short(name), markevery=(place, 8), **style)
         if name == report.baseline:
-            axes.fill_between(
-                at, [s.low for s in shares], [s.high for s in shares], color=COLOURS[place % 7], alpha=0.12, linewidth=0
-            )
+            low, high = [s.low for s in shares], [s.high for s in shares]
+            axes.fill_between(at, low, high, step="post", color=COLOURS[place % 7], alpha=0.12, linewidth=0)
     plain_log(axes, "x", at)
     axes.set_ylim(-0.02, 1.02)
     axes.set_xlabel("score ÷ best median of its configuration", fontsize=8)

@@ -23,9 +23,12 @@ from .options import print_json, read
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
+    from rich.table import Table
 
 EVERY_S = 2.0
 """Between two looks at the folder."""
+UNCUT = 10_000
+"""Columns away from a terminal, where nothing cuts lines."""
 BLOCKS = "▁▂▃▄▅▆▇█"
 HELP = """
     A folder of gan-env train shows its learning curves, one of gan-env bench its scores so far, until it is finished
@@ -84,23 +87,23 @@ def run(arguments: Sequence[str]) -> int:
     from rich.console import Console
     from rich.live import Live
 
-    console = Console(highlight=False, width=None if sys.stdout.isatty() else 140)
+    console = Console(highlight=False, width=None if sys.stdout.isatty() else UNCUT)
     if not console.is_terminal or seen.state != "running":
-        console.print(panel(seen))
+        console.print(panel(seen, console.width))
         return DONE
-    with Live(panel(seen), console=console, auto_refresh=False) as live:
+    with Live(panel(seen, console.width), console=console, auto_refresh=False) as live:
         try:
             while seen.state == "running":
                 time.sleep(EVERY_S)
                 seen = run.look()
-                live.update(panel(seen), refresh=True)
+                live.update(panel(seen, console.width), refresh=True)
         except KeyboardInterrupt:
             pass  # the run goes on without us
     return DONE
 
 
-def panel(seen: Progress) -> RenderableType:
-    """How far a run is, as rich shows it."""
+def panel(seen: Progress, width: int) -> RenderableType:
+    """How far a run is, as rich shows it on so many columns: there names wrap, and numbers are never cut."""
     from rich.console import Group
     from rich.progress_bar import ProgressBar
     from rich.table import Table
@@ -113,18 +116,30 @@ def panel(seen: Progress) -> RenderableType:
     bar.add_row(ProgressBar(seen.total or 1, seen.done, width=40), unit)
     parts: list[RenderableType] = [head, bar]
     if any(seen.curves.values()):
-        curves = Table(box=None, pad_edge=False, header_style="dim")
-        for title in ("", "so far", "first", "last"):
-            curves.add_column(title, justify="right" if title in ("first", "last") else "left", no_wrap=True)
-        for name, points in seen.curves.items():
-            values = [value for _, value in points]
-            curves.add_row(CURVES[name], sparkline(values), f"{values[0]:.4g}", f"{values[-1]:.4g}")
-        parts += ["", curves]
+        parts += ["", _curves(seen, width)]
     if seen.table:
-        parts += ["", Text(seen.table.strip(), no_wrap=True, overflow="ellipsis")]
+        parts += ["", Text(seen.table.strip(), overflow="fold")]
     if seen.next:
         parts += ["", Text(f"next: {seen.next}", style="dim")]
     return Group(*parts)
+
+
+def _curves(seen: Progress, width: int) -> Table:
+    from rich.table import Table
+
+    shown = {name: [value for _, value in points] for name, points in seen.curves.items()}
+    ends = [(f"{values[0]:.4g}", f"{values[-1]:.4g}") for values in shown.values()]
+    numbers = [max(map(len, column)) for column in zip(("first", "last"), *ends, strict=True)]
+    left = max(width - sum(numbers) - 2 * 3, 0)  # two spaces between columns
+    line = min(40, max(left - max(len(CURVES[name]) for name in shown), left // 3))
+    table = Table(box=None, pad_edge=False, header_style="dim")
+    table.add_column(overflow="fold")
+    table.add_column("so far", no_wrap=True)
+    for title, least in zip(("first", "last"), numbers, strict=True):
+        table.add_column(title, justify="right", no_wrap=True, min_width=least)
+    for (name, values), (first, last) in zip(shown.items(), ends, strict=True):
+        table.add_row(CURVES[name], sparkline(values, line), first, last)
+    return table
 
 
 def sparkline(values: Sequence[float], width: int = 40) -> str:
@@ -175,6 +190,7 @@ def _film(given: Watch, path: Path) -> int:
         print_json({"film": path, "task": film.env.trainer.task.name, "score_name": score, "outcomes": outcomes})
         return DONE
     for name, outcome in outcomes.items():
-        print(f"{name}: " + (outcome if isinstance(outcome, str) else f"{score} to test data {outcome:.4g}"))
+        said = outcome if isinstance(outcome, str) else f"score {outcome:.4g} ({score}, lower is better)"
+        print(f"{name}: {said}")
     print(f"{path} is written, {path.stat().st_size / 2**20:.1f} MB")
     return DONE

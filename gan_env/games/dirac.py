@@ -72,7 +72,7 @@ class DiracQuality:
 class DiracScore:
     """|θ| of samples; the score of a row is the distance from the saddle, see `distance_from_the_saddle`."""
 
-    name = "distance"
+    name = "saddle_distance"
     samples = 1
 
     def __call__(self, fake: Tensor) -> float:
