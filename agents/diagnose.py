@@ -7,9 +7,8 @@ samples are.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import numpy as np
 import torch
@@ -20,16 +19,28 @@ from gan_env.records import GameFacts, Measurement
 
 from .gap_aware import GapAware, ideal_gap_unit
 from .loss_logs import LEAST, LossLog
+from .swings import swing_of
 
 Sure = Literal["sure", "likely", "not sure"]
 GONE = 0.1
 """Share of V* below which D's loss counts as gone to 0."""
 GROWS = 2.0
-"""Times by which swings in the last quarter exceed those in the first; twice that where they have no period."""
+"""Times by which swings in the last quarter exceed those in the first; twice that where they have no period.
+
+Without a period it takes 2 * LEAST rows: in quarters of five, noise itself differs by that much one time in twenty.
+"""
 PERIODIC = 0.4
-"""Share of a swing's power within a fifth of its strongest frequency; of noise it is a few hundredths."""
+"""Share of a swing's power within a fifth of its strongest frequency from which it is called an oscillation."""
+NOISE = 0.01
+"""Greatest probability that noise has so strong a period (`swings`); in 20 rows noise nearly always passes PERIODIC."""
 SWINGS = 0.05
 """Of the unit of gaps: smaller swings are left alone."""
+NEAR = 1.3
+"""Times its ideal value, or one over that, within which G's loss counts as ideal."""
+CLAMP = 100.0
+"""Where `torch.nn.BCELoss` ends: it bounds logarithms by -100."""
+GRAVE = {"diverged": 0, "oscillates, growing": 1, "D wins": 1, "critic runs away": 1, "oscillates": 2, "frozen": 2}
+"""Symptoms from the gravest; the others follow. Of two in one place the surer comes first."""
 ON_DIGITS = (
     "A low loss of D alone is no fault: on this package's digits fast discriminators (constant:3, constant:10) made "
     "the best samples and gap-aware, which slows D down, far worse ones than plain training. Look at samples; judge "
@@ -71,8 +82,8 @@ class Diagnosis:
 
     @property
     def controller(self) -> str | None:
-        """The first that answers something."""
-        return next((s.controllers[0] for s in self.symptoms if s.controllers), None)
+        """The first that answers something that the losses do not leave open."""
+        return next((s.controllers[0] for s in self.symptoms if s.controllers and s.sure != "not sure"), None)
 
 
 def diagnose(log: LossLog, loss: Loss, d_loss: Literal["sum", "mean"] = "sum") -> Diagnosis:
@@ -97,20 +108,28 @@ def diagnose(log: LossLog, loss: Loss, d_loss: Literal["sum", "mean"] = "sum") -
     update, d, g = log.update[:end], d[:end], g[:end]
     unit = ideal_gap_unit(loss.ideal_d_loss)
     rule = _critic if loss.ideal_d_loss < 1e-9 else _balance
-    symptoms += [found for found in (_constant(d, g, unit), _swings(update, d, g, unit)) if found]
+    read = _reading(d, g, loss, d_loss)
+    symptoms += [found for found in (_constant(d, g, loss, read), _swings(update, d, g, unit)) if found]
     if not any(s.name == "constant" for s in symptoms):
-        symptoms.append(rule(update, d, g, loss))
-    slower = _as_gap_aware(d, loss) if rule is _balance else None
-    return Diagnosis(log, loss, scale, tuple(symptoms), slower, tuple(_hints(d, loss, d_loss)))
+        symptoms.append(rule(update, d, g, loss, read))
+    symptoms.sort(key=lambda s: (GRAVE.get(s.name, 3), get_args(Sure).index(s.sure)))
+    slower = _as_gap_aware(d, loss) if rule is _balance and read != "not sure" else None
+    return Diagnosis(log, loss, scale, tuple(symptoms), slower, tuple(_hints(d, g, read, d_loss)))
 
 
-def lines(controller: str, loss: Loss) -> list[str]:
-    """What to drop into a training loop: an import, a line before the loop, two in each iteration."""
-    acts = "" if controller == "gap-aware" else "; then step D if d.update_d, G if d.update_g"
+def lines(controller: str, loss: Loss, d_loss: Literal["sum", "mean"] = "sum") -> list[str]:
+    """What to drop into a training loop: an import, a line before the loop, two in each iteration.
+
+    D's loss is handed over, too, unless it would hold a penalty, so that `Steer` can tell scores of the wrong kind.
+    """
+    scores = "D's scores before its sigmoid; after one: .logit(1e-6)" if loss.probability else "D's scores"
+    given = "" if loss.penalty else f", d_loss={'d_loss' if d_loss == 'sum' else '2 * d_loss'}"
+    acts = "" if controller == "gap-aware" else "  # then step D if d.update_d, G if d.update_g"
     return [
         "from agents.loop import Steer",
         f'steer = Steer("{controller}", opt_g, opt_d, loss="{loss.name}")  # before the loop',
-        f"d = steer(real_logits, fake_logits)  # in each iteration, before a player steps{acts}",
+        f"# in each iteration, before a player steps; {scores}",
+        f"d = steer(real_logits, fake_logits{given}){acts}",
         "steer.done()  # at its end",
     ]
 
@@ -139,41 +158,53 @@ def _diverged(log: LossLog, k: int) -> Symptom:
     )
 
 
-def _constant(d: np.ndarray, g: np.ndarray, unit: float) -> Symptom | None:
-    half = len(d) // 2
+def _constant(d: np.ndarray, g: np.ndarray, loss: Loss, read: Sure) -> Symptom | None:
+    unit, half = ideal_gap_unit(loss.ideal_d_loss), len(d) // 2
     spread = {"D's loss": float(np.ptp(d[half:])), "G's loss": float(np.ptp(g[half:]))}
     if spread["D's loss"] > 1e-5 * unit or spread["G's loss"] > 1e-5 * unit:
         return None
+    evidence = {"D's loss": d[-1], "G's loss": g[-1], "range over the last half": max(spread.values())}
+    check = "check gradients before any controller"
+    if loss.probability and max(d[-1], g[-1]) >= CLAMP * (1 - 1e-6):
+        check += (
+            f". BCELoss ends at {CLAMP:g}, where D's sigmoid is saturated and passes no gradient: start again without "
+            "the sigmoid and with BCEWithLogitsLoss"
+        )
+    if read != "not sure" and d[-1] < loss.ideal_d_loss - 0.1 * unit:  # who says one thing of all cannot go below it
+        return Symptom(
+            "frozen", "Both losses stand still, though D tells samples apart.", "likely", evidence, (),
+            f"A saturated sigmoid, players that are not being updated, or one batch again and again; {check}",
+            "Losses do not tell which",
+        )  # fmt: skip
     return Symptom(
         "constant",
         "Both losses stand still: D says the same about every sample.",
         "likely",
-        {"D's loss": d[-1], "G's loss": g[-1], "range over the last half": max(spread.values())},
+        evidence,
         (),
         "A dead discriminator (saturated sigmoid, dead ReLUs, weights clipped to nothing) or players that are not "
-        "being updated; check gradients before any controller",
+        f"being updated; {check}",
         "An equilibrium would look the same, but batches make its losses move a little",
     )
 
 
 def _swings(update: np.ndarray, d: np.ndarray, g: np.ndarray, unit: float) -> Symptom | None:
     """Swings of the player that swings most."""
-    found = {"D": _swing(d), "G": _swing(g)}
-    who = max(found, key=lambda name: found[name]["amplitude"][-1])
-    swing = found[who]
-    quarters, period, share = swing["amplitude"], swing["period"], swing["share"]
+    found = {"D": swing_of(d), "G": swing_of(g)}
+    who = max(found, key=lambda name: found[name].amplitude[-1])
+    swing, quarters = found[who], found[who].amplitude
     if quarters[-1] < SWINGS * unit:
         return None
     growth = quarters[-1] / max(quarters[0], 1e-12)
-    periodic = share > PERIODIC
+    periodic = swing.share > PERIODIC and swing.chance < NOISE
     grows = growth > (GROWS if periodic else 2 * GROWS) and quarters[3] > 1.1 * max(quarters[1:3])
-    if not grows and not periodic:
+    if not periodic and (not grows or len(d) < 2 * LEAST):
         return None
     step = float(np.median(np.diff(update)))
     evidence: dict[str, Any] = {f"amplitude of {who}'s loss by quarter of the log": [float(q) for q in quarters]}
     evidence |= {"growth": growth}
     if periodic:
-        evidence |= {"period in updates": period * step, "share of the power near that period": share}
+        evidence |= {"period in updates": swing.period * step, "share of the power near that period": swing.share}
     how = "oscillate" if periodic else "swing"
     return Symptom(
         "oscillates, growing" if grows else "oscillates",
@@ -190,27 +221,7 @@ def _swings(update: np.ndarray, d: np.ndarray, g: np.ndarray, unit: float) -> Sy
     )
 
 
-def _swing(values: np.ndarray) -> dict[str, Any]:
-    """Amplitude (root of twice the variance) in each quarter, and the strongest period in rows, without the trend."""
-    t = np.linspace(-1, 1, len(values))
-    rest = values - np.polynomial.Polynomial.fit(t, values, 3)(t)
-    power = np.abs(np.fft.rfft(rest * np.hanning(len(rest)))) ** 2
-    power[:4] = 0.0  # slower than a quarter of the log: a trend
-    peak = int(power.argmax())
-    near = slice(int(np.floor(0.8 * peak)), int(np.ceil(1.2 * peak)) + 1)
-    period = len(values) / max(peak, 1)
-    # What grows by orders of magnitude bends any fit at its small end; a mean over a period leaves nothing of it.
-    window = min(max(round(period), 3), len(values) // 4)
-    padded = np.pad(values, (window // 2, window - 1 - window // 2), mode="reflect")
-    rest = values - np.convolve(padded, np.full(window, 1 / window), "valid")
-    return {
-        "amplitude": np.array([np.sqrt(2) * part.std() for part in np.array_split(rest, 4)]),
-        "period": period,
-        "share": float(power[near].sum() / max(power.sum(), 1e-300)),
-    }
-
-
-def _balance(update: np.ndarray, d: np.ndarray, g: np.ndarray, loss: Loss) -> Symptom:
+def _balance(update: np.ndarray, d: np.ndarray, g: np.ndarray, loss: Loss, read: Sure) -> Symptom:
     """Where D's loss lies against V* in the last quarter."""
     ideal, last = loss.ideal_d_loss, len(d) * 3 // 4
     level, tenth = float(np.mean(d[last:])), 0.1 * ideal_gap_unit(ideal)
@@ -231,13 +242,13 @@ def _balance(update: np.ndarray, d: np.ndarray, g: np.ndarray, loss: Loss) -> Sy
         )  # fmt: skip
     if level < ideal - tenth:
         return Symptom(
-            "D leads", "D is ahead: its loss lies below the ideal by more than a tenth.", "sure", evidence,
+            "D leads", "D is ahead: its loss lies below the ideal by more than a tenth.", read, evidence,
             ("gap-aware", "dyn-gda"), "gap-aware slows D down, to a tenth of its rate at a tenth below the ideal",
             ON_DIGITS,
         )  # fmt: skip
     if level > ideal + tenth:
         return Symptom(
-            "D lags", "D is behind: its loss lies above what a D that cannot tell at all would have.", "sure", evidence,
+            "D lags", "D is behind: its loss lies above what a D that cannot tell at all would have.", read, evidence,
             ("gap-aware", "alt-gda-5"), "gap-aware doubles D's rate at such a gap; alt-gda-5 gives D five updates to "
             "one of G", "A loss that holds penalties, or smoothed labels, lies higher by itself: diagnose it without",
         )  # fmt: skip
@@ -248,7 +259,7 @@ def _balance(update: np.ndarray, d: np.ndarray, g: np.ndarray, loss: Loss) -> Sy
     )  # fmt: skip
 
 
-def _critic(update: np.ndarray, d: np.ndarray, g: np.ndarray, loss: Loss) -> Symptom:
+def _critic(update: np.ndarray, d: np.ndarray, g: np.ndarray, loss: Loss, read: Sure) -> Symptom:
     """A critic's loss is minus its estimate of the distance between real and generated samples."""
     quarter = max(len(d) // 4, 1)
     early, late = -float(np.mean(d[quarter : 2 * quarter])), -float(np.mean(d[-quarter:]))
@@ -300,17 +311,29 @@ def _as_gap_aware(d: np.ndarray, loss: Loss) -> dict[str, float]:
     return {"last": found[-1], "mean": float(np.exp(np.mean(np.log(found))))}
 
 
-def _hints(d: np.ndarray, loss: Loss, d_loss: str) -> list[str]:
-    ideal, level = loss.ideal_d_loss, float(np.mean(d[len(d) * 3 // 4 :]))
-    other: dict[str, Callable[[], bool]] = {
-        "sum": lambda: abs(level - ideal / 2) < 0.1 * ideal / 2,
-        "mean": lambda: abs(level - 2 * ideal) < 0.1 * 2 * ideal,
-    }
-    if ideal > 1e-9 and other[d_loss]():
-        wanted = "mean" if d_loss == "sum" else "sum"
-        logged = level / (2 if d_loss == "mean" else 1)
-        return [
-            f"D's loss of about {logged:.3g} would be the ideal one, were it the {wanted} of its real and fake halves; "
-            f"if it is, say so: --d-loss {wanted}"
-        ]
-    return []
+def _reading(d: np.ndarray, g: np.ndarray, loss: Loss, d_loss: str) -> Sure:
+    """How sure it is that D's loss is what `d_loss` says, and not the other: with that both losses would be ideal."""
+    last = slice(len(d) * 3 // 4, None)
+    ideal = loss.ideal_d_loss * (0.5 if d_loss == "sum" else 2.0)
+    if ideal < 1e-9 or abs(float(np.mean(d[last])) - ideal) >= 0.1 * ideal:
+        return "sure"
+    scores = torch.linspace(-5, 5, 1001, dtype=torch.float64)
+    ideal_g = float(loss.generator(scores[(loss.real(scores) + loss.fake(scores)).argmin()]))
+    if loss.signed or ideal_g < 1e-9:
+        return "likely"  # G's loss has no scale that it could be held to
+    times = max(float(np.mean(g[last])), 1e-9) / ideal_g
+    away = max(times, 1 / times)
+    return "not sure" if away < NEAR else "likely" if away < 2 else "sure"
+
+
+def _hints(d: np.ndarray, g: np.ndarray, read: Sure, d_loss: str) -> list[str]:
+    if read == "sure":
+        return []
+    last = slice(len(d) * 3 // 4, None)
+    logged = float(np.mean(d[last])) / (2 if d_loss == "mean" else 1)
+    wanted = "mean" if d_loss == "sum" else "sum"
+    rest = f", and G's of about {float(np.mean(g[last])):.3g} is near its own" if read == "not sure" else ""
+    return [
+        f"D's loss of about {logged:.3g} would be the ideal one, were it the {wanted} of its real and fake halves{rest}"
+        f"; if it is, say so: --d-loss {wanted}"
+    ]

@@ -6,7 +6,6 @@ Before the loop `steer = Steer("gap-aware", opt_g, opt_d, loss="bce")`; in each 
 
 from __future__ import annotations
 
-import math
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -21,11 +20,10 @@ from gan_env.records import Control, GameFacts, Measurement, Transition
 from gan_env.registry import unknown
 
 from .base import Controller, NeedsTrainer
+from .doubts import Doubts
 from .files import load_controller
 from .registry import CONTROLLERS, make_controller
 
-TOLERANCE = 0.02
-"""By how much, absolutely and relatively, a loss that you give may differ from that of the scores before a warning."""
 FORMAT = "gan-env steer 1"
 _KINDS = ("plane", "image", "voxels", "domains", "dirac")
 
@@ -129,7 +127,7 @@ class Steer:
                 "or of the benchmark; choose another controller for your own loop"
             )
         self._given, self._episode_updates = losses == "given", episode_updates
-        self._warned = False
+        self._doubts = Doubts(self.loss)
         self._update = 0
         self._held: list[_Rate] | None = None
         self._last: tuple[Measurement, Control] | None = None
@@ -174,7 +172,10 @@ class Steer:
                 "every iteration, also of one that is cut short"
             )
         measurement = self._measure(_scores("real_logits", real_logits), _scores("fake_logits", fake_logits))
-        measurement = self._with_given(measurement, _number("g_loss", g_loss), _number("d_loss", d_loss))
+        own = {"g_loss": _number("g_loss", g_loss), "d_loss": _number("d_loss", d_loss)}
+        if doubt := self._doubts.new(measurement, **({} if self._given else own)):
+            warnings.warn(doubt, UserWarning, stacklevel=2)
+        measurement = self._with_given(measurement, **own)
         if self._last is not None:
             before, control = self._last
             self.controller.learn(_transition(before, control, measurement))
@@ -291,11 +292,8 @@ class Steer:
         )
 
     def _with_given(self, seen: Measurement, g_loss: float | None, d_loss: float | None) -> Measurement:
-        """The measurement as the controller reads it, after a look at the losses that were given."""
+        """The measurement as the controller reads it."""
         if not self._given:
-            if not self._warned:
-                self._compare("g_loss", g_loss, float(seen.g_loss[0]))
-                self._compare("d_loss", d_loss, float(seen.d_sum[0]))
             return seen
         if g_loss is None or d_loss is None:
             raise ValueError("losses='given' needs both g_loss and d_loss in every call")
@@ -307,22 +305,6 @@ class Steer:
             "d_loss_fake": torch.where(torch.isfinite(more), seen.d_loss_fake + more, half),
         }
         return Measurement(**columns)
-
-    def _compare(self, name: str, given: float | None, computed: float) -> None:
-        if given is None or not (math.isfinite(given) and math.isfinite(computed)):
-            return
-        if abs(given - computed) <= TOLERANCE * (1 + abs(computed)):
-            return
-        self._warned = True
-        half = name == "d_loss" and abs(2 * given - computed) <= TOLERANCE * (1 + abs(computed))
-        hint = "; yours looks like the mean of real and fake, theirs is the sum" if half else ""
-        warnings.warn(
-            f"{name} is {given:.4g}, but loss={self.loss.name!r} of the scores is {computed:.4g}{hint}. The controller "
-            "reads the latter, without penalties or label smoothing. If that is what you want, leave g_loss and d_loss "
-            "out; if it shall read yours, build Steer(..., losses='given')",
-            UserWarning,
-            stacklevel=4,
-        )
 
 
 def _optimizers(name: str, given: Any) -> list[HasGroups]:

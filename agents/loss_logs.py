@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import re
+import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +20,7 @@ PLAYERS = {
     "d": {"d", "dis", "disc", "discriminator", "critic", "netd"},
     "g": {"g", "gen", "generator", "netg"},
 }
+STDIN = Path("-")
 _LOSS = {"loss", "losses", "err", "error", "cost"}
 _OTHER = {
     "val", "valid", "validation", "test", "eval", "lr", "rate", "grad", "gradient", "norm", "acc", "accuracy", "gp",
@@ -48,7 +50,8 @@ def read_losses(path: Path, d_column: str | None = None, g_column: str | None = 
     """The losses in a log.
 
     Args:
-        path: CSV with a header (commas, semicolons or tabs), JSON, JSON lines, or text with `Loss_D: 0.5 Loss_G: 2.1`.
+        path: CSV with a header (commas, semicolons or tabs), JSON, JSON lines, or text with `Loss_D: 0.5 Loss_G: 2.1`;
+            "-" reads standard input to its end.
         d_column: Name of D's loss, where none of the usual ones is found.
         g_column: The same of G's.
 
@@ -57,29 +60,30 @@ def read_losses(path: Path, d_column: str | None = None, g_column: str | None = 
             `LEAST` rows.
         OSError: If the file cannot be read.
     """
-    rows = _rows(path)
+    source = "standard input" if path == STDIN else str(path)
+    rows = _rows(source, sys.stdin.buffer.read() if path == STDIN else _content(path))
     names = list(dict.fromkeys(name for row in rows for name in row))
     columns = {
-        "d": _chosen(path, names, rows, "d", d_column),
-        "g": _chosen(path, names, rows, "g", g_column),
+        "d": _chosen(source, names, rows, "d", d_column),
+        "g": _chosen(source, names, rows, "g", g_column),
     }
     held: dict[str, float] = {}
     found = []
     count = next((name for word in _COUNTS for name in names if _words(name)[-1:] == [word]), None)
     for number, row in enumerate(rows):
         for player, parts in columns.items():
-            values = [_number(path, number, name, row.get(name)) for name in parts]
+            values = [_number(source, number, name, row.get(name)) for name in parts]
             if None not in values:
                 held[player] = float(sum(value for value in values if value is not None))
         if len(held) == 2 and any(row.get(name) not in (None, "") for parts in columns.values() for name in parts):
-            at = _number(path, number, count, row.get(count)) if count else None  # a player's loss may stand in
+            at = _number(source, number, count, row.get(count)) if count else None  # a player's loss may stand in
             found.append((number + 1 if at is None else at, held["d"], held["g"]))  # a row of its own
     if len(found) < LEAST:
-        raise ValueError(f"{path} holds {len(found)} rows with both losses; {LEAST} are needed to say anything")
+        raise ValueError(f"{source} holds {len(found)} rows with both losses; {LEAST} are needed to say anything")
     update, d, g = np.array(found, np.float64).T
     if not (np.diff(update) > 0).all():  # an epoch, or a batch that starts again in each
         update = np.arange(1, len(found) + 1, dtype=np.float64)
-    return LossLog(str(path), " + ".join(columns["d"]), " + ".join(columns["g"]), update, d, g)
+    return LossLog(source, " + ".join(columns["d"]), " + ".join(columns["g"]), update, d, g)
 
 
 def player_of(name: str) -> str:
@@ -99,11 +103,11 @@ def _words(name: str) -> list[str]:
     return parts
 
 
-def _chosen(path: Path, names: Sequence[str], rows: list[dict[str, Any]], player: str, given: str | None) -> list[str]:
+def _chosen(source: str, names: Sequence[str], rows: list[dict[str, Any]], player: str, given: str | None) -> list[str]:
     """The columns whose sum is a player's loss."""
     if given is not None:
         if given not in names:
-            raise ValueError(f"{path} has no column {given!r}; it has {_listed(names)}")
+            raise ValueError(f"{source} has no column {given!r}; it has {_listed(names)}")
         return [given]
 
     def worth(name: str) -> tuple[int, int]:
@@ -117,7 +121,7 @@ def _chosen(path: Path, names: Sequence[str], rows: list[dict[str, Any]], player
             return [max(each, key=worth) for each in halves]
     who = {"d": "discriminator", "g": "generator"}[player]
     raise ValueError(
-        f"{path}: no column is named like the {who}'s loss (loss_{player}, {player}_loss, {who}_loss, err"
+        f"{source}: no column is named like the {who}'s loss (loss_{player}, {player}_loss, {who}_loss, err"
         f"{player.upper()}, ...); it has {_listed(names)}. Name it: --{player}-column NAME"
     )
 
@@ -132,7 +136,7 @@ def _listed(names: Sequence[str]) -> str:
     return shown or "no columns at all"
 
 
-def _number(path: Path, row: int, name: str | None, value: Any) -> float | None:
+def _number(source: str, row: int, name: str | None, value: Any) -> float | None:
     if value is None or value == "":
         return None
     if isinstance(value, str):
@@ -140,25 +144,30 @@ def _number(path: Path, row: int, name: str | None, value: Any) -> float | None:
     try:
         return float(value)
     except (TypeError, ValueError):
-        raise ValueError(f"{path}, row {row + 1}: {name}={value!r} is no number") from None
+        raise ValueError(f"{source}, row {row + 1}: {name}={value!r} is no number") from None
 
 
 # -- kinds of files -----------------------------------------------------------------------------------------------
 
 
-def _rows(path: Path) -> list[dict[str, Any]]:
-    """The rows of a log, each by name; none where there is nothing of the kind."""
+def _content(path: Path) -> bytes:
     if path.is_dir():
         raise ValueError(f"{path} is a folder; name the file with the losses")
-    content = path.read_bytes()
+    return path.read_bytes()
+
+
+def _rows(source: str, content: bytes) -> list[dict[str, Any]]:
+    """The rows of a log, each by name; none where there is nothing of the kind."""
     if b"\0" in content[:4096]:
-        raise ValueError(f"{path} is no text; save the losses as CSV or JSON lines, with a column for each player")
+        raise ValueError(f"{source} is no text; save the losses as CSV or JSON lines, with a column for each player")
     text = content.decode("utf-8-sig", "replace")
     readers: tuple[Callable[[str], list[dict[str, Any]]], ...] = (_json, _json_lines, _table, _printed)
     for reader in readers:
         if rows := reader(text):
             return rows
-    raise ValueError(f"{path} holds no losses: neither CSV with a header, JSON, JSON lines, nor 'Loss_D: 0.5' in lines")
+    raise ValueError(
+        f"{source} holds no losses: neither CSV with a header, JSON, JSON lines, nor 'Loss_D: 0.5' in lines"
+    )
 
 
 def _json(text: str) -> list[dict[str, Any]]:

@@ -1,12 +1,14 @@
 """`gan-env diagnose`: any usual log is read, and what real trainings show is named."""
 
+import io
 import json
+import sys
 
 import numpy as np
 import pytest
 
 from agents import make_controller
-from agents.diagnose import diagnose
+from agents.diagnose import diagnose, lines
 from agents.loss_logs import LossLog, player_of, read_losses
 from gan_env.cli import main
 from gan_env.config import EnvConfig, make_trainer
@@ -93,14 +95,84 @@ def test_noise_is_no_oscillation():
     assert list(symptoms(made(1.38 + 0.2 * noise))) == ["within the gap"]
 
 
+def noises(kind: str, rows: int, number: int):
+    """Pairs of series of which nothing is to be said, each of variance 1 or thereabouts."""
+    rng = np.random.default_rng(rows)
+    for _ in range(number):
+        e = rng.standard_t(3, (2, rows)) if kind == "heavy tails" else rng.standard_normal((2, rows))
+        yield np.cumsum(e, 1) / np.sqrt(rows) if kind == "random walk" else e
+
+
+@pytest.mark.parametrize("kind", ["white", "heavy tails", "random walk"])
+@pytest.mark.parametrize("rows", [20, 30, 40, 60, 100, 200, 500])
+def test_noise_of_any_length_is_hardly_ever_called_an_oscillation(kind, rows):
+    found = 0
+    for d, g in noises(kind, rows, 200):
+        log = LossLog("log", "d", "g", np.arange(rows), d, g)
+        found += any(name.startswith("oscillates") for name in symptoms(log, "wgan"))
+    assert found <= 200 * 0.05  # in thousands 1 to 2 %; by the share alone it was 95 % of white noise with 20 rows
+
+
+@pytest.mark.parametrize("rows", [30, 40, 60, 100, 200, 500])
+def test_a_sine_under_noise_is_found_with_its_period(rows):
+    found = 0
+    for period, (d, g) in zip(np.linspace(4, rows / 5, 20), noises("white", rows, 20), strict=True):
+        sine = np.sin(2 * np.pi * np.arange(rows) / period)
+        seen = symptoms(LossLog("log", "d", "g", np.arange(rows), 1.38 + 0.3 * sine + 0.1 * d, 0.7 + 0.05 * g))
+        found += "oscillates" in seen and abs(seen["oscillates"].evidence["period in updates"] / period - 1) < 0.15
+    assert found >= 18
+
+
+def test_a_discriminator_that_wins_comes_before_an_oscillation_that_does_not_grow():
+    t, noise = np.arange(300), 0.005 * np.random.default_rng(3).standard_normal(300)
+    found = diagnose(made(0.05 + noise, 8 + 3 * np.sin(t / 5)), get_loss("bce"))
+    assert [s.name for s in found.symptoms] == ["D wins", "oscillates"] and found.controller == "gap-aware"
+
+
 def test_losses_that_stand_still_are_told():
     assert list(symptoms(made(np.full(50, 1.3862)))) == ["constant"]
+    assert list(symptoms(made(np.full(50, 0.6931)))) == ["constant"]  # the same by the mean
+
+
+def test_losses_that_stand_still_far_below_the_ideal_are_not_those_of_a_discriminator_that_cannot_tell():
+    found = diagnose(made(np.zeros(50), np.full(50, 100.0)), get_loss("bce"))  # a saturated sigmoid under BCELoss
+    assert [s.name for s in found.symptoms] == ["D wins", "frozen"] and found.controller == "gap-aware"
+    assert "BCEWithLogitsLoss" in found.symptoms[1].answer
+    found = symptoms(made(np.full(50, 0.2), np.full(50, 3.0)))
+    assert set(found) == {"D leads", "frozen"} and "BCEWithLogitsLoss" not in found["frozen"].answer
+    assert "constant" not in symptoms(made(np.full(50, -3.0)), "wgan")
 
 
 def test_the_mean_of_both_halves_is_half_the_ideal_and_asked_about():
     log = made(np.log(2) + 0.001 * np.arange(100) / 100)
-    assert "--d-loss mean" in diagnose(log, get_loss("bce")).hints[0]
+    found = diagnose(log, get_loss("bce"))
+    assert "--d-loss mean" in found.hints[0] and found.controller is None
+    assert [(s.name, s.sure) for s in found.symptoms] == [("D leads", "not sure")]
     assert list(symptoms(log, d_loss="mean")) == ["within the gap"] and not diagnose(log, get_loss("bce"), "mean").hints
+
+
+@pytest.mark.parametrize(
+    ("g", "sure", "hints"), [(0.7, "not sure", 1), (1.1, "likely", 1), (5.5, "sure", 0), (0.1, "sure", 0)]
+)
+def test_what_the_other_reading_of_ds_loss_would_mean_for_gs_decides_how_sure_it_is(g, sure, hints):
+    noise = 0.01 * np.random.default_rng(0).standard_normal(100)
+    found = diagnose(made(0.69 + noise, g + noise), get_loss("bce"))
+    assert [s.sure for s in found.symptoms] == [sure] and len(found.hints) == hints
+    assert found.controller == (None if sure == "not sure" else "gap-aware")
+
+
+def test_a_loss_of_g_without_a_scale_leaves_the_reading_of_ds_likely():
+    noise = 0.01 * np.random.default_rng(0).standard_normal(100)
+    found = diagnose(made(1 + noise, 0.3 + noise), get_loss("hinge"))
+    assert [s.sure for s in found.symptoms] == ["likely"] and "--d-loss mean" in found.hints[0]
+
+
+def test_the_lines_say_which_scores_are_meant_and_hand_over_ds_loss_where_that_can_be_compared():
+    said = "\n".join(lines("d-accuracy-gate", get_loss("bce")))
+    assert "before its sigmoid; after one: .logit(1e-6)" in said and "fake_logits, d_loss=d_loss)" in said
+    assert "d_loss=2 * d_loss)" in "\n".join(lines("gap-aware", get_loss("bce"), "mean"))
+    said = "\n".join(lines("gap-aware", get_loss("wgan-gp")))
+    assert "sigmoid" not in said and "steer(real_logits, fake_logits)" in said  # with its penalty it would differ
 
 
 @pytest.mark.parametrize(
@@ -195,3 +267,11 @@ def test_the_command_says_it_in_words_and_in_json(tmp_path, capsys):
     assert main(["diagnose", str(tmp_path / "none.csv")]) == 1
     assert main([*call, "--loss", "hing"]) == 2
     assert "did you mean 'hinge'" in capsys.readouterr().err
+
+
+def test_the_command_reads_a_pipe(monkeypatch, capsys):
+    for content, code in ((FILES["tutorial.log"], 0), ("nothing at all\n", 2)):
+        monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(content.encode())))
+        assert main(["diagnose", "-"]) == code
+    said, complaint = capsys.readouterr()
+    assert said.startswith("standard input: 30 rows") and "standard input holds no losses" in complaint

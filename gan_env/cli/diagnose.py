@@ -19,11 +19,12 @@ from .options import print_json, read
 
 HELP = """
     FILE is CSV with a header, JSON, JSON lines, or what a training loop printed ("Loss_D: 0.5 Loss_G: 2.1"), with a
-    column for each player's loss under any of the usual names.
+    column for each player's loss under any of the usual names; "-" reads standard input.
 
     Examples:
       gan-env diagnose losses.csv
       gan-env diagnose train.log --loss hinge
+      python train.py | gan-env diagnose -
       gan-env diagnose metrics.csv --d-loss mean
       gan-env diagnose history.json --d-column disc --g-column gen --json
 """
@@ -35,7 +36,7 @@ class Diagnose:
     """Options."""
 
     file: tyro.conf.Positional[Path]
-    """The log."""
+    """The log; - for standard input."""
     loss: str = "bce"
     """The GAN loss that is trained (gan-env list losses)."""
     d_loss: Literal["sum", "mean"] = "sum"
@@ -53,7 +54,7 @@ def run(arguments: Sequence[str]) -> int:
     given = read(Diagnose, "diagnose", arguments, HELP)
     loss = get_loss(given.loss)
     found = diagnose(read_losses(given.file, given.d_column, given.g_column), loss, given.d_loss)
-    drop_in = lines(found.controller, loss) if found.controller else []
+    drop_in = lines(found.controller, loss, given.d_loss) if found.controller else []
     if given.json:
         print_json(
             {
