@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import io
-import json
 import re
 import sys
 from collections.abc import Callable, Sequence
@@ -13,6 +12,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+
+from gan_env.files import parsed_json
 
 LEAST = 20
 """Rows with both losses that anything can be said of."""
@@ -173,8 +174,8 @@ def _rows(source: str, content: bytes) -> list[dict[str, Any]]:
 def _json(text: str) -> list[dict[str, Any]]:
     """A list of records, or a record of lists."""
     try:
-        held = json.loads(text) if text.lstrip()[:1] in ("[", "{") else None
-    except (RecursionError, ValueError):
+        held = parsed_json(text) if text.lstrip()[:1] in ("[", "{") else None
+    except ValueError:
         return []
     if isinstance(held, dict):
         lists = {str(name): values for name, values in held.items() if isinstance(values, list)}
@@ -188,8 +189,8 @@ def _json_lines(text: str) -> list[dict[str, Any]]:
     for line in text.splitlines():
         if line.lstrip()[:1] == "{":
             try:
-                rows.append(json.loads(line))
-            except (RecursionError, ValueError):
+                rows.append(parsed_json(line))
+            except ValueError:
                 continue  # the last one of a log that is being written
     return rows
 

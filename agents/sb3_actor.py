@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import json
 import pickle
 import re
 import zipfile
@@ -16,6 +15,7 @@ from stable_baselines3.common.base_class import BaseAlgorithm
 from torch import Tensor
 
 from gan_env.controls import CHOICES, CODECS, LogRange
+from gan_env.files import parsed_json
 
 from .files import LARGEST_BYTES
 
@@ -74,7 +74,7 @@ def read_zip(path: Path | str) -> Actor:
         with zipfile.ZipFile(path) as file:
             if max(file.getinfo(name).file_size for name in ("data", "policy.pth")) > LARGEST_BYTES:
                 raise ValueError(f"it is larger than {LARGEST_BYTES >> 20} MiB")
-            settings = json.loads(file.read("data"))["policy_kwargs"]
+            settings = parsed_json(file.read("data"))["policy_kwargs"]
             weights = torch.load(io.BytesIO(file.read("policy.pth")), map_location="cpu", weights_only=True)
             chosen = re.search(r"(\w+)'>$", settings["activation_fn"]) if "activation_fn" in settings else None
             return _actor(weights, None if chosen is None else chosen[1])

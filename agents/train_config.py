@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import types
 from dataclasses import dataclass, field, fields, is_dataclass
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 from gan_env.checks import at_least, is_positive
 from gan_env.config import EnvConfig
+from gan_env.files import parsed_json
 from gan_env.registry import unknown
 from gan_env.task import Task
 
@@ -168,10 +168,10 @@ def read_config(path: Path) -> TrainConfig:
 def read_held(path: Path) -> dict[str, Any]:
     """What a run's `config.json` holds; raises ValueError, on one line and naming the file, if it is no training's."""
     try:
-        held = json.loads(path.read_text())
+        held = parsed_json(path.read_text())
     except OSError as error:
         raise ValueError(f"{path}: cannot be read ({error.strerror}); name the folder of a training") from error
-    except (RecursionError, ValueError) as error:
+    except ValueError as error:
         why = " ".join(str(error).split())
         raise ValueError(f"{path}: is no configuration of a training ({why})") from error
     refuse_other(path.parent, held, TRAINING)

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
 from gan_env.config import EnvConfig
-from gan_env.files import LOCK, Lock
+from gan_env.files import LOCK, Lock, parsed_json
 
 from . import tables
 from .benchmark.contenders import make_entry
@@ -174,11 +173,11 @@ def watched(folder: Path) -> TrainFolder | BenchFolder:
         ValueError: If the folder holds neither kind of run, or its files are damaged.
     """
     try:
-        held = json.loads((folder / CONFIG).read_text())
+        held = parsed_json((folder / CONFIG).read_text())
     except FileNotFoundError as error:
         raise ValueError(
             f"{str(folder)!r} holds no {CONFIG}; name the folder of a gan-env train or gan-env bench"
         ) from error
-    except (OSError, RecursionError, ValueError) as error:
+    except (OSError, ValueError) as error:
         raise ValueError(f"{folder / CONFIG}: cannot be read ({' '.join(str(error).split())})") from error
     return BenchFolder(folder) if kind_of(held) == BENCHMARK else TrainFolder(folder)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import os
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 PARTIAL = ".partial"
 """Ends the name of a file that is being written; after a crash such a file is worth nothing."""
@@ -133,3 +135,11 @@ def locked(folder: Path) -> Iterator[None]:
         yield
     finally:
         lock.drop()
+
+
+def parsed_json(text: str | bytes) -> Any:
+    """What JSON text holds; raises ValueError for any other, nested too deeply or not."""
+    try:
+        return json.loads(text)
+    except RecursionError as error:
+        raise ValueError("it is nested too deeply") from error

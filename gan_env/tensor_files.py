@@ -13,7 +13,7 @@ from safetensors import safe_open
 from safetensors.torch import save
 from torch import Tensor
 
-from gan_env.files import write_whole
+from gan_env.files import parsed_json, write_whole
 
 
 def write_tensors(path: Path | str, kind: str, version: int, content: dict, tensors: dict[str, Tensor]) -> None:
@@ -26,7 +26,7 @@ def write_tensors(path: Path | str, kind: str, version: int, content: dict, tens
 def _ordered(content: bytes) -> bytes:
     """A safetensors file with its header in order: the library's own is in another one each time."""
     behind = 8 + int.from_bytes(content[:8], "little")
-    header = json.dumps(json.loads(content[8:behind]), sort_keys=True).encode()
+    header = json.dumps(parsed_json(content[8:behind]), sort_keys=True).encode()
     header += b" " * (-len(header) % 8)
     return len(header).to_bytes(8, "little") + header + content[behind:]
 
@@ -71,8 +71,8 @@ def read_tensors(
     if metadata.get("blake2b") != digest(text, tensors):
         raise error(f"{path}: was altered after it was written; {remedy}")
     try:
-        content = json.loads(text)
-    except (RecursionError, ValueError) as stumbled:
+        content = parsed_json(text)
+    except ValueError as stumbled:
         raise error(f"{path}: its header is no JSON ({stumbled}); {remedy}") from stumbled
     if not isinstance(content, dict) or content.get("format") != kind:
         raise error(f"{path}: holds no {kind}; write one with this package")

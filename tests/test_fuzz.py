@@ -7,19 +7,31 @@ import os
 import pickle
 import random
 import shutil
+import struct
+import warnings
+from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
+from PIL import Image
+from report_rows import row as a_row
 from torch import Tensor
 
 from agents.checkpoints import FORMAT, STATE, VERSION, Checkpoints
+from agents.diagnose import diagnose
 from agents.fsco import FscoConfig
+from agents.loss_logs import read_losses
 from agents.meta_training import train_meta
+from agents.report.numbers import make_report
 from agents.training import TrainConfig, plain, read_config, resume
 from gan_env import GANVectorEnv, Snapshot, SnapshotError
 from gan_env.cli import main
 from gan_env.config import EnvConfig
+from gan_env.losses import get_loss
+from gan_env.meshes import read_mesh
+from gan_env.sources import fashion, folder
 from gan_env.tensor_files import read_tensors, write_tensors
 
 CONFIG = TrainConfig(
@@ -195,7 +207,78 @@ def fuzz_command_line(made, tmp_path, rng: random.Random) -> None:
     assert "Traceback" not in said.getvalue() + out.getvalue(), arguments
 
 
-KINDS = (fuzz_snapshot, fuzz_config, fuzz_run_folder, fuzz_signed_state, fuzz_command_line)
+def picture_file(name: str) -> Callable[[Path], None]:
+    def write(path: Path) -> None:
+        pixels = np.random.default_rng(0).integers(0, 256, (12, 16, 3), np.uint8)
+        Image.fromarray(pixels).save(path / name)
+
+    return write
+
+
+def idx_files(path: Path) -> None:
+    for part in ("train", "t10k"):
+        (path / f"{part}-images-idx3-ubyte").write_bytes(
+            b"\0\0\x08\x03" + struct.pack(">3i", 2, 28, 28) + bytes(2 * 784)
+        )
+        (path / f"{part}-labels-idx1-ubyte").write_bytes(b"\0\0\x08\x01" + struct.pack(">i", 2) + bytes(2))
+
+
+def loss_log(path: Path) -> None:
+    lines = [f"[{i}/50] Loss_D: {1.3 + i % 7 / 9:.3f} Loss_G: {0.7 - i % 5 / 9:.3f}" for i in range(50)]
+    (path / "log.txt").write_text("\n".join(lines))
+
+
+def report_rows(path: Path) -> None:
+    found = [a_row(controller, seed) for controller in ("sim-gda", "dyn-gda") for seed in range(3)]
+    (path / "rows.jsonl").write_text("\n".join(map(json.dumps, found)) + "\n")
+
+
+def mesh_file(kind: str) -> Callable[[Path], None]:
+    def write(path: Path) -> None:
+        pytest.importorskip("trimesh").creation.box().export(path / f"box.{kind}")
+
+    return write
+
+
+def read_a_mesh(path: Path) -> None:
+    (file,) = path.iterdir()
+    read_mesh(str(file), file.suffix[1:], str(file))
+
+
+DATA_FILES = (
+    *(
+        (picture_file(name), lambda path: folder(path, 8, least=1))
+        for name in ("one.png", "one.jpg", "one.gif", "one.bmp")
+    ),
+    *((mesh_file(kind), read_a_mesh) for kind in ("obj", "ply", "stl")),
+    (idx_files, lambda path: fashion(path, 28)),
+    (loss_log, lambda path: diagnose(read_losses(path / "log.txt"), get_loss("bce"))),
+    (report_rows, lambda path: make_report(path)),
+)
+"""Who writes a file of data, and who reads it."""
+
+
+def fuzz_data_file(made, tmp_path, rng: random.Random) -> None:
+    """Broken in any way, or such that it still means something: the reader gives what it holds, or names the file."""
+    place = tmp_path / "data"
+    shutil.rmtree(place, ignore_errors=True)
+    place.mkdir()
+    write, read = rng.choice(DATA_FILES)
+    write(place)
+    broken = rng.choice(sorted(place.iterdir()))
+    content = mutated(broken.read_bytes(), rng)
+    broken.write_bytes(content)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of damaged pictures, by who reads them
+        try:
+            read(place)
+        except ValueError as error:
+            one_line(error)
+            assert broken.name in str(error) or place.name in str(error)
+    assert broken.read_bytes() == content and set(tmp_path.iterdir()) <= {place}
+
+
+KINDS = (fuzz_snapshot, fuzz_config, fuzz_run_folder, fuzz_signed_state, fuzz_command_line, fuzz_data_file)
 
 
 def fuzz(kind, made, tmp_path, monkeypatch, seeds: range) -> None:

@@ -14,6 +14,8 @@ from typing import Annotated, Any, Literal
 
 import tyro
 
+from gan_env.files import parsed_json
+
 from .. import tables
 from . import budget, folder, suites, verify
 from . import running as benchmark
@@ -136,7 +138,7 @@ def _numbers(name: str, text: str) -> tuple[float, ...]:
 
 def _optimizer(text: str) -> str | dict[str, Any]:
     try:
-        return json.loads(text) if text.lstrip().startswith("{") else text
+        return parsed_json(text) if text.lstrip().startswith("{") else text
     except ValueError as error:
         raise ValueError(f"optimizer={text!r} is neither a name nor a JSON object ({error})") from None
 

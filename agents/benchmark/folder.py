@@ -20,7 +20,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from gan_env.files import Lock, write_whole
+from gan_env.files import Lock, parsed_json, write_whole
 
 from ..rows import Row
 from ..run_kind import BENCHMARK, refuse_other
@@ -184,7 +184,7 @@ def open_folder(path: Path, asked: BenchConfig | None) -> Folder:
             if not file.exists():  # else somebody was faster
                 write_whole(file, json.dumps(as_json(config), indent=2) + "\n")
     try:
-        read = json.loads(file.read_text())
+        read = parsed_json(file.read_text())
     except ValueError as error:
         raise ValueError(f"{file}: {error}") from error
     refuse_other(path, read, BENCHMARK)

@@ -8,7 +8,7 @@ import os
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
-from gan_env.files import Lock, sync_folder, write_whole
+from gan_env.files import Lock, parsed_json, sync_folder, write_whole
 
 from ..rows import Row
 
@@ -142,7 +142,7 @@ def _add(path: Path, content: bytes) -> None:
 def _parse(line: bytes) -> Row | None:
     """The row on a line; None if it is torn."""
     try:
-        row = json.loads(line) if line.endswith(b"\n") else None
+        row = parsed_json(line) if line.endswith(b"\n") else None
     except ValueError:
         return None
     return row if isinstance(row, dict) and "group" in row else None

@@ -13,6 +13,8 @@ from typing import Any
 
 import numpy as np
 
+from gan_env.files import parsed_json
+
 Row = dict[str, Any]
 
 CONFIG_FIELDS = (
@@ -67,7 +69,7 @@ def read_config(folder: Path) -> dict[str, Any]:
     if not path.is_file():
         return {}
     try:
-        config = json.loads(path.read_text(encoding="utf-8"))
+        config = parsed_json(path.read_text(encoding="utf-8"))
     except ValueError as error:
         raise ValueError(f"{str(path)!r} is not JSON ({error}); mend or remove it") from error
     if not isinstance(config, dict):
@@ -77,7 +79,7 @@ def read_config(folder: Path) -> dict[str, Any]:
 
 def _read(line: str, where: str) -> Row:
     try:
-        row = json.loads(line)
+        row = parsed_json(line)
     except ValueError as error:
         raise ValueError(f"{where} is not JSON ({error}); delete the line, or run its cell again") from error
     if not isinstance(row, dict):
