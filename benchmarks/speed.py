@@ -122,7 +122,7 @@ def section(name: Section, options: Options) -> Iterator[tuple[str, list[Contend
         for n in options.rows:
             found.append(engine(ring, n, "plain loop"))
             found.append(stepping(GANVectorEnv(n, config=endless(ring)), n, "env.step", f"engine, N = {n}"))
-        yield "ring, bce", found
+        yield "ring, bce: rows", found
     elif name == "losses":
         for loss in THESIS_LOSSES:
             yield f"ring, {loss}", [plain(game("ring", loss)), engine(game("ring", loss), 64, "plain loop")]

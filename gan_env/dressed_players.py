@@ -65,6 +65,10 @@ class ReweighedPlayers:
         self.flat, self.weights = players.flat, players.weights
         self._players, self._reweigh = players, reweigh
 
+    def over(self, flat: Float[Tensor, "M P"]) -> ReweighedPlayers:
+        """See Players."""
+        return ReweighedPlayers(self._players.over(flat), self._reweigh)
+
     def forward(self, flat: Float[Tensor, "n P"], inputs: Tensor, buffers: Buffers) -> tuple[Tensor, Any]:
         """See Players."""
         made = _Made(flat, self._reweigh, buffers)

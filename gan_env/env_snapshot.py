@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from gan_env.render import COLUMNS
-from gan_env.snapshot import Rows, Snapshot, SnapshotError, check, copied, held, look_again, put
+from gan_env.snapshot import Rows, Snapshot, SnapshotError, check, chosen, copied, held, look_again, put
 from gan_env.tensor_files import digest
 
 if TYPE_CHECKING:
@@ -49,9 +49,9 @@ def _own_task(trainer: Trainer) -> str:
     return f"{trainer.task.name} {digest(modules, {'validation': trainer.task.data.validation()})[:8]}"
 
 
-def take(env: GANVectorEnv, index: Tensor) -> Snapshot:
-    """The chosen rows of an environment."""
-    rows = copied(_held(env), index)
+def take(env: GANVectorEnv, index: Tensor, *, at_once: bool = False) -> Snapshot:
+    """The chosen rows of an environment; what is to be read at once need not be copied."""
+    rows = dict((chosen if at_once else copied)(_held(env), index))
     if env._history is not None:
         points, length = env._history.padded(index.tolist())
         rows |= {_POINTS: torch.from_numpy(points), _LENGTH: torch.from_numpy(length)}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable
 from typing import Any
 
@@ -84,6 +85,12 @@ class MLPPlayers:
         self.straight = all(a is None or type(a) is not nn.Tanh for a in self.activations)
         """Whether every activation is made of straight pieces, so that slopes in inputs have none of their own."""
         self._split = [p.numel() for linear, _ in layers for p in (linear.weight, linear.bias) if p is not None]
+
+    def over(self, flat: Float[Tensor, "M P"]) -> MLPPlayers:
+        """See Players."""
+        made = copy.copy(self)
+        made.flat = flat
+        return made
 
     def layers_of(self, flat: Float[Tensor, "n P"]) -> list[tuple[Tensor, Tensor, Tensor | None]]:
         """Weights (n, out, in), their transposes and biases (n, out, 1) or None of each layer, as views."""

@@ -111,6 +111,10 @@ class SlopeDressedPlayers:
     def __init__(self, players: MLPPlayers, dress: Callable[[Slope], Tensor]):
         self.flat, self.weights, self._players, self._dress = players.flat, players.weights, players, dress
 
+    def over(self, flat: Float[Tensor, "M P"]) -> SlopeDressedPlayers:
+        """See Players."""
+        return SlopeDressedPlayers(self._players.over(flat), self._dress)
+
     def functional(self, flat: Float[Tensor, "n P"], inputs: Tensor, /) -> Tensor:
         """See Players."""
         return self._dress(slope_at(lambda samples: self._players.functional(flat, samples), inputs))

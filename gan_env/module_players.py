@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import warnings
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -71,6 +72,12 @@ class AutogradPlayers:
 
     def __init__(self, flat: Float[Tensor, "N P"], stateful: Stateful, weights: int):
         self.flat, self.stateful, self.weights = flat, stateful, weights
+
+    def over(self, flat: Float[Tensor, "M P"]) -> AutogradPlayers:
+        """See Players."""
+        made = copy.copy(self)
+        made.flat = flat
+        return made
 
     def functional(self, flat: Float[Tensor, "n P"], inputs: Tensor, /) -> Tensor:
         """See Players."""

@@ -68,6 +68,10 @@ class Players(Protocol):
     weights: int
     """How many numbers of a row are trained; the others follow and have gradient 0."""
 
+    def over(self, flat: Float[Tensor, "M P"]) -> Players:
+        """The same on other weights, of as many rows as these have."""
+        ...
+
     def forward(self, flat: Float[Tensor, "n P"], inputs: Tensor, buffers: Buffers) -> tuple[Tensor, Any]:
         """Outputs (n, B, *out) of inputs (n, B, *in), and the tape that `backward` needs.
 

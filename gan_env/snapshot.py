@@ -95,6 +95,11 @@ def row_index(count: int, rows: Sequence[int] | None) -> Tensor:
     return torch.from_numpy(index.astype(np.int64))
 
 
+def chosen(tensors: Rows, index: Tensor) -> Rows:
+    """The chosen rows, to be read at once: the very tensors where that is all of them in order, else copies."""
+    return tensors if _every(tensors, index) else copied(tensors, index)
+
+
 @torch.no_grad()
 def copied(tensors: Rows, index: Tensor) -> Rows:
     """Copies of the chosen rows; a row may be named more than once."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -118,7 +118,7 @@ class Trainer:
         if loss.diversity is not None and task.game is not None:
             raise ValueError(f"loss={loss.name!r}: task {task.name!r} generates no samples that could be diverse")
         self.episode_updates, self.dtype, self.device = episode_updates, dtype, torch.device(device)
-        self._ways, self._chunk_rows = {"g": way, "d": way}, chunk
+        self._chunk_rows = chunk
         self._templates = {
             "g": self._fresh(task.generator, 0).to(self.device, dtype),
             "d": self._fresh(task.discriminator, 0).to(self.device, dtype),
@@ -127,15 +127,20 @@ class Trainer:
         self._sizes = {name: flatten(module).numel() for name, module in self._templates.items()}
         self._matrices = weight_matrices(self._templates["d"])
         self._widest = max(p.shape[0] for module in self._templates.values() for p in module.parameters())
-        self._allocate(rows)
+        seen = task.data.shape if task.game is None else task.game.out_shape
+        self._allocate(
+            rows,
+            lambda flat: make_players(self._templates["g"], flat, seen, way),
+            lambda flat: make_players(self._templates["d"], flat, (), way),
+        )
         self.g_optimizer = RowOptimizer(g_optimizer, self.g.flat, self._per_row(g_lr))
         self.d_optimizer = RowOptimizer(d_optimizer, self.d.flat, self._per_row(d_lr))
 
     def empty_fork(self, rows: int) -> Trainer:
         """A trainer of so many rows set up like this one, for `snapshot.restore` to fill; shares task and modules."""
         branch = copy.copy(self)
-        branch.n, branch._ways = rows, dict(self._ways)
-        branch._allocate(rows)
+        branch.n = rows
+        branch._allocate(rows, self.g.over, self.d.over)
         for name, players in (("g_optimizer", branch.g), ("d_optimizer", branch.d)):
             setattr(branch, name, RowOptimizer(getattr(self, name).spec, players.flat, branch._per_row(0.0)))
         return branch
@@ -143,19 +148,13 @@ class Trainer:
     def _per_row(self, lr: float | Sequence[float]) -> Tensor:
         return torch.as_tensor(lr, dtype=torch.float64, device=self.device).expand(self.n).clone()
 
-    def _allocate(self, rows: int) -> None:
-        """All that has rows, but for the optimisers."""
+    def _allocate(self, rows: int, make_g: Callable[[Tensor], Players], make_d: Callable[[Tensor], Players]) -> None:
+        """All that has rows, but for the optimisers; `make_g` and `make_d` put players on weights (N, P)."""
         task, game, dtype, batch_size = self.task, self._game, self.dtype, self.batch_size
-
-        def players(name: str, out_shape: tuple[int, ...]):
-            template = self._templates[name]
-            flat = torch.zeros(rows, self._sizes[name], dtype=dtype, device=self.device)
-            made = make_players(template, flat, out_shape, self._ways[name])
-            self._ways[name] = made.way  # so that a fork neither chooses nor warns again
-            return made
-
-        self.g = players("g", task.data.shape if game is None else game.out_shape)
-        self.d = players("d", ())
+        self.g, self.d = (
+            make(torch.zeros(rows, self._sizes[name], dtype=dtype, device=self.device))
+            for name, make in (("g", make_g), ("d", make_d))
+        )
         self._seen_shape = task.data.shape if game is None else game.seen_shape
         self.feed: Feed = Feed(task, self.loss, rows, batch_size, self._seen_shape, self.device)
         self._trained_d: Players = self.d

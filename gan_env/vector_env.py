@@ -391,7 +391,8 @@ class GANVectorEnv(gym.vector.VectorEnv):
 
         It shares the task, its data and nothing that changes; the fork of one with a window draws to arrays.
         """
-        state = self.snapshot(rows)
+        self._need_reset("fork()")
+        state = env_snapshot.take(self, row_index(self.num_envs, rows), at_once=True)
         branch = object.__new__(type(self))
         branch.__dict__.update(self.__dict__)
         if branch._window is not None:
