@@ -36,7 +36,7 @@ def test_a_command_that_runs_out_of_memory_says_so_on_one_line(tmp_path, capsys)
 
 
 def test_another_error_while_building_stays_what_it_is(monkeypatch):
-    def broken(self, rows):
+    def broken(self, *_):
         raise RuntimeError("mat1 and mat2 shapes cannot be multiplied")
 
     monkeypatch.setattr(Trainer, "_allocate", broken)
