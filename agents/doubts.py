@@ -47,6 +47,8 @@ class Doubts:
             seen: The scores, and the losses that follow from them.
             given: The loop's own `g_loss` and `d_loss`; None for one that is not to be compared.
         """
+        if not self._within and all(value is None for value in given.values()):
+            return ""  # nothing to doubt any more, at the price of none
         scores = torch.cat([seen.real_logits, seen.fake_logits], -1)
         low, high = (float(end) for end in scores.aminmax())
         self._within = self._within and 0 <= low and high <= 1

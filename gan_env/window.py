@@ -14,8 +14,6 @@ import numpy as np
 INSTALL = "pip install 'gan-env[render]'"
 DRIVERS = ("cocoa", "kmsdrm", "wayland", "windows", "x11")
 """SDL's drivers that somebody can look at; any other has to be asked for by the variable SDL_VIDEODRIVER."""
-
-
 DISPLAYS = ("DISPLAY", "WAYLAND_DISPLAY", "SDL_VIDEODRIVER")
 """Variables, one of which names a display, or what stands for one, where a system can do without."""
 
