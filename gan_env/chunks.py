@@ -31,18 +31,11 @@ class Moves:
 
 @dataclass(frozen=True)
 class Judged:
-    """D's forward pass on a real and a generated batch."""
+    """D's clean forward pass on the coming real and generated batch."""
 
     pair: Pair
-    real_logits: Tensor
-    fake_logits: Tensor
-    d_loss_real: Tensor
-    d_loss_fake: Tensor
-    g_loss: Tensor
-
-    def losses(self) -> Float[Tensor, "3 n"]:
-        """In the order of `Trace`."""
-        return torch.stack([self.g_loss, self.d_loss_real, self.d_loss_fake])
+    losses: Float[Tensor, "3 n"]
+    """In the order of `Trace`."""
 
 
 class Chunk:
@@ -61,6 +54,11 @@ class Chunk:
         """D's clean forward pass on the coming batch."""
         self.stale = True
         """Whether weights or counters were changed since the coming batch was looked at."""
+
+    def forget(self) -> None:
+        """Lets go of the last passes: the next ones then run in their memory, whose pages the processor has at hand."""
+        self.g_tape = None
+        self.__dict__.pop("seen", None)
 
     def whole(self, places: slice | Tensor) -> slice | Tensor:
         """Places within the chunk as rows of the whole batch."""

@@ -5,7 +5,7 @@ Where `mlp_slopes` has the gradient written out, that is taken.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -76,11 +76,20 @@ class ReweighedPlayers:
         return out, (made, tape)
 
     def backward(
-        self, tape: Any, grad: Tensor, buffers: Buffers, *, weights: bool, inputs: bool, rows: Rows = EVERY
+        self,
+        tape: Any,
+        grad: Tensor,
+        buffers: Buffers,
+        *,
+        weights: bool,
+        inputs: bool,
+        rows: Rows = EVERY,
+        last: bool = False,
     ) -> tuple[Tensor | None, Tensor | None]:
         """See Players."""
         made, inner = tape
-        found, at_input = self._players.backward(inner, grad, buffers, weights=weights, inputs=inputs, rows=rows)
+        asked = {"weights": weights, "inputs": inputs, "rows": rows, "last": last}
+        found, at_input = self._players.backward(inner, grad, buffers, **asked)
         return None if found is None else made.gradient(found, rows, self.weights), at_input
 
     def functional(self, flat: Float[Tensor, "n P"], inputs: Tensor, /) -> Tensor:
@@ -127,7 +136,7 @@ class _ReweighedPair:
         self.real_logits, self.fake_logits = pair.real_logits, pair.fake_logits
 
     def weight_gradient(
-        self, real_slope: Tensor, fake_slope: Tensor, scratch: Buffers, rows: Rows, inputs: bool
+        self, real_slope: Tensor, fake_slope: Tensor, scratch: Buffers, rows: Rows, inputs: Sequence[str]
     ) -> Tensor:
         """See Pair."""
         found = self._pair.weight_gradient(real_slope, fake_slope, scratch, rows, inputs)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -114,7 +114,15 @@ class MLPPlayers:
         return self._shaped(out), (tape, inputs.shape[2:])
 
     def backward(
-        self, tape: Any, grad: Tensor, buffers: Buffers, *, weights: bool, inputs: bool, rows: Rows = EVERY
+        self,
+        tape: Any,
+        grad: Tensor,
+        buffers: Buffers,
+        *,
+        weights: bool,
+        inputs: bool,
+        rows: Rows = EVERY,
+        last: bool = False,
     ) -> tuple[Tensor | None, Tensor | None]:
         """See Players."""
         inner, in_shape = tape
@@ -232,7 +240,7 @@ class JointPair:
         self._known: Rows = EVERY
 
     def weight_gradient(
-        self, real_slope: Tensor, fake_slope: Tensor, scratch: Buffers, rows: Rows, inputs: bool
+        self, real_slope: Tensor, fake_slope: Tensor, scratch: Buffers, rows: Rows, inputs: Sequence[str]
     ) -> Tensor:
         """See Pair.
 
@@ -241,7 +249,7 @@ class JointPair:
         """
         slopes = torch.cat([real_slope[rows], fake_slope[rows]], 1).unsqueeze(1)
         grad, self._at_input = self._players.run_back(
-            self._tape, torch.ones_like(slopes), scratch, weights=True, inputs=inputs, rows=rows, scale=slopes
+            self._tape, torch.ones_like(slopes), scratch, weights=True, inputs=bool(inputs), rows=rows, scale=slopes
         )
         self._known = rows
         assert grad is not None

@@ -7,7 +7,7 @@ in the weights takes one pass forward more, and the slope has no gradient in the
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -129,7 +129,15 @@ class SlopeDressedPlayers:
         return made.logits, made
 
     def backward(
-        self, tape: Any, grad: Tensor, buffers: Buffers, *, weights: bool, inputs: bool, rows: Rows = EVERY
+        self,
+        tape: Any,
+        grad: Tensor,
+        buffers: Buffers,
+        *,
+        weights: bool,
+        inputs: bool,
+        rows: Rows = EVERY,
+        last: bool = False,
     ) -> tuple[Tensor | None, Tensor | None]:
         """See Players."""
         at_logits, at_squared = tape.derivatives(grad, rows)
@@ -172,7 +180,7 @@ class _DressedPair:
         self.real_logits, self.fake_logits = made.logits[:, :batch], made.logits[:, batch:]
 
     def weight_gradient(
-        self, real_slope: Tensor, fake_slope: Tensor, scratch: Buffers, rows: Rows, inputs: bool
+        self, real_slope: Tensor, fake_slope: Tensor, scratch: Buffers, rows: Rows, inputs: Sequence[str]
     ) -> Tensor:
         """See Pair."""
         found = self._made.derivatives(torch.cat([real_slope, fake_slope], 1)[rows], rows)

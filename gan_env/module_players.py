@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import torch
@@ -41,14 +41,13 @@ class SeparatePair:
         self._tapes = {"real": real_tape, "fake": fake_tape}
 
     def weight_gradient(
-        self, real_slope: Tensor, fake_slope: Tensor, scratch: Buffers, rows: Rows, inputs: bool
+        self, real_slope: Tensor, fake_slope: Tensor, scratch: Buffers, rows: Rows, inputs: Sequence[str]
     ) -> Tensor:
         """See Pair."""
         total = None
         for side, slope in (("real", real_slope), ("fake", fake_slope)):  # in order: the last pass' state stays
-            grad, _ = self._players.backward(
-                self._tapes[side], slope[rows], scratch.part(side), weights=True, inputs=False, rows=rows
-            )
+            asked = {"weights": True, "inputs": False, "rows": rows, "last": side not in inputs}
+            grad, _ = self._players.backward(self._tapes[side], slope[rows], scratch.part(side), **asked)
             assert grad is not None
             total = grad if total is None else total.add_(grad)
         assert total is not None
@@ -57,7 +56,7 @@ class SeparatePair:
     def input_gradient(self, side: str, slope: Tensor, scratch: Buffers, rows: Rows) -> Tensor:
         """See Pair."""
         tape, part = self._tapes[side], scratch.part(f"through {side}")
-        _, grad = self._players.backward(tape, slope, part, weights=False, inputs=True, rows=rows)
+        _, grad = self._players.backward(tape, slope, part, weights=False, inputs=True, rows=rows, last=True)
         assert grad is not None
         return grad
 
@@ -96,7 +95,15 @@ class AutogradPlayers:
         return out.detach(), Tape(leaf, inputs, out, flat, after)
 
     def backward(
-        self, tape: Any, grad: Tensor, buffers: Buffers, *, weights: bool, inputs: bool, rows: Rows = EVERY
+        self,
+        tape: Any,
+        grad: Tensor,
+        buffers: Buffers,
+        *,
+        weights: bool,
+        inputs: bool,
+        rows: Rows = EVERY,
+        last: bool = False,
     ) -> tuple[Tensor | None, Tensor | None]:
         """See Players."""
         leaf, x, out, home, state = tape
@@ -105,7 +112,7 @@ class AutogradPlayers:
             full[rows] = grad
             grad = full
         wanted = ([leaf] if weights else []) + ([x] if inputs else [])
-        found = [g[rows] for g in torch.autograd.grad(out, wanted, grad, retain_graph=True)]
+        found = [g[rows] for g in torch.autograd.grad(out, wanted, grad, retain_graph=not last)]
         if weights and state.shape[1]:
             # By way of `.data`: autograd must not take it for a change of the weights, which lie in the same tensor.
             home.data[rows, -state.shape[1] :] = state[rows]

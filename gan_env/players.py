@@ -9,7 +9,7 @@ The interface that the trainer runs them by, and what its two ways share: `mlp_p
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Protocol, runtime_checkable
 
 import torch
@@ -80,11 +80,20 @@ class Players(Protocol):
         ...
 
     def backward(
-        self, tape: Any, grad: Tensor, buffers: Buffers, *, weights: bool, inputs: bool, rows: Rows = EVERY
+        self,
+        tape: Any,
+        grad: Tensor,
+        buffers: Buffers,
+        *,
+        weights: bool,
+        inputs: bool,
+        rows: Rows = EVERY,
+        last: bool = False,
     ) -> tuple[Tensor | None, Tensor | None]:
         """Gradients for the weights (m, P) and for the inputs (m, B, *in) of `grad` (m, B, *out), where asked for.
 
-        `rows` are the m places within the tape's n rows that `grad` speaks of: EVERY one, or their numbers.
+        `rows` are the m places within the tape's n rows that `grad` speaks of: EVERY one, or their numbers. `last` says
+        that nothing more will be asked of the tape, whose memory can then serve the way back.
         Both results may live in `buffers` until the next backward pass with the same ones.
         """
         ...
@@ -110,11 +119,11 @@ class Pair(Protocol):
     fake_logits: Float[Tensor, "n B"]
 
     def weight_gradient(
-        self, real_slope: Tensor, fake_slope: Tensor, scratch: Buffers, rows: Rows, inputs: bool
+        self, real_slope: Tensor, fake_slope: Tensor, scratch: Buffers, rows: Rows, inputs: Sequence[str]
     ) -> Tensor:
         """Gradient for the weights (m, P) of logits' slopes (n, B), for the m chosen rows.
 
-        `inputs` says whether `input_gradient` will be asked for afterwards, before the next pass.
+        `inputs` are the sides whose `input_gradient` will be asked for afterwards, once, before the next pass.
         """
         ...
 

@@ -13,6 +13,7 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 import torch
@@ -31,6 +32,11 @@ from gan_env.records import Control, GameFacts, Measurement, d_loss
 from gan_env.regularisers import derives_weights, weight_matrices
 from gan_env.streams import Purpose, key, rng, seeded
 from gan_env.task import Task
+
+
+def _joined(parts: list[Tensor], axis: int = 0) -> Tensor:
+    """What the chunks hold as one; of one alone, its own."""
+    return parts[0] if len(parts) == 1 else torch.cat(parts, axis)
 
 
 @dataclass(frozen=True)
@@ -262,6 +268,7 @@ class Trainer:
 
     def _look(self, chunk: Chunk) -> None:
         rows = chunk.rows
+        chunk.forget()
         chunk.codes = self.feed.reals.at(rows, self.real_index[rows], self.seed[rows], self.episode[rows])
         if self._game is None:
             inputs = self.feed.latents.at(rows, self.updates[rows], self.seed[rows], self.episode[rows])
@@ -272,22 +279,12 @@ class Trainer:
             chunk.real, chunk.fake = self.task.data.batch(chunk.codes).to(self.dtype), chunk.out
         else:
             chunk.real, chunk.fake = self._game.sides(chunk.out)
-        chunk.seen = self._judge(self.d, chunk, chunk.real, chunk.fake)
+        pair = self.d.pair(chunk.d_flat, chunk.real, chunk.fake, chunk.d_buffers)
+        real, fake, loss = pair.real_logits, pair.fake_logits, self.loss
+        game = self._game
+        g_loss = loss.generator(fake).mean(-1) if game is None else game.own_loss(chunk.out, chunk.codes)
+        chunk.seen = Judged(pair, torch.stack([g_loss, loss.real(real).mean(-1), loss.fake(fake).mean(-1)]))
         chunk.stale = False
-
-    def _judge(self, d: Players, chunk: Chunk, real: Tensor, fake: Tensor) -> Judged:
-        """D's forward pass on both batches, with the losses."""
-        pair = d.pair(chunk.d_flat, real, fake, chunk.d_buffers)
-        return Judged(
-            pair,
-            pair.real_logits,
-            pair.fake_logits,
-            d_loss_real=self.loss.real(pair.real_logits).mean(-1),
-            d_loss_fake=self.loss.fake(pair.fake_logits).mean(-1),
-            g_loss=self.loss.generator(pair.fake_logits).mean(-1)
-            if self._game is None
-            else self._game.own_loss(chunk.out, chunk.codes),
-        )
 
     def _probe(self, chunk: Chunk) -> Tensor:
         """What the loss draws for this update, (n, ...)."""
@@ -301,17 +298,14 @@ class Trainer:
         if self._measurement is None:
             self._catch_up()
 
-            def joined(name: str) -> Tensor:
-                parts = [getattr(chunk.seen, name) for chunk in self._chunks]
-                return parts[0] if len(parts) == 1 else torch.cat(parts)
-
+            g_loss, d_loss_real, d_loss_fake = _joined([chunk.seen.losses for chunk in self._chunks], 1)
             update = torch.from_numpy(self.updates.copy()).to(self.device)
             self._measurement = Measurement(
-                real_logits=joined("real_logits"),
-                fake_logits=joined("fake_logits"),
-                g_loss=joined("g_loss"),
-                d_loss_real=joined("d_loss_real"),
-                d_loss_fake=joined("d_loss_fake"),
+                real_logits=_joined([chunk.seen.pair.real_logits for chunk in self._chunks]),
+                fake_logits=_joined([chunk.seen.pair.fake_logits for chunk in self._chunks]),
+                g_loss=g_loss,
+                d_loss_real=d_loss_real,
+                d_loss_fake=d_loss_fake,
                 update=update,
                 progress=update.double() / max(self.episode_updates, 1) if self.episode_updates else update * 0.0,
             )
@@ -321,8 +315,7 @@ class Trainer:
     def coming_fake(self) -> Tensor:
         """Generated samples of the coming batch, (N, B, *shape), to be read at once."""
         self._catch_up()
-        parts = [chunk.fake for chunk in self._chunks]
-        return parts[0] if len(parts) == 1 else torch.cat(parts)
+        return _joined([chunk.fake for chunk in self._chunks])
 
     # -- updating -------------------------------------------------------------------------------------------------
 
@@ -348,9 +341,9 @@ class Trainer:
         for chunk in self._chunks:
             rows = chunk.rows
             if not moves[rows].any():
-                losses[:, :, rows] = chunk.seen.losses().unsqueeze(1)
+                losses[:, :, rows] = chunk.seen.losses.unsqueeze(1)
                 continue
-            losses[:, 0, rows] = chunk.seen.losses()
+            losses[:, 0, rows] = chunk.seen.losses
             chunk.stale = True  # as a decision leaves it that is cut short, by Ctrl-C or a user's own module
             who = Moves(update_d[rows], update_g[rows], self.order, self.device)
             for k in range(updates):
@@ -360,7 +353,7 @@ class Trainer:
                 self.updates[rows] += moves[rows]
                 self.real_index[rows] += fresh[rows]
                 self._look(chunk)
-                losses[:, k + 1, rows] = chunk.seen.losses()
+                losses[:, k + 1, rows] = chunk.seen.losses
         return Trace(losses, gradient)
 
     def _update(self, chunk: Chunk, moves: Moves, d_multiplier: Tensor, g_multiplier: Tensor, gradient: Tensor) -> None:
@@ -368,18 +361,19 @@ class Trainer:
 
         The sums of their entries are added to `gradient`, (N,).
         """
-        real, fake, judged = self._trained(chunk)
+        real, fake, pair = self._trained(chunk)
         d_grad, g_grads = None, []
         if moves.d is not None:
-            real_slope = self.loss.slope("real", judged.real_logits)
-            fake_slope = self.loss.slope("fake", judged.fake_logits)
-            g_too = moves.g_early is not None
-            d_grad = judged.pair.weight_gradient(real_slope, fake_slope, self._scratch["d"], moves.d, g_too)
+            real_slope = self.loss.slope("real", pair.real_logits)
+            fake_slope = self.loss.slope("fake", pair.fake_logits)
+            then = () if moves.g_early is None else ("fake",) if self._game is None else ("real", "fake")
+            d_grad = pair.weight_gradient(real_slope, fake_slope, self._scratch["d"], moves.d, then)
             if self.loss.penalty is not None:
                 d_grad += self._penalty_gradient(chunk, moves.d)
         if moves.g_early is not None:
-            at_out = self._at_output(chunk, judged.pair, self._scratch["d"], moves.g_early, moves.g_early)
-            g_grads.append((moves.g_early, self._g_gradient("early", chunk, at_out, moves.g_early)))
+            at_out = self._at_output(chunk, pair, self._scratch["d"], moves.g_early, moves.g_early)
+            last = moves.g_late is None
+            g_grads.append((moves.g_early, self._g_gradient("early", chunk, at_out, moves.g_early, last)))
         if d_grad is not None and moves.d is not None:
             rows = chunk.whole(moves.d)
             gradient[rows] += self.d_optimizer.step(rows, d_grad, d_multiplier[rows])
@@ -388,20 +382,20 @@ class Trainer:
                 self.d.flat[rows, :weights] = self.d.flat[rows, :weights].clamp_(-bound, bound)
         if moves.g_late is not None:
             at_out = self._at_output_late(chunk, real, fake, moves.g_late)
-            g_grads.append((moves.g_late, self._g_gradient("late", chunk, at_out, moves.g_late)))
+            g_grads.append((moves.g_late, self._g_gradient("late", chunk, at_out, moves.g_late, True)))
         for places, grad in g_grads:
             rows = chunk.whole(places)
             gradient[rows] += self.g_optimizer.step(rows, grad, g_multiplier[rows])
 
-    def _trained(self, chunk: Chunk) -> tuple[Tensor, Tensor, Judged]:
+    def _trained(self, chunk: Chunk) -> tuple[Tensor, Tensor, Pair]:
         """Both batches as D sees them where gradients are taken, and that pass: the measured one if they agree."""
         if self.loss.measured_as_trained:
-            return chunk.real, chunk.fake, chunk.seen
+            return chunk.real, chunk.fake, chunk.seen.pair
         real, fake = chunk.real, chunk.fake
         if self.loss.noisy:
             noise = self.loss.coefficient * self._probe(chunk)
             real, fake = real + noise[:, 0], fake + noise[:, 1]
-        return real, fake, self._judge(self._trained_d, chunk, real, fake)
+        return real, fake, self._trained_d.pair(chunk.d_flat, real, fake, chunk.d_buffers)
 
     def _penalty_gradient(self, chunk: Chunk, places: slice | Tensor) -> Tensor:
         """Gradient of the weighted penalty in D's weights, (m, P); keeps the penalty itself in `d_penalty`."""
@@ -439,7 +433,7 @@ class Trainer:
             return self._at_output(chunk, pair, scratch, EVERY, places)
         logits, tape = self._trained_d.forward(flat, fake[places], chunk.late_buffers)
         slope = self.loss.slope("generator", logits)
-        _, at_fake = self._trained_d.backward(tape, slope, scratch, weights=False, inputs=True)
+        _, at_fake = self._trained_d.backward(tape, slope, scratch, weights=False, inputs=True, last=True)
         assert at_fake is not None
         return self._diversified(chunk, at_fake, places)
 
@@ -462,9 +456,10 @@ class Trainer:
         done = torch.from_numpy(self.updates[rows].astype(np.float64))
         return done / self.episode_updates if self.episode_updates else torch.ones_like(done)
 
-    def _g_gradient(self, when: str, chunk: Chunk, at_out: Tensor, rows: Rows) -> Tensor:
+    def _g_gradient(self, when: str, chunk: Chunk, at_out: Tensor, rows: Rows, last: bool) -> Tensor:
         """G's gradient in its weights from that at what it made."""
-        grad, _ = self.g.backward(chunk.g_tape, at_out, self._scratch[when], weights=True, inputs=False, rows=rows)
+        asked: dict[str, Any] = {"weights": True, "inputs": False, "rows": rows, "last": last}
+        grad, _ = self.g.backward(chunk.g_tape, at_out, self._scratch[when], **asked)
         assert grad is not None
         return grad
 

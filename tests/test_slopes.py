@@ -64,7 +64,7 @@ def test_a_penalty_and_its_gradient_are_autograds(loss, net):
 def through(players, real, fake, slopes, rows):
     """All gradients that a trainer asks for."""
     pair, scratch, buffers = players.pair(players.flat, real, fake, Buffers()), Buffers(), Buffers()
-    weights = pair.weight_gradient(*slopes, scratch, rows, True)
+    weights = pair.weight_gradient(*slopes, scratch, rows, ("real", "fake"))
     out, tape = players.forward(players.flat, fake, buffers)
     late = players.backward(tape, slopes[1][rows], buffers, weights=False, inputs=True, rows=rows)[1]
     inputs = [pair.input_gradient(side, slope[rows], scratch, rows) for side, slope in zip(("real", "fake"), slopes)]  # noqa: B905
