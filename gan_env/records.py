@@ -48,7 +48,9 @@ class Control:
         """A control for n rows; plain values are spread over the rows. Default: V3, both rates unchanged."""
 
         def spread(value: Tensor | float | bool, dtype: torch.dtype) -> Tensor:
-            return torch.as_tensor(value, dtype=dtype, device=device).expand(n)
+            if not isinstance(value, Tensor):
+                return torch.full((n,), value, dtype=dtype, device=device)
+            return value.to(device=device, dtype=dtype).expand(n)
 
         return cls(
             update_g=spread(update_g, torch.bool),

@@ -53,8 +53,7 @@ class Reward:
         """Rewards (N,), finite. `failed` is (N,) bool; `decisions_left` counts the one that failed."""
         with np.errstate(all="ignore"):  # a row that has failed may hold infinities, and is paid otherwise below
             value = np.asarray(self.compute(outcome), np.float64)
-        value = np.broadcast_to(value, failed.shape)
-        value = np.where(np.isnan(value), self.low, value).clip(self.low, self.high)
+        value = np.fmin(np.fmax(np.broadcast_to(value, failed.shape), self.low), self.high)  # of NaN and low, low
         if not failed.any():
             return value
         return np.where(failed, min(self.low, 0.0) * np.minimum(decisions_left, FAILURE_DECISIONS), value)
