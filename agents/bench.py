@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -20,7 +20,9 @@ from gan_env.config import EnvConfig
 from gan_env.env import make_trainer
 from gan_env.failures import FAILURES, SCORE, failures
 from gan_env.records import Control
+from gan_env.render import SHOWN
 from gan_env.rewards import Outcome, Reward, RewardContext, make_reward
+from gan_env.streams import Purpose
 from gan_env.trainer import Trainer
 
 from .rows import Row, cell_key, game_facts, gap_is_normalised, group_id, machine, versions
@@ -49,6 +51,8 @@ class GroupResult:
     rows: list[Row]
     samples: dict[str, Tensor] = field(default_factory=dict)
     """Samples of each controller's first row that did not fail, (64, *shape)."""
+    moments: dict[int, dict[str, Tensor]] = field(default_factory=dict)
+    """Samples on the way, by update and controller: of its first row, (M, *shape), until that fails."""
 
 
 class _Running:
@@ -94,6 +98,7 @@ def run_group(
     labels: Row | None = None,
     refuse: bool = True,
     keep: Callable[[Row, nn.Module], object] | None = None,
+    moments: Collection[int] = (),
     progress: Callable[[int], object] = lambda updates: None,
 ) -> GroupResult:
     """Trains every (controller, seed) pair of a configuration side by side and scores each on test data.
@@ -110,6 +115,7 @@ def run_group(
         labels: Further fields of every row, which count in the group's hash.
         refuse: Raise what a controller raises when it is started, instead of marking its rows.
         keep: Called with each row that has a score and its generator.
+        moments: Updates after which samples of each controller's first row are kept; changes no row.
         progress: Called after each update of the whole batch with how many are done.
 
     Raises:
@@ -125,6 +131,7 @@ def run_group(
     trainer.reset(np.tile(np.asarray(seeds, np.int64), len(entries)), np.zeros(trainer.n, np.int64))
     seats = [Seat(entry, trainer, seeds, i * len(seeds), refuse) for i, entry in enumerate(entries)]
     running = _Running(trainer, config, reward)
+    pictured: dict[int, dict[str, Tensor]] = {}
     began, updates = time.perf_counter(), trainer.episode_updates
     for update in range(1, updates + 1):
         parts = [seat.act(trainer.measurement) for seat in seats]
@@ -133,10 +140,13 @@ def run_group(
         for seat, part in zip(seats, parts, strict=True):
             seat.learn(part, trainer.measurement, running.earned, running.failure >= 0, update == updates)
         running.push(update, trainer, control)
+        if update in moments:
+            pictured[update] = _pictured(trainer, seats, running.failure < 0)
         progress(update)
     engine_s = (time.perf_counter() - began - sum(seat.control_s for seat in seats)) / trainer.n
     shared = _shared(trainer, config, group_id(config, names, seeds, labels)) | labels
     result = _collect(trainer, config, seats, shared, running, engine_s)
+    result.moments = pictured
     for at, row in enumerate(result.rows):
         if keep is not None and row["score"] is not None:
             keep(row, trainer.generator(at))
@@ -144,6 +154,13 @@ def run_group(
     for row in result.rows:
         row["untrained_score"] = untrained.get(row["seed"])
     return result
+
+
+def _pictured(trainer: Trainer, seats: Sequence[Seat], well: np.ndarray) -> dict[str, Tensor]:
+    """Samples of each controller's first row, where that has not failed."""
+    count = SHOWN.get(trainer.task.kind, 256)
+    first = {seat.entry.name: seat.span.start for seat in seats if well[seat.span.start] and not seat.error}
+    return {name: trainer.samples(count, Purpose.SAMPLE, rows=[row])[0].cpu() for name, row in first.items()}
 
 
 def _untrained_scores(trainer: Trainer, seeds: Sequence[int]) -> dict[int, float | None]:

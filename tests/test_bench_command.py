@@ -9,8 +9,10 @@ import sys
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
+from PIL import Image
 from safetensors.torch import load_file
 
 from agents.benchmark import running
@@ -174,6 +176,22 @@ def test_a_kept_generator_is_the_one_that_was_scored(tmp_path):
         draws = rng(row["seed"], 0, Purpose.SCORE, 0)
         latents = torch.from_numpy(normal_block(1, task.score.samples, task.latent_size)(draws))[0]
         assert task.score(generator(latents).detach()) == pytest.approx(row["score"], rel=1e-4)
+
+
+def test_samples_on_the_way_are_drawn_once_a_game_and_change_no_row(tmp_path):
+    plain, drawn = tmp_path / "plain", tmp_path / "drawn"
+    more = ["--losses", "bce,wgan", "--seeds", "3", "--group-rows", "4", "--d-lr", "2e-3,1e9"]
+    assert main(["bench", *TINY, *more, "--out", str(plain)]) == 0
+    assert main(["bench", *TINY, *more, "--out", str(drawn), "--pictures"]) == 0
+    assert told(rows_of(plain)) == told(rows_of(drawn))
+    assert not (plain / "samples").exists()
+    made = {path.name: np.asarray(Image.open(path)) for path in (drawn / "samples").iterdir()}
+    names = [f"digits-{loss}-{rate}.png" for loss in ("bce", "wgan") for rate in ("0.002", "1e+09")]
+    assert sorted(made) == sorted(names)
+    # A run that fails at once has no samples to show, and another picture than one that does not.
+    assert not np.array_equal(made["digits-bce-0.002.png"], made["digits-bce-1e+09.png"])
+    assert main(["report", str(drawn)]) == 0
+    assert "digits-bce-0.002" in (drawn / "report.html").read_text()
 
 
 def test_many_conditions_become_one_line_each(tmp_path, capsys):

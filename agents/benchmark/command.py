@@ -101,6 +101,9 @@ class BenchOptions:
     """Of the Ray cluster; left out, Ray starts one on this machine."""
     keep: bool = False
     """Write the generators that this call trains to the folder's generators/."""
+    pictures: bool = False
+    """Draw samples at six moments of each controller's run with the first seed, a picture a game, to the folder's
+    samples/; the report shows them."""
     retry_errors: bool = False
     """Run the groups again in which a controller broke or samples could not be judged (status "error"), once."""
     budget: bool = False
@@ -109,7 +112,7 @@ class BenchOptions:
     """Print one JSON document."""
 
 
-CALL = ("suite", "also", "out", "jobs", "engine", "address", "keep", "retry_errors", "budget", "json")
+CALL = ("suite", "also", "out", "jobs", "engine", "address", "keep", "pictures", "retry_errors", "budget", "json")
 """Options that are no setting of a part."""
 
 
@@ -197,7 +200,8 @@ def bench(arguments: Sequence[str], description: str) -> int:
     out = given.out or Path("runs") / f"bench-{(asked and asked.suite) or 'grid'}-{time.strftime('%Y%m%d-%H%M%S')}"
     work = folder.open_folder(out, asked)
     retried = work.withdraw_crashed() if given.retry_errors else 0
-    work.keep, began, show = given.keep, time.perf_counter(), sys.stderr.isatty() and not given.json
+    work.keep, work.pictures = given.keep, given.pictures
+    began, show = time.perf_counter(), sys.stderr.isatty() and not given.json
     if show:
         print(f"{len(work.left)} of {len(work.groups)} groups to run; rows go to {out}/", file=sys.stderr)
     try:

@@ -27,6 +27,7 @@ from ..bench import run_group
 from ..rows import Row
 from .contenders import make_entry
 from .folder import Job
+from .moments import draw_moments, moments
 
 REPORT_S = 0.2
 """Seconds between two reports of a worker."""
@@ -59,8 +60,11 @@ def run_job(job: Job, progress: Callable[[int], object] = lambda updates: None) 
         labels=group.labels,
         refuse=False,
         keep=keep,
+        moments=() if job.pictures is None else moments(group.updates),
         progress=progress,
     )
+    if job.pictures is not None:
+        draw_moments(group.resolved.build_task(), group, found, job.pictures)
     return found.rows
 
 

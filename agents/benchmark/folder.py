@@ -4,6 +4,7 @@
     rows.jsonl        one line a judged cell; the lines of a group appear together
     selection.jsonl   the same for the runs on tune seeds that choose a constant, which test data never score
     generators/       with --keep, KEY.safetensors: the generator of the row of that key
+    samples/          with --pictures, one picture a game: each controller's samples on the way
     *.gz              in place of either file, packed by gzip: for keeping and verifying, not for going on
     *.torn            lines that a killed process left unfinished, cut off before the next write
     *.retried         groups that were taken out to be run again, because a cell of theirs had crashed
@@ -25,6 +26,7 @@ from gan_env.files import Lock, parsed_json, write_whole
 from ..rows import Row
 from ..run_kind import BENCHMARK, refuse_other
 from .contenders import best_constant, tuned_on
+from .moments import is_pictured
 from .plan import BenchConfig, Group, built, plan, prepared, without_undefined
 from .plan_json import as_json, difference, from_json
 from .row_log import CLAIMS, RowLog
@@ -39,6 +41,8 @@ class Job:
     """Constant that stands for each best-constant."""
     keep: Path | None = None
     """Folder for the generators of the rows that are scored, if they are to be kept."""
+    pictures: Path | None = None
+    """Folder for a picture of samples on the way, if one is to be drawn of this group."""
 
 
 class Folder:
@@ -51,6 +55,8 @@ class Folder:
         self.path, self.config, self.groups = path, config, plan(config)
         self.keep = False
         """Whether jobs write the generators that they train to `generators/KEY.safetensors`."""
+        self.pictures = False
+        """Whether jobs draw samples on the way to `samples/`, of one group a game."""
         sizes = {chooses: {g.id: g.cells for g in self.groups if g.chooses is chooses} for chooses in (False, True)}
         self.rows, self.selection = (
             RowLog(path / "rows.jsonl", sizes[False]),
@@ -136,7 +142,8 @@ class Folder:
             task = tuned_on(name) or str(group.game.task)
             rows = [row for i in ids for row in self.selection.rows[i]]
             found[name] = best_constant(rows, built(task).quality.worst)
-        return Job(group, found, self.path / "generators" if self.keep else None)
+        keep = self.path / "generators" if self.keep else None
+        return Job(group, found, keep, self.path / "samples" if self.pictures and is_pictured(group) else None)
 
     def put(self, group: Group, rows: Sequence[Row]) -> None:
         """Puts down the rows of a group that `take` gave."""

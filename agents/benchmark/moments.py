@@ -1,0 +1,63 @@
+"""How samples of each controller came to be: one picture a game, a line each controller, a column each moment."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from gan_env.files import write_whole
+from gan_env.render import draw_samples
+from gan_env.task import Task
+
+from ..bench import SPLITS, GroupResult
+from .plan import Group
+
+COLUMNS = 6
+"""Moments of a run, evenly spaced: every 5,000 updates of the thesis' 30,000."""
+
+
+def moments(updates: int) -> list[int]:
+    """The updates after which samples are drawn; the last is the end."""
+    return sorted({round(updates * i / COLUMNS) for i in range(1, COLUMNS + 1)} - {0})
+
+
+def is_pictured(group: Group) -> bool:
+    """Whether a group's samples are drawn: one group a game is, that with the split's first seed."""
+    return not group.chooses and group.seeds[0] == SPLITS[group.split]
+
+
+def file_name(group: Group) -> str:
+    """`TASK-LOSS.png`, with the part's name before it and the base rate behind it where they are not the usual ones."""
+    part, rate = "" if group.part == "main" else f"{group.part}-", "" if group.game.d_lr is None else group.game.d_lr
+    name = f"{part}{group.game.task}-{group.game.loss}{rate and f'-{rate:g}'}"
+    return re.sub(r"[^\w.,=+-]+", "_", name) + ".png"
+
+
+def draw_moments(task: Task, group: Group, result: GroupResult, folder: Path) -> None:
+    """Writes the picture of a group that has run."""
+    from matplotlib.figure import Figure  # here, for it takes a second, which only those who want pictures wait
+
+    from ..report.figures import png_of, short
+
+    names, updates = group.names, sorted(result.moments)
+    figure = Figure(figsize=(1.25 * len(updates) + 1.2, 1.25 * len(names) + 0.6), dpi=100, layout="constrained")
+    for line, name in zip(figure.subplots(len(names), len(updates), squeeze=False), names, strict=True):
+        for axes, update in zip(line, updates, strict=True):
+            samples = result.moments[update].get(name)
+            if samples is None:
+                axes.text(0.5, 0.5, "failed", ha="center", va="center", transform=axes.transAxes, fontsize=8)
+                axes.set(xticks=[], yticks=[])
+            else:
+                draw_samples(axes, task, samples)
+                if legend := axes.get_legend():
+                    legend.remove()
+            if name == names[0]:
+                axes.set_title(f"{update:,}", fontsize=8)
+        line[0].set_axis_on()
+        line[0].set(xticks=[], yticks=[])
+        line[0].set_ylabel(short(name, 18), fontsize=8)
+    figure.suptitle(
+        f"{group.game.task}, {group.game.loss}, seed {group.seeds[0]}: samples after so many updates", fontsize=9
+    )
+    folder.mkdir(exist_ok=True)
+    write_whole(folder / file_name(group), png_of(figure))
