@@ -25,6 +25,11 @@ def scores(rows: list[Row]) -> np.ndarray:
     return np.array([row["score"] for row in rows if row["status"] == "ok"])
 
 
+def measure(score_name: str) -> str:
+    """What a score is: a distance to test data, but for Dirac's, where there are none."""
+    return "distance from the saddle" if score_name == "saddle_distance" else f"{score_name} to test data"
+
+
 def ranked(rows: list[Row]) -> list[str]:
     """Controllers by failures, then by mean score, best first; those that learn within the judged run come last."""
     groups = by_controller(rows)
@@ -73,7 +78,7 @@ def tables(rows: list[Row], most: int = 6) -> str:
         cells = [_cell(by.get(name, []), means.get(name), name == best) for name in names]
         lines.append([_label(group[0]), *cells])
     widths = [max(map(len, column)) + 2 for column in zip(*lines, strict=True)]
-    head = "mean score to test data, lower is better; * lowest of those that do not learn within the run; (n) failed"
+    head = "mean score, lower is better; * lowest of those that do not learn within the run; (n) failed"
     aligned = ["".join(f"{t:>{w}}" for t, w in zip(line, widths, strict=True)).rstrip() for line in lines]
     return "\n".join([head, "", *aligned, *_notes(rows)])
 
@@ -110,7 +115,7 @@ def summary(rows: list[Row], *, trained: str = "", untrained: str = "", baseline
     seeds = len({row["seed"] for row in rows})
     lines = [
         f"{_label(first)}, {first['updates']} updates, {seeds} seeds of the split "
-        f"{first['split']!r}; score: {first['score_name']} to test data, lower is better, floor {first['floor']:.3g}",
+        f"{first['split']!r}; score: {measure(first['score_name'])}, lower is better, floor {first['floor']:.3g}",
         "",
         f"{'controller':<{_width(groups)}}{'score, mean [95 %]':<28}{'minus ' + baseline:<28}{'failed':>7}"
         f"{'D updates':>11}{'G updates':>11}{'s a run':>9}{'return':>10}",

@@ -9,16 +9,12 @@ scripted rivals. Differences are paired by seed, with 95 % t intervals. Rows and
 
 from __future__ import annotations
 
-import argparse
-import gzip
-import json
 import sys
 import time
-from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
+from at_rates import at_rates, command_line
 
 from agents.bench import Entry
 from agents.stats import mean_interval, spearman
@@ -26,13 +22,11 @@ from agents.tables import by_controller, paired_difference, scores
 from agents.training import META, UNTRAINED, TrainConfig, evaluate, train_meta
 from gan_env.config import EnvConfig
 
-RATES = (2e-4, 1e-3, 4e-3)
 RIVALS = ("constant:1", "random", "constant:10", "frozen-d")
-RESULTS = Path(__file__).parent / "results" / "fsco_on_ring"
 
 
-def run(rate: float, updates: int, decisions: int, seeds: int) -> tuple[list[dict[str, Any]], float]:
-    """Rows of every contender at one base rate; seconds of judging."""
+def run(rate: float, updates: int, decisions: int, seeds: int) -> list[dict[str, Any]]:
+    """Rows of every contender at one base rate."""
     config = TrainConfig(
         env=EnvConfig(task="ring", d_lr=rate, g_lr=rate, updates_per_step=10, episode_updates=updates),
         decisions=decisions,
@@ -42,12 +36,12 @@ def run(rate: float, updates: int, decisions: int, seeds: int) -> tuple[list[dic
     )
     start = time.perf_counter()
     trained, untrained = train_meta(config)
-    middle = time.perf_counter()
+    train_s = time.perf_counter() - start
     result = evaluate(config, [Entry(META, trained), Entry(UNTRAINED, untrained)])
     for row in result.rows:  # the mean multiplier stands for the trace, which would fill the file
         row["d_rate"] = float(np.exp(np.mean(row.pop("trace")["log_d_multiplier"])))
-        row["train_s"] = middle - start
-    return result.rows, time.perf_counter() - middle
+        row["train_s"] = train_s
+    return result.rows
 
 
 def table(rate: float, rows: list[dict[str, Any]]) -> str:
@@ -79,23 +73,16 @@ def table(rate: float, rows: list[dict[str, Any]]) -> str:
 
 def main() -> None:
     """Command line."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rates", type=float, nargs="+", default=RATES)
-    parser.add_argument("--updates", type=int, default=2_000)
+    parser = command_line(__doc__, "fsco_on_ring")
     parser.add_argument("--decisions", type=int, default=20_000)
     parser.add_argument("--seeds", type=int, default=16)
-    parser.add_argument("--out", type=Path, default=RESULTS)
     given = parser.parse_args()
-    torch.set_num_threads(1)
-    given.out.mkdir(parents=True, exist_ok=True)
-    texts = []
-    for rate in given.rates:
-        rows, judge_s = run(rate, given.updates, given.decisions, given.seeds)
-        texts.append(table(rate, rows))
-        print(texts[-1], f"judged in {judge_s:.0f} s\n", sep="\n", flush=True)
-        with gzip.open(given.out / f"rows_{rate:g}.jsonl.gz", "wt") as file:
-            file.writelines(json.dumps(row) + "\n" for row in rows)
-    (given.out / "table.txt").write_text("\n\n".join(texts) + "\n")
+
+    def run_and_tell(rate: float) -> tuple[list[dict[str, Any]], str]:
+        rows = run(rate, given.updates, given.decisions, given.seeds)
+        return rows, table(rate, rows)
+
+    at_rates(given, run_and_tell)
 
 
 if __name__ == "__main__":

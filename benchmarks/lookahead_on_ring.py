@@ -10,15 +10,11 @@ Rows and table go to benchmarks/results/.
 
 from __future__ import annotations
 
-import argparse
-import gzip
-import json
-import time
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from at_rates import at_rates, command_line
 
 from agents import make_controller
 from agents.bench import Entry, run_group, split_seeds
@@ -29,9 +25,6 @@ from gan_env.config import EnvConfig
 from gan_env.env import make_trainer
 from gan_env.records import Control
 from gan_env.streams import Purpose
-
-RATES = (2e-4, 1e-3, 4e-3)
-RESULTS = Path(__file__).parent / "results" / "lookahead_on_ring"
 
 
 def validation_distances(config: EnvConfig, seeds: list[int]) -> np.ndarray:
@@ -76,24 +69,11 @@ def run(rate: float, updates: int, horizon: int, seeds: int) -> tuple[list[dict[
 
 def main() -> None:
     """Command line."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rates", type=float, nargs="+", default=RATES)
-    parser.add_argument("--updates", type=int, default=2_000)
+    parser = command_line(__doc__, "lookahead_on_ring")
     parser.add_argument("--horizon", type=int, default=100)
     parser.add_argument("--seeds", type=int, default=8)
-    parser.add_argument("--out", type=Path, default=RESULTS)
     given = parser.parse_args()
-    torch.set_num_threads(1)
-    given.out.mkdir(parents=True, exist_ok=True)
-    texts = []
-    for rate in given.rates:
-        start = time.perf_counter()
-        rows, text = run(rate, given.updates, given.horizon, given.seeds)
-        texts.append(text)
-        print(text, f"{time.perf_counter() - start:.0f} s\n", sep="\n", flush=True)
-        with gzip.open(given.out / f"rows_{rate:g}.jsonl.gz", "wt") as file:
-            file.writelines(json.dumps(row) + "\n" for row in rows)
-    (given.out / "table.txt").write_text("\n\n".join(texts) + "\n")
+    at_rates(given, lambda rate: run(rate, given.updates, given.horizon, given.seeds))
 
 
 if __name__ == "__main__":

@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 from gan_env.render import D_COLOUR, G_COLOUR, plain_log
 
 from ..stats import Interval, mean_interval
-from ..tables import by_controller, scores
+from ..tables import by_controller, measure, scores
 from .blocks import Row
 from .numbers import Report
 
@@ -87,7 +87,7 @@ def score_dots(rows: list[Row], names: Sequence[str]) -> Figure:
         axes.annotate(" floor", (floor, -0.62), color=G_COLOUR, fontsize=7, va="center")
     if positive and len(everything):
         plain_log(axes, "x", everything if far else np.append(everything, floor))
-    axes.set_xlabel(f"{short(rows[0]['score_name'], 40)} to test data, lower is better", fontsize=8)
+    axes.set_xlabel(f"{short(measure(rows[0]['score_name']), 53)}, lower is better", fontsize=8)
     return figure
 
 

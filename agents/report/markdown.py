@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+from ..tables import measure
 from .blocks import Block
 from .markup import interval, number, p_equals, p_value
 from .numbers import Report, make_report
@@ -46,7 +47,7 @@ def _run(report: Report) -> str:
     command = f"`{facts.command}`" if facts.command else "command not named"
     return (
         f"{command}: {facts.runs} runs of {', '.join(map(str, facts.updates))} updates, {facts.seeds} seeds; "
-        f"{', '.join(facts.scores)} to test data, lower is better; {'; '.join(facts.machine)}."
+        f"{', '.join(map(measure, facts.scores))}, lower is better; {'; '.join(facts.machine)}."
     )
 
 

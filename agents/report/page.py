@@ -7,6 +7,7 @@ from pathlib import Path
 
 from gan_env.files import write_whole
 
+from ..tables import measure
 from . import ranking_sections, sections
 from .gallery import Album, draw
 from .headline import headline
@@ -77,7 +78,7 @@ def _run(report: Report) -> Html:
         ("Configurations", ", ".join(facts.configurations[:8]) + (" …" if len(facts.configurations) > 8 else "")),
         ("Updates a run", ", ".join(map(str, facts.updates))),
         ("Seeds' split", ", ".join(facts.splits)),
-        ("Score", f"{', '.join(facts.scores)}: distance to test data that no player saw, lower is better"),
+        ("Score", f"{', '.join(map(measure, facts.scores))}; lower is better. No player sees test data"),
         ("Machine", "; ".join(facts.machine)),
         ("Time", f"{_duration(facts.training_s)} of training over all runs"
                  + (f", {_duration(facts.wall_s)} in all" if facts.wall_s is not None else "")),
