@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import platform
+import shlex
 import time
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
@@ -25,6 +26,7 @@ from gan_env.marks import marks
 from gan_env.render import image_grid, shape_views
 from gan_env.streams import Purpose
 from gan_env.task import Task
+from gan_env.trainer import Trainer
 
 HERE = Path(__file__).parent / "games"
 
@@ -53,6 +55,11 @@ class Job:
     """Base rate of the discriminator; the task's own if None."""
     g_lr: float | None = None
     """Base rate of the generator."""
+    optimizer: str | None = None
+    """adam, rmsprop or sgd, or a JSON object with its arguments; the loss' own if None."""
+    average: float = 0.0
+    """Decay per update of a moving average of G's weights, which is then judged and drawn beside G (Yazici et al. 2019,
+    arXiv:1806.04498); 0 for none."""
     out: Path = HERE
     """Folder of the picture and the row."""
 
@@ -67,10 +74,28 @@ def save_picture(task: Task, samples: torch.Tensor, file: Path) -> None:
     drawn.quantize(128).save(file, optimize=True)  # a quarter of the bytes in the repository
 
 
+class Average:
+    """A moving average of G's weights: of all so far at first, so that the untrained ones leave no trace."""
+
+    def __init__(self, trainer: Trainer, decay: float):
+        self._decay, self._weights, self._updates = decay, trainer.g.flat.clone(), 0
+        self._judged = trainer.empty_fork(1)
+
+    def follow(self, trainer: Trainer) -> None:
+        self._updates += 1
+        self._weights.lerp_(trainer.g.flat, max(1 - self._decay, 1 / self._updates))
+
+    def samples(self, trainer: Trainer, count: int, purpose: Purpose) -> torch.Tensor:
+        """As many as `Trainer.samples` gives, of the same latents."""
+        self._judged.seed[:], self._judged.episode[:] = trainer.seed, trainer.episode
+        self._judged.g.flat.copy_(self._weights)
+        return self._judged.samples(count, purpose)[0]
+
+
 def command(job: Job) -> str:
     """The line that runs it again."""
     changed = [
-        f"--{field.name.replace('_', '-')} {getattr(job, field.name)}"
+        f"--{field.name.replace('_', '-')} {shlex.quote(str(getattr(job, field.name)))}"
         for field in fields(Job)
         if field.name not in ("task", "out") and getattr(job, field.name) != field.default
     ]
@@ -79,7 +104,11 @@ def command(job: Job) -> str:
 
 def run(job: Job) -> dict:
     torch.set_num_threads(job.threads)
-    trainer = make_trainer(EnvConfig(task=job.task, loss=job.loss, d_lr=job.d_lr, g_lr=job.g_lr, device="cpu"), 1)
+    given = {} if job.optimizer is None else {"optimizer": job.optimizer}
+    if job.optimizer is not None and job.optimizer.startswith("{"):
+        given = {"optimizer": json.loads(job.optimizer)}
+    config = EnvConfig(task=job.task, loss=job.loss, d_lr=job.d_lr, g_lr=job.g_lr, device="cpu", **given)
+    trainer = make_trainer(config, 1)
     task, score = trainer.task, trainer.task.score
     known = marks(task)
     print(f"{task.name}: {', '.join(f'{k} {v:.4g}' for k, v in known.items())}", flush=True)
@@ -87,6 +116,7 @@ def run(job: Job) -> dict:
     trainer.reset(np.array([job.seed]), np.zeros(1, np.int64))
     controller = make_controller(job.controller)
     controller.reset([job.seed], replace(trainer.facts, episode_updates=job.updates))
+    average = Average(trainer, job.average) if job.average else None
     trained_s, cpu_s, done, found, curve = time.perf_counter() - started, 0.0, 0, {}, []
     while done < job.updates and trained_s < job.limit_s:
         block = min(job.score_every, job.updates - done)
@@ -94,15 +124,22 @@ def run(job: Job) -> dict:
         while block and trained_s + time.perf_counter() - started < job.limit_s:
             seen = trainer.measurement
             trainer.advance(controller.act(replace(seen, progress=seen.update.double() / job.updates)))
+            if average:
+                average.follow(trainer)
             done, block = done + 1, block - 1
         trained_s, cpu_s = trained_s + time.perf_counter() - started, cpu_s + time.process_time() - cpu_started
         fake = trainer.samples(score.samples, Purpose.SCORE)[0]
         found = {"score": score(fake), **score.details(fake)}
+        if average:
+            found["g_score"] = found["score"]  # of G as it is; all else is of the average
+            fake = average.samples(trainer, score.samples, Purpose.SCORE)
+            found |= {"score": score(fake), **score.details(fake)}
         curve.append([done, round(trained_s, 1), found["score"], round(cpu_s, 1)])
         figures = ", ".join(f"{k} {v:.4g}" if isinstance(v, float) else f"{k} {v}" for k, v in found.items())
         print(f"  {done:6d} updates {trained_s:7.1f} s ({cpu_s:.1f} of a processor)  {figures}", flush=True)
     name = job.task.split(":")[0]
-    save_picture(task, trainer.samples(64, Purpose.SAMPLE)[0], job.out / f"{name}.png")
+    drawn = average.samples(trainer, 64, Purpose.SAMPLE) if average else trainer.samples(64, Purpose.SAMPLE)[0]
+    save_picture(task, drawn, job.out / f"{name}.png")
     row = {
         "task": task.name,
         "score_name": score.name,
