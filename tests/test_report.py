@@ -323,6 +323,15 @@ def test_configurations_are_named_by_what_differs():
     ]  # fmt: skip
 
 
+def test_configurations_stand_task_by_task_and_what_a_loss_decides_is_not_named():
+    found = [
+        row
+        for task, loss in (("ring", "bce"), ("line", "wgan"), ("ring", "wgan"), ("line", "bce"))
+        for row in rows(seeds=1, task=task, loss=loss, normalise=loss == "wgan", updates=5 if task == "ring" else 7)
+    ]
+    assert [b.label for b in make_blocks(found)] == ["ring, bce", "ring, wgan", "line, bce", "line, wgan"]
+
+
 @pytest.mark.parametrize(
     ("line", "named"),
     [

@@ -168,12 +168,19 @@ class Block:
 
 
 def make_blocks(rows: list[Row]) -> list[Block]:
-    """Rows arranged by configuration, in the order in which configurations and controllers first appear."""
+    """Rows arranged by configuration: task by task, loss by loss, each in the order in which it first appears.
+
+    The order of whole configurations in a file is that in which workers finished them.
+    """
     found: dict[str, list[Row]] = {}
     for row in rows:
         found.setdefault(_config_key(row), []).append(row)
-    labels = _labels([group[0] for group in found.values()])
-    return [_block(label, group) for label, group in zip(labels, found.values(), strict=True)]
+    tasks, losses = (
+        {name: i for i, name in enumerate(dict.fromkeys(r[kind] for r in rows))} for kind in ("task", "loss")
+    )
+    groups = sorted(found.values(), key=lambda group: (tasks[group[0]["task"]], losses[group[0]["loss"]]))
+    labels = _labels([group[0] for group in groups])
+    return [_block(label, group) for label, group in zip(labels, groups, strict=True)]
 
 
 def _block(label: str, rows: list[Row]) -> Block:
@@ -187,14 +194,24 @@ def _block(label: str, rows: list[Row]) -> Block:
 
 
 def _labels(firsts: list[Row]) -> list[str]:
-    """Task and loss, and whatever else differs between configurations."""
+    """Task and loss, and whatever else tells configurations apart that these do not."""
     varying = [n for n in CONFIG_FIELDS[2:] if len({json.dumps(f.get(n), sort_keys=True) for f in firsts}) > 1]
     if all(f["d_lr"] == f["g_lr"] for f in firsts):
         varying = [n for n in varying if n != "g_lr"]
 
+    names = ["task", "loss"]
+    for name in varying:
+        if _distinct(firsts, [*names, name]) > _distinct(firsts, names):
+            names.append(name)
+
     def shown(name: str, value: Any) -> str:
         if name in ("d_lr", "g_lr"):
-            return f"{'rate' if 'g_lr' not in varying else name} {value:g}"
+            return f"{'rate' if 'g_lr' not in names else name} {value:g}"
         return f"{name} {value.get('name', value) if isinstance(value, dict) else value}"[:60]
 
-    return [", ".join([f["task"], f["loss"], *(shown(n, f.get(n)) for n in varying)]) for f in firsts]
+    return [", ".join([f["task"], f["loss"], *(shown(n, f.get(n)) for n in names[2:])]) for f in firsts]
+
+
+def _distinct(firsts: list[Row], names: list[str]) -> int:
+    """How many configurations these fields tell apart."""
+    return len({json.dumps([f.get(name) for name in names], sort_keys=True) for f in firsts})

@@ -114,6 +114,15 @@ def rank(blocks: Sequence[Block], baseline: str) -> Ranking | None:
     return _ranking(blocks, ranked, scores, out, baseline)
 
 
+def _missing(lacking: list[str], of: int) -> list[str]:
+    """What an official ranking would need, given the configurations without a constant multiplier."""
+    if not lacking:
+        return []
+    where = "any configuration" if len(lacking) == of else "; ".join(lacking[:3])
+    more = f" and {len(lacking) - 3} more configurations" if 3 < len(lacking) < of else ""
+    return [f"no constant multiplier (best-constant, constant:X) was run in {where}{more}"]
+
+
 def _ranking(
     blocks: Sequence[Block], ranked: list[str], seeds: list[np.ndarray], out: dict[str, str], baseline: str
 ) -> Ranking:
@@ -131,7 +140,7 @@ def _ranking(
     lacking = [b.label for b in blocks if best_constant(b) is None]
     return Ranking(
         controllers=names,
-        missing=[f"no constant multiplier (best-constant, constant:X) was run in {label}" for label in lacking],
+        missing=_missing(lacking, len(blocks)),
         left_out=out,
         unit="configuration" if by_configuration else "seed of a configuration",
         blocks=count,
