@@ -239,6 +239,17 @@ def test_exploding_weights_and_losses_name_their_bounds():
     assert infos["failure"].tolist()[:5] == [None, "weights past their bound", None, None, "loss past its bound"]
 
 
+def test_a_bound_is_of_each_weight_however_many_there_are():
+    env = make("bce")
+    largest = max(float(players.flat.abs().max()) for players in (env.trainer.g, env.trainer.d))
+    squares = sum(float(players.flat.square().sum()) for players in (env.trainer.g, env.trainer.d))
+    assert squares**0.5 > 3 * largest  # all rows' weights together are past what none of them is
+    for bound, fails in ((2 * largest, False), (0.5 * largest, True)):
+        env = make("bce", weight_bound=bound, autoreset_mode="Disabled")
+        ended = [env.step(np.zeros((ROWS, 1)))[2] for _ in range(1 if fails else 2 * EXAMINE_EVERY)]
+        assert np.any(ended) == fails
+
+
 @pytest.mark.parametrize("mode", ["Disabled", "NextStep", "SameStep"])
 def test_a_score_that_is_no_number_is_a_failure_with_the_worst_score(mode, monkeypatch):
     env = make("bce", score=True, episode_updates=2, autoreset_mode=mode)
