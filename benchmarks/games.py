@@ -104,10 +104,9 @@ def command(job: Job) -> str:
 
 def run(job: Job) -> dict:
     torch.set_num_threads(job.threads)
-    given = {} if job.optimizer is None else {"optimizer": job.optimizer}
-    if job.optimizer is not None and job.optimizer.startswith("{"):
-        given = {"optimizer": json.loads(job.optimizer)}
-    config = EnvConfig(task=job.task, loss=job.loss, d_lr=job.d_lr, g_lr=job.g_lr, device="cpu", **given)
+    named = job.optimizer or ""
+    optimizer = json.loads(named) if named.startswith("{") else job.optimizer
+    config = EnvConfig(task=job.task, loss=job.loss, d_lr=job.d_lr, g_lr=job.g_lr, optimizer=optimizer, device="cpu")
     trainer = make_trainer(config, 1)
     task, score = trainer.task, trainer.task.score
     known = marks(task)

@@ -97,7 +97,7 @@ def main(options: Options) -> None:
     ):
         clock.part(name, owner, attribute)
     env.reset(seed=0)
-    action = np.zeros(env.action_space.shape, np.float32)
+    action = np.zeros((options.rows, 1), np.float32)
     for _ in range(options.steps):
         env.step(action)
         clock.close()
