@@ -66,13 +66,18 @@ class Recorder:
     def save(self, path: Path | str) -> None:
         """Writes the record, (decisions, rows) of each field of a control and of the update that it was made at.
 
-        Raises ValueError where there is none.
+        A decision that is the one before it in every row is left out, for that one is held anyway. Raises ValueError
+        where there is none.
         """
         if not self.controls:
             raise ValueError(f"{self.name} has decided nothing yet; run it before saving its record")
         tensors = {name: torch.stack([getattr(c, name) for c in self.controls]) for name in _FIELDS}
+        kept = torch.ones(len(self.controls), dtype=torch.bool)
+        kept[1:] = torch.stack([(t[1:] != t[:-1]).flatten(1).any(1) for t in tensors.values()]).any(0)
+        kept[-2:] = True  # they say until when the record goes
         tensors[_UPDATE] = torch.stack(self._updates)
-        write_tensors(path, FORMAT, VERSION, {"name": self.name, "seeds": self._seeds}, tensors)
+        header = {"name": self.name, "seeds": self._seeds}
+        write_tensors(path, FORMAT, VERSION, header, {name: t[kept] for name, t in tensors.items()})
 
 
 class Replay:

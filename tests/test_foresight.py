@@ -206,11 +206,27 @@ def test_a_replay_on_its_own_seeds_is_the_same_run_again_to_the_bit(recording):
     path, recorder, end = recording
     trainer = started()
     replay = ready(f"replay:{path}", trainer, shift=0)
-    assert (replay.recorded, replay.seeds, replay.decisions) == ("dyn-gda", [4, 5, 6], 40)
+    assert (replay.recorded, replay.seeds) == ("dyn-gda", [4, 5, 6])
     run(trainer, replay, 40)
     assert_same_bits(snapshot(trainer), end)
     with pytest.raises(ValueError, match="ends after 40 updates"):
         replay.act(trainer.measurement)
+
+
+def test_a_decision_that_changes_nothing_is_left_out_of_the_record_and_held_as_long(tmp_path):
+    trainer, path = started(), tmp_path / "run.safetensors"
+    recorder = Recorder(make_controller("constant:3"))
+    recorder.reset(trainer.seed.tolist(), trainer.facts)
+    run(trainer, recorder, 40)
+    recorder.save(path)
+    end = snapshot(trainer)
+    again = started()
+    replay = ready(f"replay:{path}", again)
+    assert replay.decisions == 3  # the first, and the last two, which say until when
+    run(again, replay, 40)
+    assert_same_bits(snapshot(again), end)
+    with pytest.raises(ValueError, match="ends after 40 updates"):
+        replay.act(again.measurement)
 
 
 def test_by_default_each_run_gets_the_decisions_made_for_another(recording):
