@@ -1,6 +1,6 @@
 """Records what a controller decides in some runs, for its open-loop replay: the same schedules without feedback.
 
-    python benchmarks/record.py runs/mine/agent.safetensors --task ring --d-lr 1e-3 --updates 5000 --out replay.safetensors
+    python benchmarks/record.py runs/mine/agent.safetensors --d-lr 1e-3 --updates 5000 --out replay.safetensors
     gan-env bench --controllers runs/mine/agent.safetensors,replay:replay.safetensors,best-constant,sim-gda
 
 The runs are of the split "tune", so that no replay has seen what it is judged on. A ranking asks for one beside every
