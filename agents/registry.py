@@ -126,6 +126,11 @@ def controller_label(name: str) -> str:
     return f"{name} {EMBEDDED}" if embedded and EMBEDDED not in name else name
 
 
+def is_registered(name: str) -> bool:
+    """Whether the name says a controller of the registry, or the best constant, rather than a file or a user's own."""
+    return _registered(name) is not None or _stem(name) == TUNED_CONSTANT
+
+
 def _registered(name: str) -> object:
     return CONTROLLERS.get(_stem(name))
 

@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import re
 from html.parser import HTMLParser
 
 import numpy as np
@@ -156,7 +157,7 @@ def test_a_constant_that_was_chosen_on_tune_seeds_goes_before_one_chosen_here(tm
     assert report.ranking and report.ranking.official and "best-constant" in report.ranking.controllers
 
 
-@pytest.mark.parametrize("agent", ["fsco (meta)", "runs/a/agent.safetensors"])
+@pytest.mark.parametrize(("agent", "shown"), [("fsco (meta)", "fsco (meta)"), ("runs/a/agent.safetensors", "agent")])
 @pytest.mark.parametrize(
     ("replay", "of", "counts"),
     [
@@ -164,15 +165,31 @@ def test_a_constant_that_was_chosen_on_tune_seeds_goes_before_one_chosen_here(tm
         ("replay:run.safetensors", "dyn-gda", False), ("alt-gda-5", None, False),
     ],
 )  # fmt: skip
-def test_a_learned_controller_is_ranked_beside_its_open_loop_replay_alone(tmp_path, agent, replay, of, counts):
+def test_a_learned_controller_is_ranked_beside_its_open_loop_replay_alone(tmp_path, agent, shown, replay, of, counts):
     found = rows({**CONTROLLERS, "fsco (untrained)": 0.9})
     found += rows({agent: 0.3}, runs_as="fsco (meta) 0123456789abcdef") + rows(
         {replay.format(agent): 0.4}, replay_of=of
     )
     ranking = make_report(write(tmp_path / "a", found))[0].ranking
-    assert ranking and (agent in ranking.controllers) == counts
-    assert {"fsco (untrained)", replay.format(agent)} <= set(ranking.controllers)
-    assert counts or "open-loop replay" in ranking.left_out[agent]
+    assert ranking and (shown in ranking.controllers) == counts
+    assert {"fsco (untrained)", replay.format(shown).removesuffix(".safetensors")} <= set(ranking.controllers)
+    assert counts or "open-loop replay" in ranking.left_out[shown]
+
+
+@pytest.mark.parametrize(
+    ("names", "shown"),
+    [
+        (["runs/a/agent.safetensors"], ["agent"]),
+        (["runs/a/agent.safetensors", "runs/b/agent.safetensors"], ["a/agent", "b/agent"]),
+        (["agents/mine.safetensors", "replay:agents/mine.safetensors(shift=0)"], ["mine", "replay:mine(shift=0)"]),
+        (["mine", "agents/mine.safetensors"], ["mine", "agents/mine"]),
+        (["runs/gcann.safetensors", "dyn-gda"], ["runs/gcann", "dyn-gda"]),  # nobody takes it for the rule
+        (["gcann.safetensors", "x/mine.safetensors"], ["gcann.safetensors", "x/mine.safetensors"]),
+    ],
+)
+def test_a_controller_from_a_file_is_called_by_as_much_of_its_path_as_tells_it_from_all_others(tmp_path, names, shown):
+    report, _ = make_report(write(tmp_path / "a", rows(dict.fromkeys(["sim-gda", *names], 1.0))))
+    assert list(report.facts.controllers) == ["sim-gda", *shown]
 
 
 @pytest.mark.parametrize(("untrained", "expected"), [(None, 2.0), (5.0, 5.0), (1.0, 2.0)])
@@ -208,6 +225,17 @@ def test_rates_make_curves_and_an_area(tmp_path):
     # Trapezoids of 3, 1, 2 at equal distances: 1.75; both share the seeds' hundredths.
     offset = np.mean([r["score"] - 3.0 for r in found if r["controller"] == "sim-gda" and r["d_lr"] == 1e-4])
     assert curves["sim-gda"].area.value == pytest.approx(1.75 + offset)
+
+
+def test_markdown_has_the_area_of_each_controller_with_learners_within_the_run_apart(tmp_path, capsys):
+    found = [r for rate, level in ((1e-2, 2.0), (1e-4, 3.0), (1e-3, 1.0))  # as workers finished them
+             for r in rows({"sim-gda": level, "fsco (embedded)": 1.0}, seeds=3, d_lr=rate, g_lr=rate)]  # fmt: skip
+    assert main(["report", str(write(tmp_path / "a", found)), "--markdown"]) == 0
+    said = capsys.readouterr().out
+    places = [said.index(f"rate {rate:g}") for rate in (1e-4, 1e-3, 1e-2)]
+    assert places == sorted(places)
+    assert re.search(r"\| controller \| ring, bce \| failed \|\n.*\n\| sim-gda \| 1\.\d+ \[", said)
+    assert said.index("learning within the very run") < said.index("| fsco (embedded) | 1")
 
 
 def test_many_configurations_are_the_blocks_beside_the_thesis_own_ranks(tmp_path):
@@ -318,8 +346,8 @@ def test_packed_rows_are_read_too(tmp_path):
 def test_configurations_are_named_by_what_differs():
     found = rows(seeds=1) + rows(seeds=1, d_lr=0.1, g_lr=0.1) + rows(seeds=1, optimizer={"name": "sgd"})
     assert [b.label for b in make_blocks(found)] == [
-        "ring, bce, rate 0.002, optimizer adam", "ring, bce, rate 0.1, optimizer adam",
-        "ring, bce, rate 0.002, optimizer sgd",
+        "ring, bce, rate 0.002, optimizer adam", "ring, bce, rate 0.002, optimizer sgd",
+        "ring, bce, rate 0.1, optimizer adam",
     ]  # fmt: skip
 
 

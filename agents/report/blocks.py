@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 import math
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
@@ -14,6 +15,8 @@ from typing import Any
 import numpy as np
 
 from gan_env.files import parsed_json
+
+from ..registry import is_registered
 
 Row = dict[str, Any]
 
@@ -30,6 +33,8 @@ _REQUIRED: dict[str, tuple[type, ...]] = {
     "seed": (int,), "updates": (int,), "d_lr": _NUMBER, "g_lr": _NUMBER, "floor": _NUMBER, "return": _NUMBER,
     "d_updates": _NUMBER, "g_updates": _NUMBER, "wall_s": _NUMBER,
 }  # fmt: skip
+_FILE = re.compile(r"([a-z]{2,}:)?(.+)\.safetensors( ?\(.*\))?")
+"""The name of a controller that is read from a file: which kind, the path, its options."""
 _STATUS = ("ok", "diverged", "error")
 _TRACE = ("update", "g_loss", "d_loss", "log_d_multiplier")
 
@@ -60,7 +65,20 @@ def read_rows(folder: Path) -> list[Row]:
         raise ValueError(f"{path.name} is not UTF-8 text ({error.reason}); write it anew") from error
     if not rows:
         raise ValueError(f"{str(path)!r} is empty; let gan-env bench finish a cell first")
-    return rows
+    names = _short_names(list(dict.fromkeys(row["controller"] for row in rows)))
+    return [{**row, "controller": names[row["controller"]]} for row in rows]
+
+
+def _short_names(names: list[str]) -> dict[str, str]:
+    """Each controller's name as shown: of files, as much of the paths' ends as tells them from all others."""
+    files = {name: found.groups("") for name in names if (found := _FILE.fullmatch(name))}
+    others = {name for name in names if name not in files}
+    for depth in range(1, 1 + max((len(Path(path).parts) for _, path, _ in files.values()), default=0)):
+        short = {n: f"{k}{'/'.join(Path(path).parts[-depth:])}{o}" for n, (k, path, o) in files.items()}
+        bare = {short[name] for name, (kind, _, _) in files.items() if not kind}
+        if len({*short.values(), *others}) == len(names) and not any(map(is_registered, bare)):
+            return {name: short.get(name, name) for name in names}
+    return {name: name for name in names}
 
 
 def read_config(folder: Path) -> dict[str, Any]:
@@ -168,7 +186,7 @@ class Block:
 
 
 def make_blocks(rows: list[Row]) -> list[Block]:
-    """Rows arranged by configuration: task by task, loss by loss, each in the order in which it first appears.
+    """Rows arranged by configuration: task by task, loss by loss, each in the order in which it first appears; by rate.
 
     The order of whole configurations in a file is that in which workers finished them.
     """
@@ -178,7 +196,12 @@ def make_blocks(rows: list[Row]) -> list[Block]:
     tasks, losses = (
         {name: i for i, name in enumerate(dict.fromkeys(r[kind] for r in rows))} for kind in ("task", "loss")
     )
-    groups = sorted(found.values(), key=lambda group: (tasks[group[0]["task"]], losses[group[0]["loss"]]))
+
+    def place(group: list[Row]) -> tuple[float, ...]:
+        first = group[0]
+        return tasks[first["task"]], losses[first["loss"]], first["d_lr"], first["g_lr"]
+
+    groups = sorted(found.values(), key=place)
     labels = _labels([group[0] for group in groups])
     return [_block(label, group) for label, group in zip(labels, groups, strict=True)]
 

@@ -9,6 +9,7 @@ from ..tables import measure
 from .blocks import Block
 from .markup import interval, number, p_equals, p_value
 from .numbers import Report, make_report
+from .parts import by_role
 from .published import Cells, read_cells
 
 
@@ -33,7 +34,7 @@ def write_markdown(folder: Path, baseline: str, published: Path | None = None) -
 
 def markdown(report: Report, blocks: Sequence[Block], published: Cells) -> str:
     """The tables, with what must be said beside them."""
-    parts = [_run(report), *_cells(report, blocks, published), *_ranks(report), *_tests(report)]
+    parts = [_run(report), *_cells(report, blocks, published), *_rates(report), *_ranks(report), *_tests(report)]
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
@@ -82,6 +83,27 @@ def _cells(report: Report, blocks: Sequence[Block], published: Cells) -> list[st
     text += " Failed runs are imputed." if report.failures else ""
     text += f" The lowest is the same as in the published table in {agreed} of {compared} cells." if published else ""
     return [_table(head, lines), text]
+
+
+def _rates(report: Report) -> list[str]:
+    """Area under score against base rate, a table for each role; nothing where rates do not differ."""
+    families = list(dict.fromkeys(curve.family for curve in report.rate_curves))
+    found = {(curve.controller, curve.family): curve for curve in report.rate_curves}
+    parts = []
+    for title, names in by_role(report, list(dict.fromkeys(name for name, _ in found))):
+        lines = []
+        for name in names:
+            curves = [found.get((name, family)) for family in families]
+            failed = sum(curve.imputed for curve in curves if curve)
+            lines.append([name, *("" if c is None else interval(c.area) for c in curves), failed or ""])
+        parts += [f"{title}:" if title else "", _table(["controller", *families, "failed"], lines)]
+    if not parts:
+        return []
+    rates = ", ".join(f"{rate:g}" for rate in report.rate_curves[0].rates)
+    note = (
+        f"Mean score over the logarithm of the base rate ({rates}), with its 95 % t interval; failed runs are imputed."
+    )
+    return [*parts, note]
 
 
 def _ranks(report: Report) -> list[str]:
