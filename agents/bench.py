@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -132,14 +132,8 @@ def run_group(
     seats = [Seat(entry, trainer, seeds, i * len(seeds), refuse) for i, entry in enumerate(entries)]
     running = _Running(trainer, config, reward)
     pictured: dict[int, dict[str, Tensor]] = {}
-    began, updates = time.perf_counter(), trainer.episode_updates
-    for update in range(1, updates + 1):
-        parts = [seat.act(trainer.measurement) for seat in seats]
-        control = Control.join(parts)
-        _advance(trainer, config, control, running, update)
-        for seat, part in zip(seats, parts, strict=True):
-            seat.learn(part, trainer.measurement, running.earned, running.failure >= 0, update == updates)
-        running.push(update, trainer, control)
+    began = time.perf_counter()
+    for update in _updates(trainer, config, seats, running):
         if update in moments:
             pictured[update] = _pictured(trainer, seats, running.failure < 0)
         progress(update)
@@ -154,6 +148,19 @@ def run_group(
     for row in result.rows:
         row["untrained_score"] = untrained.get(row["seed"])
     return result
+
+
+def _updates(trainer: Trainer, config: EnvConfig, seats: Sequence[Seat], running: _Running) -> Iterator[int]:
+    """Trains all rows under their controllers; gives the number of updates made after each."""
+    last = trainer.episode_updates
+    for update in range(1, last + 1):
+        parts = [seat.act(trainer.measurement) for seat in seats]
+        control = Control.join(parts)
+        _advance(trainer, config, control, running, update)
+        for seat, part in zip(seats, parts, strict=True):
+            seat.learn(part, trainer.measurement, running.earned, running.failure >= 0, update == last)
+        running.push(update, trainer, control)
+        yield update
 
 
 def _pictured(trainer: Trainer, seats: Sequence[Seat], well: np.ndarray) -> dict[str, Tensor]:

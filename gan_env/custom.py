@@ -19,7 +19,7 @@ QUALITY_SAMPLES = 400
 DIRECTIONS = 64
 
 Distance = Callable[[Tensor, Tensor], float]
-"""A measure of quality: `distance(real, fake)` of samples (M, *shape) each; lower is better."""
+"""A measure of quality: `distance(real, fake)` of samples (M, *shape) each; at least 0, lower is better."""
 
 
 # -- data ---------------------------------------------------------------------------------------------------------
@@ -46,11 +46,13 @@ def as_data(data: Any) -> ArrayData:
             f"data hold {len(samples)} samples in a shape of {tuple(samples.shape)}; at least {LEAST_SAMPLES} are "
             "needed, as (count, *shape of one)"
         )
+    if samples.is_complex():
+        raise ValueError("data hold complex numbers; give their real and imaginary parts as two channels")
     if samples.dtype != torch.uint8:
         samples = samples.float()
         bad = int((~torch.isfinite(samples)).flatten(1).any(1).sum())
         if bad:
-            raise ValueError(f"{bad} of {len(samples)} samples hold NaN or infinity")
+            raise ValueError(f"data: {bad} of {len(samples)} samples hold NaN or infinity; leave them out")
     held = min(1_000, max(len(samples) // 7, 5))
     samples = samples[torch.from_numpy(np.random.default_rng(SPLIT_SEED).permutation(len(samples)))]
     return ArrayData(samples[2 * held :], samples[:held], samples[held : 2 * held])
@@ -60,6 +62,8 @@ def _stacked(data: Any) -> Tensor:
     if isinstance(data, Tensor):
         return data.detach().cpu()
     if isinstance(data, np.ndarray):
+        if data.dtype.kind not in "biufc":
+            raise ValueError(f"data hold values of type {data.dtype}; numbers are needed")
         return torch.from_numpy(np.ascontiguousarray(data))
     if not (hasattr(data, "__getitem__") and hasattr(data, "__len__")):
         raise ValueError(
@@ -124,6 +128,21 @@ def _spread(samples: Tensor, count: int) -> Tensor:
     return samples[torch.linspace(0, len(samples) - 1, count).round().long()]
 
 
+def _number(distance: Distance, name: str, real: Tensor, fake: Tensor) -> float:
+    """The distance as one number, which may be NaN; raises ValueError if it is none, or below 0."""
+    found = distance(real, fake)
+    try:
+        value = float(found)
+    except (RuntimeError, TypeError, ValueError) as error:
+        raise ValueError(f"quality {name} gives {str(found)[:40]!r}; one number is needed") from error
+    if value < 0:
+        raise ValueError(
+            f"quality {name} gives {value:g}; a distance is needed, 0 where real and fake agree: of a likeness s of "
+            "at most 1, say, 1 - s"
+        )
+    return value
+
+
 class CallableQuality:
     """A distance of one row's samples to as many of the validation split, row after row."""
 
@@ -133,12 +152,17 @@ class CallableQuality:
         self.samples = min(QUALITY_SAMPLES, len(data.validation()))
 
     def _distance(self, fake: Float[Tensor, "M ..."]) -> float:
-        return float(self.distance(_spread(self.data.validation(), self.samples), fake))
+        return _number(self.distance, self.name, _spread(self.data.validation(), self.samples), fake)
 
     @cached_property
     def worst(self) -> float:
         """What an untrained generator gets."""
-        found = self._distance(self._untrained(self.samples))
+        fake = self._untrained(self.samples)
+        if not torch.isfinite(fake).all():
+            raise ValueError(
+                "generator gives NaN or infinity before its first update; mend its forward() or its weights"
+            )
+        found = self._distance(fake)
         if not np.isfinite(found):
             raise ValueError(
                 f"quality {self.name} of an untrained generator is {found}; a finite number is needed, lower is better"
@@ -170,12 +194,13 @@ class CallableScore:
         if len(fake) != self.samples:
             raise ValueError(f"{self.samples} generated samples are needed, got {len(fake)}")
         metrics.require_finite(fake)
-        return float(self.distance(self.data.test(), fake.detach().cpu().float()))
+        return _number(self.distance, self.name, self.data.test(), fake.detach().cpu().float())
 
     def floor(self) -> float:
         """The distance for validation samples; of as many as the smaller of the two splits holds."""
         count = min(self.samples, len(self.data.validation()))
-        return float(self.distance(*(_spread(split, count) for split in (self.data.test(), self.data.validation()))))
+        test, validation = (_spread(split, count) for split in (self.data.test(), self.data.validation()))
+        return _number(self.distance, self.name, test, validation)
 
     def details(self, fake: Tensor) -> dict[str, float]:
         """The count of samples."""

@@ -15,7 +15,7 @@ from torch.nn.parameter import UninitializedParameter
 from gan_env.streams import seeded
 
 PROBES = 8
-"""Samples that a discriminator is tried on."""
+"""Samples that a module is tried on."""
 
 Build = Callable[[], nn.Module]
 
@@ -52,14 +52,57 @@ def _built(build: Any, role: str) -> nn.Module:
             raise ValueError(
                 f"{role}'s {name} has a gradient hook, which the copies of a row cannot run; do it in forward()"
             )
-    noisy = [type(m).__name__ for m in module.modules() if isinstance(m, nn.modules.dropout._DropoutNd) and m.p > 0]
-    if noisy:
+    return module
+
+
+_OWN = frozenset(vars(nn.Module()))
+"""Attributes that every module has."""
+
+
+def _attributes(module: nn.Module) -> dict[str, Any]:
+    """What a module and its parts hold beside weights and buffers, in a form that can be compared later."""
+    found = {}
+    for path, part in module.named_modules():
+        for name, value in vars(part).items():
+            if name not in _OWN:
+                plain = isinstance(value, (bool, int, float, str, list, tuple, dict, set, type(None), np.ndarray))
+                held = value.tolist() if isinstance(value, Tensor) else repr(value) if plain else id(value)
+                found[f"{path}.{name}".lstrip(".")] = held
+    return found
+
+
+def _look_over(module: nn.Module, inputs: Tensor, role: str) -> None:
+    """Runs a module that fits twice and says what its rows could not each have for themselves.
+
+    What both passes leave alike is no memory: a stored activation, say.
+    """
+    left = []
+    for _ in range(2):
+        given = inputs.clone()
+        with seeded(0):
+            before = torch.get_rng_state()
+            module(given)
+            drew = not torch.equal(before, torch.get_rng_state())
+        if not torch.equal(given, inputs):
+            raise ValueError(
+                f"{role} changes its input in place, which other passes still need; begin forward() with a copy: "
+                "x = x.clone()"
+            )
+        left.append(_attributes(module))
+    changed = [name for name, value in left[1].items() if left[0].get(name, left) != value]
+    if changed:
         warnings.warn(
-            f"{role} holds {noisy[0]}, which draws from torch's global generator: its results depend on more than the "
-            "row's seed",
+            f"{role} remembers {changed[0]} from pass to pass, outside its buffers: all rows share it and depend on "
+            "one another; register_buffer() gives each row its own",
             stacklevel=5,
         )
-    return module
+    if drew:
+        noisy = [type(m).__name__ for m in module.modules() if isinstance(m, nn.modules.dropout._DropoutNd) and m.p > 0]
+        warnings.warn(
+            f"{role} {'holds ' + noisy[0] + ', which ' if noisy else ''}draws from torch's global generator: its "
+            "results depend on more than the row's seed",
+            stacklevel=5,
+        )
 
 
 def _tensor(made: Any, role: str) -> Tensor:
@@ -96,12 +139,19 @@ def fitted_generator(build: Build, latent_size: int | tuple[int, ...], shape: tu
     for latents in tried:
         try:
             made = module(torch.zeros(2, *latents))
+        except TypeError as error:
+            raise ValueError(
+                f"generator does not take one tensor of latents: {error}; wrap it so that it does"
+            ) from error
         except (RuntimeError, ValueError) as error:
             errors.append(str(error).splitlines()[0])
             continue
         made = _tensor(made, "generator")
         if made.shape[1:] != shape:
             raise ValueError(f"generator makes samples of shape {tuple(made.shape[1:])}; the data's are {shape}")
+        with seeded(0):
+            probes = torch.randn(PROBES, *latents)
+        _look_over(module, probes, "generator")
         return build if latents == (size,) else partial(_with_latents, build, latents)
     raise ValueError(f"generator does not take latents of shape (B, {tried[0][0]}): {errors[0]}; set latent_size")
 
@@ -129,12 +179,13 @@ def fitted_discriminator(build: Build, shape: tuple[int, ...]) -> Build:
         probes = torch.randn(PROBES, *shape)
     try:
         logits = module(10 * probes)
-    except (RuntimeError, ValueError) as error:
+    except (RuntimeError, TypeError, ValueError) as error:
         reason = str(error).splitlines()[0]
         raise ValueError(f"discriminator does not take samples of the data's shape {shape}: {reason}") from error
     logits = _tensor(logits, "discriminator")
     if logits.numel() != PROBES:
         raise ValueError(f"discriminator gives {tuple(logits.shape[1:])} for a sample; one logit is needed")
+    _look_over(module, probes, "discriminator")
     for name, part in module.named_modules(remove_duplicate=False):
         without = partial(_without, build, name)
         if isinstance(part, nn.Sigmoid) and _is_sigmoid_of(build, without, probes):

@@ -329,6 +329,105 @@ def test_dropout_is_allowed_with_a_warning():
         )
 
 
+class Remembers(nn.Module):
+    """Keeps a count (or a mean of what it made, or what it made) outside its buffers."""
+
+    def __init__(self, what: str):
+        super().__init__()
+        self.layer, self.what, self.count, self.mean = nn.Linear(4, 3), what, 0, torch.zeros(3)
+
+    def forward(self, latents):
+        made = self.layer(latents)
+        if self.what == "count":
+            self.count += 1
+        elif self.what == "mean":
+            self.mean = 0.9 * self.mean + made.detach().mean(0)
+        elif self.what == "activation":
+            self.stored = made
+        elif self.what == "noise":
+            return made + torch.randn_like(made)
+        elif self.what == "input":
+            latents.mul_(0.5)
+        return made
+
+
+def task_of(generator, **changes):
+    given = {"discriminator": lambda: nn.Linear(3, 1), "data": points(), "latent_size": 4}
+    return Task(**{"generator": generator, **given, **changes})
+
+
+@pytest.mark.parametrize(
+    ("what", "message"),
+    [
+        ("count", "generator remembers count from pass to pass, outside its buffers"),
+        ("mean", "generator remembers mean from pass to pass, outside its buffers"),
+        ("noise", "generator draws from torch's global generator"),
+    ],
+)
+def test_what_rows_would_share_is_said(what, message):
+    with pytest.warns(UserWarning, match=message):
+        task_of(lambda: Remembers(what))
+
+
+def test_a_stored_activation_is_no_memory():
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        task_of(lambda: Remembers("activation"))
+
+
+def test_a_module_that_changes_its_input_is_refused_with_the_way_out():
+    with pytest.raises(ValueError, match=r"generator changes its input in place.* x = x\.clone\(\)"):
+        task_of(lambda: Remembers("input"))
+
+
+class TwoInputs(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.layer = nn.Linear(4, 3)
+
+    def forward(self, latents, labels):
+        return self.layer(latents)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"generator": TwoInputs}, "generator does not take one tensor of latents.*labels"),
+        ({"discriminator": TwoInputs}, "discriminator does not take samples.*labels"),
+        ({"data": np.array([["a", "b"]] * 40)}, "data hold values of type <U1; numbers are needed"),
+        ({"data": torch.ones(40, 3, dtype=torch.complex64)}, "data hold complex numbers"),
+        ({"data": torch.full((40, 3), torch.nan)}, "data: 40 of 40 samples hold NaN or infinity; leave them out"),
+    ],
+)
+def test_what_cannot_be_used_is_named_by_its_argument(changes, message):
+    with pytest.raises(ValueError, match=message):
+        task_of(**{"generator": lambda: nn.Linear(4, 3), **changes})
+
+
+@pytest.mark.parametrize(
+    ("quality", "message"),
+    [
+        (lambda real, fake: float((real.mean() - fake.mean()).abs()) - 100, "quality <lambda> gives -.*1 - s"),
+        (lambda real, fake: "good", "quality <lambda> gives 'good'; one number is needed"),
+        (lambda real, fake: real - real, "quality <lambda> gives .*one number is needed"),
+    ],
+)
+def test_a_quality_that_is_no_distance_is_refused_before_training(quality, message):
+    task = task_of(lambda: nn.Linear(4, 3), quality=quality)
+    with pytest.raises(ValueError, match=message):
+        _ = task.quality.worst
+
+
+def test_a_generator_that_starts_with_nan_is_blamed_itself():
+    def broken():
+        layer = nn.Linear(4, 3)
+        nn.init.constant_(layer.weight, torch.nan)
+        return layer
+
+    with pytest.raises(ValueError, match="generator gives NaN or infinity before its first update"):
+        _ = task_of(broken).quality.worst
+
+
 def test_vmap_is_refused_where_there_is_state():
     from gan_env.module_players import make_players
 
