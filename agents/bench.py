@@ -20,6 +20,7 @@ from gan_env.config import EnvConfig
 from gan_env.env import make_trainer
 from gan_env.failures import FAILURES, SCORE, failures
 from gan_env.records import Control
+from gan_env.registry import unknown
 from gan_env.render import SHOWN
 from gan_env.rewards import Outcome, Reward, RewardContext, make_reward
 from gan_env.streams import Purpose
@@ -38,7 +39,7 @@ TRACE_POINTS = 100
 def split_seeds(split: str, count: int) -> list[int]:
     """The first `count` row seeds of a split."""
     if split not in SPLITS:
-        raise ValueError(f"split={split!r} is unknown; use one of {', '.join(SPLITS)}")
+        raise unknown("split", split, SPLITS)
     if not 0 < count <= SPLIT_SIZE:
         raise ValueError(f"count={count} seeds were asked for; a split holds 1 to {SPLIT_SIZE}")
     return list(range(SPLITS[split], SPLITS[split] + count))
@@ -119,8 +120,13 @@ def run_group(
         progress: Called after each update of the whole batch with how many are done.
 
     Raises:
-        ValueError: If a controller is not defined for the game (see `refuse`), or a name stands twice.
+        ValueError: If a controller is not defined for the game (see `refuse`), if a name or a seed stands twice, or if
+            the split is unknown.
     """
+    if split not in SPLITS:
+        raise unknown("split", split, SPLITS)
+    if not seeds or len(set(seeds)) != len(seeds):
+        raise ValueError(f"seeds={list(seeds)} must name at least one row seed, and none twice")
     names = [entry.name for entry in entries]
     if len(set(names)) != len(names):
         raise ValueError(f"a controller's name stands twice among {names}; rename one")

@@ -81,6 +81,19 @@ def test_more_rows_than_fit_a_chunk_of_mlps_train_as_modules():
     torch.testing.assert_close(made[0].d.flat, made[1].d.flat, atol=1e-12, rtol=1e-10)
 
 
+@pytest.mark.parametrize(
+    ("seeds", "split", "message"),
+    [
+        ([1], "evalute", "unknown split 'evalute'; did you mean 'evaluate'"),
+        ([], "tune", r"seeds=\[\] must name at least one"),
+        ([1, 1], "tune", r"seeds=\[1, 1\] must name at least one row seed, and none twice"),
+    ],
+)
+def test_seeds_and_split_of_a_group_are_checked(seeds, split, message):
+    with pytest.raises(ValueError, match=message):
+        run_group(EnvConfig(task="digits"), [Entry("sim-gda", make_controller("sim-gda"))], seeds, split)
+
+
 def test_splits_of_seeds_never_meet():
     with pytest.raises(ValueError, match="count=1000001"):
         split_seeds("tune", SPLIT_SIZE + 1)

@@ -207,6 +207,27 @@ def test_a_file_that_was_changed_in_the_middle_is_refused(copy):
         open_folder(copy, None)
 
 
+@pytest.mark.parametrize(
+    ("edit", "message"),
+    [
+        ({"controller": "constant:2"}, "its key is not that of controller 'constant:2'"),
+        ({"seed": 7}, "its key is not that of .* seed 7"),
+        ({"status": None}, "'status' is 'None', not a text"),
+        ({"score": "12"}, "'score' is '12' at status 'ok'"),
+        ({"return": None}, "'return' is 'None', not a finite number"),
+    ],
+)
+def test_an_edited_row_is_refused_in_one_line_and_kept(copy, edit, message):
+    lines = (copy / "rows.jsonl").read_text().splitlines()
+    row = json.loads(lines[0])
+    assert row["controller"] == "sim-gda"
+    changed = "\n".join([json.dumps(row | edit), *lines[1:]]) + "\n"
+    (copy / "rows.jsonl").write_text(changed)
+    with pytest.raises(ValueError, match=message):
+        open_folder(copy, None)
+    assert (copy / "rows.jsonl").read_text() == changed
+
+
 def test_a_file_that_is_shortened_while_it_is_in_use_is_never_written_on(copy):
     folder = open_folder(copy, None)
     whole = (copy / "rows.jsonl").read_bytes()

@@ -215,6 +215,17 @@ def test_a_controller_whose_every_run_failed_has_no_mean_and_ranks_last(tmp_path
     assert "10 of 40 runs failed: pi 10" in "\n".join(headline(report))
 
 
+def test_runs_that_crashed_have_no_return_and_are_reported(tmp_path):
+    crashed = {"status": "error", "score": None, "return": None, "failure": "RuntimeError: no"}
+    found = rows() + [row("pi", seed, **crashed) for seed in range(10)]
+    found[0] |= crashed
+    report, _ = write_report(write(tmp_path / "a", found), "sim-gda")
+    returned = {s.controller: s.returned for s in report.scores}
+    assert returned["pi"] is None
+    assert returned["sim-gda"] == pytest.approx(np.mean([r["return"] for r in found[1:10]]))
+    assert {f.controller for f in report.failures} == {"pi", found[0]["controller"]}
+
+
 def test_rates_make_curves_and_an_area(tmp_path):
     found = [r for rate, level in ((1e-4, 3.0), (1e-3, 1.0), (1e-2, 2.0))
              for r in rows({"sim-gda": level, "constant:3": 1.0}, d_lr=rate, g_lr=rate)]  # fmt: skip

@@ -54,7 +54,9 @@ def costs(groups: list[Group], *, show: bool = False) -> list[Cost]:
             if task not in scores and not group.chooses:
                 scores[task] = _score_s(group)
             what = f"{group.part}: {task}, {group.game.loss}, {len(group.controllers)} controllers"
-            run_s, score_s = _update_s(group) * group.updates, 0.0 if group.chooses else scores[task] * group.cells
+            # Each seed's untrained generator is judged, too, once a task and process.
+            judged = 0 if group.chooses else group.cells + len(group.seeds)
+            run_s, score_s = _update_s(group) * group.updates, judged * scores.get(task, 0.0)
             kinds[kind] = Cost(what + ", choosing" * group.chooses, 0, group.cells, group.updates, run_s, score_s)
         kinds[kind].groups += 1
     return list(kinds.values())

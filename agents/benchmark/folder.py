@@ -60,7 +60,7 @@ class Folder:
         sizes = {chooses: {g.id: g.cells for g in self.groups if g.chooses is chooses} for chooses in (False, True)}
         self.rows, self.selection = (
             RowLog(path / "rows.jsonl", sizes[False]),
-            RowLog(path / "selection.jsonl", sizes[True]),
+            RowLog(path / "selection.jsonl", sizes[True], judged=False),
         )
         self.failures: dict[str, list[str]] = {}
         """Why groups could not be run, by group."""
@@ -203,6 +203,7 @@ def open_folder(path: Path, asked: BenchConfig | None) -> Folder:
     neutral = {"undefined": [], "command": ""}
     if found := difference(held | neutral, wanted | neutral):
         raise ValueError(
-            f"out={str(path)!r} holds another benchmark: {found}; name another folder, or ask for the same"
+            f"out={str(path)!r} holds another benchmark: {found}; a folder's controllers and games stay as they are: "
+            "name another folder, or ask for the same"
         )
     return Folder(path, config)

@@ -10,7 +10,8 @@ from pathlib import Path
 
 from gan_env.files import Lock, parsed_json, sync_folder, write_whole
 
-from ..rows import Row
+from ..row_checks import check_row
+from ..rows import Row, cell_key
 
 CLAIMS = "claims"
 """Folder beside the rows in which the locks of those who work on them lie."""
@@ -22,10 +23,11 @@ class RowLog:
     Args:
         path: The file; it need not be there yet.
         sizes: Rows of every group that may stand in it.
+        judged: Whether each row says what a judged run does (`check_row`).
     """
 
-    def __init__(self, path: Path, sizes: dict[str, int]):
-        self.path, self.sizes = path, sizes
+    def __init__(self, path: Path, sizes: dict[str, int], *, judged: bool = True):
+        self.path, self.sizes, self.judged = path, sizes, judged
         self.rows: dict[str, list[Row]] = {}
         """Rows of each finished group, as of the last `refresh`."""
         self._lock = Lock(path.parent / CLAIMS / path.name)  # the file itself may be replaced
@@ -118,6 +120,7 @@ class RowLog:
                     f"{self.path}: group {row['group']} is not in this configuration's plan; the folder's files do not "
                     "belong together, or another version of the package made them"
                 )
+            self._check(row, f"{self.path.name}, the row of key {str(row.get('key'))[:40]!r}")
             block.append(row)
             if len(block) == self.sizes[row["group"]]:
                 if torn:
@@ -126,6 +129,17 @@ class RowLog:
                         "back, or take it away to run everything again"
                     )
                 self.rows[row["group"]], self._end, block = block, at, []
+
+    def _check(self, row: Row, where: str) -> None:
+        """Raises ValueError for a row that is no longer what was written: rows are never edited."""
+        if self.judged:
+            check_row(row, where)
+        named = cell_key(row["group"], str(row.get("controller")), row.get("seed", 0))
+        if row.get("key") != named:
+            raise ValueError(
+                f"{where}: its key is not that of controller {str(row.get('controller'))[:40]!r} and seed "
+                f"{str(row.get('seed'))[:40]} in this group, so somebody changed the row; put the file back"
+            )
 
 
 def _lines(rows: Iterable[Row]) -> bytes:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gzip
 import json
-import math
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -17,26 +16,16 @@ import numpy as np
 from gan_env.files import parsed_json
 
 from ..registry import is_registered
-
-Row = dict[str, Any]
+from ..row_checks import finite, read_row
+from ..rows import Row
 
 CONFIG_FIELDS = (
     "task", "loss", "d_lr", "g_lr", "optimizer", "batch_size", "order", "updates", "updates_per_step", "d_loss_scale",
     "reward", "normalise", "quality_every", "dtype", "split", "part",
 )  # fmt: skip
 """What makes a configuration; controllers and seeds are compared within one."""
-NAME_LENGTH = 120
-
-_NUMBER = (int, float)
-_REQUIRED: dict[str, tuple[type, ...]] = {
-    "task": (str,), "loss": (str,), "controller": (str,), "split": (str,), "status": (str,), "score_name": (str,),
-    "seed": (int,), "updates": (int,), "d_lr": _NUMBER, "g_lr": _NUMBER, "floor": _NUMBER, "return": _NUMBER,
-    "d_updates": _NUMBER, "g_updates": _NUMBER, "wall_s": _NUMBER,
-}  # fmt: skip
 _FILE = re.compile(r"([a-z]{2,}:)?(.+)\.safetensors( ?\(.*\))?")
 """The name of a controller that is read from a file: which kind, the path, its options."""
-_STATUS = ("ok", "diverged", "error")
-_TRACE = ("update", "g_loss", "d_loss", "log_d_multiplier")
 
 
 def read_rows(folder: Path) -> list[Row]:
@@ -52,7 +41,7 @@ def read_rows(folder: Path) -> list[Row]:
     try:
         with gzip.open(path, "rt", encoding="utf-8") if path.suffix == ".gz" else path.open(encoding="utf-8") as file:
             for number, line in enumerate(file, 1):
-                row = _read(line, f"{path.name} line {number}")
+                row = read_row(line, f"{path.name} line {number}")
                 place = (_config_key(row), row["controller"], row["seed"])
                 if place in first:
                     raise ValueError(
@@ -95,54 +84,6 @@ def read_config(folder: Path) -> dict[str, Any]:
     return config
 
 
-def _read(line: str, where: str) -> Row:
-    try:
-        row = parsed_json(line)
-    except ValueError as error:
-        raise ValueError(f"{where} is not JSON ({error}); delete the line, or run its cell again") from error
-    if not isinstance(row, dict):
-        raise ValueError(f"{where} is not a JSON object; delete the line")
-    for name, kinds in _REQUIRED.items():
-        value = row.get(name)
-        if not isinstance(value, kinds) or isinstance(value, bool) or value != value or value in (math.inf, -math.inf):
-            kind = "a finite number" if float in kinds else "a whole number" if int in kinds else "a text"
-            got = "is missing" if name not in row else f"is {str(value)[:40]!r}"
-            raise ValueError(f"{where}: {name!r} {got}, not {kind}; run the cell again")
-    _check_values(row, where)
-    return row
-
-
-def _check_values(row: Row, where: str) -> None:
-    score, trace = row.get("score"), row.get("trace")
-    for name in ("task", "loss", "controller", "score_name", "split"):
-        if not row[name].isprintable() or not 0 < len(row[name]) <= NAME_LENGTH:
-            raise ValueError(f"{where}: {name!r} must be 1 to {NAME_LENGTH} printable characters; rename it")
-    if row["status"] not in _STATUS:
-        raise ValueError(f"{where}: 'status' is {row['status'][:40]!r}, not one of {', '.join(_STATUS)}")
-    if (row["status"] == "ok") != (_finite(score)) or not (score is None or _finite(score)):
-        raise ValueError(
-            f"{where}: 'score' is {score!r:.40} at status {row['status']!r}; a number if and only if it is ok"
-        )
-    if not (row["d_lr"] > 0 and row["g_lr"] > 0):
-        raise ValueError(f"{where}: 'd_lr' and 'g_lr' must be above 0, got {row['d_lr']} and {row['g_lr']}")
-    if trace is not None and not _good_trace(trace):
-        raise ValueError(f"{where}: 'trace' must hold {', '.join(_TRACE)} as lists of numbers of one length")
-
-
-def _finite(value: object) -> bool:
-    return isinstance(value, _NUMBER) and not isinstance(value, bool) and math.isfinite(value)
-
-
-def _good_trace(trace: object) -> bool:
-    if not isinstance(trace, dict) or not all(isinstance(trace.get(name), list) for name in _TRACE):
-        return False
-    try:
-        values = np.array([trace[name] for name in _TRACE])
-    except ValueError:  # lists of different lengths
-        return False
-    return values.ndim == 2 and values.dtype.kind in "iuf" and bool(np.isfinite(values).all())
-
-
 def _config_key(row: Row) -> str:
     return json.dumps([row.get(name) for name in CONFIG_FIELDS], sort_keys=True)
 
@@ -171,7 +112,7 @@ class Block:
         The latter where rows name it (`untrained_score`). Infinite still if there is neither.
         """
         known = [float(s) for s in self.scores[np.isfinite(self.scores)]]
-        known += [float(row["untrained_score"]) for row in self.rows if _finite(row.get("untrained_score"))]
+        known += [float(row["untrained_score"]) for row in self.rows if finite(row.get("untrained_score"))]
         return np.where(np.isinf(self.scores), max(known, default=np.inf), self.scores)
 
     def of(self, controller: str, *, imputed: bool) -> np.ndarray:

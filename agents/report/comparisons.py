@@ -46,8 +46,8 @@ class Scored:
     g_updates: float
     wall_s: float
     """Mean seconds a run."""
-    returned: float
-    """Mean return."""
+    returned: float | None
+    """Mean return; None where every run crashed."""
 
 
 @dataclass(frozen=True)
@@ -130,9 +130,8 @@ def _scored(block: Block, name: str) -> Scored:
     failed = sum(row["status"] != "ok" for row in rows)
     known = failed < len(rows)
     middle = Interval.of(t_bounds(found), len(found)) if known else None
-    averages = {
-        key: float(np.mean([row[key] for row in rows])) for key in ("d_updates", "g_updates", "wall_s", "return")
-    }
+    averages = {key: float(np.mean([row[key] for row in rows])) for key in ("d_updates", "g_updates", "wall_s")}
+    returns = [row["return"] for row in rows if row.get("return") is not None]  # a crashed run has none
     return Scored(
         block.label,
         name,
@@ -146,7 +145,7 @@ def _scored(block: Block, name: str) -> Scored:
         averages["d_updates"],
         averages["g_updates"],
         averages["wall_s"],
-        averages["return"],
+        float(np.mean(returns)) if returns else None,
     )
 
 
