@@ -63,7 +63,10 @@ def read_mesh(stream: str | IO[bytes], kind: str, name: str) -> np.ndarray:
         raise ValueError("reading meshes needs trimesh; pip install 'gan-env[meshes]'") from error
     try:
         mesh: Any = trimesh.load(stream, file_type=kind, force="mesh", process=False, skip_materials=True)
-        return voxelised(np.asarray(mesh.triangles))
+        triangles = np.asarray(mesh.triangles)
+        if not len(triangles):
+            raise ValueError("it holds no triangles")
+        return voxelised(triangles)
     except MemoryError:
         raise
     except Exception as error:  # trimesh raises whatever its parsers stumble over

@@ -146,8 +146,11 @@ def plain_log(axes: Axes, which: Literal["x", "y"], values: Sequence[float] | np
     from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
 
     low, high = (min(values), max(values)) if len(values) else (1.0, 10.0)
-    decades = np.log10(high / low)
     axis = axes.xaxis if which == "x" else axes.yaxis
+    if low == high:
+        low, high = low / 2, high * 2
+        axes.set(**{f"{which}lim": (low, high)})
+    decades = np.log10(high / low)
     axes.set(**{f"{which}scale": "log"})
     subs = (1.0, 2.0, 5.0) if decades < 1.5 else (1.0, 3.0) if decades < 3 else (1.0,)
     marks = np.outer(10.0 ** np.arange(np.floor(np.log10(low)), np.log10(high) + 1), subs)

@@ -24,7 +24,7 @@ from agents.benchmark import running as benchmark
 from agents.benchmark.contenders import best_constant, make_entry, refusal
 from agents.benchmark.engines import Failed, local, ray_cluster, run_job
 from agents.benchmark.folder import open_folder
-from agents.benchmark.plan import BenchConfig, Part, plan
+from agents.benchmark.plan import BenchConfig, Part, built, plan
 from agents.benchmark.plan_json import as_json, difference, from_json
 from agents.benchmark.suites import SUITES, configure
 from agents.benchmark.verify import verify
@@ -486,6 +486,37 @@ def test_a_controller_file_that_changed_is_refused(tmp_path):
     write(1)
     for again in (asked, None):
         with pytest.raises(ValueError, match=r"files.*agent\.safetensors is"):
+            open_folder(tmp_path / "out", again)
+
+
+def test_data_of_ones_own_are_pinned(tmp_path):
+    from PIL import Image
+
+    from gan_env.pictures import picture_data, picture_splits
+
+    def as_in_another_process():
+        for read in (built, picture_data, picture_splits):
+            read.cache_clear()
+
+    def add(names):
+        for name in names:
+            pixels = np.random.default_rng(name).integers(0, 256, (4, 4), dtype=np.uint8)
+            Image.fromarray(pixels).save(tmp_path / "pictures" / f"{name:03}.png")
+        as_in_another_process()
+
+    (tmp_path / "pictures").mkdir()
+    add(range(110))
+    asked = config(tasks=(f"folder:{tmp_path / 'pictures'}@28",), updates=1, seeds=1)
+    (tmp_path / "out").mkdir()
+    folder = open_folder(tmp_path / "out", asked)
+    assert (
+        list(folder.config.files) == list(asked.parts[0].tasks) and dict(folder.groups[0].files) == folder.config.files
+    )
+    as_in_another_process()
+    assert open_folder(tmp_path / "out", asked).groups[0].id == folder.groups[0].id
+    add([110])
+    for again in (asked, None):
+        with pytest.raises(ValueError, match="files.*folder:"):
             open_folder(tmp_path / "out", again)
 
 

@@ -142,7 +142,7 @@ def test_broken_and_too_few_meshes_are_named(tmp_path, monkeypatch):
     monkeypatch.setenv("GAN_ENV_DATA", str(tmp_path / "kept"))
     where = tetrahedra(tmp_path / "data", 42)
     (where / "007" / "tpose" / "m.obj").write_text("no mesh")
-    with pytest.raises(ValueError, match=r"007.tpose.m\.obj cannot be read as a mesh"):
+    with pytest.raises(ValueError, match=r"007.tpose.m\.obj cannot be read as a mesh \(it holds no triangles\)"):
         make_task(f"meshes:{where}")
     with pytest.raises(ValueError, match="holds 0 meshes .* at least 40"):
         make_task(f"meshes:{tmp_path / 'nowhere'}")

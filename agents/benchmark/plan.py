@@ -6,9 +6,10 @@ The groups are a pure function of the configuration, so that whoever has the con
 from __future__ import annotations
 
 import functools
+import hashlib
 import itertools
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Sequence, Sized
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
@@ -17,7 +18,7 @@ import numpy as np
 from gan_env.config import EnvConfig
 from gan_env.env import make_trainer
 from gan_env.rewards import REWARDS
-from gan_env.task import Task, make_task
+from gan_env.task import Task, make_task, parse_task
 
 from ..bench import SPLIT_SIZE, SPLITS, split_seeds
 from ..registry import controller_label
@@ -119,7 +120,7 @@ class BenchConfig:
     undefined: tuple[Undefined, ...] = ()
     """What was left out for that."""
     files: dict[str, str] = field(default_factory=dict)
-    """Hash of the file of every controller that is read from one."""
+    """Hash of the file of every controller that is read from one, and of the data of every task that names a place."""
     command: str = ""
     """The call that began it, as a person would type it; it decides nothing."""
 
@@ -187,6 +188,15 @@ def built(task: str) -> Task:
     return make_task(task)
 
 
+def data_hash(task: Task) -> str:
+    """Hash of a task's held-out data, which a sample more or less shuffles anew, and of how many it trains on."""
+    data, found = task.data, hashlib.blake2b(digest_size=8)
+    for split in (data.validation(), data.test()):
+        found.update(split.contiguous().numpy().tobytes())
+    found.update(str((data.shape, len(data) if isinstance(data, Sized) else None)).encode())
+    return found.hexdigest()
+
+
 def plan(config: BenchConfig) -> list[Group]:
     """Every group of a benchmark; those that choose a constant come before those that need it."""
     groups: dict[str, Group] = {}
@@ -200,7 +210,7 @@ def plan(config: BenchConfig) -> list[Group]:
                     choosing = {group.id: group for group in _choosing(part, game, task or str(game.task))}
                     groups |= choosing
                     needs.append((name, tuple(choosing)))
-            files = tuple((name, config.files[name]) for name in who if name in config.files)
+            files = tuple((name, config.files[name]) for name in (*who, str(game.task)) if name in config.files)
             for seeds in _chunks(split_seeds(part.split, part.seeds), part.group_rows // max(len(who), 1)):
                 group = Group(part.name, game, who, seeds, part.split, tuple(needs), files)
                 groups |= {group.id: group} if who else {}
@@ -224,13 +234,14 @@ def _chunks(seeds: Sequence[int], size: int) -> Iterator[tuple[int, ...]]:
 
 
 def prepared(config: BenchConfig) -> BenchConfig:
-    """The configuration with what depends on this machine written down: the device, and the controllers' files."""
+    """The configuration with what depends on this machine written down: the device, controllers' files, own data."""
     parts, files = [], {}
     for part in config.parts:
         parts.append(replace(part, game=EnvConfig.of(part.game, device=str(part.game.torch_device))))
         for name in part.controllers:
             if tuned_on(name) is None and (path := file_of(name)) is not None:
                 files[name] = file_hash(path)
+        files |= {task: data_hash(built(task)) for task in part.tasks if parse_task(task)[1]}
     return replace(config, parts=tuple(parts), files=files)
 
 
