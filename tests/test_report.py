@@ -17,6 +17,7 @@ from agents.report.blocks import make_blocks, read_rows
 from agents.report.figures import png_of, short
 from agents.report.headline import headline
 from agents.report.line_figures import profile_lines, training_curves
+from agents.report.markup import p_value
 from agents.report.numbers import make_report
 from agents.report.page import write_report
 from agents.report.published import THESIS_RANKS, THESIS_SUITE
@@ -141,6 +142,19 @@ def test_when_nothing_is_told_apart_the_headline_says_so(tmp_path):
     said = headline(make_report(write(tmp_path / "a", noise))[0])
     assert said[0] == "No controller's 95 % interval excludes zero against sim-gda."
     assert any("no difference between ranks is shown" in line for line in said)
+
+
+def test_who_shares_the_best_rank_is_named_with_the_first(tmp_path):
+    same = [row(name, seed, 1.0 + seed) for name in ("sim-gda", "constant:3", "dyn-gda") for seed in range(4)]
+    said = "\n".join(headline(make_report(write(tmp_path / "a", same))[0]))
+    assert re.search(r"Best average rank: [\w:-]+ and [\w:-]+ and [\w:-]+ \(2\.00 of 3\)\.", said)
+
+
+@pytest.mark.parametrize(
+    ("p", "shown"), [(None, "–"), (2e-5, "< 0.0001"), (0.0123, "0.012"), (0.0498, "0.0498"), (0.0502, "0.05")]
+)
+def test_a_p_value_is_never_rounded_across_a_twentieth(p, shown):
+    assert p_value(p) == shown
 
 
 def test_without_a_constant_nothing_is_ranked_officially(tmp_path):

@@ -8,6 +8,7 @@ import numpy as np
 
 from ..stats import Interval
 from .comparisons import Difference
+from .markup import p_equals
 from .numbers import Report
 
 STRONG = 0.5
@@ -77,16 +78,18 @@ def _ranking(report: Report) -> list[str]:
     if not ranking.official:
         found.append("This is no official ranking: the best constant multiplier is missing (see there).")
     else:
-        tied = [n for n in ranking.controllers[: 1 + max((e for s, e in ranking.cliques if s == 0), default=0)]][1:]
-        text = (
-            f"Best average rank: {ranking.controllers[0]} ({ranking.ranks[0].value:.2f} of {len(ranking.controllers)})"
-        )
+        first = [
+            n for n, r in zip(ranking.controllers, ranking.ranks, strict=True) if r.value == ranking.ranks[0].value
+        ]
+        near = ranking.controllers[: 1 + max((e for s, e in ranking.cliques if s == 0), default=0)]
+        tied = [name for name in near if name not in first]
+        text = f"Best average rank: {' and '.join(first)} ({ranking.ranks[0].value:.2f} of {len(ranking.controllers)})"
         text += f"; Nemenyi's test does not tell it from {', '.join(tied)}" if tied else ""
         found.append(text + ".")
     if ranking.friedman is not None:
         p = ranking.friedman.p
         verdict = "ranks differ" if p < 0.05 else "no difference between ranks is shown"
-        found.append(f"Friedman's test over {ranking.blocks} blocks: p = {p:.2g}, {verdict}.")
+        found.append(f"Friedman's test over {ranking.blocks} blocks: {p_equals(p)}, {verdict}.")
     return found
 
 

@@ -127,5 +127,7 @@ def p_equals(p: float) -> str:
 
 
 def p_value(p: float | None) -> str:
-    """Two digits; a bound where p is tiny, a dash for None."""
-    return "–" if p is None else "< 0.0001" if p < 1e-4 else f"{p:.2g}"
+    """Two digits, three where two would hide that it is below 0.05; a bound where p is tiny, a dash for None."""
+    if p is None:
+        return "–"
+    return "< 0.0001" if p < 1e-4 else f"{p:.3g}" if p < 0.05 <= float(f"{p:.2g}") else f"{p:.2g}"
