@@ -147,9 +147,6 @@ def plain_log(axes: Axes, which: Literal["x", "y"], values: Sequence[float] | np
 
     low, high = (min(values), max(values)) if len(values) else (1.0, 10.0)
     axis = axes.xaxis if which == "x" else axes.yaxis
-    if low == high:
-        low, high = low / 2, high * 2
-        axes.set(**{f"{which}lim": (low, high)})
     decades = np.log10(high / low)
     axes.set(**{f"{which}scale": "log"})
     subs = (1.0, 2.0, 5.0) if decades < 1.5 else (1.0, 3.0) if decades < 3 else (1.0,)

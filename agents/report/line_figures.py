@@ -71,6 +71,7 @@ def _curves(axes: Axes, rows: list[Row], reach: list[float]) -> None:
     rates = np.array([_rates(row)[:length] for row in rows])
     right.plot(update, np.exp(np.log(rates).mean(0)), color=REAL_COLOUR, linewidth=1.5, linestyle="-")
     bounds = min(reach) / 3, max(reach) * 3
+    right.set_ylim(*bounds)  # before the scale, which would else be fitted to one constant rate, and warn
     plain_log(right, "y", bounds)
     right.set_ylim(*bounds)
     right.tick_params(labelsize=6, colors="#666666")
