@@ -529,6 +529,12 @@ def test_the_row_of_a_replay_names_whom_it_replays(tmp_path):
     assert row["replay_of"] is None and {r["replay_of"] for r in rows} == {None, "dyn-gda"}
 
 
+def test_a_file_of_another_kind_is_no_controller(tmp_path):
+    (tmp_path / "agent.zip").write_text("")
+    with pytest.raises(ValueError, match=r"agent\.zip' is a file, but none of a controller.*safetensors"):
+        make_entry(str(tmp_path / "agent.zip"), GAME)
+
+
 def test_options_stand_in_a_controllers_name():
     assert make_controller("dyn-gda(c1=1.2, c2=0.7)").law == make_controller("dyn-gda", c1=1.2, c2=0.7).law
     assert make_controller("constant:2").law == make_controller("constant:2()").law

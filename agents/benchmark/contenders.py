@@ -56,6 +56,8 @@ def make_entry(name: str, game: EnvConfig, runs_as: str = "") -> Entry:
     if path is not None and str(path) == name:
         controller = load_controller(path)
         return Entry(name, controller, f"{controller.name} {file_hash(path)}")
+    if Path(name).is_file():
+        raise ValueError(f"controller {name!r} is a file, but none of a controller: those end in .safetensors")
     stem, text, options = parse_controller(name)
     if stem == "fsco":
         options = {field: getattr(game, field) for field in _SHARED} | options
