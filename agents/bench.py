@@ -39,7 +39,7 @@ TRACE_POINTS = 100
 def split_seeds(split: str, count: int) -> list[int]:
     """The first `count` row seeds of a split."""
     if split not in SPLITS:
-        raise unknown("split", split, SPLITS)
+        raise unknown("split", split, list(SPLITS))
     if not 0 < count <= SPLIT_SIZE:
         raise ValueError(f"count={count} seeds were asked for; a split holds 1 to {SPLIT_SIZE}")
     return list(range(SPLITS[split], SPLITS[split] + count))
@@ -124,7 +124,7 @@ def run_group(
             the split is unknown.
     """
     if split not in SPLITS:
-        raise unknown("split", split, SPLITS)
+        raise unknown("split", split, list(SPLITS))
     if not seeds or len(set(seeds)) != len(seeds):
         raise ValueError(f"seeds={list(seeds)} must name at least one row seed, and none twice")
     names = [entry.name for entry in entries]

@@ -76,7 +76,7 @@ def _look_over(module: nn.Module, inputs: Tensor, role: str) -> None:
 
     What both passes leave alike is no memory: a stored activation, say.
     """
-    left = []
+    left, drew = [], False
     for _ in range(2):
         given = inputs.clone()
         with seeded(0):
