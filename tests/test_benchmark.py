@@ -213,6 +213,7 @@ def test_a_file_that_was_changed_in_the_middle_is_refused(copy):
         ({"controller": "constant:2"}, "its key is not that of controller 'constant:2'"),
         ({"seed": 7}, "its key is not that of .* seed 7"),
         ({"status": None}, "'status' is 'None', not a text"),
+        ({"status": "diverged"}, "'score' is .* at status 'diverged'"),
         ({"score": "12"}, "'score' is '12' at status 'ok'"),
         ({"return": None}, "'return' is 'None', not a finite number"),
     ],
@@ -571,7 +572,7 @@ def test_verify_finds_every_row_as_it_was(finished):
         ("score", lambda score: np.nextafter(score, np.inf)),
         ("return", lambda earned: earned + 1e-12),
         ("d_updates", lambda count: count + 1),
-        ("status", lambda status: "diverged"),
+        ("failure", lambda failure: "dead generator"),
     ],
 )
 def test_verify_finds_a_changed_row(copy, field, change):

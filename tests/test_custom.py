@@ -375,6 +375,12 @@ def test_a_stored_activation_is_no_memory():
         task_of(lambda: Remembers("activation"))
 
 
+def test_what_follows_from_buffers_is_no_memory():
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        task_of(lambda: nn.utils.spectral_norm(nn.Linear(4, 3)))  # its weight is an attribute, made of buffers
+
+
 def test_a_module_that_changes_its_input_is_refused_with_the_way_out():
     with pytest.raises(ValueError, match=r"generator changes its input in place.* x = x\.clone\(\)"):
         task_of(lambda: Remembers("input"))

@@ -234,5 +234,6 @@ def test_a_sound_task_passes():
         ),
     ],
 )
+@pytest.mark.filterwarnings("ignore:generator draws from torch's global generator")  # said when it is made, too
 def test_a_task_that_breaks_a_promise_is_told_which(changes, promise, found):
     caught(lambda: check_task(task(**changes)), promise, found)
