@@ -123,8 +123,7 @@ def run_group(
         ValueError: If a controller is not defined for the game (see `refuse`), if a name or a seed stands twice, or if
             the split is unknown.
     """
-    if split not in SPLITS:
-        raise unknown("split", split, list(SPLITS))
+    split_seeds(split, 1)  # raises for an unknown one
     if not seeds or len(set(seeds)) != len(seeds):
         raise ValueError(f"seeds={list(seeds)} must name at least one row seed, and none twice")
     names = [entry.name for entry in entries]

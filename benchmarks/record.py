@@ -16,9 +16,7 @@ import numpy as np
 import torch
 
 from agents.bench import Entry, run_group, split_seeds
-from agents.benchmark.contenders import file_of
-from agents.files import load_controller
-from agents.registry import make_controller
+from agents.benchmark.contenders import make_entry
 from agents.replay import Recorder
 from gan_env.config import EnvConfig
 
@@ -35,9 +33,6 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True)
     given = parser.parse_args()
     torch.set_num_threads(1)
-    path = file_of(given.controller)
-    is_file = path is not None and str(path) == given.controller
-    recorder = Recorder(load_controller(path) if path is not None and is_file else make_controller(given.controller))
     game = EnvConfig(
         task=given.task,
         d_lr=given.d_lr,
@@ -46,6 +41,7 @@ def main() -> None:
         episode_updates=given.updates,
         score=False,
     )
+    recorder = Recorder(make_entry(given.controller, game).controller)
     rows = run_group(game, [Entry(recorder.name, recorder)], split_seeds("tune", given.runs), "tune").rows
     given.out.parent.mkdir(parents=True, exist_ok=True)
     recorder.save(given.out)

@@ -73,7 +73,6 @@ def _curves(axes: Axes, rows: list[Row], reach: list[float]) -> None:
     bounds = min(reach) / 3, max(reach) * 3
     right.set_ylim(*bounds)  # before the scale, which would else be fitted to one constant rate, and warn
     plain_log(right, "y", bounds)
-    right.set_ylim(*bounds)
     right.tick_params(labelsize=6, colors="#666666")
 
 
