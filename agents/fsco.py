@@ -185,10 +185,9 @@ class _QualityGain:
     def measure(self) -> np.ndarray:
         """The gains (N,); the first ones, since `start`, mean nothing."""
         assert self._trainer is not None
-        quality, before = self._trainer.task.quality, self.distance
-        fake = self._trainer.samples(quality.samples, Purpose.QUALITY, rows=self._rows.tolist())
-        found = np.nan_to_num(quality(fake).cpu().double().numpy(), nan=quality.worst, posinf=quality.worst)
-        self.distance = np.minimum(found, quality.worst)
+        rows, before = self._rows.tolist(), self.distance
+        worst = np.array([self._trainer.task_of(row).quality.worst for row in rows])
+        self.distance = np.fmin(self._trainer.quality(rows), worst)  # of NaN and the worst, the worst
         return before - self.distance
 
 

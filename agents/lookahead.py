@@ -11,7 +11,6 @@ from torch import Tensor
 
 from gan_env.records import Control, GameFacts, Measurement, Transition
 from gan_env.snapshot import restore, snapshot
-from gan_env.streams import Purpose
 from gan_env.trainer import Trainer
 
 CANDIDATES = (0.1, 10**-0.5, 1.0, 10**0.5, 10.0)
@@ -82,15 +81,12 @@ class LookAhead:
         k = len(self.candidates)
         if self._branch is None:
             self._branch = trainer.empty_fork(len(self._rows) * k)
-        branch, quality = self._branch, trainer.task.quality
+        branch = self._branch
         restore(branch, snapshot(trainer, np.repeat(self._rows, k).tolist()))
         multipliers = torch.tensor(self.candidates, dtype=torch.float64).repeat(len(self._rows))
         branch.advance(Control.of(branch.n, d_multiplier=multipliers, device=branch.device), self.horizon)
-        samples = branch.samples(quality.samples, Purpose.QUALITY)
-        distance = quality(samples).cpu().double()
-        # A quality gives its `worst` for a GAN that blew up, and a bad but sound one may lie beyond that.
-        broken = ~torch.isfinite(samples).flatten(1).all(1).cpu()
-        return torch.nan_to_num(distance, nan=math.inf).masked_fill(broken, math.inf).reshape(-1, k)
+        distance = torch.from_numpy(branch.quality(range(branch.n)))  # infinite for a GAN that blew up
+        return torch.nan_to_num(distance, nan=math.inf, posinf=math.inf).reshape(-1, k)
 
     def learn(self, transition: Transition) -> None:
         """Nothing: what it knows, it tries out."""

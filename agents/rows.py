@@ -48,8 +48,13 @@ def game_facts(config: EnvConfig) -> Row:
     }
 
 
+def settled(config: EnvConfig) -> Row:
+    """The same but for the task: games in which these agree can share a batch as far as their settings go."""
+    return {name: value for name, value in game_facts(config).items() if name != "task"}
+
+
 def group_id(config: EnvConfig, names: Sequence[str], seeds: Sequence[int], labels: Row) -> str:
-    """Hash of all that decides the rows of a group: the game, who plays it on which seeds, and the labels."""
+    """Hash of all that decides the rows of a game: the game, who plays it on which seeds, and the labels."""
     beside = {
         name: getattr(config, name)
         for name in ("features", "d_lr_range", "g_lr_range", "loss_bound", "weight_bound", "score")
@@ -57,9 +62,14 @@ def group_id(config: EnvConfig, names: Sequence[str], seeds: Sequence[int], labe
     return _digest(json.dumps([game_facts(config), beside, labels, list(names), list(seeds)], default=str))
 
 
-def cell_key(group: str, name: str, seed: int) -> str:
-    """Hash of a cell: its group, controller and seed."""
-    return _digest(f"{group} {name} {seed}")
+def joint_id(ids: Sequence[str]) -> str:
+    """Hash of a group: of the games that share its batch, in order; of one alone, its own."""
+    return ids[0] if len(ids) == 1 else _digest(" ".join(ids))
+
+
+def cell_key(game: str, name: str, seed: int) -> str:
+    """Hash of a cell: its game's `group_id`, controller and seed."""
+    return _digest(f"{game} {name} {seed}")
 
 
 def _digest(text: str) -> str:

@@ -40,7 +40,8 @@ class Seat:
         self.entry, self.controller = entry, entry.controller
         self.span, self.count = slice(start, start + len(seeds)), len(seeds)
         self.control_s, self.error = 0.0, ""
-        self._learns = isinstance(self.controller, Learns) and self.controller.learns
+        self.learns = isinstance(self.controller, Learns) and self.controller.learns
+        """Whether it is to be told what came of its decisions."""
         self._before: Measurement | None = None
 
         def start_controller() -> None:
@@ -56,14 +57,14 @@ class Seat:
     def act(self, seen: Measurement) -> Control:
         """The control of its rows, given the measurement of all."""
         seen = seen.rows(self.span)
-        if self._learns:
+        if self.learns:
             self._before = Measurement(**seen.state())  # the engine writes the next one over this one
         control = self._guarded(lambda: self._checked(seen))
         return Control.of(self.count, device=seen.g_loss.device) if control is None else control
 
     def learn(self, control: Control, after: Measurement, reward: np.ndarray, ended: np.ndarray, last: bool) -> None:
         """Tells a controller that learns what came of its decision."""
-        if not self._learns or self._before is None or self.error:
+        if not self.learns or self._before is None or self.error:
             return
         device = after.g_loss.device
         transition = Transition(

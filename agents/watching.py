@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -162,8 +163,14 @@ class BenchFolder:
         groups = [group for group in bench.groups if not group.chooses and bench.done(group)]
         if not groups:
             raise ValueError(f"{bench.path} has no finished group yet; wait, or name --task and --controller")
-        return [{"game": g.game, "rows": bench.rows_of(g), "names": g.names, "controllers": g.controllers}
-                for g in groups]  # fmt: skip
+        found = []
+        for group in groups:
+            rows = iter(bench.rows_of(group))
+            for contest in group.contests:
+                own = list(itertools.islice(rows, len(contest.controllers) * len(group.seeds)))
+                found.append({"game": contest.game, "rows": own, "names": contest.names,
+                              "controllers": contest.controllers})  # fmt: skip
+        return found
 
 
 def watched(folder: Path) -> TrainFolder | BenchFolder:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from typing import Any, Literal
 
@@ -171,8 +172,10 @@ class EnvConfig:
         return device
 
 
-def make_trainer(config: EnvConfig, rows: int) -> Trainer:
+def make_trainer(config: EnvConfig, rows: int, tasks: Sequence[Task] = ()) -> Trainer:
     """The trainer of N rows that a configuration describes; what is None comes from the task.
+
+    `tasks` are those of the rows, if they are not all the configuration's own.
 
     Raises ValueError if so many rows do not fit into memory, naming a number that does.
     """
@@ -187,7 +190,7 @@ def make_trainer(config: EnvConfig, rows: int) -> Trainer:
 
     def build(count: int) -> Trainer:
         return Trainer(
-            task,
+            tasks[:count] or task,
             config.gan_loss,
             count,
             d_lr=config.d_lr or task.d_lr,

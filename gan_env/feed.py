@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 import torch
@@ -23,11 +25,17 @@ def latent_block(task: Task, batches: int, batch_size: int) -> Draw:
     return normal_block(*shape)
 
 
+def _sized(codes: Callable[[Any, int], Any], batch_size: int) -> Callable[[Any], Any]:
+    """A data's draw at a batch size, whatever its maker calls the argument."""
+    return lambda source: codes(source, batch_size)
+
+
 class Feed:
     """The streams of N rows; one is made when it is first read.
 
     Args:
-        task: Whose data and latents.
+        tasks: Whose data and latents: the tasks that rows are of, which agree on all but their data.
+        which: Which of the tasks is each row's, int64 (N,), read when something is drawn.
         loss: Whose noise or places.
         rows: N.
         batch_size: B.
@@ -40,39 +48,43 @@ class Feed:
 
     def __init__(
         self,
-        task: Task,
+        tasks: Sequence[Task],
+        which: np.ndarray,
         loss: Loss,
         rows: int,
         batch_size: int,
         seen_shape: tuple[int, ...],
         device: torch.device,
     ):
-        self._task, self._loss, self._rows, self._batch_size = task, loss, rows, batch_size
+        self._tasks, self._which, self._loss, self._rows, self._batch_size = tasks, which, loss, rows, batch_size
         self._seen_shape, self._device = seen_shape, device
-        self._real_block = task.data.block(batch_size)
+        self._real_block = tasks[0].data.block(batch_size)
 
     @cached_property
     def reals(self) -> BlockStream:
         """Codes of the real batches, which the task's data turns into samples."""
-        data, size = self._task.data, self._batch_size
-        on_device = getattr(data, "device_codes", None)  # a user's own data may come from the CPU alone
-        return self._stream(
+        size = self._batch_size
+        # A user's own data may come from the CPU alone.
+        on_device = [getattr(task.data, "device_codes", None) for task in self._tasks]
+        return BlockStream(
+            self._rows,
             self._real_block,
             Purpose.REAL,
-            lambda generator: data.codes(generator, size),
-            None if on_device is None else lambda draws: on_device(draws, size),
+            [_sized(task.data.codes, size) for task in self._tasks],
+            [None if each is None else _sized(each, size) for each in on_device],
+            self._device,
+            self._which,
         )
 
     @cached_property
     def latents(self) -> BlockStream:
         """Latents of one update, (N, B, latent_size)."""
-        shape = (LATENT_BLOCK, self._batch_size, self._task.latent_size)
+        task = self._tasks[0]
+        shape = (LATENT_BLOCK, self._batch_size, task.latent_size)
         normal: DeviceDraw | None = None
-        if self._task.latents == "normal":
+        if task.latents == "normal":
             normal = lambda draws: draws.normal(*shape)  # noqa: E731
-        return self._stream(
-            LATENT_BLOCK, Purpose.LATENTS, latent_block(self._task, LATENT_BLOCK, self._batch_size), normal
-        )
+        return self._stream(Purpose.LATENTS, latent_block(task, LATENT_BLOCK, self._batch_size), normal)
 
     @cached_property
     def probes(self) -> BlockStream:
@@ -82,9 +94,9 @@ class Feed:
         """
         if self._loss.noisy:
             noise = (LATENT_BLOCK, 2, self._batch_size, *self._seen_shape)
-            return self._stream(LATENT_BLOCK, Purpose.PENALTY, normal_block(*noise), lambda draws: draws.normal(*noise))
+            return self._stream(Purpose.PENALTY, normal_block(*noise), lambda draws: draws.normal(*noise))
         places = (LATENT_BLOCK, self._batch_size)
-        return self._stream(LATENT_BLOCK, Purpose.PENALTY, uniform_block(*places), lambda draws: draws.uniform(*places))
+        return self._stream(Purpose.PENALTY, uniform_block(*places), lambda draws: draws.uniform(*places))
 
     def forget(self, rows: np.ndarray) -> None:
         """Drops what the rows hold, because their seed or episode changed."""
@@ -92,5 +104,6 @@ class Feed:
             if isinstance(stream, BlockStream):
                 stream.forget(rows)
 
-    def _stream(self, block: int, purpose: Purpose, draw: Draw, device_draw: DeviceDraw | None) -> BlockStream:
-        return BlockStream(self._rows, block, purpose, draw, device_draw, self._device)
+    def _stream(self, purpose: Purpose, draw: Draw, device_draw: DeviceDraw | None) -> BlockStream:
+        """What is drawn alike for every task."""
+        return BlockStream(self._rows, LATENT_BLOCK, purpose, [draw], [device_draw], self._device)

@@ -82,7 +82,10 @@ class Control:
             value = getattr(self, f.name)
             if tuple(value.shape) != (n,):
                 raise ValueError(f"control.{f.name} has shape {tuple(value.shape)}; {n} rows need ({n},)")
-        somebody = self.update_g | self.update_d
+        somebody, rates = self.update_g | self.update_d, (self.d_multiplier, self.g_multiplier)
+        # One look at all, for this is asked at every update; NaN is neither above 0 nor below infinity.
+        if (somebody & (torch.minimum(*rates) > 0) & (torch.maximum(*rates) < float("inf"))).all():
+            return
         if not somebody.all():
             raise ValueError(
                 f"control: row {int((~somebody).nonzero()[0])} updates neither player; choose V1, V2 or V3"

@@ -80,7 +80,8 @@ def held(trainer: Trainer) -> Rows:
     ):
         found |= {f"{name}.flat": players.flat, f"{name}.lr": optimizer.lr}
         found |= {f"{name}.{key}": value for key, value in optimizer.state().items()}
-    return found | {name: torch.from_numpy(getattr(trainer, name)) for name in _COUNTERS}
+    counters = (*_COUNTERS, "which") if len(trainer.tasks) > 1 else _COUNTERS
+    return found | {name: torch.from_numpy(getattr(trainer, name)) for name in counters}
 
 
 def row_index(count: int, rows: Sequence[int] | None) -> Tensor:

@@ -8,7 +8,7 @@ made when the first of its batches is needed, and its state is its number.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from enum import IntEnum
 
@@ -65,9 +65,11 @@ class BlockStream:
         rows: N.
         block: Batches that a draw makes.
         purpose: What they are for.
-        draw: Makes a block of one row on the CPU.
-        device_draw: Makes the blocks of many rows on a GPU; without it a GPU's blocks are made on the CPU too.
+        draws: Each makes a block of one row on the CPU.
+        device_draws: Each makes the blocks of many rows on a GPU; where one lacks, a GPU's blocks are made on the CPU
+            too.
         device: Where batches are wanted.
+        which: Which of the draws is each row's, int64 (N,), as of when a block is made; by default the first.
     """
 
     def __init__(
@@ -75,13 +77,17 @@ class BlockStream:
         rows: int,
         block: int,
         purpose: Purpose,
-        draw: Draw,
-        device_draw: DeviceDraw | None = None,
+        draws: Sequence[Draw],
+        device_draws: Sequence[DeviceDraw | None] = (),
         device: torch.device | str = "cpu",
+        which: np.ndarray | None = None,
     ):
-        self.block, self.purpose, self._draw = block, purpose, draw
+        self.block, self.purpose, self._draws = block, purpose, draws
         self.device = torch.device(device)
-        self._device_draw = device_draw if self.device.type == "cuda" else None
+        self._device_draws = [each for each in device_draws if each is not None and self.device.type == "cuda"]
+        if len(self._device_draws) < len(draws):
+            self._device_draws = []
+        self._which = np.zeros(rows, np.int64) if which is None else which
         self._held = np.full(rows, -1)  # which block each row holds
         self._codes: Tensor | None = None  # (N, block, *batch shape)
         self._rows = rows
@@ -111,15 +117,21 @@ class BlockStream:
 
     def _draw_blocks(self, places: np.ndarray, seed: np.ndarray, episode: np.ndarray, number: np.ndarray) -> None:
         """Puts block `number[i]` of each row `places[i]` into `_codes`."""
-        if self._device_draw is not None:
-            keys = [key(s, e, self.purpose, -1) for s, e in zip(seed.tolist(), episode.tolist(), strict=True)]
-            words = torch.tensor([[k & 0xFFFFFFFF, k >> 32 & 0xFFFFFFFF] for k in keys], device=self.device)
-            drawn = self._device_draw(Draws(words, torch.from_numpy(number).to(self.device)))
-            self._room(drawn)[torch.from_numpy(places).to(self.device)] = drawn
+        which = self._which[places]
+        if not self._device_draws:
+            rows = zip(*(each.tolist() for each in (places, which, seed, episode, number)), strict=True)
+            for place, kind, s, e, n in rows:
+                drawn = torch.from_numpy(self._draws[kind](rng(s, e, self.purpose, n)))
+                self._room(drawn.unsqueeze(0))[place] = drawn
             return
-        for place, s, e, n in zip(places.tolist(), seed.tolist(), episode.tolist(), number.tolist(), strict=True):
-            drawn = torch.from_numpy(self._draw(rng(s, e, self.purpose, n)))
-            self._room(drawn.unsqueeze(0))[place] = drawn
+        keys = [key(s, e, self.purpose, -1) for s, e in zip(seed.tolist(), episode.tolist(), strict=True)]
+        words = torch.tensor([[k & 0xFFFFFFFF, k >> 32 & 0xFFFFFFFF] for k in keys], device=self.device)
+        counts = torch.from_numpy(number).to(self.device)
+        for kind in np.unique(which):
+            same = np.flatnonzero(which == kind)
+            among = torch.from_numpy(same).to(self.device)
+            drawn = self._device_draws[kind](Draws(words[among], counts[among]))
+            self._room(drawn)[torch.from_numpy(places[same]).to(self.device)] = drawn
 
     def _room(self, drawn: Tensor) -> Tensor:
         """Where the rows' blocks are kept, made like the first that is drawn."""

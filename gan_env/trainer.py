@@ -30,6 +30,7 @@ from gan_env.optimizers import OptimizerSpec, RowOptimizer
 from gan_env.players import EVERY, Buffers, Pair, Players, Rows, flatten, unflatten
 from gan_env.records import Control, GameFacts, Measurement, d_loss
 from gan_env.regularisers import derives_weights, weight_matrices
+from gan_env.side_by_side import difference
 from gan_env.streams import Purpose, key, rng, seeded
 from gan_env.task import Task
 
@@ -60,10 +61,10 @@ class Trace:
 
 
 class Trainer:
-    """N GANs of one task and loss in training.
+    """N GANs of one loss in training, of one task or of several that can share a batch.
 
     Args:
-        task: What is trained.
+        task: What is trained: one task, or one for each row, which agree on all but their data and their judges.
         loss: What the players minimise.
         rows: N.
         d_lr, g_lr: Base learning rates, one for all rows or one for each.
@@ -81,6 +82,11 @@ class Trainer:
 
     n: int
     task: Task
+    """Of the first row: what all rows have in common can be read off it."""
+    tasks: tuple[Task, ...]
+    """Those that rows are of, each once."""
+    which: np.ndarray
+    """(N,) int64: which of `tasks` each row is of."""
     loss: Loss
     batch_size: int
     order: str
@@ -103,7 +109,7 @@ class Trainer:
 
     def __init__(
         self,
-        task: Task,
+        task: Task | Sequence[Task],
         loss: Loss,
         rows: int,
         *,
@@ -119,7 +125,13 @@ class Trainer:
         way: str = "auto",
         chunk: int | None = None,
     ):
-        self.task, self.loss, self.n, self.batch_size, self.order = task, loss, rows, batch_size, order
+        of_rows = [task] * rows if isinstance(task, Task) else list(task)
+        self.tasks = tuple({id(each): each for each in of_rows}.values())
+        self.task = task = of_rows[0]
+        self.loss, self.n, self.batch_size, self.order = loss, rows, batch_size, order
+        for other in self.tasks[1:]:
+            if why := difference(task, other, batch_size):
+                raise ValueError(f"tasks {task.name!r} and {other.name!r} cannot share a batch: their {why} differ")
         self._game = task.game
         if loss.diversity is not None and task.game is not None:
             raise ValueError(f"loss={loss.name!r}: task {task.name!r} generates no samples that could be diverse")
@@ -139,6 +151,7 @@ class Trainer:
             lambda flat: make_players(self._templates["g"], flat, seen, way),
             lambda flat: make_players(self._templates["d"], flat, (), way),
         )
+        self.which[:] = [next(i for i, each in enumerate(self.tasks) if each is own) for own in of_rows]
         self.g_optimizer = RowOptimizer(g_optimizer, self.g.flat, self._per_row(g_lr))
         self.d_optimizer = RowOptimizer(d_optimizer, self.d.flat, self._per_row(d_lr))
 
@@ -162,7 +175,8 @@ class Trainer:
             for name, make in (("g", make_g), ("d", make_d))
         )
         self._seen_shape = task.data.shape if game is None else game.seen_shape
-        self.feed: Feed = Feed(task, self.loss, rows, batch_size, self._seen_shape, self.device)
+        self.which = np.zeros(rows, np.int64)
+        self.feed: Feed = Feed(self.tasks, self.which, self.loss, rows, batch_size, self._seen_shape, self.device)
         self._trained_d: Players = self.d
         matrices = self._matrices
         if (reweigh := self.loss.reweigh) is not None:
@@ -276,7 +290,7 @@ class Trainer:
             inputs = self._game.inputs(chunk.codes)
         chunk.out, chunk.g_tape = self.g.forward(chunk.g_flat, inputs.to(self.dtype), chunk.g_buffers)
         if self._game is None:
-            chunk.real, chunk.fake = self.task.data.batch(chunk.codes).to(self.dtype), chunk.out
+            chunk.real, chunk.fake = self._real(chunk).to(self.dtype), chunk.out
         else:
             chunk.real, chunk.fake = self._game.sides(chunk.out)
         pair = self.d.pair(chunk.d_flat, chunk.real, chunk.fake, chunk.d_buffers)
@@ -285,6 +299,20 @@ class Trainer:
         g_loss = loss.generator(fake).mean(-1) if game is None else game.own_loss(chunk.out, chunk.codes)
         chunk.seen = Judged(pair, torch.stack([g_loss, loss.real(real).mean(-1), loss.fake(fake).mean(-1)]))
         chunk.stale = False
+
+    def _real(self, chunk: Chunk) -> Tensor:
+        """The real batch of each row, out of its own task's data."""
+        which = self.which[chunk.rows]
+        if (which == which[0]).all():
+            return self.tasks[which[0]].data.batch(chunk.codes)
+        real: Tensor | None = None
+        for kind in np.unique(which):
+            rows = torch.from_numpy(np.flatnonzero(which == kind)).to(self.device)
+            batch = self.tasks[kind].data.batch(chunk.codes[rows])
+            real = batch.new_empty(len(which), *batch.shape[1:]) if real is None else real
+            real[rows] = batch
+        assert real is not None
+        return real
 
     def _probe(self, chunk: Chunk) -> Tensor:
         """What the loss draws for this update, (n, ...)."""
@@ -483,29 +511,36 @@ class Trainer:
             made.append(self.g.functional(self.g.flat[row : row + 1], inputs.to(self.device, self.dtype)))
         return torch.cat(made)
 
+    def task_of(self, row: int) -> Task:
+        """What the row is of."""
+        return self.tasks[self.which[row]]
+
     def quality(self, rows: Sequence[int]) -> np.ndarray:
-        """Distances of the chosen rows to validation data by the task's cheap estimator, (rows,) float64.
+        """Distances of the chosen rows to validation data by their tasks' cheap estimators, (rows,) float64.
 
         Infinite where a sample is not finite.
         """
-        quality = self.task.quality
-        fake = self.samples(quality.samples, Purpose.QUALITY, rows=rows)
-        made = fake.flatten(1).sum(1).isfinite()  # one row's NaN can stop the quality of all
-        measured = quality(fake if made.all() else torch.nan_to_num(fake, 0.0, 0.0, 0.0))
-        return torch.where(made, measured.to(made.device), math.inf).cpu().double().numpy()
+        found, which = np.empty(len(rows)), self.which[np.asarray(rows, np.int64)]
+        for kind in np.unique(which):
+            quality, same = self.tasks[kind].quality, np.flatnonzero(which == kind)
+            fake = self.samples(quality.samples, Purpose.QUALITY, rows=[rows[i] for i in same.tolist()])
+            made = fake.flatten(1).sum(1).isfinite()  # one row's NaN can stop the quality of all
+            measured = quality(fake if made.all() else torch.nan_to_num(fake, 0.0, 0.0, 0.0))
+            found[same] = torch.where(made, measured.to(made.device), math.inf).cpu().double().numpy()
+        return found
 
     def score(self, row: int) -> tuple[float, Tensor]:
         """The row's exact distance to test data, and the generated samples that it was judged by, float32.
 
         The distance is infinite where a sample is not finite.
         """
-        score = self.task.score
-        fake = self.samples(score.samples, Purpose.SCORE, rows=[row])[0].float()
+        task = self.task_of(row)
+        fake = self.samples(task.score.samples, Purpose.SCORE, rows=[row])[0].float()
         if not fake.isfinite().all():
             return math.inf, fake
-        if self.task.distance is not None:
-            return self.task.distance(self.generator(row), self.discriminator(row)), fake
-        return score(fake), fake
+        if task.distance is not None:
+            return task.distance(self.generator(row), self.discriminator(row)), fake
+        return task.score(fake), fake
 
     def generator(self, row: int = 0) -> nn.Module:
         """The row's generator as a plain module of its own: latents (B, latent_size) → samples (B, *shape)."""

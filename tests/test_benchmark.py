@@ -82,9 +82,9 @@ def copy(finished, tmp_path):
 def test_a_plan_holds_every_cell_once_and_follows_from_the_configuration_alone():
     asked = config(losses=("bce", "lsgan"), d_lr=(1e-3, 2e-3), seeds=5)
     groups = plan(asked)
-    cells = [(g.game.loss, g.game.d_lr, c, s) for g in groups for c in g.controllers for s in g.seeds]
+    cells = [(g.game.loss, g.game.d_lr, c, s) for g in groups for c in g.contests[0].controllers for s in g.seeds]
     assert len(cells) == len(set(cells)) == 2 * 2 * 2 * 5
-    assert all(g.cells <= 4 and g.controllers == ("sim-gda", "constant:2") for g in groups)
+    assert all(g.cells <= 4 and g.contests[0].controllers == ("sim-gda", "constant:2") for g in groups)
     assert [g.id for g in groups] == [g.id for g in plan(from_json(json.loads(json.dumps(as_json(asked)))))]
     assert len({g.id for g in groups}) == len(groups)
 
@@ -210,7 +210,7 @@ def test_a_file_that_was_changed_in_the_middle_is_refused(copy):
 @pytest.mark.parametrize(
     ("edit", "message"),
     [
-        ({"controller": "constant:2"}, "its key is not that of controller 'constant:2'"),
+        ({"controller": "constant:2"}, "its key is not that of .*, controller 'constant:2'"),
         ({"seed": 7}, "its key is not that of .* seed 7"),
         ({"status": None}, "'status' is 'None', not a text"),
         ({"status": "diverged"}, "'score' is .* at status 'diverged'"),
@@ -391,7 +391,7 @@ def test_what_fails_outside_the_controllers_is_tried_again_and_then_left_for_the
         tries.append(1)
         raise OSError("no room left")
 
-    monkeypatch.setattr("agents.benchmark.engines.run_group", breaks)
+    monkeypatch.setattr("agents.benchmark.engines.run_side_by_side", breaks)
     folder = open_folder(tmp_path, config())
     done = benchmark.run(folder, local(1))
     assert not done.complete and len(tries) == 4 and all("no room left" in why for why in done.failures.values())
@@ -510,9 +510,8 @@ def test_data_of_ones_own_are_pinned(tmp_path):
     asked = config(tasks=(f"folder:{tmp_path / 'pictures'}@28",), updates=1, seeds=1)
     (tmp_path / "out").mkdir()
     folder = open_folder(tmp_path / "out", asked)
-    assert (
-        list(folder.config.files) == list(asked.parts[0].tasks) and dict(folder.groups[0].files) == folder.config.files
-    )
+    (contest,) = folder.groups[0].contests
+    assert list(folder.config.files) == list(asked.parts[0].tasks) and dict(contest.files) == folder.config.files
     as_in_another_process()
     assert open_folder(tmp_path / "out", asked).groups[0].id == folder.groups[0].id
     add([110])

@@ -65,7 +65,7 @@ def test_an_epoch_drawn_from_counters_visits_each_sample_at_most_once():
 
 @pytest.mark.gpu
 def test_a_stream_on_a_gpu_gives_the_bits_that_its_counters_give_on_the_cpu():
-    stream = BlockStream(3, 4, Purpose.LATENTS, lambda g: g.random(1), lambda d: d.uniform(4, 6), "cuda")
+    stream = BlockStream(3, 4, Purpose.LATENTS, [lambda g: g.random(1)], [lambda d: d.uniform(4, 6)], "cuda")
     seed, zero = np.arange(3), np.zeros(3, np.int64)
     first = stream.at(slice(0, 3), np.array([0, 5, 9]), seed, zero).cpu()
     again = stream.at(slice(1, 2), np.array([5]), seed[1:2], zero[1:2]).cpu()

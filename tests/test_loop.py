@@ -98,8 +98,8 @@ class PlainLoop:
         self.generator, self.discriminator, self.task = start.generator(), start.discriminator(), start.task
         self.key = np.array([seed]), np.array([0])
         batch, size, data = start.batch_size, self.task.latent_size, self.task.data
-        self.latents = BlockStream(1, LATENT_BLOCK, Purpose.LATENTS, normal_block(LATENT_BLOCK, batch, size))
-        self.reals = BlockStream(1, data.block(batch), Purpose.REAL, lambda rng: data.codes(rng, batch))
+        self.latents = BlockStream(1, LATENT_BLOCK, Purpose.LATENTS, [normal_block(LATENT_BLOCK, batch, size)])
+        self.reals = BlockStream(1, data.block(batch), Purpose.REAL, [lambda rng: data.codes(rng, batch)])
         betas = config.optimizer_spec.betas
         self.opt_g = torch.optim.Adam(self.generator.parameters(), config.g_lr, betas)
         self.opt_d = torch.optim.Adam(self.discriminator.parameters(), config.d_lr, betas)

@@ -45,8 +45,9 @@ class PlainGAN:
         self.at = like.seed[row : row + 1], like.episode[row : row + 1]
         size, data = like.batch_size, task.data
         self.data, self.order = data, like.order
-        self.latents = BlockStream(1, LATENT_BLOCK, Purpose.LATENTS, normal_block(LATENT_BLOCK, size, task.latent_size))
-        self.reals = BlockStream(1, data.block(size), Purpose.REAL, lambda rng: data.codes(rng, size))
+        latents = normal_block(LATENT_BLOCK, size, task.latent_size)
+        self.latents = BlockStream(1, LATENT_BLOCK, Purpose.LATENTS, [latents])
+        self.reals = BlockStream(1, data.block(size), Purpose.REAL, [lambda rng: data.codes(rng, size)])
 
     def batch(self, update: int) -> tuple[torch.Tensor, torch.Tensor]:
         index = torch.tensor([update]).numpy()

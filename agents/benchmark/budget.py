@@ -15,7 +15,7 @@ from gan_env.env import make_trainer
 from ..rows import Row
 from .engines import run_job
 from .folder import Job
-from .plan import Group
+from .plan import Contest, Group
 
 TRIAL_S = 1.0
 """Seconds of updates that a trial aims at."""
@@ -25,7 +25,7 @@ LEAST, MOST = 3, 200
 
 @dataclass
 class Cost:
-    """One kind of group: the same task, loss, settings, controllers and number of rows; rates and seeds differ."""
+    """One kind of group: the same tasks, loss, settings, controllers and number of rows; rates and seeds differ."""
 
     what: str
     groups: int
@@ -48,16 +48,17 @@ def costs(groups: list[Group], *, show: bool = False) -> list[Cost]:
     kinds: dict[str, Cost] = {}
     scores: dict[str, float] = {}
     for group in tqdm(groups, desc="trials", disable=not show, leave=False):
-        kind = repr((group.part, EnvConfig.of(group.game, d_lr=None, g_lr=None), group.controllers, len(group.seeds)))
+        games = [(EnvConfig.of(c.game, d_lr=None, g_lr=None), c.controllers) for c in group.contests]
+        kind = repr((group.part, games, len(group.seeds)))
         if kind not in kinds:
-            task = str(group.game.task)
-            if task not in scores and not group.chooses:
-                scores[task] = _score_s(group)
-            what = f"{group.part}: {task}, {group.game.loss}, {len(group.controllers)} controllers"
-            # Each seed's untrained generator is judged, too, once a task and process.
-            judged = 0 if group.chooses else group.cells + len(group.seeds)
-            run_s, score_s = _update_s(group) * group.updates, judged * scores.get(task, 0.0)
-            kinds[kind] = Cost(what + ", choosing" * group.chooses, 0, group.cells, group.updates, run_s, score_s)
+            score_s = 0.0
+            for contest in () if group.chooses else group.contests:
+                if contest.task not in scores:
+                    scores[contest.task] = _score_s(contest)
+                # Each seed's untrained generator is judged, too, once a task and process.
+                score_s += scores[contest.task] * (len(contest.controllers) + 1) * len(group.seeds)
+            what = f"{group.what}, {len(group.contests[0].controllers)} controllers" + ", choosing" * group.chooses
+            kinds[kind] = Cost(what, 0, group.cells, group.updates, _update_s(group) * group.updates, score_s)
         kinds[kind].groups += 1
     return list(kinds.values())
 
@@ -68,19 +69,22 @@ def _update_s(group: Group) -> float:
     while True:
         # As many decisions as the trial has room for; embedded agents begin to learn after a tenth of them.
         count = math.ceil(updates / step) * step
-        trial = replace(group, game=EnvConfig.of(group.game, episode_updates=count, score=False), needs=())
+        games = [EnvConfig.of(contest.game, episode_updates=count, score=False) for contest in group.contests]
+        trial = tuple(replace(c, game=game, needs=()) for c, game in zip(group.contests, games, strict=True))
         times: list[float] = []
-        stand_in = {name: "constant:1" for name, _ in group.needs}
-        run_job(Job(trial, stand_in), lambda done, times=times: times.append(time.perf_counter()))
+        stand_in = tuple({name: "constant:1" for name, _ in contest.needs} for contest in group.contests)
+        run_job(
+            Job(replace(group, contests=trial), stand_in), lambda done, times=times: times.append(time.perf_counter())
+        )
         each = (times[-1] - times[0]) / max(len(times) - 1, 1) if len(times) > 1 else 0.0
         if count >= MOST or each * count > TRIAL_S / 3:
             return each
         updates = min(MOST, max(2 * count, int(TRIAL_S / max(each, 1e-6))))
 
 
-def _score_s(group: Group) -> float:
+def _score_s(contest: Contest) -> float:
     """Seconds of scoring one row."""
-    trainer = make_trainer(group.resolved, 1)
+    trainer = make_trainer(contest.resolved, 1)
     trainer.reset(np.zeros(1, np.int64), np.zeros(1, np.int64))
     trainer.score(0)  # reads and caches test data
     began = time.perf_counter()

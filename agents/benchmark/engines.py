@@ -23,7 +23,7 @@ from torch import nn
 
 from gan_env.files import write_whole
 
-from ..bench import run_group
+from ..bench import Rivals, run_side_by_side
 from ..rows import Row
 from .contenders import make_entry
 from .folder import Job
@@ -50,22 +50,28 @@ Engine = Callable[[Take, Say], Iterator[tuple[Job, Outcome]]]
 def run_job(job: Job, progress: Callable[[int], object] = lambda updates: None) -> list[Row]:
     """The rows of a group; a function of the job alone, on one class of machine."""
     group = job.group
-    entries = [make_entry(name, group.game, job.runs_as.get(name, "")) for name in group.controllers]
+    games = [
+        Rivals(
+            contest.resolved,
+            [make_entry(name, contest.game, runs_as.get(name, "")) for name in contest.controllers],
+            group.labels(contest),
+        )
+        for contest, runs_as in zip(group.contests, job.runs_as or [{}] * len(group.contests), strict=True)
+    ]
     keep = None if job.keep is None else functools.partial(keep_generator, job.keep)
-    found = run_group(
-        group.resolved,
-        entries,
+    found = run_side_by_side(
+        games,
         group.seeds,
         group.split,
-        labels=group.labels,
         refuse=False,
         keep=keep,
         moments=() if job.pictures is None else moments(group.updates),
         progress=progress,
     )
     if job.pictures is not None:
-        draw_moments(group.resolved.build_task(), group, found, job.pictures)
-    return found.rows
+        for contest, result in zip(group.contests, found, strict=True):
+            draw_moments(group, contest, result, job.pictures)
+    return [row for result in found for row in result.rows]
 
 
 def keep_generator(folder: Path, row: Row, generator: nn.Module) -> None:

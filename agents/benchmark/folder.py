@@ -18,7 +18,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 from gan_env.files import Lock, parsed_json, write_whole
@@ -37,8 +37,8 @@ class Job:
     """A group that is to be run now."""
 
     group: Group
-    runs_as: dict[str, str] = field(default_factory=dict)
-    """Constant that stands for each best-constant."""
+    runs_as: tuple[dict[str, str], ...] = ()
+    """Of each contest, the constant that stands for each best-constant, if there are any."""
     keep: Path | None = None
     """Folder for the generators of the rows that are scored, if they are to be kept."""
     pictures: Path | None = None
@@ -57,10 +57,10 @@ class Folder:
         """Whether jobs write the generators that they train to `generators/KEY.safetensors`."""
         self.pictures = False
         """Whether jobs draw samples on the way to `samples/`, of one group a game."""
-        sizes = {chooses: {g.id: g.cells for g in self.groups if g.chooses is chooses} for chooses in (False, True)}
+        holds = {chooses: {g.id: g.rows for g in self.groups if g.chooses is chooses} for chooses in (False, True)}
         self.rows, self.selection = (
-            RowLog(path / "rows.jsonl", sizes[False]),
-            RowLog(path / "selection.jsonl", sizes[True], judged=False),
+            RowLog(path / "rows.jsonl", holds[False]),
+            RowLog(path / "selection.jsonl", holds[True], judged=False),
         )
         self.failures: dict[str, list[str]] = {}
         """Why groups could not be run, by group."""
@@ -81,7 +81,7 @@ class Folder:
 
     def ready(self, group: Group) -> bool:
         """Whether everything is there that chooses its constants."""
-        return all(need in self.selection.rows for _, ids in group.needs for need in ids)
+        return all(need in self.selection.rows for need in group.needs)
 
     @property
     def left(self) -> list[Group]:
@@ -102,7 +102,7 @@ class Folder:
     def possible(self) -> list[Group]:
         """Groups that are left and have not failed too often."""
         lost = {g for g, why in self.failures.items() if len(why) >= self.TRIES}
-        return [g for g in self.left if g.id not in lost and not lost & {need for _, ids in g.needs for need in ids}]
+        return [group for group in self.left if group.id not in lost and not lost & set(group.needs)]
 
     def rows_of(self, group: Group) -> list[Row]:
         """The rows of a finished group."""
@@ -137,13 +137,15 @@ class Folder:
 
     def job(self, group: Group) -> Job:
         """The group with its constants chosen."""
-        found = {}
-        for name, ids in group.needs:
-            task = tuned_on(name) or str(group.game.task)
-            rows = [row for i in ids for row in self.selection.rows[i]]
-            found[name] = best_constant(rows, built(task).quality.worst)
+        found = []
+        for contest in group.contests:
+            chosen = {}
+            for name, ids in contest.needs:
+                rows = [row for i in ids for row in self.selection.rows[i]]
+                chosen[name] = best_constant(rows, built(tuned_on(name) or contest.task).quality.worst)
+            found.append(chosen)
         keep = self.path / "generators" if self.keep else None
-        return Job(group, found, keep, self.path / "samples" if self.pictures and is_pictured(group) else None)
+        return Job(group, tuple(found), keep, self.path / "samples" if self.pictures and is_pictured(group) else None)
 
     def put(self, group: Group, rows: Sequence[Row]) -> None:
         """Puts down the rows of a group that `take` gave."""

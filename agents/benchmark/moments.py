@@ -7,10 +7,9 @@ from pathlib import Path
 
 from gan_env.files import write_whole
 from gan_env.render import draw_samples
-from gan_env.task import Task
 
 from ..bench import SPLITS, GroupResult
-from .plan import Group
+from .plan import Contest, Group
 
 COLUMNS = 6
 """Moments of a run, evenly spaced: every 5,000 updates of the thesis' 30,000."""
@@ -26,20 +25,20 @@ def is_pictured(group: Group) -> bool:
     return not group.chooses and group.seeds[0] == SPLITS[group.split]
 
 
-def file_name(group: Group) -> str:
+def file_name(part: str, contest: Contest) -> str:
     """`TASK-LOSS.png`, with the part's name before it and the base rate behind it where they are not the usual ones."""
-    part, rate = "" if group.part == "main" else f"{group.part}-", "" if group.game.d_lr is None else group.game.d_lr
-    name = f"{part}{group.game.task}-{group.game.loss}{rate and f'-{rate:g}'}"
+    before, rate = "" if part == "main" else f"{part}-", contest.game.d_lr
+    name = f"{before}{contest.task}-{contest.game.loss}{'' if rate is None else f'-{rate:g}'}"
     return re.sub(r"[^\w.,=+-]+", "_", name) + ".png"
 
 
-def draw_moments(task: Task, group: Group, result: GroupResult, folder: Path) -> None:
-    """Writes the picture of a group that has run."""
+def draw_moments(group: Group, contest: Contest, result: GroupResult, folder: Path) -> None:
+    """Writes the picture of a contest of a group that has run."""
     from matplotlib.figure import Figure  # here, for it takes a second, which only those who want pictures wait
 
     from ..report.figures import png_of, short
 
-    names, updates = group.names, sorted(result.moments)
+    task, names, updates = contest.resolved.build_task(), contest.names, sorted(result.moments)
     figure = Figure(figsize=(1.25 * len(updates) + 1.2, 1.25 * len(names) + 0.6), dpi=100, layout="constrained")
     for line, name in zip(figure.subplots(len(names), len(updates), squeeze=False), names, strict=True):
         for axes, update in zip(line, updates, strict=True):
@@ -57,7 +56,7 @@ def draw_moments(task: Task, group: Group, result: GroupResult, folder: Path) ->
         line[0].set(xticks=[], yticks=[])
         line[0].set_ylabel(short(name, 18), fontsize=8)
     figure.suptitle(
-        f"{group.game.task}, {group.game.loss}, seed {group.seeds[0]}: samples after so many updates", fontsize=9
+        f"{contest.task}, {contest.game.loss}, seed {group.seeds[0]}: samples after so many updates", fontsize=9
     )
     folder.mkdir(exist_ok=True)
-    write_whole(folder / file_name(group), png_of(figure))
+    write_whole(folder / file_name(group.part, contest), png_of(figure))

@@ -18,11 +18,12 @@ import numpy as np
 from gan_env.config import EnvConfig
 from gan_env.env import make_trainer
 from gan_env.rewards import REWARDS
+from gan_env.side_by_side import difference, gains_by_sharing
 from gan_env.task import Task, make_task, parse_task
 
 from ..bench import SPLIT_SIZE, SPLITS, split_seeds
 from ..registry import controller_label
-from ..rows import group_id
+from ..rows import cell_key, group_id, joint_id, settled
 from .contenders import check_contender, file_hash, file_of, refusal, tuned_on
 
 HALF_DECADES = (0.1, 0.3, 1.0, 3.0, 10.0)
@@ -52,7 +53,8 @@ class Part:
     split: str = "evaluate"
     """Which seeds: "evaluate", or "tune" for choosing anything at all."""
     group_rows: int = 64
-    """Most rows in one batch, unless one seed needs more. Part of the results, for rounding depends on it."""
+    """Most rows in one batch, unless one seed needs more; games that differ in their data alone share one where they
+    fit. Fewer leave more groups for more cores. Part of the results, for rounding depends on it."""
     constants: tuple[float, ...] = HALF_DECADES
     """Multipliers among which best-constant is chosen."""
     tune_seeds: int = 8
@@ -131,28 +133,21 @@ class BenchConfig:
 
 
 @dataclass(frozen=True)
-class Group:
-    """Rows that run as one batch: the same game and seeds for each of the controllers."""
+class Contest:
+    """A game and the controllers that meet in it."""
 
-    part: str
     game: EnvConfig
     controllers: tuple[str, ...]
-    seeds: tuple[int, ...]
-    split: str
     needs: tuple[tuple[str, tuple[str, ...]], ...] = ()
     """Of each best-constant among the controllers, the groups whose rows choose it."""
     files: tuple[tuple[str, str], ...] = ()
     """Hash of each controller's file."""
 
     @property
-    def chooses(self) -> bool:
-        """Whether its rows choose a constant; they are never scored on test data."""
-        return not self.game.score
-
-    @property
-    def cells(self) -> int:
-        """Rows."""
-        return len(self.controllers) * len(self.seeds)
+    def task(self) -> str:
+        """Name of the game's task."""
+        assert isinstance(self.game.task, str)
+        return self.game.task
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -160,26 +155,76 @@ class Group:
         return tuple(map(controller_label, self.controllers))
 
     @property
-    def labels(self) -> dict[str, Any]:
-        """What its rows say besides, and what its hash counts besides."""
-        more = {"chosen_by": {k: list(v) for k, v in self.needs}, "files": dict(self.files)}
-        return {"part": self.part} | {name: value for name, value in more.items() if value}
-
-    @property
     def resolved(self) -> EnvConfig:
         """The game with its task built; reads the data at the first call."""
-        assert isinstance(self.game.task, str)
-        return EnvConfig.of(self.game, task=built(self.game.task))
+        return EnvConfig.of(self.game, task=built(self.task))
 
-    @functools.cached_property
-    def id(self) -> str:
-        """Hash of all that decides its rows, as `group` in them."""
-        return group_id(self.resolved, self.names, self.seeds, {**self.labels, "split": self.split})
+
+@dataclass(frozen=True)
+class Group:
+    """Rows that run as one batch: the same seeds for each controller of a game, or of several that share the batch."""
+
+    part: str
+    contests: tuple[Contest, ...]
+    seeds: tuple[int, ...]
+    split: str
+
+    @property
+    def game(self) -> EnvConfig:
+        """The first game; the others differ from it in their task alone."""
+        return self.contests[0].game
+
+    @property
+    def chooses(self) -> bool:
+        """Whether its rows choose a constant; they are never scored on test data."""
+        return not self.game.score
+
+    @property
+    def needs(self) -> list[str]:
+        """The groups whose rows choose its constants."""
+        return [need for contest in self.contests for _, ids in contest.needs for need in ids]
+
+    @property
+    def cells(self) -> int:
+        """Rows."""
+        return sum(len(contest.controllers) for contest in self.contests) * len(self.seeds)
 
     @property
     def updates(self) -> int:
         """Updates of each row."""
-        return self.game.episode_updates or self.resolved.build_task().episode_updates
+        return self.game.episode_updates or self.contests[0].resolved.build_task().episode_updates
+
+    @property
+    def what(self) -> str:
+        """Part, tasks and loss, for people."""
+        return f"{self.part}: {' + '.join(contest.task for contest in self.contests)}, {self.game.loss}"
+
+    def labels(self, contest: Contest) -> dict[str, Any]:
+        """What the rows of a contest say besides, and what its hash counts besides."""
+        more = {"chosen_by": {k: list(v) for k, v in contest.needs}, "files": dict(contest.files)}
+        return {"part": self.part} | {name: value for name, value in more.items() if value}
+
+    @functools.cached_property
+    def ids(self) -> list[str]:
+        """Hash of all that decides the rows of each contest."""
+        return [
+            group_id(c.resolved, c.names, self.seeds, {**self.labels(c), "split": self.split}) for c in self.contests
+        ]
+
+    @functools.cached_property
+    def id(self) -> str:
+        """Hash of all that decides its rows, as `group` in them."""
+        return joint_id(self.ids)
+
+    @property
+    def rows(self) -> dict[str, tuple[str, str, int]]:
+        """The key of each row, in order, with its task, controller and seed."""
+        return {
+            cell_key(own, name, seed): (contest.resolved.build_task().name, name, seed)
+            for own, contest in zip(self.ids, self.contests, strict=True)
+            for name in contest.names
+            for seed in self.seeds
+        }
 
 
 @functools.cache
@@ -202,19 +247,49 @@ def plan(config: BenchConfig) -> list[Group]:
     groups: dict[str, Group] = {}
     for part in config.parts:
         left_out = {(u.task, u.loss, u.controller) for u in config.undefined if u.part == part.name}
+        judged: list[Group] = []
+        choosing: dict[str, Group] = {}
         for game in part.games():
             who = tuple(name for name in part.controllers if (game.task, game.loss, name) not in left_out)
             needs = []
             for name in who:
                 if (task := tuned_on(name)) is not None:
-                    choosing = {group.id: group for group in _choosing(part, game, task or str(game.task))}
-                    groups |= choosing
-                    needs.append((name, tuple(choosing)))
+                    found = {group.id: group for group in _choosing(part, game, task or str(game.task))}
+                    choosing |= found
+                    needs.append((name, tuple(found)))
             files = tuple((name, config.files[name]) for name in (*who, str(game.task)) if name in config.files)
+            contest = Contest(game, who, tuple(needs), files)
             for seeds in _chunks(split_seeds(part.split, part.seeds), part.group_rows // max(len(who), 1)):
-                group = Group(part.name, game, who, seeds, part.split, tuple(needs), files)
-                groups |= {group.id: group} if who else {}
+                judged += [Group(part.name, (contest,), seeds, part.split)] if who else []
+        for group in _packed(judged, part.group_rows):
+            groups |= {need: choosing[need] for need in group.needs} | {group.id: group}
     return list(groups.values())
+
+
+def _packed(groups: Sequence[Group], most: int) -> list[Group]:
+    """The same rows in fewer groups: where another game fits beside the first ones, it joins their batch."""
+    packed: list[Group] = []
+    for group in groups:
+        for at, other in enumerate(packed):
+            if other.cells + group.cells <= most and other.seeds == group.seeds and _can_share(other, group):
+                packed[at] = replace(other, contests=other.contests + group.contests)
+                break
+        else:
+            packed.append(group)
+    return packed
+
+
+def _can_share(a: Group, b: Group) -> bool:
+    """Whether two games differ in their task alone, and in that so little that one product serves the rows of both."""
+    if EnvConfig.of(b.game, task=a.game.task) != a.game:
+        return False
+    one, two = a.contests[0].resolved, b.contests[0].resolved
+    return settled(one) == settled(two) and _alike(a.contests[0].task, b.contests[0].task, settled(one)["batch_size"])
+
+
+@functools.cache
+def _alike(a: str, b: str, batch_size: int) -> bool:
+    return gains_by_sharing(built(a)) and not difference(built(a), built(b), batch_size)
 
 
 def _choosing(part: Part, game: EnvConfig, task: str) -> Iterator[Group]:
@@ -223,7 +298,7 @@ def _choosing(part: Part, game: EnvConfig, task: str) -> Iterator[Group]:
     config = EnvConfig.of(part.game_of(task, game.loss, game.d_lr), score=False)
     who = tuple(f"constant:{value:g}" for value in part.constants)
     for seeds in _chunks(split_seeds("tune", part.tune_seeds), part.group_rows // len(who)):
-        yield Group(part.name, config, who, seeds, "tune")
+        yield Group(part.name, (Contest(config, who),), seeds, "tune")
 
 
 def _chunks(seeds: Sequence[int], size: int) -> Iterator[tuple[int, ...]]:

@@ -11,7 +11,7 @@ from pathlib import Path
 from gan_env.files import Lock, parsed_json, sync_folder, write_whole
 
 from ..row_checks import check_row
-from ..rows import Row, cell_key
+from ..rows import Row
 
 CLAIMS = "claims"
 """Folder beside the rows in which the locks of those who work on them lie."""
@@ -22,12 +22,12 @@ class RowLog:
 
     Args:
         path: The file; it need not be there yet.
-        sizes: Rows of every group that may stand in it.
+        groups: Every group that may stand in it: the key of each of its rows, with its task, controller and seed.
         judged: Whether each row says what a judged run does (`check_row`).
     """
 
-    def __init__(self, path: Path, sizes: dict[str, int], *, judged: bool = True):
-        self.path, self.sizes, self.judged = path, sizes, judged
+    def __init__(self, path: Path, groups: dict[str, dict[str, tuple[str, str, int]]], *, judged: bool = True):
+        self.path, self.groups, self.judged = path, groups, judged
         self.rows: dict[str, list[Row]] = {}
         """Rows of each finished group, as of the last `refresh`."""
         self._lock = Lock(path.parent / CLAIMS / path.name)  # the file itself may be replaced
@@ -62,7 +62,7 @@ class RowLog:
 
     def append(self, group: str, rows: Sequence[Row]) -> None:
         """Adds a group by one write under a lock, unless it is there; what a kill left unfinished is cut off first."""
-        assert len(rows) == self.sizes[group], (group, len(rows), self.sizes[group])
+        assert [row["key"] for row in rows] == list(self.groups[group]), group
         self._lock.path.parent.mkdir(exist_ok=True)
         with self._lock.held():
             self.refresh()
@@ -115,14 +115,14 @@ class RowLog:
                 torn, block = True, []
             if row is None:
                 continue
-            if row["group"] not in self.sizes:
+            if row["group"] not in self.groups:
                 raise ValueError(
                     f"{self.path}: group {row['group']} is not in this configuration's plan; the folder's files do not "
                     "belong together, or another version of the package made them"
                 )
             self._check(row, f"{self.path.name}, the row of key {str(row.get('key'))[:40]!r}")
             block.append(row)
-            if len(block) == self.sizes[row["group"]]:
+            if len(block) == len(self.groups[row["group"]]):
                 if torn:
                     raise ValueError(
                         f"{self.path}: a whole group stands behind broken lines, so somebody changed the file; put it "
@@ -134,11 +134,12 @@ class RowLog:
         """Raises ValueError for a row that is no longer what was written: rows are never edited."""
         if self.judged:
             check_row(row, where)
-        named = cell_key(row["group"], str(row.get("controller")), row.get("seed", 0))
-        if row.get("key") != named:
+        said = tuple(row.get(name) for name in ("task", "controller", "seed"))
+        if self.groups[row["group"]].get(str(row.get("key"))) != said:
+            task, controller, seed = (str(each)[:40] for each in said)
             raise ValueError(
-                f"{where}: its key is not that of controller {str(row.get('controller'))[:40]!r} and seed "
-                f"{str(row.get('seed'))[:40]} in this group, so somebody changed the row; put the file back"
+                f"{where}: its key is not that of task {task!r}, controller {controller!r} and seed {seed} in this "
+                "group, so somebody changed the row; put the file back"
             )
 
 

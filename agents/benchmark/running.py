@@ -84,6 +84,6 @@ def run(folder: Folder, engine: Engine, *, show: bool = False) -> Finished:
     finally:
         bar.bar.close()
         folder.close()
-    names = {group.id: f"{group.part}: {group.game.task}, {group.game.loss}" for group in folder.groups}
+    names = {group.id: group.what for group in folder.groups}
     failures = {f"{names[g]} ({g})": why[-1] for g, why in folder.failures.items() if g in {x.id for x in folder.left}}
     return Finished(folder.path, len(folder.groups), ran, failures)

@@ -41,7 +41,7 @@ class Verdict:
 
     group: str
     what: str
-    """Its part, task and loss."""
+    """Its part, tasks and loss."""
     rows: int
     differences: list[Difference] = field(default_factory=list)
     origins: list[str] = field(default_factory=list)
@@ -87,7 +87,7 @@ def verify(
         bar.update(max(sum(done.values()) - bar.n, 0))
 
     for job, outcome in engine(lambda: next(jobs, None), say):
-        group, what = job.group, f"{job.group.part}: {job.group.game.task}, {job.group.game.loss}"
+        group, what = job.group, job.group.what
         if isinstance(outcome, Failed):
             verdicts[group.id] = Verdict(group.id, what, group.cells, failed=outcome.why)
             continue
