@@ -95,6 +95,14 @@ def engine(config: EnvConfig, rows: int, against: str | None, name: str = "engin
     return Contender(f"{name}, N = {rows}", run, rows, against, counter.get_total_flops() / rows / 1e9)
 
 
+def engines(config: EnvConfig, rows: int, against: str) -> list[Contender]:
+    """The engine, and on a card its updates replayed as CUDA graphs, too."""
+    found = [engine(config, rows, against)]
+    if config.torch_device.type == "cuda":
+        found.append(engine(EnvConfig.of(config, cuda_graphs=True), rows, against, "graphs"))
+    return found
+
+
 def stepping(env: gym.Env | gym.vector.VectorEnv, rows: int, name: str, against: str) -> Contender:
     env.reset(seed=0)
     action = np.zeros((rows, 1), np.float32)
@@ -120,21 +128,21 @@ def section(name: Section, options: Options) -> Iterator[tuple[str, list[Contend
     if name == "ring":
         found = [plain(ring)]
         for n in options.rows:
-            found.append(engine(ring, n, "plain loop"))
+            found += engines(ring, n, "plain loop")
             found.append(stepping(GANVectorEnv(n, config=endless(ring)), n, "env.step", f"engine, N = {n}"))
         yield "ring, bce: rows", found
     elif name == "losses":
         for loss in THESIS_LOSSES:
-            yield f"ring, {loss}", [plain(game("ring", loss)), engine(game("ring", loss), 64, "plain loop")]
+            yield f"ring, {loss}", [plain(game("ring", loss)), *engines(game("ring", loss), 64, "plain loop")]
     elif name == "vector":
         yield "ring, bce: vector environments", list(vector(ring))
     elif name == "training":
         yield "ring, bce: DDPG of Stable-Baselines3 in training", list(training(ring))
     elif name == "digits":
-        yield "digits, bce", [plain(game("digits")), engine(game("digits"), 64, "plain loop")]
+        yield "digits, bce", [plain(game("digits")), *engines(game("digits"), 64, "plain loop")]
     elif name == "mlp":
         config = game("fashion-mlp")
-        yield "fashion-mlp, bce", [plain(config), *(engine(config, n, "plain loop") for n in (1, 8))]
+        yield "fashion-mlp, bce", [plain(config), *engines(config, 1, "plain loop"), *engines(config, 8, "plain loop")]
     elif name == "dcgan":
         config = game("fashion")
         yield "fashion (DCGAN), bce", [

@@ -45,13 +45,23 @@ class Chunk:
         self.rows, self.g_flat, self.d_flat = rows, g_flat, d_flat
         self.g_buffers, self.d_buffers, self.late_buffers = Buffers(), Buffers(), Buffers()
         self.codes: Tensor
+        self.inputs: Tensor
+        """What G makes the coming batch of: latents, but for a task with a `Game` of its own."""
         self.real: Tensor
         self.fake: Tensor
+        self.probe: Tensor
+        """What the loss draws for the coming update, where it draws at all."""
+        self.turn: Tensor
+        """(n,) bool: whether the diversity term of the coming update counts, where there is one."""
+        self.strength: Tensor
+        """(n,): weight of D's loss in G's, where a `Game` has one."""
         self.out: Tensor
         """What G made: the generated batch itself, but for a task with a `Game` of its own."""
         self.g_tape: Any = None
         self.seen: Judged
         """D's clean forward pass on the coming batch."""
+        self.recording: Any = None
+        """How to do it all again, see `recording`."""
         self.stale = True
         """Whether weights or counters were changed since the coming batch was looked at."""
 

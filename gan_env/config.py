@@ -13,6 +13,7 @@ from gan_env.features import DEFAULT_FEATURES, FEATURES
 from gan_env.losses import Loss, get_loss
 from gan_env.memory import out_of_memory, what_fits
 from gan_env.optimizers import OptimizerSpec
+from gan_env.recording import cuda_graph
 from gan_env.registry import unknown
 from gan_env.task import Task, make_task, parse_task
 from gan_env.trainer import Trainer
@@ -76,6 +77,8 @@ class EnvConfig:
     """Precision of training; by default the task's, which is float32 but for dirac."""
     device: str = "auto"
     """"cpu", "cuda", "cuda:1", or "auto": CUDA where there is one."""
+    cuda_graphs: bool = False
+    """On CUDA, record the update of plain MLPs once and replay it; changes speed alone."""
 
     def __post_init__(self) -> None:
         if not isinstance(self.task, Task):
@@ -113,7 +116,7 @@ class EnvConfig:
                 raise ValueError(f"{field}={getattr(self, field)!r} must be a finite number > 0")
         for field in ("d_lr_range", "g_lr_range"):
             _range(field, getattr(self, field))
-        for field in ("normalise", "score", "track_quality"):
+        for field in ("normalise", "score", "track_quality", "cuda_graphs"):
             if not isinstance(getattr(self, field), bool):
                 raise ValueError(f"{field}={getattr(self, field)!r} must be True or False")
 
@@ -188,6 +191,9 @@ def make_trainer(config: EnvConfig, rows: int, tasks: Sequence[Task] = ()) -> Tr
             f"updates_per_step={config.updates_per_step}; set episode_updates, too"
         )
 
+    if config.cuda_graphs and config.torch_device.type != "cuda":
+        raise ValueError(f"cuda_graphs=True needs a CUDA device, got {config.torch_device}; leave it out")
+
     def build(count: int) -> Trainer:
         return Trainer(
             tasks[:count] or task,
@@ -202,6 +208,7 @@ def make_trainer(config: EnvConfig, rows: int, tasks: Sequence[Task] = ()) -> Tr
             episode_updates=episode,
             dtype=config.torch_dtype,
             device=config.torch_device,
+            record=cuda_graph if config.cuda_graphs else None,
         )
 
     try:

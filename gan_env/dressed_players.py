@@ -12,12 +12,25 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from gan_env.losses import Penalty
+from gan_env.losses import Loss, Penalty
 from gan_env.mlp_players import MLPPlayers
 from gan_env.mlp_slopes import SlopeDressedPlayers, penalty_gradient
 from gan_env.module_players import AutogradPlayers
 from gan_env.players import EVERY, Buffers, Pair, Players, Rows
 from gan_env.slopes import Slope, SlopePenalty, slope_at
+
+
+def as_trained(players: Players, loss: Loss, matrices: list[tuple[int, int, int]]) -> Players:
+    """Discriminators as their own loss sees them; themselves where it changes nothing.
+
+    `matrices` are where the weights lie that are matrices, see `regularisers.weight_matrices`.
+    """
+    reweigh, dress, coefficient = loss.reweigh, loss.dress, loss.coefficient
+    if reweigh is not None:
+        players = ReweighedPlayers(players, lambda flat: reweigh(flat, matrices))
+    if dress is not None:
+        players = dressed(players, lambda slope: dress(slope, coefficient))
+    return players
 
 
 def dressed(players: Players, dress: Callable[[Slope], Tensor]) -> Players:

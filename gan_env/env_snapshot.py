@@ -26,7 +26,7 @@ _POINTS, _LENGTH = "history.points", "history.length"
 def settings(env: GANVectorEnv) -> dict[str, Any]:
     """What an environment was made with, what its configuration leaves to the task included, as JSON can hold it."""
     config, trainer = env.config, env.trainer
-    found = {field.name: getattr(config, field.name) for field in fields(config)}
+    found = {field.name: getattr(config, field.name) for field in fields(config) if field.name != "cuda_graphs"}
     found |= {
         "control": env.control,
         "task": _own_task(trainer) if config.task is trainer.task else config.task,

@@ -236,6 +236,10 @@ class JointPair:
         logits, self._tape = players.run(flat, both, buffers)
         logits = logits.squeeze(1)
         self.real_logits, self.fake_logits = logits[:, : self._batch], logits[:, self._batch :]
+        self.renew()
+
+    def renew(self) -> None:
+        """Forgets what was found out about the pass, because another one has been run in its place."""
         self._at_input: Tensor | None = None  # what D's step has found out about G's, see `weight_gradient`
         self._known: Rows = EVERY
 

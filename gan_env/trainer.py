@@ -13,21 +13,22 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
 
 import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from gan_env.chunks import Chunk, Judged, Moves
-from gan_env.dressed_players import ReweighedPlayers, dressed, penalised
+from gan_env.chunks import Chunk, Moves
+from gan_env.dressed_players import as_trained
+from gan_env.engine import Engine
 from gan_env.feed import Feed, latent_block
 from gan_env.losses import Loss
 from gan_env.mlp_players import MLPPlayers
 from gan_env.module_players import make_players
 from gan_env.optimizers import OptimizerSpec, RowOptimizer
-from gan_env.players import EVERY, Buffers, Pair, Players, Rows, flatten, unflatten
+from gan_env.players import Players, flatten, unflatten
+from gan_env.recording import Record, RecordedEngine
 from gan_env.records import Control, GameFacts, Measurement, d_loss
 from gan_env.regularisers import derives_weights, weight_matrices
 from gan_env.side_by_side import difference
@@ -78,6 +79,7 @@ class Trainer:
         way: How N copies of a player are run, see `make_players`.
         chunk: Rows in one chunk of plain MLPs (others go in one); changes speed and in float32 nothing else. By
             default as many as suit the cache.
+        record: How updates of plain MLPs are recorded to be replayed, see `recording`; by default they are not.
     """
 
     n: int
@@ -124,6 +126,7 @@ class Trainer:
         device: torch.device | str = "cpu",
         way: str = "auto",
         chunk: int | None = None,
+        record: Record | None = None,
     ):
         of_rows = [task] * rows if isinstance(task, Task) else list(task)
         self.tasks = tuple({id(each): each for each in of_rows}.values())
@@ -135,8 +138,13 @@ class Trainer:
         self._game = task.game
         if loss.diversity is not None and task.game is not None:
             raise ValueError(f"loss={loss.name!r}: task {task.name!r} generates no samples that could be diverse")
+        if loss.reweigh is not None and derives_weights(self._fresh(task.discriminator, 0)):
+            raise ValueError(
+                f"loss={loss.name!r} divides D's own weights by their norm, but this discriminator computes its "
+                "weights from others (spectral_norm, weight_norm, ...); take one of the two away"
+            )
         self.episode_updates, self.dtype, self.device = episode_updates, dtype, torch.device(device)
-        self._chunk_rows = chunk
+        self._chunk_rows, self._record = chunk, record
         self._templates = {
             "g": self._fresh(task.generator, 0).to(self.device, dtype),
             "d": self._fresh(task.discriminator, 0).to(self.device, dtype),
@@ -152,17 +160,30 @@ class Trainer:
             lambda flat: make_players(self._templates["d"], flat, (), way),
         )
         self.which[:] = [next(i for i, each in enumerate(self.tasks) if each is own) for own in of_rows]
-        self.g_optimizer = RowOptimizer(g_optimizer, self.g.flat, self._per_row(g_lr))
-        self.d_optimizer = RowOptimizer(d_optimizer, self.d.flat, self._per_row(d_lr))
+        self._drive(g_optimizer, self._per_row(g_lr), d_optimizer, self._per_row(d_lr))
 
     def empty_fork(self, rows: int) -> Trainer:
         """A trainer of so many rows set up like this one, for `snapshot.restore` to fill; shares task and modules."""
         branch = copy.copy(self)
         branch.n = rows
         branch._allocate(rows, self.g.over, self.d.over)
-        for name, players in (("g_optimizer", branch.g), ("d_optimizer", branch.d)):
-            setattr(branch, name, RowOptimizer(getattr(self, name).spec, players.flat, branch._per_row(0.0)))
+        branch._drive(self.g_optimizer.spec, branch._per_row(0.0), self.d_optimizer.spec, branch._per_row(0.0))
         return branch
+
+    def _drive(self, g_spec: OptimizerSpec, g_lr: Tensor, d_spec: OptimizerSpec, d_lr: Tensor) -> None:
+        """What moves the players: their optimisers, and the engine that asks them to."""
+        self.g_optimizer = RowOptimizer(g_spec, self.g.flat, g_lr)
+        self.d_optimizer = RowOptimizer(d_spec, self.d.flat, d_lr)
+        self._engine = Engine(
+            self.loss,
+            self._game,
+            (self.g, self.d),
+            as_trained(self.d, self.loss, self._matrices),
+            (self.g_optimizer, self.d_optimizer),
+            (self.g_penalty, self.d_penalty),
+        )
+        if self._record is not None:
+            self._engine = RecordedEngine(self._engine, self._record)
 
     def _per_row(self, lr: float | Sequence[float]) -> Tensor:
         return torch.as_tensor(lr, dtype=torch.float64, device=self.device).expand(self.n).clone()
@@ -177,18 +198,6 @@ class Trainer:
         self._seen_shape = task.data.shape if game is None else game.seen_shape
         self.which = np.zeros(rows, np.int64)
         self.feed: Feed = Feed(self.tasks, self.which, self.loss, rows, batch_size, self._seen_shape, self.device)
-        self._trained_d: Players = self.d
-        matrices = self._matrices
-        if (reweigh := self.loss.reweigh) is not None:
-            if derives_weights(self._templates["d"]):
-                raise ValueError(
-                    f"loss={self.loss.name!r} divides D's own weights by their norm, but this discriminator computes "
-                    "its weights from others (spectral_norm, weight_norm, ...); take one of the two away"
-                )
-            self._trained_d = ReweighedPlayers(self._trained_d, lambda flat: reweigh(flat, matrices))
-        if (dress := self.loss.dress) is not None:
-            coefficient = self.loss.coefficient
-            self._trained_d = dressed(self._trained_d, lambda slope: dress(slope, coefficient))
         self.d_penalty: Float[Tensor, " N"] = torch.zeros(rows, dtype=dtype, device=self.device)
         """Weighted penalty in each row's last D update; 0 before the first, and where the loss has none."""
         self.g_penalty = torch.zeros_like(self.d_penalty)
@@ -204,7 +213,6 @@ class Trainer:
             chunk = rows  # autograd's tapes of one chunk would not survive another's step on the same tensor
         spans = [slice(at, min(at + chunk, rows)) for at in range(0, rows, chunk)]
         self._chunks = [Chunk(span, self.g.flat[span], self.d.flat[span]) for span in spans]
-        self._scratch = {name: Buffers() for name in ("d", "late d", "early", "late", "penalty")}
         self._measurement: Measurement | None = None
 
     def _cache_rows(self) -> int:
@@ -281,24 +289,21 @@ class Trainer:
                 self._look(chunk)
 
     def _look(self, chunk: Chunk) -> None:
-        rows = chunk.rows
         chunk.forget()
+        self._draw(chunk)
+        self._engine.see(chunk)
+        chunk.stale = False
+
+    def _draw(self, chunk: Chunk) -> None:
+        """The coming batch of real samples and of what G makes samples of."""
+        rows = chunk.rows
         chunk.codes = self.feed.reals.at(rows, self.real_index[rows], self.seed[rows], self.episode[rows])
         if self._game is None:
             inputs = self.feed.latents.at(rows, self.updates[rows], self.seed[rows], self.episode[rows])
+            chunk.real = self._real(chunk).to(self.dtype)
         else:
             inputs = self._game.inputs(chunk.codes)
-        chunk.out, chunk.g_tape = self.g.forward(chunk.g_flat, inputs.to(self.dtype), chunk.g_buffers)
-        if self._game is None:
-            chunk.real, chunk.fake = self._real(chunk).to(self.dtype), chunk.out
-        else:
-            chunk.real, chunk.fake = self._game.sides(chunk.out)
-        pair = self.d.pair(chunk.d_flat, chunk.real, chunk.fake, chunk.d_buffers)
-        real, fake, loss = pair.real_logits, pair.fake_logits, self.loss
-        game = self._game
-        g_loss = loss.generator(fake).mean(-1) if game is None else game.own_loss(chunk.out, chunk.codes)
-        chunk.seen = Judged(pair, torch.stack([g_loss, loss.real(real).mean(-1), loss.fake(fake).mean(-1)]))
-        chunk.stale = False
+        chunk.inputs = inputs.to(self.dtype)
 
     def _real(self, chunk: Chunk) -> Tensor:
         """The real batch of each row, out of its own task's data."""
@@ -314,11 +319,19 @@ class Trainer:
         assert real is not None
         return real
 
-    def _probe(self, chunk: Chunk) -> Tensor:
-        """What the loss draws for this update, (n, ...)."""
-        rows = chunk.rows
-        drawn = self.feed.probes.at(rows, self.updates[rows], self.seed[rows], self.episode[rows])
-        return drawn.to(self.dtype)
+    def _prepare(self, chunk: Chunk, who: Moves) -> None:
+        """What the coming update takes besides the batch: draws of the loss, and what follows from the rows' age."""
+        loss, rows = self.loss, chunk.rows
+        if loss.noisy or (loss.penalty is not None and who.d is not None):
+            drawn = self.feed.probes.at(rows, self.updates[rows], self.seed[rows], self.episode[rows])
+            chunk.probe = drawn.to(self.dtype)
+        if loss.diversity is not None:
+            turn = (self.g_updates[rows] + 1) % loss.diversity.interval == 0
+            chunk.turn = torch.from_numpy(turn).to(self.device)
+        if self._game is not None:
+            done = torch.from_numpy(self.updates[rows].astype(np.float64))
+            progress = done / self.episode_updates if self.episode_updates else torch.ones_like(done)
+            chunk.strength = -self._game.strength(progress).to(self.device, self.dtype)
 
     @property
     def measurement(self) -> Measurement:
@@ -326,11 +339,17 @@ class Trainer:
         if self._measurement is None:
             self._catch_up()
 
-            g_loss, d_loss_real, d_loss_fake = _joined([chunk.seen.losses for chunk in self._chunks], 1)
+            seen = [chunk.seen for chunk in self._chunks]
+            real = _joined([each.pair.real_logits for each in seen])
+            fake = _joined([each.pair.fake_logits for each in seen])
+            losses = _joined([each.losses for each in seen], 1)
+            if self._record is not None and len(seen) == 1:  # the next look is put where this one is
+                real, fake, losses = real.clone(), fake.clone(), losses.clone()
+            g_loss, d_loss_real, d_loss_fake = losses
             update = torch.from_numpy(self.updates.copy()).to(self.device)
             self._measurement = Measurement(
-                real_logits=_joined([chunk.seen.pair.real_logits for chunk in self._chunks]),
-                fake_logits=_joined([chunk.seen.pair.fake_logits for chunk in self._chunks]),
+                real_logits=real,
+                fake_logits=fake,
                 g_loss=g_loss,
                 d_loss_real=d_loss_real,
                 d_loss_fake=d_loss_fake,
@@ -375,7 +394,8 @@ class Trainer:
             chunk.stale = True  # as a decision leaves it that is cut short, by Ctrl-C or a user's own module
             who = Moves(update_d[rows], update_g[rows], self.order, self.device)
             for k in range(updates):
-                self._update(chunk, who, *multipliers, gradient[k])
+                self._prepare(chunk, who)
+                self._engine.update(chunk, who, *multipliers, gradient[k])
                 self.d_updates[rows] += update_d[rows]
                 self.g_updates[rows] += update_g[rows]
                 self.updates[rows] += moves[rows]
@@ -383,113 +403,6 @@ class Trainer:
                 self._look(chunk)
                 losses[:, k + 1, rows] = chunk.seen.losses
         return Trace(losses, gradient)
-
-    def _update(self, chunk: Chunk, moves: Moves, d_multiplier: Tensor, g_multiplier: Tensor, gradient: Tensor) -> None:
-        """One update of a chunk. Gradients at the old weights are all taken before any weight moves.
-
-        The sums of their entries are added to `gradient`, (N,).
-        """
-        real, fake, pair = self._trained(chunk)
-        d_grad, g_grads = None, []
-        if moves.d is not None:
-            real_slope = self.loss.slope("real", pair.real_logits)
-            fake_slope = self.loss.slope("fake", pair.fake_logits)
-            then = () if moves.g_early is None else ("fake",) if self._game is None else ("real", "fake")
-            d_grad = pair.weight_gradient(real_slope, fake_slope, self._scratch["d"], moves.d, then)
-            if self.loss.penalty is not None:
-                d_grad += self._penalty_gradient(chunk, moves.d)
-        if moves.g_early is not None:
-            at_out = self._at_output(chunk, pair, self._scratch["d"], moves.g_early, moves.g_early)
-            last = moves.g_late is None
-            g_grads.append((moves.g_early, self._g_gradient("early", chunk, at_out, moves.g_early, last)))
-        if d_grad is not None and moves.d is not None:
-            rows = chunk.whole(moves.d)
-            gradient[rows] += self.d_optimizer.step(rows, d_grad, d_multiplier[rows])
-            if self.loss.clipped:
-                bound, weights = self.loss.coefficient, self.d.weights
-                self.d.flat[rows, :weights] = self.d.flat[rows, :weights].clamp_(-bound, bound)
-        if moves.g_late is not None:
-            at_out = self._at_output_late(chunk, real, fake, moves.g_late)
-            g_grads.append((moves.g_late, self._g_gradient("late", chunk, at_out, moves.g_late, True)))
-        for places, grad in g_grads:
-            rows = chunk.whole(places)
-            gradient[rows] += self.g_optimizer.step(rows, grad, g_multiplier[rows])
-
-    def _trained(self, chunk: Chunk) -> tuple[Tensor, Tensor, Pair]:
-        """Both batches as D sees them where gradients are taken, and that pass: the measured one if they agree."""
-        if self.loss.measured_as_trained:
-            return chunk.real, chunk.fake, chunk.seen.pair
-        real, fake = chunk.real, chunk.fake
-        if self.loss.noisy:
-            noise = self.loss.coefficient * self._probe(chunk)
-            real, fake = real + noise[:, 0], fake + noise[:, 1]
-        return real, fake, self._trained_d.pair(chunk.d_flat, real, fake, chunk.d_buffers)
-
-    def _penalty_gradient(self, chunk: Chunk, places: slice | Tensor) -> Tensor:
-        """Gradient of the weighted penalty in D's weights, (m, P); keeps the penalty itself in `d_penalty`."""
-        assert self.loss.penalty is not None
-        rows = chunk.whole(places)
-        seen = chunk.real[places], chunk.fake[places].detach(), self._probe(chunk)[places]
-        penalty, grad = penalised(self.d, self.loss.penalty, self.d.flat[rows], seen, self._scratch["penalty"])
-        self.d_penalty[rows] = self.loss.coefficient * penalty
-        return grad * self.loss.coefficient
-
-    def _at_output(self, chunk: Chunk, pair: Pair, scratch: Buffers, within: Rows, places: Rows) -> Tensor:
-        """Gradient of G's loss at what it made, (m, M, *out), through D's pass; D's weight gradients are left out.
-
-        `within` are the m rows among those of the pass, `places` the same rows among those of the chunk.
-        """
-        if self._game is None:
-            slope = self.loss.slope("generator", pair.fake_logits)[within]
-            return self._diversified(chunk, pair.input_gradient("fake", slope, scratch, within), places)
-        strength = -self._game.strength(self._progress(chunk.rows)).to(self.device, self.dtype)[places].unsqueeze(-1)
-        at_real, at_fake = (
-            pair.input_gradient(side, strength * self.loss.slope(side, logits)[within], scratch, within)
-            for side, logits in (("real", pair.real_logits), ("fake", pair.fake_logits))
-        )
-        with torch.enable_grad():
-            out = chunk.out[places].detach().requires_grad_()
-            parts = [*self._game.sides(out), self._game.own_loss(out, chunk.codes[places])]
-            (grad,) = torch.autograd.grad(parts, out, [at_real, at_fake, torch.ones_like(parts[2])])
-        return grad
-
-    def _at_output_late(self, chunk: Chunk, real: Tensor, fake: Tensor, places: Rows) -> Tensor:
-        """The same with D's weights as they are now; both batches go through D only where G's loss needs both."""
-        flat, scratch = self.d.flat[chunk.whole(places)], self._scratch["late d"]
-        if self._game is not None:
-            pair = self._trained_d.pair(flat, real[places], fake[places], chunk.late_buffers)
-            return self._at_output(chunk, pair, scratch, EVERY, places)
-        logits, tape = self._trained_d.forward(flat, fake[places], chunk.late_buffers)
-        slope = self.loss.slope("generator", logits)
-        _, at_fake = self._trained_d.backward(tape, slope, scratch, weights=False, inputs=True, last=True)
-        assert at_fake is not None
-        return self._diversified(chunk, at_fake, places)
-
-    def _diversified(self, chunk: Chunk, at_fake: Tensor, places: Rows) -> Tensor:
-        """With the gradient of the diversity term for the rows whose turn it is; keeps the term in `g_penalty`."""
-        term, rows = self.loss.diversity, chunk.whole(places)
-        if term is None:
-            return at_fake
-        turn = torch.from_numpy((self.g_updates + 1) % term.interval == 0).to(self.device)[rows]
-        with torch.enable_grad():
-            fake = chunk.fake[places].detach().requires_grad_()
-            penalty = term(fake, chunk.real[places])
-            (grad,) = torch.autograd.grad(penalty.sum(), fake)
-        self.g_penalty[rows] = torch.where(turn, penalty.detach(), 0.0)
-        # Not by a product: a NaN in a row whose turn it is not would stay one.
-        return torch.where(turn.view(-1, *[1] * (grad.dim() - 1)), at_fake + grad, at_fake)
-
-    def _progress(self, rows: slice) -> Tensor:
-        """Share of the run that is done, float64 (n,); 1 where its length is unknown."""
-        done = torch.from_numpy(self.updates[rows].astype(np.float64))
-        return done / self.episode_updates if self.episode_updates else torch.ones_like(done)
-
-    def _g_gradient(self, when: str, chunk: Chunk, at_out: Tensor, rows: Rows, last: bool) -> Tensor:
-        """G's gradient in its weights from that at what it made."""
-        asked: dict[str, Any] = {"weights": True, "inputs": False, "rows": rows, "last": last}
-        grad, _ = self.g.backward(chunk.g_tape, at_out, self._scratch[when], **asked)
-        assert grad is not None
-        return grad
 
     # -- what came of it ------------------------------------------------------------------------------------------
 

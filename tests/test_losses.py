@@ -45,8 +45,8 @@ def trained_once(name, order="simultaneous", **control):
         "modules": [(trainer.generator(row), trainer.discriminator(row)) for row in range(ROWS)],
         "real": chunk.real.clone(),
         "fake": chunk.fake.clone(),
-        "probe": trainer._probe(chunk).clone(),
-        "latents": latents_of(trainer),
+        "probe": drawn(trainer, trainer.feed.probes),
+        "latents": drawn(trainer, trainer.feed.latents),
     }
     trainer.advance(Control.of(ROWS, **control))
     return trainer, held
@@ -60,11 +60,10 @@ def scale_up(trainer):
     assert trainer.measurement.update.eq(0).all()  # it looks when it is asked
 
 
-def latents_of(trainer):
+def drawn(trainer, stream):
+    """What a stream holds for the coming update."""
     rows = slice(0, ROWS)
-    return (
-        trainer.feed.latents.at(rows, trainer.updates[rows], trainer.seed[rows], trainer.episode[rows]).double().clone()
-    )
+    return stream.at(rows, trainer.updates[rows], trainer.seed[rows], trainer.episode[rows]).double().clone()
 
 
 def power_norm(weight):
@@ -257,7 +256,7 @@ def test_every_fifth_update_of_g_adds_the_gradient_of_the_diversity_term(order):
         made.advance(Control.of(2), 3)
     assert torch.equal(plain.g.flat, with_term.g.flat) and not with_term.g_penalty.any()
     before = with_term.g.flat.clone()
-    generator, latents = with_term.generator(0), latents_of(with_term)[0]
+    generator, latents = with_term.generator(0), drawn(with_term, with_term.feed.latents)[0]
     real = with_term._chunks[0].real[:1]
     penalty = DIVERSITIES["image"](generator(latents).unsqueeze(0), real).sum()
     wanted = flat_gradient(penalty, generator)

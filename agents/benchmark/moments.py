@@ -59,4 +59,4 @@ def draw_moments(group: Group, contest: Contest, result: GroupResult, folder: Pa
         f"{contest.task}, {contest.game.loss}, seed {group.seeds[0]}: samples after so many updates", fontsize=9
     )
     folder.mkdir(exist_ok=True)
-    write_whole(folder / file_name(group.part, contest), png_of(figure))
+    write_whole(folder / file_name(group.part, contest), png_of(figure, 32 if task.kind == "plane" else None))

@@ -1,0 +1,120 @@
+"""A recorded engine trains as the plain one does, to the bit. Recordings are emulated here, and made in test_gpu.py."""
+
+import numpy as np
+import pytest
+import torch
+
+from gan_env.config import EnvConfig, make_trainer
+from gan_env.losses import LOSSES
+from gan_env.recording import RecordedEngine
+from gan_env.records import Control
+from gan_env.snapshot import fork, restore, snapshot
+from gan_env.trainer import Trainer
+
+ROWS = 5
+EVERYBODY = {"V1": Control.of(ROWS, update_d=False), "V2": Control.of(ROWS, update_g=False), "V3": Control.of(ROWS)}
+MIXED = Control.of(
+    ROWS,
+    update_g=torch.tensor([True, False, True, True, False]),
+    update_d=torch.tensor([True, True, False, True, True]),
+    d_multiplier=torch.linspace(0.3, 3, ROWS),
+    reuse_real=torch.tensor([False, True, False, True, True]),
+)
+
+
+class Emulated:
+    """Does the work again as a graph would: what the first call made anew is overwritten, and nothing else is seen."""
+
+    def __init__(self):
+        self.recorded = self.replayed = 0
+
+    def __call__(self, work):
+        self.recorded += 1
+        first = work()
+
+        def replay():
+            self.replayed += 1
+            for old, new in zip(first, work(), strict=True):
+                old.copy_(new)
+
+        return replay
+
+
+def trainer(record=None, chunk=None, task="ring", **settings) -> Trainer:
+    config = EnvConfig(task=task, batch_size=8, episode_updates=50, device="cpu", **settings)
+    of = config.build_task()
+    made = Trainer(
+        of, config.gan_loss, ROWS, d_lr=1e-2, g_lr=1e-2, d_optimizer=config.optimizer_spec,
+        g_optimizer=config.optimizer_spec, batch_size=8, order=config.order, chunk=chunk, record=record,
+    )  # fmt: skip
+    made.reset(np.arange(ROWS) + 3, np.zeros(ROWS, np.int64))
+    return made
+
+
+def states(made: Trainer) -> dict[str, torch.Tensor]:
+    seen = made.measurement
+    return {**snapshot(made), **{f"seen {name}": value for name, value in seen.state().items()}}
+
+
+def same(one: Trainer, other: Trainer) -> None:
+    theirs = states(other)
+    for name, value in states(one).items():
+        assert torch.equal(value, theirs[name]), name
+
+
+@pytest.mark.parametrize("loss", LOSSES)
+@pytest.mark.parametrize("order", ["simultaneous", "alternating"])
+@pytest.mark.parametrize("chunk", [None, 2])
+def test_a_recorded_engine_trains_to_the_bit_as_the_plain_one(loss, order, chunk):
+    record = Emulated()
+    plain, recorded = (trainer(each, chunk, loss=loss, order=order) for each in (None, record))
+    active = np.array([True, False, True, True, True])
+    for name in ("V3", "V3", "V1", "V2", "mixed", "V3", "mixed", "V1", "V3"):
+        control = MIXED if name == "mixed" else EVERYBODY[name]
+        traces = [each.advance(control, 2) for each in (plain, recorded)]
+        assert torch.equal(traces[0].losses, traces[1].losses) and torch.equal(traces[0].gradient, traces[1].gradient)
+        same(plain, recorded)
+    for each in (plain, recorded):
+        each.advance(EVERYBODY["V3"], 1, active)
+        each.reset(np.array([77]), np.array([1]), np.array([3]))
+        each.advance(EVERYBODY["V3"])
+    same(plain, recorded)
+    chunks = 1 if chunk is None else 3
+    assert record.recorded == 4 * chunks and record.replayed > 2 * record.recorded  # a look, V1, V2, V3
+
+
+def test_a_measurement_outlives_the_next_look():
+    made = trainer(Emulated())
+    seen = made.measurement
+    before = {name: value.clone() for name, value in seen.state().items()}
+    made.advance(EVERYBODY["V3"], 3)
+    assert all(torch.equal(value, before[name]) for name, value in seen.state().items())
+    assert not torch.equal(made.measurement.real_logits, seen.real_logits)
+
+
+def test_a_recorded_trainer_forks_and_goes_back():
+    made = trainer(Emulated())
+    made.advance(EVERYBODY["V3"], 3)
+    held, branch = snapshot(made), fork(made, range(ROWS))
+    for each in (made, branch):
+        each.advance(MIXED, 2)
+        each.advance(EVERYBODY["V3"], 2)
+    same(made, branch)
+    restore(made, held)
+    made.advance(MIXED, 2)
+    made.advance(EVERYBODY["V3"], 2)
+    same(made, branch)
+
+
+def test_only_plain_mlps_are_recorded():
+    for task in ("fashion", "digits-domains"):
+        with pytest.raises(ValueError, match="records plain MLPs of a plain GAN alone"):
+            trainer(Emulated(), task=task)
+    assert isinstance(trainer(Emulated())._engine, RecordedEngine)
+
+
+def test_graphs_without_a_card_are_refused():
+    with pytest.raises(ValueError, match="cuda_graphs=True needs a CUDA device, got cpu"):
+        make_trainer(EnvConfig(device="cpu", cuda_graphs=True), 2)
+    with pytest.raises(ValueError, match="cuda_graphs='yes' must be True or False"):
+        EnvConfig(cuda_graphs="yes")
