@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from gan_env.records import Control
+from gan_env.records import Control, on_host
 from gan_env.registry import Registry
 
 G, D, BOTH = CHOICES = 0, 1, 2
@@ -69,10 +69,6 @@ def _choice(control: Control) -> np.ndarray:
     return np.where(g & d, BOTH, np.where(d, D, G))
 
 
-def _numpy(value: Tensor) -> np.ndarray:
-    return value.detach().cpu().double().numpy()
-
-
 def _refuse(what: str, rows: np.ndarray, way_out: str) -> None:
     if rows.any():
         raise ValueError(f"this environment's actions cannot express {what} (row {int(rows.argmax())}); {way_out}")
@@ -87,7 +83,7 @@ def _refuse_reuse(control: Control) -> None:
 
 def _position(name: str, scale: LogRange, multiplier: Tensor) -> np.ndarray:
     """Positions in [-1, 1]; raises where the range does not reach."""
-    a = scale.position(_numpy(multiplier))
+    a = scale.position(on_host(multiplier))
     outside = np.abs(a) > 1 + 1e-9
     row = int(outside.argmax())
     _refuse(
@@ -114,13 +110,13 @@ class LearningRateCodec:
     def encode(self, control: Control) -> np.ndarray:
         """See Codec."""
         _refuse("an update of one player alone", _choice(control) != BOTH, _STEP)
-        _refuse("g_multiplier other than 1", _numpy(control.g_multiplier) != 1, _STEP)
+        _refuse("g_multiplier other than 1", on_host(control.g_multiplier) != 1, _STEP)
         _refuse_reuse(control)
         return _position("d_multiplier", self._d, control.d_multiplier)[:, None].astype(np.float32)
 
     def position(self, control: Control) -> np.ndarray:
         """See Codec."""
-        return self._d.position(_numpy(control.d_multiplier)).clip(-1, 1)[:, None]
+        return self._d.position(on_host(control.d_multiplier)).clip(-1, 1)[:, None]
 
 
 class UpdateChoiceCodec:
@@ -140,7 +136,7 @@ class UpdateChoiceCodec:
     def encode(self, control: Control) -> np.ndarray:
         """See Codec."""
         for name in ("d_multiplier", "g_multiplier"):
-            _refuse(f"{name} other than 1", _numpy(getattr(control, name)) != 1, _STEP)
+            _refuse(f"{name} other than 1", on_host(getattr(control, name)) != 1, _STEP)
         _refuse_reuse(control)
         return _choice(control).astype(np.int64)
 
@@ -180,7 +176,7 @@ class JointCodec:
 
     def position(self, control: Control) -> np.ndarray:
         """See Codec."""
-        rates = [r.position(_numpy(m)) for r, m in ((self._d, control.d_multiplier), (self._g, control.g_multiplier))]
+        rates = [r.position(on_host(m)) for r, m in ((self._d, control.d_multiplier), (self._g, control.g_multiplier))]
         return self._columns(rates[0].clip(-1, 1), rates[1].clip(-1, 1), control)
 
     @staticmethod
@@ -227,12 +223,12 @@ def check_actions(
         if outside.any():
             raise ValueError(f"action {array[outside][0]} is not one of 0 (generator), 1 (discriminator), 2 (both)")
         return array.astype(np.int64)
-    if np.isnan(array).any():
-        row = int(np.isnan(array).any(1).argmax())
-        raise ValueError(f"action {array[row]}{'' if alone else f' of row {row}'} holds NaN")
-    outside = (np.abs(array) > 1).any(1)
-    if outside.any():
-        row = int(outside.argmax())
+    inside = np.abs(array) <= 1  # NaN is not
+    if not inside.all():
+        holds_nan = np.any(np.isnan(array), axis=1)
+        row = int((holds_nan if holds_nan.any() else ~np.all(inside, axis=1)).argmax())
         whose = "" if alone else f" of row {row}"
+        if holds_nan[row]:
+            raise ValueError(f"action {array[row]}{whose} holds NaN")
         raise ValueError(f"action {array[row]}{whose} lies outside [-1, 1]; clip it or rescale the policy")
     return array.astype(np.float64)

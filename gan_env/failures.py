@@ -36,9 +36,12 @@ _GRADIENT, _MOMENTS, _WEIGHTS, _LOSS, _LOGITS, SCORE, _LOSS_BOUND, _WEIGHT_BOUND
 
 def failures(trainer: Trainer, trace: Trace, moves: np.ndarray, config: EnvConfig) -> np.ndarray:
     """Index into FAILURES for each row after a decision, (N,) int; -1 where all is well or the row did not move."""
-    due = moves & (trainer.updates % EXAMINE_EVERY < len(trace.gradient))  # an examination fell among these updates
-    if not due.any() and _all_is_well(trainer, trace, config):
-        return np.full(trainer.n, -1)
+    k = len(trace.gradient)
+    # By plain numbers, few of which differ: after an update the processor no longer has numpy's code at hand.
+    if not any(update % EXAMINE_EVERY < k for update in set(trainer.updates.tolist())):
+        if _all_is_well(trainer, trace, config):
+            return np.full(trainer.n, -1)
+    due = moves & (trainer.updates % EXAMINE_EVERY < k)  # an examination fell among these updates
     summary = trainer.measurement.summary
     logits = np.isfinite(summary.real_logit) & np.isfinite(summary.fake_logit)
     seen = np.stack([np.abs(trace.on_host).max((0, 1)), _largest_weight(trainer), trace.gradient.sum(0).cpu().numpy()])
@@ -59,13 +62,14 @@ def _all_is_well(trainer: Trainer, trace: Trace, config: EnvConfig) -> bool:
     Nothing is larger than the root of a sum of squares that it is part of, and NaN is within no bound. That a sum is
     past a bound need not mean that a row is.
     """
-    summary, losses = trainer.measurement.summary, trace.on_host.ravel()
-    g, d = trainer.g.flat.view(-1), trainer.d.flat.view(-1)
-    with np.errstate(over="ignore"):
-        within = np.dot(losses, losses) <= config.loss_bound**2
-        logits = np.dot(summary.real_logit, summary.real_logit) + np.dot(summary.fake_logit, summary.fake_logit)
-    squares, gradient = torch.stack([torch.dot(g, g) + torch.dot(d, d), trace.gradient.sum()]).tolist()
-    return bool(within and squares <= config.weight_bound**2 and math.isfinite(gradient) and math.isfinite(logits))
+    summary, g, d = trainer.measurement.summary, trainer.g.flat.view(-1), trainer.d.flat.view(-1)
+    weights, gradient = torch.stack([torch.dot(g, g) + torch.dot(d, d), trace.gradient.sum()]).tolist()
+    return (
+        math.hypot(*trace.on_host.ravel().tolist()) <= config.loss_bound
+        and weights <= config.weight_bound**2
+        and math.isfinite(gradient)
+        and math.isfinite(math.hypot(*summary.real_logit.tolist(), *summary.fake_logit.tolist()))
+    )
 
 
 def _first_non_finite(trace: Trace, weights: np.ndarray, logits: np.ndarray, moments: np.ndarray) -> np.ndarray:

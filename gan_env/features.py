@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from gan_env.records import Measurement, d_loss
+from gan_env.records import Measurement, d_loss, on_host
 from gan_env.registry import Registry
 
 EMA = 0.9
@@ -108,6 +108,7 @@ class FeatureMemory:
         self.high = np.repeat([f.high for f in features], widths).astype(np.float32)
         # Every feature is computed once per measurement: observations take some, `info` shows all.
         self.scalars = tuple(name for name in FEATURES if name != LAST_ACTION)
+        self._computes = [FEATURES[name].compute for name in self.scalars]
         self._columns = [
             i
             for name in names
@@ -155,7 +156,7 @@ class FeatureMemory:
                     fake_logit=numbers.fake_logit,
                     real_accuracy=numbers.real_accuracy,
                     fake_accuracy=numbers.fake_accuracy,
-                    progress=seen.progress.cpu().double().numpy(),
+                    progress=on_host(seen.progress),
                     g_loss_ema=self.g_loss_ema,
                     d_loss_ema=self.d_loss_ema,
                     last_action=self.last_action,
@@ -169,7 +170,7 @@ class FeatureMemory:
         moment = self._moment(seen)
         if self._table is None:
             with np.errstate(invalid="ignore"):  # a row that has failed may hold infinities
-                columns = [FEATURES[name].compute(moment)[:, None] for name in self.scalars]
+                columns = [compute(moment)[:, None] for compute in self._computes]
             self._table = np.concatenate([*columns, self.last_action], 1)
         return self._table
 
@@ -181,5 +182,6 @@ class FeatureMemory:
         repeated to the bit.
         """
         chosen = self.table(seen)[:, self._columns]
-        chosen[np.isnan(chosen)] = 0.0  # a copy, for the columns were picked by number
-        return torch.from_numpy(chosen.clip(self.low, self.high)).float().contiguous().numpy()
+        if (unclear := np.isnan(chosen)).any():
+            chosen[unclear] = 0.0  # a copy, for the columns were picked by number
+        return np.clip(chosen, self.low, self.high, out=torch.empty(chosen.shape).numpy())

@@ -53,7 +53,8 @@ class Reward:
         """Rewards (N,), finite. `failed` is (N,) bool; `decisions_left` counts the one that failed."""
         with np.errstate(all="ignore"):  # a row that has failed may hold infinities, and is paid otherwise below
             value = np.asarray(self.compute(outcome), np.float64)
-        value = np.fmin(np.fmax(np.broadcast_to(value, failed.shape), self.low), self.high)  # of NaN and low, low
+        value = value if value.shape == failed.shape else np.broadcast_to(value, failed.shape)
+        value = np.fmin(np.fmax(value, self.low), self.high)  # of NaN and low, low
         if not failed.any():
             return value
         return np.where(failed, min(self.low, 0.0) * np.minimum(decisions_left, FAILURE_DECISIONS), value)
@@ -88,7 +89,7 @@ def loss_gap(context: RewardContext) -> Reward:
         gap = np.abs(outcome.g_losses - outcome.d_losses)
         if context.normalise:
             gap = gap / (np.abs(outcome.g_losses) + np.abs(outcome.d_losses) + 1e-8)
-        return -gap.mean(0)
+        return -gap[0] if len(gap) == 1 else -gap.mean(0)
 
     return Reward("loss_gap", compute, -1.0 if context.normalise else -10.0, 0.0)
 

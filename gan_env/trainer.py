@@ -29,7 +29,7 @@ from gan_env.module_players import make_players
 from gan_env.optimizers import OptimizerSpec, RowOptimizer
 from gan_env.players import Players, flatten, unflatten
 from gan_env.recording import Record, RecordedEngine
-from gan_env.records import Control, GameFacts, Measurement, d_loss
+from gan_env.records import Control, GameFacts, Measurement, d_loss, on_host
 from gan_env.regularisers import derives_weights, weight_matrices
 from gan_env.side_by_side import difference
 from gan_env.streams import Purpose, key, rng, seeded
@@ -54,7 +54,7 @@ class Trace:
     @cached_property
     def on_host(self) -> np.ndarray:
         """The losses after each update, (3, k, N) float64."""
-        return self.losses[:, 1:].cpu().double().numpy()
+        return on_host(self.losses[:, 1:])
 
     def d_losses(self, scale: str) -> np.ndarray:
         """D's loss after each update, (k, N) float64: the "mean" of both sides or their "sum"."""
@@ -345,16 +345,16 @@ class Trainer:
             losses = _joined([each.losses for each in seen], 1)
             if self._record is not None and len(seen) == 1:  # the next look is put where this one is
                 real, fake, losses = real.clone(), fake.clone(), losses.clone()
-            g_loss, d_loss_real, d_loss_fake = losses
-            update = torch.from_numpy(self.updates.copy()).to(self.device)
+            g_loss, d_loss_real, d_loss_fake = losses.unbind()
+            done = self.updates / max(self.episode_updates, 1) if self.episode_updates else np.zeros(self.n)
             self._measurement = Measurement(
                 real_logits=real,
                 fake_logits=fake,
                 g_loss=g_loss,
                 d_loss_real=d_loss_real,
                 d_loss_fake=d_loss_fake,
-                update=update,
-                progress=update.double() / max(self.episode_updates, 1) if self.episode_updates else update * 0.0,
+                update=torch.from_numpy(self.updates.copy()).to(self.device),
+                progress=torch.from_numpy(done).to(self.device),
             )
         return self._measurement
 
@@ -439,7 +439,7 @@ class Trainer:
             fake = self.samples(quality.samples, Purpose.QUALITY, rows=[rows[i] for i in same.tolist()])
             made = fake.flatten(1).sum(1).isfinite()  # one row's NaN can stop the quality of all
             measured = quality(fake if made.all() else torch.nan_to_num(fake, 0.0, 0.0, 0.0))
-            found[same] = torch.where(made, measured.to(made.device), math.inf).cpu().double().numpy()
+            found[same] = on_host(torch.where(made, measured.to(made.device), math.inf))
         return found
 
     def score(self, row: int) -> tuple[float, Tensor]:

@@ -23,7 +23,7 @@ from gan_env.failures import FAILURES, SCORE, failures
 from gan_env.features import FeatureMemory
 from gan_env.memory import telling_what_fits
 from gan_env.painter import Painter, Scene
-from gan_env.records import Control, GameFacts, Measurement
+from gan_env.records import Control, GameFacts, Measurement, on_host
 from gan_env.registry import unknown
 from gan_env.render import SHOWN, History, tiled
 from gan_env.rewards import Outcome, Reward, RewardContext, make_reward
@@ -260,19 +260,22 @@ class GANVectorEnv(gym.vector.VectorEnv):
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, dict[str, Any]]:
         """A checked decision; the rows named in `again` start an episode instead."""
         moves = ~self._done
-        before = self._quality.copy()
+        before = self._quality.copy() if self._tracks_quality else self._quality
         trace = self.trainer.advance(control, self.config.updates_per_step, moves)
         seen = self.trainer.measurement
         failure = failures(self.trainer, trace, moves, self.config)
         terminated = failure >= 0
         truncated = moves & ~terminated & (self.trainer.updates >= self.trainer.episode_updates)
-        scores = self._scores(truncated)
-        lost = truncated & ~np.isfinite(scores)
-        failure[lost], terminated, truncated = SCORE, terminated | lost, truncated & ~lost
+        scores = np.zeros(0)
+        if truncated.any():
+            scores = self._scores(truncated)
+            lost = truncated & ~np.isfinite(scores)
+            failure[lost], terminated, truncated = SCORE, terminated | lost, truncated & ~lost
         self._decisions += moves
         self._features.push(seen, self.codec.position(control), moves)
-        self._quality_age[truncated] = self.config.quality_every  # an episode's last decision is always measured
-        self._measure_quality(moves & ~terminated)
+        if self._tracks_quality:
+            self._quality_age[truncated] = self.config.quality_every  # an episode's last decision is always measured
+            self._measure_quality(moves & ~terminated)
         reward = self._rewards(trace, before, terminated)
         reward[~moves] = 0.0
         self._record(control, seen, moves)
@@ -283,6 +286,7 @@ class GANVectorEnv(gym.vector.VectorEnv):
             infos["failure"] = np.array([FAILURES[f] if f >= 0 else None for f in failure], object)
             infos["_failure"] = terminated
         if self._done.any() and self.config.score:
+            scores = scores if len(scores) else np.zeros(self.num_envs)
             infos["score"], infos["_score"] = _finite(np.where(terminated, np.inf, scores)), self._done.copy()
         if self.resets_at_once and self._done.any():
             infos = self._same_step_reset(infos)
@@ -466,17 +470,16 @@ class GANVectorEnv(gym.vector.VectorEnv):
         self.trainer.reset(self.trainer.seed[rows], self.trainer.episode[rows], rows)
         self._features.start(rows, self.trainer.measurement)
         self._done[rows], self._decisions[rows] = False, 0
-        self._quality_age[rows] = self.config.quality_every  # measured at once
-        mask = np.zeros(self.num_envs, bool)
-        mask[rows] = True
-        self._measure_quality(mask, ageing=0)
+        if self._tracks_quality:
+            self._quality_age[rows] = self.config.quality_every  # measured at once
+            mask = np.zeros(self.num_envs, bool)
+            mask[rows] = True
+            self._measure_quality(mask, ageing=0)
         if self._history is not None:
             self._history.start(rows)
 
     def _measure_quality(self, rows: np.ndarray, ageing: int = 1) -> None:
-        """Renews the quality of those rows for which it is due, if the reward reads it."""
-        if not self._tracks_quality:
-            return
+        """Renews the quality of those rows for which it is due."""
         self._quality_age[rows] += ageing
         due = np.flatnonzero(rows & (self._quality_age >= self.config.quality_every))
         if len(due):
@@ -505,18 +508,12 @@ class GANVectorEnv(gym.vector.VectorEnv):
 
     def _infos(self, rows: np.ndarray, control: Control | None = None) -> dict[str, Any]:
         """Raw numbers of the rows, under the same keys at every step."""
-        raw = _finite(self._features.table(self.trainer.measurement))
-        lr = self._rates(control)
-        infos: dict[str, Any] = {
-            **dict(zip(self._features.scalars, raw.T, strict=False)),
-            "d_penalty": _finite(self.trainer.d_penalty.cpu().double().numpy()).copy(),
-            "g_penalty": _finite(self.trainer.g_penalty.cpu().double().numpy()).copy(),
-            "update": self.trainer.updates.copy(),
-            "d_updates": self.trainer.d_updates.copy(),
-            "g_updates": self.trainer.g_updates.copy(),
-            "d_lr": _finite(lr[0]),
-            "g_lr": _finite(lr[1]),
-        }
+        trainer, raw = self.trainer, _finite(self._features.table(self.trainer.measurement))
+        more = _finite(np.stack([on_host(trainer.d_penalty), on_host(trainer.g_penalty), *self._rates(control)]))
+        infos: dict[str, Any] = dict(zip(self._features.scalars, raw.T, strict=False))
+        infos |= zip(("d_penalty", "g_penalty", "d_lr", "g_lr"), more, strict=True)
+        infos["update"] = trainer.updates.copy()
+        infos |= {name: getattr(trainer, name).copy() for name in ("d_updates", "g_updates")}
         if self._tracks_quality:
             infos |= {"quality": self._quality.copy(), "quality_age": self._quality_age.copy()}
         present = rows.copy()
