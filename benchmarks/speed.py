@@ -31,6 +31,7 @@ from tqdm import tqdm
 
 from gan_env.config import EnvConfig
 from gan_env.env import GANEnv, GANVectorEnv, make_trainer
+from gan_env.process import settle
 from gan_env.records import Control
 from gan_env.trainer import Trainer
 
@@ -280,7 +281,7 @@ def show(title: str, table: list[dict], peak: float) -> None:
 
 
 def main(options: Options) -> None:
-    torch.set_num_threads(options.threads)
+    settle(options.threads)
     on_card = options.device.startswith("cuda")
     result = {
         "device": torch.cuda.get_device_name(options.device) if on_card else platform.processor() or platform.machine(),

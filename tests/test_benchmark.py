@@ -28,6 +28,8 @@ from agents.benchmark.plan import BenchConfig, Part, built, plan
 from agents.benchmark.plan_json import as_json, difference, from_json
 from agents.benchmark.suites import SUITES, configure
 from agents.benchmark.verify import verify
+from agents.files import save_controller
+from agents.policy import PolicyController, PolicySpec
 from agents.registry import controller_label
 from agents.replay import Recorder
 from agents.seats import Entry
@@ -472,9 +474,6 @@ def test_fscos_agent_can_be_rewarded_by_quality_instead():
 
 
 def test_a_controller_file_that_changed_is_refused(tmp_path):
-    from agents.files import save_controller
-    from agents.policy import PolicyController, PolicySpec
-
     def write(size):
         torch.manual_seed(size)
         layers = [(torch.randn(1, 9), torch.zeros(1))]
@@ -488,6 +487,15 @@ def test_a_controller_file_that_changed_is_refused(tmp_path):
     for again in (asked, None):
         with pytest.raises(ValueError, match=r"files.*agent\.safetensors is"):
             open_folder(tmp_path / "out", again)
+
+
+def test_one_agent_under_two_paths_is_refused(tmp_path):
+    layers = [(torch.zeros(1, 9), torch.zeros(1))]
+    paths = tuple(str(tmp_path / f"{name}.safetensors") for name in "ab")
+    for path in paths:
+        save_controller(PolicyController(PolicySpec(), layers, "mine"), path)
+    with pytest.raises(ValueError, match=r"a\.safetensors' and .*b\.safetensors' are the same agent"):
+        open_folder(tmp_path / "out", config(controllers=("sim-gda", *paths)))
 
 
 def test_data_of_ones_own_are_pinned(tmp_path):

@@ -17,11 +17,11 @@ from multiprocessing.connection import Connection, wait
 from pathlib import Path
 from typing import Any
 
-import torch
 from safetensors.torch import save
 from torch import nn
 
 from gan_env.files import write_whole
+from gan_env.process import settle
 
 from ..bench import Rivals, run_side_by_side
 from ..rows import Row
@@ -128,7 +128,7 @@ class _Worker:
 def _work(pipe: Connection) -> None:
     """A worker's life: job after job until the pipe ends, which it also does when the parent is killed."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides what Ctrl-C means
-    torch.set_num_threads(1)
+    settle()
     said = time.monotonic()
 
     def progress(done: int) -> None:
@@ -204,7 +204,7 @@ def ray_cluster(address: str | None) -> Engine:
         raise ValueError("engine='ray' needs Ray: pip install 'gan-env[ray]'; or use engine='local'") from error
 
     def attempt(job: Job) -> Outcome:
-        torch.set_num_threads(1)
+        settle()
         return run_job(job)
 
     def run(take: Take, say: Say) -> Iterator[tuple[Job, Outcome]]:

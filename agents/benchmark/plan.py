@@ -316,6 +316,10 @@ def prepared(config: BenchConfig) -> BenchConfig:
         for name in part.controllers:
             if tuned_on(name) is None and (path := file_of(name)) is not None:
                 files[name] = file_hash(path)
+        agents = [name for name in part.controllers if name in files and str(file_of(name)) == name]
+        for one, other in itertools.combinations(agents, 2):
+            if files[one] == files[other]:
+                raise ValueError(f"controllers: {one!r} and {other!r} are the same agent; leave one of them out")
         files |= {task: data_hash(built(task)) for task in part.tasks if parse_task(task)[1]}
     return replace(config, parts=tuple(parts), files=files)
 

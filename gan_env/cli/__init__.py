@@ -61,9 +61,9 @@ def _command(name: str) -> Callable[[Sequence[str]], int]:
         raise unknown("command", name, sorted(COMMANDS))
     run = import_module(f"gan_env.cli.{COMMANDS[name].module}").run
     if name != "doctor":  # which is there for when torch is not
-        import torch
+        from gan_env.process import settle
 
-        torch.set_num_threads(1)  # two threads on a busy machine can be ten times slower than one
+        settle()
     return run
 
 
