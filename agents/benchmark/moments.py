@@ -13,6 +13,8 @@ from .plan import Contest, Group
 
 COLUMNS = 6
 """Moments of a run, evenly spaced: every 5,000 updates of the thesis' 30,000."""
+TEXT = 14
+"""Points: a picture is as wide as two phones."""
 
 
 def moments(updates: int) -> list[int]:
@@ -44,19 +46,18 @@ def draw_moments(group: Group, contest: Contest, result: GroupResult, folder: Pa
         for axes, update in zip(line, updates, strict=True):
             samples = result.moments[update].get(name)
             if samples is None:
-                axes.text(0.5, 0.5, "failed", ha="center", va="center", transform=axes.transAxes, fontsize=8)
+                axes.text(0.5, 0.5, "failed", ha="center", va="center", transform=axes.transAxes, fontsize=TEXT)
                 axes.set(xticks=[], yticks=[])
             else:
                 draw_samples(axes, task, samples)
                 if legend := axes.get_legend():
                     legend.remove()
             if name == names[0]:
-                axes.set_title(f"{update:,}", fontsize=8)
+                axes.set_title(f"{update:,}", fontsize=TEXT)
         line[0].set_axis_on()
         line[0].set(xticks=[], yticks=[])
-        line[0].set_ylabel(short(name, 18), fontsize=8)
-    figure.suptitle(
-        f"{contest.task}, {contest.game.loss}, seed {group.seeds[0]}: samples after so many updates", fontsize=9
-    )
+        line[0].set_ylabel(short(name, 12), fontsize=TEXT)
+    title = f"{contest.task}, {contest.game.loss}, seed {group.seeds[0]}: samples after so many updates"
+    figure.suptitle(title, fontsize=TEXT)
     folder.mkdir(exist_ok=True)
     write_whole(folder / file_name(group.part, contest), png_of(figure, 32 if task.kind == "plane" else None))
