@@ -13,7 +13,7 @@ from gan_env.features import DEFAULT_FEATURES, FEATURES
 from gan_env.losses import Loss, get_loss
 from gan_env.memory import out_of_memory, what_fits
 from gan_env.optimizers import OptimizerSpec
-from gan_env.recording import cuda_graph
+from gan_env.recording import cuda_graphs
 from gan_env.registry import unknown
 from gan_env.task import Task, make_task, parse_task
 from gan_env.trainer import Trainer
@@ -78,7 +78,7 @@ class EnvConfig:
     device: str = "auto"
     """"cpu", "cuda", "cuda:1", or "auto": CUDA where there is one."""
     cuda_graphs: bool = False
-    """On CUDA, record the update of plain MLPs once and replay it; changes speed alone."""
+    """On CUDA, record the update of plain MLPs once and replay it where all rows do the same; changes speed alone."""
 
     def __post_init__(self) -> None:
         if not isinstance(self.task, Task):
@@ -208,7 +208,7 @@ def make_trainer(config: EnvConfig, rows: int, tasks: Sequence[Task] = ()) -> Tr
             episode_updates=episode,
             dtype=config.torch_dtype,
             device=config.torch_device,
-            record=cuda_graph if config.cuda_graphs else None,
+            record=cuda_graphs(config.torch_device) if config.cuda_graphs else None,
         )
 
     try:

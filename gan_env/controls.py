@@ -223,6 +223,7 @@ def check_actions(
         if outside.any():
             raise ValueError(f"action {array[outside][0]} is not one of 0 (generator), 1 (discriminator), 2 (both)")
         return array.astype(np.int64)
+    array = array.astype(np.float64)
     inside = np.abs(array) <= 1  # NaN is not
     if not inside.all():
         holds_nan = np.any(np.isnan(array), axis=1)
@@ -231,4 +232,4 @@ def check_actions(
         if holds_nan[row]:
             raise ValueError(f"action {array[row]}{whose} holds NaN")
         raise ValueError(f"action {array[row]}{whose} lies outside [-1, 1]; clip it or rescale the policy")
-    return array.astype(np.float64)
+    return array

@@ -66,7 +66,7 @@ def _all_is_well(trainer: Trainer, trace: Trace, config: EnvConfig) -> bool:
     weights, gradient = torch.stack([torch.dot(g, g) + torch.dot(d, d), trace.gradient.sum()]).tolist()
     return (
         math.hypot(*trace.on_host.ravel().tolist()) <= config.loss_bound
-        and weights <= config.weight_bound**2
+        and math.sqrt(weights) <= config.weight_bound
         and math.isfinite(gradient)
         and math.isfinite(math.hypot(*summary.real_logit.tolist(), *summary.fake_logit.tolist()))
     )

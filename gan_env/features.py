@@ -184,4 +184,5 @@ class FeatureMemory:
         chosen = self.table(seen)[:, self._columns]
         if (unclear := np.isnan(chosen)).any():
             chosen[unclear] = 0.0  # a copy, for the columns were picked by number
-        return np.clip(chosen, self.low, self.high, out=torch.empty(chosen.shape).numpy())
+        observation = torch.empty(chosen.shape, dtype=torch.float32, device="cpu").numpy()
+        return np.clip(chosen, self.low, self.high, out=observation)

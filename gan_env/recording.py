@@ -9,6 +9,7 @@ Source: PyTorch's documentation, "CUDA semantics: CUDA Graphs": warm-up on a sid
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -29,18 +30,34 @@ Record = Callable[[Work], Replay]
 """Makes a recording; the work may be done several times meanwhile. A replay leaves what the recorded call left."""
 
 
-def cuda_graph(work: Work) -> Replay:
-    """A recording as a CUDA graph."""
-    aside = torch.cuda.Stream()
-    aside.wait_stream(torch.cuda.current_stream())
-    with torch.cuda.stream(aside):
-        for _ in range(WARM_UPS):
-            work()
-    torch.cuda.current_stream().wait_stream(aside)
-    graph = torch.cuda.CUDAGraph()
-    with torch.cuda.graph(graph):
-        work()
-    return graph.replay
+def cuda_graphs(device: torch.device) -> Record:
+    """Recordings as CUDA graphs of one card."""
+
+    def record(work: Work) -> Replay:
+        with torch.cuda.device(device):
+            aside, here = _stream(torch.cuda.current_device()), torch.cuda.current_stream()
+            aside.wait_stream(here)
+            with torch.cuda.stream(aside):
+                for _ in range(WARM_UPS):
+                    work()
+            here.wait_stream(aside)
+            graph = torch.cuda.CUDAGraph()
+            with torch.cuda.graph(graph, stream=aside):
+                work()
+
+        def replay() -> None:
+            with torch.cuda.device(device):
+                graph.replay()
+
+        return replay
+
+    return record
+
+
+@functools.cache
+def _stream(card: int) -> torch.cuda.Stream:
+    """One for all recordings on a card: libraries keep a workspace for each stream that they meet."""
+    return torch.cuda.Stream(card)
 
 
 class Recording:
@@ -132,7 +149,8 @@ class RecordedEngine(Engine):
             Engine.update(self, chunk, moves, held.d_multiplier, held.g_multiplier, held.gradient)
             return ()
 
-        replay = self._record(work)
-        for tensor, value in zip(changed, before, strict=True):
-            tensor.copy_(value)
-        return replay
+        try:
+            return self._record(work)
+        finally:  # also where a recording fails
+            for tensor, value in zip(changed, before, strict=True):
+                tensor.copy_(value)

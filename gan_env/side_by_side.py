@@ -1,4 +1,7 @@
-"""Which tasks can share a batch: those that differ in nothing but their data and the judges of what is made."""
+"""Which tasks can share a batch: those that differ in nothing but their data and the judges of what is made.
+
+Their players are plain MLPs, whose rows go through one product; those of others run row after row and gain nothing.
+"""
 
 from __future__ import annotations
 
@@ -21,34 +24,32 @@ def difference(a: Task, b: Task, batch_size: int) -> str:
         "kinds": lambda task: task.kind,
         "samples' shapes": lambda task: task.data.shape,
         "latents": lambda task: (task.latents, task.latent_size),
-        "training data": lambda task: _codes(task, batch_size),
+        "training data": lambda task: _training_data(task, batch_size),
     }
     for what, read in compared.items():
         if read(a) != read(b):
             return what
     for player in ("generator", "discriminator"):
-        if not _same_player(getattr(a, player), getattr(b, player)):
+        if not _same_mlp(getattr(a, player), getattr(b, player)):
             return f"{player}s"
     return ""
 
 
-def gains_by_sharing(task: Task) -> bool:
-    """Whether its rows go through one product: both players are plain MLPs. Others run row after row."""
-    with seeded(0):
-        return all(mlp_layers(build()) is not None for build in (task.generator, task.discriminator))
+def _training_data(task: Task, batch_size: int) -> tuple[object, ...]:
+    """How its batches are drawn and made: on which device, in what blocks, of what form."""
+    data, block = task.data, task.data.codes(rng(0, 0, Purpose.REAL), batch_size)
+    finite, on_device = hasattr(data, "__len__"), hasattr(data, "device_codes")
+    batch = data.batch(torch.from_numpy(block[:1]))
+    return finite, on_device, data.block(batch_size), block.shape, block.dtype, batch.dtype
 
 
-def _codes(task: Task, batch_size: int) -> tuple[object, ...]:
-    """How its training data are drawn: the length of an epoch where there is one, and the form of a block of codes."""
-    block = task.data.codes(rng(0, 0, Purpose.REAL), batch_size)
-    return hasattr(task.data, "__len__"), task.data.block(batch_size), block.shape, block.dtype
-
-
-def _same_player(build: Callable[[], torch.nn.Module], other: Callable[[], torch.nn.Module]) -> bool:
-    """Whether two functions build the same module, the same weights included, from the same seed."""
+def _same_mlp(build: Callable[[], torch.nn.Module], other: Callable[[], torch.nn.Module]) -> bool:
+    """Whether two functions build the same plain MLP, the same weights included, from the same seed."""
     made = []
     for each in (build, other):
         with seeded(0):
             made.append(each())
+    if not all(mlp_layers(module) for module in made):
+        return False
     one, two = map(flatten, made)
     return repr(made[0]) == repr(made[1]) and torch.equal(one, two)

@@ -156,11 +156,15 @@ def snapshot(trainer: Trainer, rows: Sequence[int] | None = None) -> Rows:
 def restore(trainer: Trainer, state: Rows, rows: Sequence[int] | None = None) -> None:
     """Puts a snapshot into the rows (all by default), which then look at the batch that comes next there.
 
+    Of a trainer of several tasks it says by number which is a row's: only one made with the same tasks can take it.
+
     Raises:
         SnapshotError: If it is of another kind of trainer, or of another number of rows; nothing is changed then.
     """
     index, tensors = row_index(trainer.n, rows), held(trainer)
     check(tensors, state, index)
+    if "which" in state and int(state["which"].max()) >= len(trainer.tasks):
+        raise SnapshotError(f"the snapshot is of more tasks than this trainer's {len(trainer.tasks)}; take it again")
     put(tensors, state, index)
     look_again(trainer, index)
 

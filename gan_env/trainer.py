@@ -79,7 +79,12 @@ class Trainer:
         way: How N copies of a player are run, see `make_players`.
         chunk: Rows in one chunk of plain MLPs (others go in one); changes speed and in float32 nothing else. By
             default as many as suit the cache.
-        record: How updates of plain MLPs are recorded to be replayed, see `recording`; by default they are not.
+        record: How updates of plain MLPs are recorded to be replayed, see `recording`; by default they are not. All
+            rows then go in one chunk.
+
+    Raises:
+        ValueError: If tasks cannot share a batch or are not as many as rows, or if a loss or a recording does not fit
+            the players.
     """
 
     n: int
@@ -129,6 +134,8 @@ class Trainer:
         record: Record | None = None,
     ):
         of_rows = [task] * rows if isinstance(task, Task) else list(task)
+        if len(of_rows) != rows or not rows:
+            raise ValueError(f"task names {len(of_rows)} tasks for {rows} rows; name one for each row, at least one")
         self.tasks = tuple({id(each): each for each in of_rows}.values())
         self.task = task = of_rows[0]
         self.loss, self.n, self.batch_size, self.order = loss, rows, batch_size, order
@@ -209,8 +216,10 @@ class Trainer:
         self.d_constant, self.g_constant = np.zeros(rows, np.int64), np.zeros(rows, np.int64)
         """Updates for which a player has been seen to give one output for every sample, see `failures`."""
         chunk = self._chunk_rows or self._cache_rows()
-        if not (isinstance(self.g, MLPPlayers) and isinstance(self.d, MLPPlayers)):
-            chunk = rows  # autograd's tapes of one chunk would not survive another's step on the same tensor
+        if self._record is not None or not (isinstance(self.g, MLPPlayers) and isinstance(self.d, MLPPlayers)):
+            # Autograd's tapes of one chunk would not survive another's step on the same tensor, nor a recording another
+            # chunk's use of the same scratch.
+            chunk = rows
         spans = [slice(at, min(at + chunk, rows)) for at in range(0, rows, chunk)]
         self._chunks = [Chunk(span, self.g.flat[span], self.d.flat[span]) for span in spans]
         self._measurement: Measurement | None = None
@@ -343,7 +352,7 @@ class Trainer:
             real = _joined([each.pair.real_logits for each in seen])
             fake = _joined([each.pair.fake_logits for each in seen])
             losses = _joined([each.losses for each in seen], 1)
-            if self._record is not None and len(seen) == 1:  # the next look is put where this one is
+            if self._record is not None:  # the next look is put where this one is
                 real, fake, losses = real.clone(), fake.clone(), losses.clone()
             g_loss, d_loss_real, d_loss_fake = losses.unbind()
             done = self.updates / max(self.episode_updates, 1) if self.episode_updates else np.zeros(self.n)

@@ -237,6 +237,7 @@ BAD_BOX = [
     (np.array([[np.nan]]), "NaN"),
     (np.array([[1.01]]), r"outside \[-1, 1\]"),
     (np.array([[-np.inf]]), r"outside \[-1, 1\]"),
+    (np.array([[-128]], np.int8), r"outside \[-1, 1\]"),  # whose absolute value is itself
     (np.array([["0"]]), "type"),
     (np.array([[True]]), "type"),
     (None, "action"),

@@ -683,3 +683,20 @@ def test_observations_lie_where_an_agents_arithmetic_is_the_same_every_time():
     env = vector(3)
     for seen in (env.reset(seed=0)[0], env.step(np.zeros((3, 1)))[0]):
         assert seen.flags.c_contiguous and seen.ctypes.data % 64 == 0
+
+
+def test_observations_are_float32_whatever_torch_makes_by_default():
+    env = GANVectorEnv(2, **(SMALL | {"device": "cpu"}))
+    held = torch.get_default_dtype()
+    torch.set_default_dtype(torch.float64)
+    try:
+        seen = [env.reset(seed=0)[0], env.step(np.zeros((2, 1), np.float32))[0]]
+    finally:
+        torch.set_default_dtype(held)
+    assert all(each.dtype == np.float32 and env.observation_space.contains(each) for each in seen)
+
+
+def test_a_bound_that_no_number_reaches_is_none():
+    env = GANVectorEnv(2, **(SMALL | {"weight_bound": 1e300, "loss_bound": 1e300}))
+    env.reset(seed=0)
+    assert not env.step(np.zeros((2, 1), np.float32))[2].any()

@@ -3,6 +3,7 @@
 import dataclasses
 import functools
 import json
+from functools import partial
 
 import numpy as np
 import pytest
@@ -22,8 +23,8 @@ from gan_env.config import EnvConfig
 from gan_env.datasets import DISTRIBUTIONS, PlaneData
 from gan_env.records import Control
 from gan_env.scores import PlaneQuality, PlaneScore
-from gan_env.side_by_side import difference, gains_by_sharing
-from gan_env.snapshot import fork
+from gan_env.side_by_side import difference
+from gan_env.snapshot import SnapshotError, fork, restore, snapshot
 from gan_env.task import TASKS, Task, make_task
 from gan_env.trainer import Trainer
 
@@ -126,9 +127,60 @@ def test_tasks_that_differ_in_more_than_data_are_told_apart_and_refused(task, wh
         rows_of([ring, task], "bce")
 
 
-def test_plain_mlps_gain_by_sharing_and_convolutions_do_not():
-    assert gains_by_sharing(plane_task("small-ring")) and gains_by_sharing(make_task("digits"))
-    assert not gains_by_sharing(make_task("fashion"))
+class Scaled(nn.Sequential):
+    """What it is made with shows neither in its weights nor in its name."""
+
+    def __init__(self, scale: float):
+        super().__init__(nn.Linear(10, 2))
+        self.scale = scale
+
+    def forward(self, latents):
+        return super().forward(latents) * self.scale
+
+
+def frozen() -> nn.Module:
+    made = nn.Sequential(nn.Linear(10, 2))
+    made[0].bias.requires_grad_(False)
+    return made
+
+
+@pytest.mark.parametrize(
+    "builds", [(partial(Scaled, 1.0), partial(Scaled, 5.0)), (frozen, frozen)], ids=["own", "frozen"]
+)
+def test_only_plain_mlps_share(builds):
+    assert difference(*(other(generator=build) for build in builds), 8) == "generators"
+    assert difference(make_task("fashion"), make_task("fashion"), 8) == "generators"
+
+
+def test_data_that_draw_elsewhere_or_give_other_numbers_are_told_apart():
+    class OnTheHost(PlaneData):
+        @property
+        def device_codes(self):
+            raise AttributeError
+
+    class Doubles(PlaneData):
+        def batch(self, codes):
+            return codes.double()
+
+    ring = DISTRIBUTIONS["ring"]()
+    for data in (OnTheHost(ring), Doubles(ring)):
+        assert difference(plane_task("small-ring"), other(data=data), 8) == "training data"
+
+
+def test_tasks_are_named_for_every_row():
+    ring, spec = plane_task("small-ring"), EnvConfig(**SMALL).optimizer_spec
+    settings = {"d_lr": 1e-3, "g_lr": 1e-3, "d_optimizer": spec, "g_optimizer": spec, "batch_size": 8}
+    for tasks, rows in (([ring], 3), ([ring, ring], 3), ([], 3), ([], 0)):
+        with pytest.raises(ValueError, match=f"task names {len(tasks)} tasks for {rows} rows"):
+            Trainer(tasks, EnvConfig(**SMALL).gan_loss, rows, **settings)
+
+
+def test_a_snapshot_of_more_tasks_is_refused_and_changes_nothing():
+    three, two = (rows_of([plane_task(name) for name in (*PLANE[:count], PLANE[0])[:3]], "bce") for count in (3, 2))
+    before = snapshot(two)
+    with pytest.raises(SnapshotError, match="of more tasks than this trainer's 2"):
+        restore(two, snapshot(three))
+    assert all(torch.equal(value, before[name]) for name, value in snapshot(two).items())
 
 
 # -- rivals ---------------------------------------------------------------------------------------------------------

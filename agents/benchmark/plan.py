@@ -18,7 +18,7 @@ import numpy as np
 from gan_env.config import EnvConfig
 from gan_env.env import make_trainer
 from gan_env.rewards import REWARDS
-from gan_env.side_by_side import difference, gains_by_sharing
+from gan_env.side_by_side import difference
 from gan_env.task import Task, make_task, parse_task
 
 from ..bench import SPLIT_SIZE, SPLITS, split_seeds
@@ -289,7 +289,7 @@ def _can_share(a: Group, b: Group) -> bool:
 
 @functools.cache
 def _alike(a: str, b: str, batch_size: int) -> bool:
-    return gains_by_sharing(built(a)) and not difference(built(a), built(b), batch_size)
+    return not difference(built(a), built(b), batch_size)
 
 
 def _choosing(part: Part, game: EnvConfig, task: str) -> Iterator[Group]:
