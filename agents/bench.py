@@ -133,6 +133,11 @@ def run_side_by_side(
         names = [entry.name for entry in game.entries]
         if len(set(names)) != len(names):
             raise ValueError(f"a controller's name stands twice among {names}; rename one")
+    controllers = [entry.controller for game in games for entry in game.entries]
+    if not games or not all(game.entries for game in games):
+        raise ValueError("games: name at least one, each with at least one rival")
+    if len({id(each) for each in controllers}) != len(controllers):
+        raise ValueError("one controller object stands for two rivals, but keeps one memory; make one for each")
     trainer, spans = _batch(games, seeds)
     ids = [_id(game, seeds, split) for game in games]
     rewards = [_reward(game.config, trainer.task_of(span.start)) for game, span in zip(games, spans, strict=True)]

@@ -219,6 +219,24 @@ def test_a_controller_that_breaks_in_one_game_loses_its_rows_there_alone():
     assert [[row["status"] for row in each.rows] for each in found] == [["ok", "ok"], ["ok", "ok", "error", "error"]]
 
 
+def test_one_controller_stands_for_one_rival_of_one_game():
+    games = [rivals("small-ring", "dyn-gda"), rivals("small-line", "sim-gda")]
+    shared = [games[0], dataclasses.replace(games[1], entries=games[0].entries)]
+    with pytest.raises(ValueError, match="one controller object stands for two rivals"):
+        run_side_by_side(shared, [1], "tune")
+    for nobody in ([], [dataclasses.replace(games[0], entries=[])]):
+        with pytest.raises(ValueError, match="at least one rival"):
+            run_side_by_side(nobody, [1], "tune")
+
+
+def test_a_row_that_stands_in_anothers_place_is_refused(shared, tmp_path):
+    lines = (shared.path / "rows.jsonl").read_text().splitlines(keepends=True)
+    (tmp_path / "config.json").write_bytes((shared.path / "config.json").read_bytes())
+    (tmp_path / "rows.jsonl").write_text("".join([lines[0], lines[0], *lines[2:]]))
+    with pytest.raises(ValueError, match="stands twice in its group"):
+        open_folder(tmp_path, None)
+
+
 def test_games_that_differ_in_more_than_their_task_share_no_batch():
     games = [rivals("small-ring", "sim-gda"), rivals("small-line", "sim-gda")]
     games[1] = dataclasses.replace(games[1], config=EnvConfig.of(games[1].config, d_lr=1.0))

@@ -121,6 +121,10 @@ class RowLog:
                     "belong together, or another version of the package made them"
                 )
             self._check(row, f"{self.path.name}, the row of key {str(row.get('key'))[:40]!r}")
+            if any(row["key"] == other["key"] for other in block):
+                raise ValueError(
+                    f"{self.path}: the row of key {row['key']} stands twice in its group; put the file back"
+                )
             block.append(row)
             if len(block) == len(self.groups[row["group"]]):
                 if torn:
