@@ -34,8 +34,8 @@ class Judged:
     """D's clean forward pass on the coming real and generated batch."""
 
     pair: Pair
-    losses: Float[Tensor, "3 n"]
-    """In the order of `Trace`."""
+    numbers: Float[Tensor, "7 n"]
+    """What a `records.Summary` holds, in its order, which begins with the losses of a `Trace`."""
 
 
 class Chunk:

@@ -57,8 +57,12 @@ class Engine:
             chunk.real, chunk.fake = game.sides(chunk.out)
         pair = self.d.pair(chunk.d_flat, chunk.real, chunk.fake, chunk.d_buffers)
         real, fake = pair.real_logits, pair.fake_logits
-        g_loss = loss.generator(fake).mean(-1) if game is None else game.own_loss(chunk.out, chunk.codes)
-        chunk.seen = Judged(pair, torch.stack([g_loss, loss.real(real).mean(-1), loss.fake(fake).mean(-1)]))
+        # One sum for all of them, and here, where they are at hand: one by one on the host they would cost a step more.
+        each = [loss.generator(fake), loss.real(real), loss.fake(fake), real, fake, real > 0, fake < 0]
+        numbers = torch.stack(each).sum(-1) / real.shape[-1]
+        if game is not None:
+            numbers[0] = game.own_loss(chunk.out, chunk.codes)
+        chunk.seen = Judged(pair, numbers)
 
     def update(self, chunk: Chunk, moves: Moves, d_multiplier: Tensor, g_multiplier: Tensor, gradient: Tensor) -> None:
         """One update of a chunk that has been seen. Gradients at the old weights are all taken before any weight moves.

@@ -62,13 +62,15 @@ def _all_is_well(trainer: Trainer, trace: Trace, config: EnvConfig) -> bool:
     Nothing is larger than the root of a sum of squares that it is part of, and NaN is within no bound. That a sum is
     past a bound need not mean that a row is.
     """
-    summary, g, d = trainer.measurement.summary, trainer.g.flat.view(-1), trainer.d.flat.view(-1)
-    weights, gradient = torch.stack([torch.dot(g, g) + torch.dot(d, d), trace.gradient.sum()]).tolist()
+    summary, parts = trainer.measurement.summary, (trainer.g.flat, trainer.d.flat, trace.losses)
+    squares = [torch.dot(part.view(-1), part.view(-1)) for part in parts]
+    *weights, losses, gradient = torch.stack([*squares, trace.gradient.sum()]).tolist()
+    logits = np.dot(summary.real_logit, summary.real_logit) + np.dot(summary.fake_logit, summary.fake_logit)
     return (
-        math.hypot(*trace.on_host.ravel().tolist()) <= config.loss_bound
-        and math.sqrt(weights) <= config.weight_bound
+        math.sqrt(sum(weights)) <= config.weight_bound
+        and math.sqrt(losses) <= config.loss_bound
         and math.isfinite(gradient)
-        and math.isfinite(math.hypot(*summary.real_logit.tolist(), *summary.fake_logit.tolist()))
+        and math.isfinite(logits)
     )
 
 

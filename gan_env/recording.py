@@ -112,7 +112,7 @@ class RecordedEngine(Engine):
 
             def look() -> Sequence[Tensor]:
                 Engine.see(self, chunk)
-                return chunk.seen.pair.real_logits, chunk.seen.pair.fake_logits, chunk.seen.losses
+                return chunk.seen.pair.real_logits, chunk.seen.pair.fake_logits, chunk.seen.numbers
 
             held.see = self._record(look)
             held.left = chunk.out, chunk.g_tape, chunk.seen

@@ -129,8 +129,9 @@ def d_loss(real: Losses, fake: Losses, scale: str) -> Losses:
         return (real + fake) / 2 if scale == "mean" else real + fake
 
 
-def _share(mask: Tensor) -> Tensor:
-    return mask.sum(-1, dtype=torch.float32) / mask.shape[-1]  # a count of at most a batch: exact
+def _share(mask: Tensor, like: Tensor) -> Tensor:
+    dtype = torch.promote_types(like.dtype, torch.float32)  # exact for a count of a batch, as half would not be
+    return mask.sum(-1, dtype=dtype) / mask.shape[-1]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -172,10 +173,18 @@ class Measurement:
     @cached_property
     def summary(self) -> Summary:
         """Losses, mean logits and accuracies, brought to the host in one piece."""
+        return Summary(*on_host(self._numbers))
+
+    @cached_property
+    def _numbers(self) -> Float[Tensor, "7 N"]:
         real, fake = self.real_logits, self.fake_logits
         losses = [self.g_loss, self.d_loss_real, self.d_loss_fake]
-        numbers = [*losses, real.mean(-1), fake.mean(-1), _share(real > 0), _share(fake < 0)]
-        return Summary(*on_host(torch.stack(numbers)))
+        return torch.stack([*losses, real.mean(-1), fake.mean(-1), _share(real > 0, real), _share(fake < 0, fake)])
+
+    def knowing(self, numbers: Float[Tensor, "7 N"]) -> Measurement:
+        """Itself, told those of its summary by one who has found them already: in order, with nothing changed since."""
+        vars(self)["_numbers"] = numbers
+        return self
 
     def __len__(self) -> int:
         return self.g_loss.shape[0]

@@ -290,12 +290,13 @@ class Trainer:
                 chunk.stale = True
         self._measurement = None
 
-    @torch.no_grad()
     def _catch_up(self) -> None:
         """Looks where that is due."""
-        for chunk in self._chunks:
-            if chunk.stale:
-                self._look(chunk)
+        stale = [chunk for chunk in self._chunks if chunk.stale]
+        if stale:
+            with torch.no_grad():
+                for chunk in stale:
+                    self._look(chunk)
 
     def _look(self, chunk: Chunk) -> None:
         chunk.forget()
@@ -351,20 +352,19 @@ class Trainer:
             seen = [chunk.seen for chunk in self._chunks]
             real = _joined([each.pair.real_logits for each in seen])
             fake = _joined([each.pair.fake_logits for each in seen])
-            losses = _joined([each.losses for each in seen], 1)
+            numbers = _joined([each.numbers for each in seen], 1)
             if self._record is not None:  # the next look is put where this one is
-                real, fake, losses = real.clone(), fake.clone(), losses.clone()
-            g_loss, d_loss_real, d_loss_fake = losses.unbind()
+                real, fake, numbers = real.clone(), fake.clone(), numbers.clone()
             done = self.updates / max(self.episode_updates, 1) if self.episode_updates else np.zeros(self.n)
             self._measurement = Measurement(
                 real_logits=real,
                 fake_logits=fake,
-                g_loss=g_loss,
-                d_loss_real=d_loss_real,
-                d_loss_fake=d_loss_fake,
+                g_loss=numbers[0],
+                d_loss_real=numbers[1],
+                d_loss_fake=numbers[2],
                 update=torch.from_numpy(self.updates.copy()).to(self.device),
                 progress=torch.from_numpy(done).to(self.device),
-            )
+            ).knowing(numbers)
         return self._measurement
 
     @property
@@ -397,9 +397,9 @@ class Trainer:
         for chunk in self._chunks:
             rows = chunk.rows
             if not moves[rows].any():
-                losses[:, :, rows] = chunk.seen.losses.unsqueeze(1)
+                losses[:, :, rows] = chunk.seen.numbers[:3].unsqueeze(1)
                 continue
-            losses[:, 0, rows] = chunk.seen.losses
+            losses[:, 0, rows] = chunk.seen.numbers[:3]
             chunk.stale = True  # as a decision leaves it that is cut short, by Ctrl-C or a user's own module
             who = Moves(update_d[rows], update_g[rows], self.order, self.device)
             for k in range(updates):
@@ -410,7 +410,7 @@ class Trainer:
                 self.updates[rows] += moves[rows]
                 self.real_index[rows] += fresh[rows]
                 self._look(chunk)
-                losses[:, k + 1, rows] = chunk.seen.losses
+                losses[:, k + 1, rows] = chunk.seen.numbers[:3]
         return Trace(losses, gradient)
 
     # -- what came of it ------------------------------------------------------------------------------------------

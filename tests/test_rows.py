@@ -9,7 +9,7 @@ import gan_env
 from gan_env.config import EnvConfig
 from gan_env.env import FAILURES, GANVectorEnv, make_trainer
 from gan_env.losses import LOSSES
-from gan_env.records import Control
+from gan_env.records import Control, Measurement
 from gan_env.trainer import Trainer
 
 ROWS, DECISIONS = 64, 200
@@ -230,3 +230,17 @@ def test_a_row_past_a_declared_bound_ends_and_says_which():
     _, _, terminated, _, infos = env.step(np.zeros((3, 1), np.float32))
     assert terminated.tolist() == [True, False, False]
     assert infos["failure"].tolist() == ["loss past its bound", None, None]
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [{"loss": loss} for loss in LOSSES]
+    + [{"dtype": "float64", "batch_size": 7}, {"task": "dirac", "loss": "wgan"}, {"task": "digits-domains"}],
+    ids=lambda settings: "-".join(map(str, settings.values())),
+)
+def test_the_summary_that_the_engine_works_out_is_that_of_the_measurement_to_the_bit(settings):
+    trainer = trained(started([3, 4, 5], chunk=2, **settings), decisions=3)
+    trainer.g.flat[1, 0] = torch.nan  # a row that has failed, too
+    trainer.look(np.array([1]))
+    seen = trainer.measurement
+    np.testing.assert_array_equal(seen.summary, Measurement(**seen.state()).summary)
