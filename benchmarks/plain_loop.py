@@ -12,15 +12,18 @@ from torch import Tensor, nn
 from torch.nn.utils.parametrizations import spectral_norm
 
 from gan_env.config import EnvConfig
-from gan_env.dcgan import ChannelsLast
+from gan_env.dcgan import ChannelsLast, ToGrey
 from gan_env.losses import Loss
 
 GRAN_EPS = 0.1
 
 
 def _module(built: nn.Module, device: torch.device) -> nn.Module:
-    """Without the layout that a tutorial does not have."""
+    """Without the layout and the last layer that a tutorial does not have."""
     assert isinstance(built, nn.Sequential)
+    for part in built:
+        if isinstance(part, ToGrey):
+            part.__class__ = nn.ConvTranspose2d
     return nn.Sequential(*[part for part in built if not isinstance(part, ChannelsLast)]).to(device)
 
 

@@ -10,7 +10,7 @@ from PIL import Image
 from gan_env import fetching, metrics, sources
 from gan_env.config import EnvConfig
 from gan_env.datasets import ArrayData
-from gan_env.dcgan import dcgan_discriminator, dcgan_generator
+from gan_env.dcgan import ToGrey, dcgan_discriminator, dcgan_generator
 from gan_env.env import make_trainer
 from gan_env.games.images import image_task
 from gan_env.marks import gaussian_samples, marks
@@ -94,6 +94,26 @@ def test_a_dcgan_keeps_no_state_and_no_normalisation_where_the_paper_has_none(sh
 def test_a_side_without_a_dcgan_is_refused():
     with pytest.raises(ValueError, match="size=30"):
         dcgan_generator(8, (1, 30, 30))
+
+
+@pytest.mark.parametrize("bias", [True, False])
+def test_the_last_layer_of_grey_pictures_is_the_transposed_convolution_that_it_stands_for(bias):
+    torch.manual_seed(0)
+    layer = ToGrey(3, 1, 4, 2, 1, bias=bias, dtype=torch.float64)
+    known = torch.nn.ConvTranspose2d(3, 1, 4, 2, 1, bias=bias, dtype=torch.float64)
+    known.load_state_dict(layer.state_dict())
+
+    def told(of):
+        """Pictures, their slopes in maps and weights, and the slopes of those slopes."""
+        x = torch.linspace(-1, 1, 2 * 3 * 5 * 5, dtype=torch.float64).view(2, 3, 5, 5).sin().requires_grad_()
+        picture, weights = of(x), list(of.parameters())
+        slopes = torch.autograd.grad(picture.pow(3).sum(), [x, *weights], create_graph=True)
+        return [picture, *slopes, *torch.autograd.grad(sum(s.square().sum() for s in slopes), [x, *weights])]
+
+    for ours, theirs in zip(told(layer), told(known), strict=True):
+        torch.testing.assert_close(ours, theirs)
+    maps = torch.randn(4, 2, 3, 5, 5, dtype=torch.float64)
+    torch.testing.assert_close(torch.vmap(layer)(maps), torch.stack([known(each) for each in maps]))
 
 
 def test_two_dcgans_side_by_side_train_as_each_alone():
