@@ -21,10 +21,11 @@ GRAN_EPS = 0.1
 def _module(built: nn.Module, device: torch.device) -> nn.Module:
     """Without the layout and the last layer that a tutorial does not have."""
     assert isinstance(built, nn.Sequential)
-    for part in built:
-        if isinstance(part, ToGrey):
-            part.__class__ = nn.ConvTranspose2d
-    return nn.Sequential(*[part for part in built if not isinstance(part, ChannelsLast)]).to(device)
+    parts = [part for part in built if not isinstance(part, ChannelsLast)]
+    if isinstance(layer := parts[-2], ToGrey):
+        parts[-2] = nn.ConvTranspose2d(layer.in_channels, 1, 4, 2, 1)
+        parts[-2].load_state_dict(layer.state_dict())
+    return nn.Sequential(*parts).to(device)
 
 
 class PlainLoop:

@@ -5,7 +5,8 @@
     python benchmarks/speed.py --sections ring --device cuda --rows 1024 16384
 
 Within a section every repeat runs each contender once, in turn, so that a machine whose speed drifts drifts for all;
-medians are over repeats, and ratios are taken within a repeat. One GAN update is one V3: a step of each player.
+medians are over repeats, and ratios are taken within a repeat. Of several sections each has a process of its own: what
+one leaves in the allocator makes another's page faults come or go. One GAN update is one V3: a step of each player.
 """
 
 from __future__ import annotations
@@ -280,34 +281,49 @@ def show(title: str, table: list[dict], peak: float) -> None:
         print(f"{row['name']:<30}{rates}{ratio}{f'{share:.0%}' if share else '':>15}")
 
 
-def main(options: Options) -> None:
+def in_a_process_of_its_own(name: Section, options: Options) -> dict:
+    """What `main` finds of one section, where no other one has left its mark on the allocator."""
+    call = [sys.executable, __file__, "--sections", name, "--rows", *map(str, options.rows), "--json"]
+    for each in ("repeats", "seconds", "threads", "device"):
+        call += [f"--{each}", str(getattr(options, each))]
+    return json.loads(subprocess.run(call, check=True, stdout=subprocess.PIPE, text=True).stdout)
+
+
+def measured(name: Section, options: Options) -> dict:
+    """One section's tables, and what they were measured on."""
     settle(options.threads)
     on_card = options.device.startswith("cuda")
-    result = {
+    with tqdm(
+        total=5 if name == "memory" else options.repeats * (len(THESIS_LOSSES) if name == "losses" else 1),
+        desc=name,
+        disable=not sys.stderr.isatty(),
+        leave=False,
+    ) as bar:
+        rate = matmul_gflops(options.device)
+        if name == "memory":
+            tables = {"memory": memory(bar)}
+        else:
+            tables = {title: measure(found, options, bar) for title, found in section(name, options)}
+    return {
         "device": torch.cuda.get_device_name(options.device) if on_card else platform.processor() or platform.machine(),
         "threads": options.threads,
         "torch": torch.__version__,
-        "matmul_gflops": matmul_gflops(options.device),
-        "tables": {},
+        "sections": {name: {"matmul_gflops": rate, "tables": tables}},
     }
-    if not options.json:
-        print(
-            f"{result['device']}, {options.threads} thread(s), torch {torch.__version__}, "
-            f"matrix multiply {result['matmul_gflops']:.0f} GFLOP/s"
-        )
-    turns = {"losses": options.repeats * len(THESIS_LOSSES), "memory": 5}
-    with tqdm(
-        total=sum(turns.get(name, options.repeats) for name in options.sections), disable=not sys.stderr.isatty()
-    ) as bar:
-        for name in options.sections:
-            if name == "memory":
-                tables = [("memory", memory(bar))]
-            else:
-                tables = [(title, measure(found, options, bar)) for title, found in section(name, options)]
-            for title, table in tables:
-                result["tables"][title] = table
-                if not options.json:
-                    show(title, table, result["matmul_gflops"])
+
+
+def main(options: Options) -> None:
+    result: dict = {}
+    for name in options.sections:
+        alone = len(options.sections) == 1
+        found = measured(name, options) if alone else in_a_process_of_its_own(name, options)
+        if not options.json:
+            if not result:
+                print(f"{found['device']}, {found['threads']} thread(s), torch {found['torch']}")
+            print(f"\n{name}: matrix multiply {found['sections'][name]['matmul_gflops']:.0f} GFLOP/s")
+            for title, table in found["sections"][name]["tables"].items():
+                show(title, table, found["sections"][name]["matmul_gflops"])
+        result = {**found, "sections": result.get("sections", {}) | found["sections"]}
     if options.json:
         print(json.dumps(result, indent=2))
 
