@@ -148,13 +148,16 @@ def run_side_by_side(
     every = [seat for own in seats for seat in own]
     tally = Tally(trainer, games[0].config, list(zip(spans, rewards, strict=True)))
     pictured: list[dict[int, dict[str, Tensor]]] = [{} for _ in games]
-    began = time.perf_counter()
+    began, aside_s = time.perf_counter(), 0.0
     for update in _updates(trainer, every, tally):
         if update in moments:
+            paused = time.perf_counter()
             for own, kept in zip(seats, pictured, strict=True):
                 kept[update] = _pictured(trainer, own, tally.failure < 0)
+            aside_s += time.perf_counter() - paused
         progress(update)
-    engine_s = (time.perf_counter() - began - sum(seat.control_s for seat in every)) / trainer.n
+    aside_s += sum(seat.control_s for seat in every)
+    engine_s = (time.perf_counter() - began - aside_s) / trainer.n
     results = []
     for game, own_id, own, reward, kept in zip(games, ids, seats, rewards, pictured, strict=True):
         shared = _shared(trainer, game.config, trainer.task_of(own[0].span.start))

@@ -62,6 +62,8 @@ class Interval:
         return cls(float(bounds.value), float(bounds.low), float(bounds.high), n)
 
     def __str__(self) -> str:
+        if self.n == 1:
+            return f"{self.value:.4g} (one: no interval)"
         return f"{self.value:.4g} [{self.low:.4g}, {self.high:.4g}]"
 
 

@@ -61,6 +61,8 @@ def test_a_benchmark_prints_its_table_and_goes_on_by_its_folder_alone(tmp_path, 
         (["bench", "--controllers", "sim-gda,sim-gda"], "controllers=sim-gda,sim-gda"),
         (["bench", "--controllers", "best-constant:rng"], "did you mean 'ring'"),
         (["bench", "--controllers", "nowhere.safetensors"], "nowhere.safetensors"),
+        (["bench", "--controllers", "dyn-gda(c1=1.2,c2=0.8),dyn-gda(c2=0.8, c1=1.2)"], "are the same; leave one"),
+        (["bench", "--controllers", "sim-gda,sim-gda()"], "'sim-gda' and 'sim-gda()' are the same"),
         (["bench", "--controllers", ","], "controllers is empty"),
         (["bench", "--d-lr", "1e-3,x"], "d_lr='1e-3,x'"),
         (["bench", "--d-lr", "-1"], "d_lr=-1.0"),
@@ -233,6 +235,29 @@ def test_a_budget_counts_what_is_left_and_each_kind(tmp_path, capsys):
     capsys.readouterr()
     assert main(["bench", "--out", str(out), "--budget", "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["groups"] == 0
+
+
+def test_what_is_done_once_is_budgeted_once(capsys):
+    """The same seeds at another rate: generators before training are judged with the first."""
+    assert main(["bench", *TINY, "--d-lr", "1e-3,1e-2", "--budget", "--json"]) == 0
+    (kind,) = json.loads(capsys.readouterr().out)["kinds"]
+    assert kind["groups"] == 4 and kind["once_s"] > 0
+    assert kind["seconds"] == pytest.approx(4 * (kind["run_s"] + kind["score_s"]) + kind["once_s"])
+
+
+def test_a_finished_folder_says_what_keep_and_pictures_are_of(tmp_path, capsys):
+    out = tmp_path / "out"
+    assert main(["bench", *TINY, "--out", str(out)]) == 0
+    assert "--keep" not in capsys.readouterr().err
+    assert main(["bench", "--out", str(out), "--pictures"]) == 0
+    assert "2 groups are finished; --keep and --pictures are of those that this call runs" in capsys.readouterr().err
+
+
+def test_a_folder_that_left_games_out_goes_on_without_being_told_so_again(tmp_path, capsys):
+    grid = ["--tasks", "digits", "--losses", "bce,wgan", "--controllers", "sim-gda,gcann", "--updates", "2"]
+    call = ["bench", *grid, "--seeds", "1", "--batch-size", "8", "--out", str(tmp_path / "out")]
+    assert main([*call, "--skip-undefined"]) == 0
+    assert main(call) == 0 and "0 of 2 groups run" in capsys.readouterr().out
 
 
 def start(out, *more):

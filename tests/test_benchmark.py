@@ -24,7 +24,7 @@ from agents.benchmark import running as benchmark
 from agents.benchmark.contenders import best_constant, make_entry, refusal
 from agents.benchmark.engines import Failed, local, ray_cluster, run_job
 from agents.benchmark.folder import open_folder
-from agents.benchmark.plan import BenchConfig, Part, built, plan
+from agents.benchmark.plan import BenchConfig, Part, built, plan, prepared
 from agents.benchmark.plan_json import as_json, difference, from_json
 from agents.benchmark.suites import SUITES, configure
 from agents.benchmark.verify import verify
@@ -454,6 +454,11 @@ def test_a_constant_chosen_on_another_task_is_judged_here():
     assert set(tasks) == {("digits", True), ("ring", True), ("digits", False)}
 
 
+def test_constants_that_differ_by_little_are_told_apart():
+    asked = config(controllers=("best-constant",), constants=(1.0, 1.0000001, 0.3))
+    assert plan(asked)[0].contests[0].controllers == ("constant:1", "constant:1.0000001", "constant:0.3")
+
+
 # -- controllers ----------------------------------------------------------------------------------------------------
 
 
@@ -520,6 +525,9 @@ def test_data_of_ones_own_are_pinned(tmp_path):
     folder = open_folder(tmp_path / "out", asked)
     (contest,) = folder.groups[0].contests
     assert list(folder.config.files) == list(asked.parts[0].tasks) and dict(contest.files) == folder.config.files
+    elsewhere = prepared(config(controllers=(f"best-constant:{asked.parts[0].tasks[0]}",), updates=1, seeds=1))
+    choosing, judged = plan(elsewhere)[0], plan(elsewhere)[-1]
+    assert dict(choosing.contests[0].files) == elsewhere.files == folder.config.files and not judged.contests[0].files
     as_in_another_process()
     assert open_folder(tmp_path / "out", asked).groups[0].id == folder.groups[0].id
     add([110])

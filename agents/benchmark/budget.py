@@ -36,30 +36,36 @@ class Cost:
     """Seconds that the updates of one such group take."""
     score_s: float
     """Seconds that scoring its rows takes."""
+    once_s: float = 0.0
+    """Seconds of what is done once for all groups of a task: its floor, and each seed's score before training."""
 
     @property
     def seconds(self) -> float:
         """Of all groups of this kind, one after the other."""
-        return self.groups * (self.run_s + self.score_s)
+        return self.groups * (self.run_s + self.score_s) + self.once_s
 
 
 def costs(groups: list[Group], *, show: bool = False) -> list[Cost]:
     """The cost of each kind of group, in order of first appearance; trains each kind for about a second or two."""
     kinds: dict[str, Cost] = {}
-    scores: dict[str, float] = {}
+    scores: dict[str, tuple[float, float]] = {}
+    judged: set[tuple[str, int]] = set()
     for group in tqdm(groups, desc="trials", disable=not show, leave=False):
         games = [(EnvConfig.of(c.game, d_lr=None, g_lr=None), c.controllers) for c in group.contests]
         kind = repr((group.part, games, len(group.seeds)))
         if kind not in kinds:
-            score_s = 0.0
+            score_s = once_s = 0.0
             for contest in () if group.chooses else group.contests:
                 if contest.task not in scores:
                     scores[contest.task] = _score_s(contest)
-                # Each seed's untrained generator is judged, too, once a task and process.
-                score_s += scores[contest.task] * (len(contest.controllers) + 1) * len(group.seeds)
+                    once_s += scores[contest.task][1]
+                score_s += scores[contest.task][0] * len(contest.controllers) * len(group.seeds)
             what = f"{group.what}, {len(group.contests[0].controllers)} controllers" + ", choosing" * group.chooses
-            kinds[kind] = Cost(what, 0, group.cells, group.updates, _update_s(group) * group.updates, score_s)
+            kinds[kind] = Cost(what, 0, group.cells, group.updates, _update_s(group) * group.updates, score_s, once_s)
         kinds[kind].groups += 1
+        untrained = set() if group.chooses else {(c.task, seed) for c in group.contests for seed in group.seeds} - judged
+        kinds[kind].once_s += sum(scores[task][0] for task, _ in untrained)
+        judged |= untrained
     return list(kinds.values())
 
 
@@ -82,14 +88,16 @@ def _update_s(group: Group) -> float:
         updates = min(MOST, max(2 * count, int(TRIAL_S / max(each, 1e-6))))
 
 
-def _score_s(contest: Contest) -> float:
-    """Seconds of scoring one row."""
+def _score_s(contest: Contest) -> tuple[float, float]:
+    """Seconds of scoring one row, and of the task's floor."""
     trainer = make_trainer(contest.resolved, 1)
     trainer.reset(np.zeros(1, np.int64), np.zeros(1, np.int64))
     trainer.score(0)  # reads and caches test data
     began = time.perf_counter()
     trainer.score(0)
-    return time.perf_counter() - began
+    scored = time.perf_counter()
+    trainer.task.score.floor()
+    return scored - began, time.perf_counter() - scored
 
 
 def table(found: list[Cost], jobs: int) -> str:

@@ -204,6 +204,12 @@ def bench(arguments: Sequence[str], description: str) -> int:
     began, show = time.perf_counter(), sys.stderr.isatty() and not given.json
     if show:
         print(f"{len(work.left)} of {len(work.groups)} groups to run; rows go to {out}/", file=sys.stderr)
+    if (given.keep or given.pictures) and len(work.left) < len(work.groups):
+        print(
+            f"gan-env: {len(work.groups) - len(work.left)} groups are finished; --keep and --pictures are of those "
+            "that this call runs, and for all of them ask for another folder with --out",
+            file=sys.stderr,
+        )
     try:
         done = benchmark.run(work, engine, show=show)
     except KeyboardInterrupt:

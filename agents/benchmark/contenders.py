@@ -42,6 +42,14 @@ def file_of(name: str) -> Path | None:
     return Path(text) if stem in ("replay", "autoloss") and text else None
 
 
+def meaning(name: str) -> object:
+    """What two names have in common that stand for the same controller, e.g. "sim-gda" and "sim-gda()"."""
+    if tuned_on(name) is not None or name.endswith(".safetensors"):
+        return name
+    stem, text, options = parse_controller(name)
+    return stem, text, sorted(options.items(), key=lambda option: option[0])
+
+
 def check_contender(name: str) -> None:
     """Raises ValueError for a name that stands for nothing."""
     if tuned_on(name) is None:

@@ -202,7 +202,7 @@ def open_folder(path: Path, asked: BenchConfig | None) -> Folder:
     except ValueError as error:
         raise ValueError(f"{file}: {error}") from error
     held, wanted = as_json(config), as_json(prepared(config) if asked is None else asked)
-    neutral = {"undefined": [], "command": ""}
+    neutral = {"undefined": [], "skip_undefined": False, "command": ""}  # what was left out stays left out
     if found := difference(held | neutral, wanted | neutral):
         raise ValueError(
             f"out={str(path)!r} holds another benchmark: {found}; a folder's controllers and games stay as they are: "

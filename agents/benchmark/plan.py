@@ -24,9 +24,12 @@ from gan_env.task import Task, make_task, parse_task
 from ..bench import SPLIT_SIZE, SPLITS, split_seeds
 from ..registry import controller_label
 from ..rows import cell_key, group_id, joint_id, settled
-from .contenders import check_contender, file_hash, file_of, refusal, tuned_on
+from .contenders import check_contender, file_hash, file_of, meaning, refusal, tuned_on
 
 HALF_DECADES = (0.1, 0.3, 1.0, 3.0, 10.0)
+SHARED_ROWS = 16
+"""Most rows in a batch that games share: so many cost hardly twice what four do, and from there on a batch for each
+costs little more, keeps more cores busy and loses less where one is cut short."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,8 +56,8 @@ class Part:
     split: str = "evaluate"
     """Which seeds: "evaluate", or "tune" for choosing anything at all."""
     group_rows: int = 64
-    """Most rows in one batch, unless one seed needs more; games that differ in their data alone share one where they
-    fit. Fewer leave more groups for more cores. Part of the results, for rounding depends on it."""
+    """Most rows in one batch, unless one seed needs more. Fewer leave more groups for more cores. Part of the results,
+    for rounding depends on it. Small batches of games that differ in their data alone become one, of up to 16 rows."""
     constants: tuple[float, ...] = HALF_DECADES
     """Multipliers among which best-constant is chosen."""
     tune_seeds: int = 8
@@ -69,6 +72,9 @@ class Part:
                 raise ValueError(f"{axis} is empty; name at least one")
             if len(set(values)) != len(values):
                 raise ValueError(f"{axis}={','.join(map(str, values))} names one twice; leave it out once")
+        for one, other in itertools.combinations(self.controllers, 2):
+            if meaning(one) == meaning(other):
+                raise ValueError(f"controllers: {one!r} and {other!r} are the same; leave one of them out")
         for count in ("seeds", "tune_seeds", "group_rows"):
             if not 1 <= getattr(self, count) <= SPLIT_SIZE:
                 raise ValueError(f"{count}={getattr(self, count)} must be 1 to {SPLIT_SIZE}")
@@ -141,7 +147,7 @@ class Contest:
     needs: tuple[tuple[str, tuple[str, ...]], ...] = ()
     """Of each best-constant among the controllers, the groups whose rows choose it."""
     files: tuple[tuple[str, str], ...] = ()
-    """Hash of each controller's file."""
+    """Hash of each controller's file, and of the data of a task that names a place."""
 
     @property
     def task(self) -> str:
@@ -254,14 +260,14 @@ def plan(config: BenchConfig) -> list[Group]:
             needs = []
             for name in who:
                 if (task := tuned_on(name)) is not None:
-                    found = {group.id: group for group in _choosing(part, game, task or str(game.task))}
+                    found = {group.id: group for group in _choosing(part, game, task or str(game.task), config.files)}
                     choosing |= found
                     needs.append((name, tuple(found)))
             files = tuple((name, config.files[name]) for name in (*who, str(game.task)) if name in config.files)
             contest = Contest(game, who, tuple(needs), files)
             for seeds in _chunks(split_seeds(part.split, part.seeds), part.group_rows // max(len(who), 1)):
                 judged += [Group(part.name, (contest,), seeds, part.split)] if who else []
-        for group in _packed(judged, part.group_rows):
+        for group in _packed(judged, min(part.group_rows, SHARED_ROWS)):
             groups |= {need: choosing[need] for need in group.needs} | {group.id: group}
     return list(groups.values())
 
@@ -292,13 +298,15 @@ def _alike(a: str, b: str, batch_size: int) -> bool:
     return not difference(built(a), built(b), batch_size)
 
 
-def _choosing(part: Part, game: EnvConfig, task: str) -> Iterator[Group]:
+def _choosing(part: Part, game: EnvConfig, task: str, files: dict[str, str]) -> Iterator[Group]:
     """The groups that choose a constant for a game, on `task`."""
     assert game.loss is not None
     config = EnvConfig.of(part.game_of(task, game.loss, game.d_lr), score=False)
-    who = tuple(f"constant:{value:g}" for value in part.constants)
+    # Short where that says it all, for the name is part of what a committed group is known by.
+    who = tuple(f"constant:{f'{v:g}' if float(f'{v:g}') == v else repr(v)}" for v in part.constants)
+    contest = Contest(config, who, files=((task, files[task]),) if task in files else ())
     for seeds in _chunks(split_seeds("tune", part.tune_seeds), part.group_rows // len(who)):
-        yield Group(part.name, (Contest(config, who),), seeds, "tune")
+        yield Group(part.name, (contest,), seeds, "tune")
 
 
 def _chunks(seeds: Sequence[int], size: int) -> Iterator[tuple[int, ...]]:
@@ -320,7 +328,8 @@ def prepared(config: BenchConfig) -> BenchConfig:
         for one, other in itertools.combinations(agents, 2):
             if files[one] == files[other]:
                 raise ValueError(f"controllers: {one!r} and {other!r} are the same agent; leave one of them out")
-        files |= {task: data_hash(built(task)) for task in part.tasks if parse_task(task)[1]}
+        tasks = *part.tasks, *filter(None, map(tuned_on, part.controllers))
+        files |= {task: data_hash(built(task)) for task in tasks if parse_task(task)[1]}
     return replace(config, parts=tuple(parts), files=files)
 
 
@@ -343,6 +352,6 @@ def without_undefined(config: BenchConfig) -> BenchConfig:
         first, more = found[0], len(found) - 1
         raise ValueError(
             f"controllers: {first.controller!r} is not defined for task={first.task!r}, loss={first.loss!r} "
-            f"({first.why}){f'; nor are {more} more cells' if more else ''}. Leave it out, or give skip_undefined"
+            f"({first.why}){f', and so for {more} more' if more else ''}. Leave it out, or give skip_undefined"
         )
     return replace(config, undefined=tuple(found))

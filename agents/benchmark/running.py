@@ -40,6 +40,7 @@ class _Bar:
         self.folder, self.running = folder, {}
         self.work = {group.id: group.cells * group.updates for group in folder.groups}
         self.cells = {group.id: group.cells for group in folder.groups}
+        self.scoring: set[str] = set()
         done = self._done()
         self.bar = tqdm(
             total=sum(self.work.values()), initial=done, unit="update", unit_scale=True, desc="bench", disable=not show
@@ -52,16 +53,20 @@ class _Bar:
     def say(self, group: str, updates: int) -> None:
         """So many updates of a running group are done."""
         self.running[group] = updates * self.cells[group]
+        if self.running[group] == self.work[group]:  # its updates are done, which its scores take a while to follow
+            self.scoring.add(group)
         self._show()
 
     def over(self, group: str) -> None:
         """A group is no longer running."""
         self.running.pop(group, None)
-        left, groups = len(self.folder.left), len(self.work)
-        self.bar.set_postfix_str(f"{groups - left}/{groups} groups", refresh=False)
+        self.scoring.discard(group)
         self._show()
 
     def _show(self) -> None:
+        left, groups = len(self.folder.left), len(self.work)
+        scoring = f", {len(self.scoring)} being scored" if self.scoring else ""
+        self.bar.set_postfix_str(f"{groups - left}/{groups} groups{scoring}", refresh=False)
         if not self.bar.disable:
             self.bar.update(max(self._done() + sum(self.running.values()) - self.bar.n, 0))
 
