@@ -16,3 +16,19 @@ def no_shape_checks():
     jaxtyping.config.update("jaxtyping_disable", True)
     yield
     jaxtyping.config.update("jaxtyping_disable", False)
+
+
+@pytest.fixture(scope="session")
+def finished(tmp_path_factory):
+    """A small benchmark that ran through: two groups. Only to be read."""
+    from small_benchmark import config, ran  # here, for what is imported before jaxtyping's hook is not checked
+
+    return ran(tmp_path_factory.mktemp("bench") / "out", config())
+
+
+@pytest.fixture
+def copy(finished, tmp_path):
+    """The finished benchmark in a folder that may be spoiled."""
+    for name in ("config.json", "rows.jsonl"):
+        (tmp_path / name).write_bytes((finished.path / name).read_bytes())
+    return tmp_path
