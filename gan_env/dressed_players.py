@@ -16,7 +16,7 @@ from gan_env.losses import Loss, Penalty
 from gan_env.mlp_players import MLPPlayers
 from gan_env.mlp_slopes import SlopeDressedPlayers, penalty_gradient
 from gan_env.module_players import AutogradPlayers
-from gan_env.players import EVERY, Buffers, Pair, Players, Rows
+from gan_env.players import Asked, Buffers, Pair, Players, Rows
 from gan_env.slopes import Slope, SlopePenalty, slope_at
 
 
@@ -88,22 +88,11 @@ class ReweighedPlayers:
         out, tape = self._players.forward(made.held, inputs, buffers)
         return out, (made, tape)
 
-    def backward(
-        self,
-        tape: Any,
-        grad: Tensor,
-        buffers: Buffers,
-        *,
-        weights: bool,
-        inputs: bool,
-        rows: Rows = EVERY,
-        last: bool = False,
-    ) -> tuple[Tensor | None, Tensor | None]:
+    def backward(self, tape: Any, grad: Tensor, buffers: Buffers, asked: Asked) -> tuple[Tensor | None, Tensor | None]:
         """See Players."""
         made, inner = tape
-        asked = {"weights": weights, "inputs": inputs, "rows": rows, "last": last}
-        found, at_input = self._players.backward(inner, grad, buffers, **asked)
-        return None if found is None else made.gradient(found, rows, self.weights), at_input
+        found, at_input = self._players.backward(inner, grad, buffers, asked)
+        return None if found is None else made.gradient(found, asked.rows, self.weights), at_input
 
     def functional(self, flat: Float[Tensor, "n P"], inputs: Tensor, /) -> Tensor:
         """See Players."""

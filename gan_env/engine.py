@@ -6,8 +6,6 @@ given in a `Chunk`, so that a recording of these calls can be replayed (`recordi
 
 from __future__ import annotations
 
-from typing import Any
-
 import torch
 from jaxtyping import Float
 from torch import Tensor
@@ -16,7 +14,7 @@ from gan_env.chunks import Chunk, Judged, Moves
 from gan_env.dressed_players import penalised
 from gan_env.losses import Loss
 from gan_env.optimizers import RowOptimizer
-from gan_env.players import EVERY, Buffers, Pair, Players, Rows
+from gan_env.players import EVERY, Asked, Buffers, Pair, Players, Rows
 from gan_env.task import Game
 
 
@@ -141,7 +139,7 @@ class Engine:
             return self._at_output(chunk, pair, scratch, EVERY, places)
         logits, tape = self.trained_d.forward(flat, fake[places], chunk.late_buffers)
         slope = self.loss.slope("generator", logits)
-        _, at_fake = self.trained_d.backward(tape, slope, scratch, weights=False, inputs=True, last=True)
+        _, at_fake = self.trained_d.backward(tape, slope, scratch, Asked(weights=False, inputs=True, last=True))
         assert at_fake is not None
         return self._diversified(chunk, at_fake, places)
 
@@ -161,7 +159,8 @@ class Engine:
 
     def _g_gradient(self, when: str, chunk: Chunk, at_out: Tensor, rows: Rows, last: bool) -> Tensor:
         """G's gradient in its weights from that at what it made."""
-        asked: dict[str, Any] = {"weights": True, "inputs": False, "rows": rows, "last": last}
-        grad, _ = self.g.backward(chunk.g_tape, at_out, self._scratch[when], **asked)
+        grad, _ = self.g.backward(
+            chunk.g_tape, at_out, self._scratch[when], Asked(weights=True, inputs=False, rows=rows, last=last)
+        )
         assert grad is not None
         return grad

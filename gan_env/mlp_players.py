@@ -10,7 +10,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from gan_env.players import EVERY, Buffers, Rows, parts, weight_count
+from gan_env.players import EVERY, Asked, Buffers, Rows, parts, weight_count
 
 ACTIVATIONS: dict[type, Callable[[nn.Module, Tensor], Tensor]] = {
     nn.ReLU: lambda m, h: torch.relu_(h),
@@ -113,21 +113,11 @@ class MLPPlayers:
         out, tape = self.run(flat, h, buffers)
         return self._shaped(out), (tape, inputs.shape[2:])
 
-    def backward(
-        self,
-        tape: Any,
-        grad: Tensor,
-        buffers: Buffers,
-        *,
-        weights: bool,
-        inputs: bool,
-        rows: Rows = EVERY,
-        last: bool = False,
-    ) -> tuple[Tensor | None, Tensor | None]:
+    def backward(self, tape: Any, grad: Tensor, buffers: Buffers, asked: Asked) -> tuple[Tensor | None, Tensor | None]:
         """See Players."""
         inner, in_shape = tape
         g = grad.unsqueeze(1) if self._out_shape == () else grad.flatten(2).transpose(1, 2)
-        out, g = self.run_back(inner, g, buffers, weights=weights, inputs=inputs, rows=rows)
+        out, g = self.run_back(inner, g, buffers, asked)
         return out, None if g is None else g.transpose(1, 2).unflatten(-1, in_shape)
 
     def pair(self, flat: Float[Tensor, "n P"], real: Tensor, fake: Tensor, buffers: Buffers) -> JointPair:
@@ -155,10 +145,7 @@ class MLPPlayers:
         tape: Any,
         g: Float[Tensor, "m out B"],
         buffers: Buffers,
-        *,
-        weights: bool,
-        inputs: bool,
-        rows: Rows,
+        asked: Asked,
         scale: Float[Tensor, "m 1 B"] | None = None,
     ) -> tuple[Tensor | None, Tensor | None]:
         """Gradients for the weights (m, P) and for the inputs (m, F, B), where asked for.
@@ -166,11 +153,12 @@ class MLPPlayers:
         `scale` multiplies each sample's part of the gradient for the weights, and not that for the inputs.
         """
         flat, held, layers = tape
+        rows = asked.rows
         if not isinstance(rows, slice):
             flat = buffers.take("flat", flat, rows)
             layers = buffers.views("layers", flat, self.layers_of)
         n, _, batch = g.shape
-        out = buffers.get("gradient", flat.shape, flat) if weights else None
+        out = buffers.get("gradient", flat.shape, flat) if asked.weights else None
         slopes = None if out is None else buffers.views("gradient", out, self.layers_of)
         last = len(self.sizes) - 1
         for i in range(last, -1, -1):
@@ -180,7 +168,7 @@ class MLPPlayers:
                 into = g if i < last else buffers.get("slope", after.shape, g)  # the caller's `g` is not ours
                 g = SLOPES[type(activation)](activation, g, after, into)
             passed = g
-            if i > 0 or inputs:
+            if i > 0 or asked.inputs:
                 width = self.sizes[i][1]
                 passed = torch.bmm(layers[i][1], g, out=buffers.get(("input", width, i % 2), (n, width, batch), flat))
             if slopes is not None:
@@ -191,7 +179,7 @@ class MLPPlayers:
                 if slopes[i][2] is not None:
                     torch.sum(g, -1, keepdim=True, out=slopes[i][2])
             g = passed
-        return out, g if inputs else None
+        return out, g if asked.inputs else None
 
     @staticmethod
     def product(
@@ -253,7 +241,11 @@ class JointPair:
         """
         slopes = torch.cat([real_slope[rows], fake_slope[rows]], 1).unsqueeze(1)
         grad, self._at_input = self._players.run_back(
-            self._tape, torch.ones_like(slopes), scratch, weights=True, inputs=bool(inputs), rows=rows, scale=slopes
+            self._tape,
+            torch.ones_like(slopes),
+            scratch,
+            Asked(weights=True, inputs=bool(inputs), rows=rows),
+            scale=slopes,
         )
         self._known = rows
         assert grad is not None
@@ -287,6 +279,6 @@ class JointPair:
         flat, held, layers = self._tape
         tape = flat, [h[:, :, half] for h in held], layers
         ones = torch.ones_like(self.real_logits[rows]).unsqueeze(1)
-        _, at_input = self._players.run_back(tape, ones, scratch, weights=False, inputs=True, rows=rows)
+        _, at_input = self._players.run_back(tape, ones, scratch, Asked(weights=False, inputs=True, rows=rows))
         assert at_input is not None
         return at_input

@@ -15,7 +15,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from gan_env.mlp_players import SLOPES, MLPPlayers
-from gan_env.players import EVERY, Buffers, Rows
+from gan_env.players import EVERY, Asked, Buffers, Rows
 from gan_env.slopes import Slope, SlopePenalty, slope_at
 
 
@@ -128,18 +128,9 @@ class SlopeDressedPlayers:
         made = _Dressed(SlopePass(self._players, flat, inputs, buffers), self._dress)
         return made.logits, made
 
-    def backward(
-        self,
-        tape: Any,
-        grad: Tensor,
-        buffers: Buffers,
-        *,
-        weights: bool,
-        inputs: bool,
-        rows: Rows = EVERY,
-        last: bool = False,
-    ) -> tuple[Tensor | None, Tensor | None]:
+    def backward(self, tape: Any, grad: Tensor, buffers: Buffers, asked: Asked) -> tuple[Tensor | None, Tensor | None]:
         """See Players."""
+        weights, inputs, rows, _ = asked
         at_logits, at_squared = tape.derivatives(grad, rows)
         return (
             tape.passed.weight_gradient(at_logits, at_squared, buffers, rows) if weights else None,

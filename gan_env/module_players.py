@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.func import functional_call, vmap
 
 from gan_env.mlp_players import MLPPlayers, mlp_layers
-from gan_env.players import EVERY, Buffers, Rows, parts, weight_count
+from gan_env.players import Asked, Buffers, Rows, parts, weight_count
 
 Stateful = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
 """(flat (n, P), inputs) to outputs and the buffers after the pass (n, S); see `Players.stateful`."""
@@ -46,8 +46,8 @@ class SeparatePair:
         """See Pair."""
         total = None
         for side, slope in (("real", real_slope), ("fake", fake_slope)):  # in order: the last pass' state stays
-            asked = {"weights": True, "inputs": False, "rows": rows, "last": side not in inputs}
-            grad, _ = self._players.backward(self._tapes[side], slope[rows], scratch.part(side), **asked)
+            asked = Asked(weights=True, inputs=False, rows=rows, last=side not in inputs)
+            grad, _ = self._players.backward(self._tapes[side], slope[rows], scratch.part(side), asked)
             assert grad is not None
             total = grad if total is None else total.add_(grad)
         assert total is not None
@@ -56,7 +56,7 @@ class SeparatePair:
     def input_gradient(self, side: str, slope: Tensor, scratch: Buffers, rows: Rows) -> Tensor:
         """See Pair."""
         tape, part = self._tapes[side], scratch.part(f"through {side}")
-        _, grad = self._players.backward(tape, slope, part, weights=False, inputs=True, rows=rows, last=True)
+        _, grad = self._players.backward(tape, slope, part, Asked(weights=False, inputs=True, rows=rows, last=True))
         assert grad is not None
         return grad
 
@@ -94,19 +94,10 @@ class AutogradPlayers:
             out, after = self.stateful(leaf, inputs)
         return out.detach(), Tape(leaf, inputs, out, flat, after)
 
-    def backward(
-        self,
-        tape: Any,
-        grad: Tensor,
-        buffers: Buffers,
-        *,
-        weights: bool,
-        inputs: bool,
-        rows: Rows = EVERY,
-        last: bool = False,
-    ) -> tuple[Tensor | None, Tensor | None]:
+    def backward(self, tape: Any, grad: Tensor, buffers: Buffers, asked: Asked) -> tuple[Tensor | None, Tensor | None]:
         """See Players."""
         leaf, x, out, home, state = tape
+        weights, inputs, rows, last = asked
         if not isinstance(rows, slice):
             full = torch.zeros_like(out)
             full[rows] = grad

@@ -10,7 +10,7 @@ The interface that the trainer runs them by, and what its two ways share: `mlp_p
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Float
@@ -59,6 +59,19 @@ class Buffers:
         return held[1]
 
 
+class Asked(NamedTuple):
+    """What is asked of a forward pass' tape."""
+
+    weights: bool
+    """Gradients for the weights."""
+    inputs: bool
+    """Gradients for the inputs."""
+    rows: Rows = EVERY
+    """The m places within the tape's n rows that are spoken of: EVERY one, or their numbers."""
+    last: bool = False
+    """Whether nothing more will be asked of the tape, whose memory can then serve the way back."""
+
+
 @runtime_checkable
 class Players(Protocol):
     """What the trainer needs of N copies of a module."""
@@ -79,21 +92,9 @@ class Players(Protocol):
         """
         ...
 
-    def backward(
-        self,
-        tape: Any,
-        grad: Tensor,
-        buffers: Buffers,
-        *,
-        weights: bool,
-        inputs: bool,
-        rows: Rows = EVERY,
-        last: bool = False,
-    ) -> tuple[Tensor | None, Tensor | None]:
+    def backward(self, tape: Any, grad: Tensor, buffers: Buffers, asked: Asked) -> tuple[Tensor | None, Tensor | None]:
         """Gradients for the weights (m, P) and for the inputs (m, B, *in) of `grad` (m, B, *out), where asked for.
 
-        `rows` are the m places within the tape's n rows that `grad` speaks of: EVERY one, or their numbers. `last` says
-        that nothing more will be asked of the tape, whose memory can then serve the way back.
         Both results may live in `buffers` until the next backward pass with the same ones.
         """
         ...

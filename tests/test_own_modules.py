@@ -15,7 +15,7 @@ from gan_env.env import failures, make_trainer
 from gan_env.losses import get_loss
 from gan_env.mlp_players import MLPPlayers, mlp_layers
 from gan_env.module_players import AutogradPlayers, ModulePlayers
-from gan_env.players import Buffers, flatten, parts, unflatten
+from gan_env.players import Asked, Buffers, flatten, parts, unflatten
 from gan_env.records import Control
 from gan_env.task import Task
 
@@ -418,9 +418,9 @@ def test_activations_are_gone_before_the_next_pass_needs_room(loss, order, monke
 def test_a_tape_can_be_asked_again_unless_that_was_the_last_time():
     players = trainer(g=lambda: nn.Sequential(generator(), nn.Identity())).g
     out, tape = players.forward(players.flat, torch.ones(1, 4, 3, dtype=torch.float64), Buffers())
-    asked = {"weights": True, "inputs": True}
-    first = players.backward(tape, torch.ones_like(out), Buffers(), **asked)
-    last = players.backward(tape, torch.ones_like(out), Buffers(), **asked, last=True)
+    asked = Asked(weights=True, inputs=True)
+    first = players.backward(tape, torch.ones_like(out), Buffers(), asked)
+    last = players.backward(tape, torch.ones_like(out), Buffers(), asked._replace(last=True))
     assert all(torch.equal(a, b) for a, b in zip(first, last, strict=True))
     with pytest.raises(RuntimeError, match="second time"):
-        players.backward(tape, torch.ones_like(out), Buffers(), **asked)
+        players.backward(tape, torch.ones_like(out), Buffers(), asked)

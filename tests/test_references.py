@@ -15,7 +15,7 @@ from gan_env.mlp_players import MLPPlayers
 from gan_env.module_players import ModulePlayers, make_players
 from gan_env.networks import mlp_discriminator, mlp_generator
 from gan_env.optimizers import OptimizerSpec, RowOptimizer
-from gan_env.players import EVERY, Buffers, flatten, unflatten
+from gan_env.players import EVERY, Asked, Buffers, flatten, unflatten
 from gan_env.records import Control
 from gan_env.streams import BlockStream, Purpose, normal_block
 from gan_env.task import TASKS
@@ -333,7 +333,7 @@ def test_players_compute_what_the_module_and_autograd_compute(name, way):
     tape_buffers, buffers = Buffers(), Buffers()
     for _ in range(2):  # the second time, buffers hold the first one's numbers
         out, tape = players.forward(flat, inputs, tape_buffers)
-        weights, at_inputs = players.backward(tape, grad, buffers, weights=True, inputs=True)
+        weights, at_inputs = players.backward(tape, grad, buffers, Asked(weights=True, inputs=True))
         assert_close(players.functional(flat, inputs), out)
         for row in range(ROWS):
             for ours, theirs in zip(
@@ -348,17 +348,17 @@ def test_gradients_of_some_rows_are_those_rows_of_the_whole(name, way):
     flat, inputs, grad = drawn(name)
     players = make_players(MODULES[name][0], flat, MODULES[name][2], way)
     out, tape = players.forward(flat, inputs, Buffers())
-    whole = [g.clone() for g in players.backward(tape, grad, Buffers(), weights=True, inputs=True)]
+    whole = [g.clone() for g in players.backward(tape, grad, Buffers(), Asked(weights=True, inputs=True))]
     buffers = Buffers()  # shared, as the trainer shares them: counts of rows shrink and grow
     for rows in ([2], [0, 1, 3], [1, 3], [0, 1, 2, 3]):
         index = torch.tensor(rows)
-        some = players.backward(tape, grad[index], buffers, weights=True, inputs=True, rows=index)
+        some = players.backward(tape, grad[index], buffers, Asked(weights=True, inputs=True, rows=index))
         for ours, all_rows in zip(some, whole, strict=True):
             assert_close(ours, all_rows[index])
-    only_weights = players.backward(tape, grad, buffers, weights=True, inputs=False)
+    only_weights = players.backward(tape, grad, buffers, Asked(weights=True, inputs=False))
     assert only_weights[1] is None
     assert_close(only_weights[0], whole[0])
-    only_inputs = players.backward(tape, grad, buffers, weights=False, inputs=True)
+    only_inputs = players.backward(tape, grad, buffers, Asked(weights=False, inputs=True))
     assert only_inputs[0] is None
     assert_close(only_inputs[1], whole[1])
 
@@ -380,7 +380,7 @@ def test_backward_leaves_the_callers_gradient_and_the_weights_as_they_were():
         players = make_players(MODULES[name][0], flat, MODULES[name][2])
         before = [x.clone() for x in (flat, inputs, grad)]
         _, tape = players.forward(flat, inputs, Buffers())
-        players.backward(tape, grad, Buffers(), weights=True, inputs=True)
+        players.backward(tape, grad, Buffers(), Asked(weights=True, inputs=True))
         assert all(torch.equal(was, now) for was, now in zip(before, (flat, inputs, grad), strict=True))
 
 

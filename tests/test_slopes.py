@@ -9,7 +9,7 @@ from gan_env.losses import LOSSES
 from gan_env.mlp_players import MLPPlayers
 from gan_env.mlp_slopes import SlopeDressedPlayers
 from gan_env.module_players import AutogradPlayers, ModulePlayers
-from gan_env.players import EVERY, Buffers, flatten
+from gan_env.players import EVERY, Asked, Buffers, flatten
 from gan_env.regularisers import spectral_norm, weight_matrices
 from gan_env.slopes import gradient_normalisation
 
@@ -66,7 +66,7 @@ def through(players, real, fake, slopes, rows):
     pair, scratch, buffers = players.pair(players.flat, real, fake, Buffers()), Buffers(), Buffers()
     weights = pair.weight_gradient(*slopes, scratch, rows, ("real", "fake"))
     out, tape = players.forward(players.flat, fake, buffers)
-    late = players.backward(tape, slopes[1][rows], buffers, weights=False, inputs=True, rows=rows)[1]
+    late = players.backward(tape, slopes[1][rows], buffers, Asked(weights=False, inputs=True, rows=rows))[1]
     inputs = [pair.input_gradient(side, slope[rows], scratch, rows) for side, slope in zip(("real", "fake"), slopes)]  # noqa: B905
     return [pair.real_logits, pair.fake_logits, out, weights.clone(), late, *inputs]
 
