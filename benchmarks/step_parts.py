@@ -19,8 +19,9 @@ import numpy as np
 import torch
 import tyro
 
-from gan_env import vector_env
+from gan_env import episodes, vector_env
 from gan_env.env import GANVectorEnv
+from gan_env.episodes import Episodes
 from gan_env.features import FeatureMemory
 from gan_env.records import Control, Measurement
 from gan_env.trainer import Trace, Trainer
@@ -88,12 +89,12 @@ def main(options: Options) -> None:
         ("the action: checked and decoded", type(env.codec), "decode"),
         ("the measurement: rows joined", Trainer, "measurement"),
         ("the measurement: means and accuracies", Measurement, "summary"),
-        ("whether a row has failed", vector_env, "failures"),
-        ("the reward", GANVectorEnv, "_rewards"),
+        ("whether a row has failed", episodes, "failures"),
+        ("the reward", Episodes, "_rewards"),
         ("features and observation", type(env.codec), "position"),
         ("features and observation", FeatureMemory, "push"),
         ("features and observation", FeatureMemory, "observe"),
-        ("info", GANVectorEnv, "_infos"),
+        ("info", Episodes, "infos"),
         ("all else", GANVectorEnv, "step"),
     ):
         clock.part(name, owner, attribute)

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from gan_env.vector_env import GANVectorEnv
 
 _FEATURES = ("g_loss_ema", "d_loss_ema", "last_action")
-_OWN = ("_done", "_decisions", "_quality", "_quality_age")
+_OWN = ("done", "decisions", "quality", "quality_age")
 _POINTS, _LENGTH = "history.points", "history.length"
 
 
@@ -76,7 +76,7 @@ def put_back(env: GANVectorEnv, snapshot: Snapshot, index: Tensor) -> None:
 def write(env: GANVectorEnv, rows: Rows, index: Tensor) -> None:
     """Writes rows that are known to fit into the chosen ones."""
     put(_held(env), rows, index)
-    env._features.forget()
+    env._episodes.features.forget()
     if env._history is not None:
         points, length = (rows[name].numpy() if name in rows else None for name in (_POINTS, _LENGTH))
         env._history.load(index.tolist(), points, length)
@@ -104,9 +104,9 @@ def generator_from(state: dict[str, Any] | None) -> tuple[np.random.Generator | 
 
 def _held(env: GANVectorEnv) -> Rows:
     """Every tensor of the environment that leads with rows, not copies."""
-    rows = held(env.trainer)
-    rows |= {f"features.{name}": torch.from_numpy(getattr(env._features, name)) for name in _FEATURES}
-    return rows | {f"env.{name.lstrip('_')}": torch.from_numpy(getattr(env, name)) for name in _OWN}
+    rows, episodes = held(env.trainer), env._episodes
+    rows |= {f"features.{name}": torch.from_numpy(getattr(episodes.features, name)) for name in _FEATURES}
+    return rows | {f"env.{name}": torch.from_numpy(getattr(episodes, name)) for name in _OWN}
 
 
 def _check_settings(theirs: dict[str, Any], ours: dict[str, Any]) -> None:

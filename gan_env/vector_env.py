@@ -1,6 +1,6 @@
 """The vector environment: a batch of GANs in training under Gymnasium's contract.
 
-What happens inside a step is the trainer's; `env.py` has the single environment, a batch of one.
+What happens within an episode is said in `episodes.py`; `env.py` has the single environment, a batch of one.
 """
 
 from __future__ import annotations
@@ -19,25 +19,23 @@ from torch import Tensor, nn
 from gan_env import env_snapshot
 from gan_env.config import EnvConfig, make_trainer
 from gan_env.controls import CODECS, Codec, LogRange, check_actions
-from gan_env.failures import FAILURES, SCORE, failures
-from gan_env.features import FeatureMemory
+from gan_env.episodes import FINITE as FINITE
+from gan_env.episodes import Episodes
 from gan_env.memory import telling_what_fits
 from gan_env.painter import Painter, Scene
-from gan_env.records import Control, GameFacts, Measurement, on_host
+from gan_env.records import Control, GameFacts, Measurement
 from gan_env.registry import unknown
 from gan_env.render import SHOWN, History, tiled
-from gan_env.rewards import Outcome, Reward, RewardContext, make_reward
+from gan_env.rewards import Reward, RewardContext, make_reward
 from gan_env.snapshot import Snapshot, row_index
 from gan_env.streams import Purpose
-from gan_env.trainer import Trace, Trainer
+from gan_env.trainer import Trainer
 from gan_env.window import Window, can_show
 
 RENDER_MODES = ["human", "rgb_array"]
 """Of the classes: without "human" there, `gym.make` would open a window of its own, also where nobody can see it."""
 RENDER_FPS = 8
 """A power of 2: RecordVideo's writer adds up 1/fps for each frame, and where that rounds down, the last is lost."""
-FINITE = 1e9
-"""Stands for infinity among the raw numbers of `info`, which hold neither NaN nor infinity."""
 
 
 def _autoreset(mode: AutoresetMode | str) -> AutoresetMode:
@@ -128,7 +126,6 @@ class GANVectorEnv(gym.vector.VectorEnv):
         self.reward = make_reward(
             self.config.reward, RewardContext(self.config.gan_loss, trainer.task.quality.worst, self.config.normalise)
         )
-        self._tracks_quality = self.reward.needs_quality or self.config.track_quality
         self._seeded = False
         self._allocate(trainer)
         self.settings = env_snapshot.settings(self)
@@ -136,13 +133,8 @@ class GANVectorEnv(gym.vector.VectorEnv):
     def _allocate(self, trainer: Trainer) -> None:
         """All that has rows."""
         self.trainer, self.num_envs = trainer, trainer.n
-        self._features = FeatureMemory(
-            self.config.features, self.codec.last_action_names, self.config.d_loss_scale, trainer.n
-        )
+        self._episodes = Episodes(trainer, self.config, self.codec, self.reward)
         self._make_spaces()
-        self._done = np.zeros(trainer.n, bool)
-        self._decisions = np.zeros(trainer.n, np.int64)
-        self._quality, self._quality_age = np.zeros(trainer.n), np.zeros(trainer.n, np.int64)
         self._history = History(trainer.n) if self.render_mode else None
         self._painter: Painter | None = None  # made with the first picture, for matplotlib takes a second to import
 
@@ -162,7 +154,9 @@ class GANVectorEnv(gym.vector.VectorEnv):
         self.single_action_space = (
             gym.spaces.Discrete(3) if axes is None else gym.spaces.Box(-1.0, 1.0, (axes,), np.float32)
         )
-        self.single_observation_space = gym.spaces.Box(self._features.low, self._features.high, dtype=np.float32)
+        self.single_observation_space = gym.spaces.Box(
+            self._episodes.features.low, self._episodes.features.high, dtype=np.float32
+        )
         self.action_space = batch_space(self.single_action_space, self.num_envs)
         self.observation_space = batch_space(self.single_observation_space, self.num_envs)
 
@@ -174,7 +168,7 @@ class GANVectorEnv(gym.vector.VectorEnv):
     @property
     def feature_names(self) -> tuple[str, ...]:
         """Name of each coordinate of the observation."""
-        return self._features.names
+        return self._episodes.features.names
 
     def reset(
         self, *, seed: int | Sequence[int | None] | None = None, options: dict[str, Any] | None = None
@@ -200,7 +194,8 @@ class GANVectorEnv(gym.vector.VectorEnv):
         with telling_what_fits(self.trainer):
             self._start(rows)
             self._follow(at_once=True)
-            return self._observations(), self._infos(np.isin(np.arange(self.num_envs), rows))
+            reset = np.isin(np.arange(self.num_envs), rows)
+            return self._episodes.observations(), self._episodes.infos(reset)
 
     def _rows_to_reset(self, options: dict[str, Any] | None) -> np.ndarray:
         if options is not None and not isinstance(options, dict):
@@ -231,7 +226,7 @@ class GANVectorEnv(gym.vector.VectorEnv):
 
     def step(self, actions: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, dict[str, Any]]:
         """One decision of every row. See `gymnasium.vector.VectorEnv.step`; raises ValueError for an invalid action."""
-        valid = check_actions(self.codec.axes, actions, self.num_envs, self._done, alone=self.alone)
+        valid = check_actions(self.codec.axes, actions, self.num_envs, self._episodes.done, alone=self.alone)
         return self.step_control(self.codec.decode(valid))
 
     def step_control(self, control: Control) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, dict[str, Any]]:
@@ -245,74 +240,52 @@ class GANVectorEnv(gym.vector.VectorEnv):
         self._need_reset("the first step")
         if not isinstance(control, Control):
             raise ValueError(f"control={control!r} is no Control; make one by gan_env.Control.of(...)")
-        again = np.flatnonzero(self._done)
-        if len(again) and self.autoreset_mode == AutoresetMode.DISABLED:
+        ended = self._episodes.done
+        if self.autoreset_mode == AutoresetMode.DISABLED and ended.any():
             raise gym.error.ResetNeeded(
                 "the episode has ended; call reset() first"
                 if self.alone
-                else f"row {again[0]} has ended its episode; call reset(options={{'reset_mask': mask}}) first"
+                else f"row {ended.argmax()} has ended its episode; call reset(options={{'reset_mask': mask}}) first"
             )
         with telling_what_fits(self.trainer):
-            return self._decide(control, again)
-
-    def _decide(
-        self, control: Control, again: np.ndarray
-    ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, dict[str, Any]]:
-        """A checked decision; the rows named in `again` start an episode instead."""
-        moves = ~self._done
-        before = self._quality.copy() if self._tracks_quality else self._quality
-        trace = self.trainer.advance(control, self.config.updates_per_step, moves)
-        seen = self.trainer.measurement
-        failure = failures(self.trainer, trace, moves, self.config)
-        terminated = failure >= 0
-        truncated = moves & ~terminated & (self.trainer.updates >= self.trainer.episode_updates)
-        scores = np.zeros(0)
-        if truncated.any():
-            scores = self._scores(truncated)
-            lost = truncated & ~np.isfinite(scores)
-            failure[lost], terminated, truncated = SCORE, terminated | lost, truncated & ~lost
-        self._decisions += moves
-        self._features.push(seen, self.codec.position(control), moves)
-        if self._tracks_quality:
-            self._quality_age[truncated] = self.config.quality_every  # an episode's last decision is always measured
-            self._measure_quality(moves & ~terminated)
-        reward = self._rewards(trace, before, terminated)
-        reward[~moves] = 0.0
-        self._record(control, seen, moves)
-        self._done = terminated | truncated
-        self._follow(at_once=bool(self._done.any()))
-        infos = self._infos(moves, control)
-        if terminated.any():
-            infos["failure"] = np.array([FAILURES[f] if f >= 0 else None for f in failure], object)
-            infos["_failure"] = terminated
-        if self._done.any() and self.config.score:
-            scores = scores if len(scores) else np.zeros(self.num_envs)
-            infos["score"], infos["_score"] = _finite(np.where(terminated, np.inf, scores)), self._done.copy()
-        if self.resets_at_once and self._done.any():
-            infos = self._same_step_reset(infos)
-        elif len(again):  # NEXT_STEP: these rows ended a step ago; their action was ignored
-            self.trainer.episode[again] += 1
-            self._start(again)
-            infos = _merge(infos, self._infos(~moves), ~moves)
-        return self._observations(), reward, terminated, truncated, infos
+            step = self._episodes.decide(control)
+            infos, any_done = step.infos, bool(self._episodes.done.any())
+            self._record(control, step.moved)
+            self._follow(at_once=any_done)
+            if any_done and self.resets_at_once:
+                infos = self._same_step_reset(infos)
+            elif not step.moved.all():  # NEXT_STEP: these rows ended a step ago; their action was ignored
+                infos = self._start_next(~step.moved, infos)
+            return self._episodes.observations(), step.reward, step.terminated, step.truncated, infos
 
     def _same_step_reset(self, infos: dict[str, Any]) -> dict[str, Any]:
-        done = self._done.copy()
-        last, rows = self._observations(), np.flatnonzero(done)
+        """Starts the next episodes of the rows that are done; their infos, and how the last ones ended, as "final"."""
+        done, last = self._episodes.done.copy(), self._episodes.observations()
         final = np.full(self.num_envs, None, object)
-        for row in rows:
+        for row in np.flatnonzero(done):
             final[row] = last[row]
         final_info = {
             k: v & done if k.startswith("_") else v
             for k, v in infos.items()
             if not k.startswith("_") or (v & done).any()
         }
-        self.trainer.episode[rows] += 1
-        self._start(rows)
-        infos = _merge(
-            {k: v for k, v in infos.items() if k.lstrip("_") not in ("failure", "score")}, self._infos(done), done
-        )
-        return {**infos, "final_obs": final, "_final_obs": done, "final_info": final_info, "_final_info": done}
+        kept = {k: v for k, v in infos.items() if k.lstrip("_") not in ("failure", "score")}
+        ends = {"final_obs": final, "_final_obs": done, "final_info": final_info, "_final_info": done}
+        return self._start_next(done, kept) | ends
+
+    def _start_next(self, rows: np.ndarray, infos: dict[str, Any]) -> dict[str, Any]:
+        """Starts the next episodes of the rows, (N,) bool; `infos` with the rows' first ones of these."""
+        index = np.flatnonzero(rows)
+        self.trainer.episode[index] += 1
+        self._start(index)
+        return _merge(infos, self._episodes.infos(rows), rows)
+
+    def _start(self, rows: np.ndarray) -> None:
+        self._episodes.start(rows)
+        if self._history is not None:
+            self._history.start(rows)
+
+    # -- pictures -------------------------------------------------------------------------------------------------
 
     def render(self) -> tuple[np.ndarray, ...] | None:
         """One picture of each row, (320, 960, 3) uint8: samples, losses, controls, and quality where it is tracked.
@@ -346,7 +319,7 @@ class GANVectorEnv(gym.vector.VectorEnv):
             scale = 0.5 if self.config.d_loss_scale == "mean" else 1.0
             self._painter = Painter(
                 self.trainer.task,
-                tracked=self._tracks_quality,
+                tracked=self._episodes.tracks_quality,
                 episode_updates=self.trainer.episode_updates,
                 ideal_d_loss=scale * self.trainer.loss.ideal_d_loss,
             )
@@ -358,6 +331,16 @@ class GANVectorEnv(gym.vector.VectorEnv):
             if at_once or self._window.due():
                 self._window.show(tiled(self.pictures()))
             self._window.answer()
+
+    def _record(self, control: Control, moved: np.ndarray) -> None:
+        """Adds a decision of the rows that moved, (N,) bool, to their history, if one is kept."""
+        if self._history is not None:
+            d_lr, g_lr = self._episodes.rates(control)
+            seen, episodes = self.trainer.measurement, self._episodes
+            losses = seen.g_loss.cpu().numpy(), seen.d_loss(self.config.d_loss_scale).cpu().numpy()
+            updated = control.update_d.cpu().numpy(), control.update_g.cpu().numpy()
+            quality = episodes.quality if episodes.tracks_quality else np.full(self.num_envs, np.nan)
+            self._history.push(moved, self.trainer.updates, *losses, d_lr, g_lr, *updated, quality)
 
     def close_extras(self, **kwargs: Any) -> None:
         """Closes the window."""
@@ -464,76 +447,6 @@ class GANVectorEnv(gym.vector.VectorEnv):
             raise ValueError(f"row={row!r} does not exist; there are rows 0 to {self.num_envs - 1}")
         return row
 
-    # -- inside a step --------------------------------------------------------------------------------------------
-
-    def _start(self, rows: np.ndarray) -> None:
-        self.trainer.reset(self.trainer.seed[rows], self.trainer.episode[rows], rows)
-        self._features.start(rows, self.trainer.measurement)
-        self._done[rows], self._decisions[rows] = False, 0
-        if self._tracks_quality:
-            self._quality_age[rows] = self.config.quality_every  # measured at once
-            mask = np.zeros(self.num_envs, bool)
-            mask[rows] = True
-            self._measure_quality(mask, ageing=0)
-        if self._history is not None:
-            self._history.start(rows)
-
-    def _measure_quality(self, rows: np.ndarray, ageing: int = 1) -> None:
-        """Renews the quality of those rows for which it is due."""
-        self._quality_age[rows] += ageing
-        due = np.flatnonzero(rows & (self._quality_age >= self.config.quality_every))
-        if len(due):
-            self._quality[due] = _finite(self.trainer.quality(due.tolist()))
-            self._quality_age[due] = 0
-
-    def _rewards(self, trace: Trace, quality_before: np.ndarray, failed: np.ndarray) -> np.ndarray:
-        outcome = Outcome(
-            g_losses=trace.on_host[0],
-            d_losses=trace.d_losses(self.config.d_loss_scale),
-            quality_before=quality_before if self.reward.needs_quality else None,
-            quality_after=self._quality if self.reward.needs_quality else None,
-        )
-        horizon = -(-self.trainer.episode_updates // self.config.updates_per_step)
-        return self.reward(outcome, failed, horizon - self._decisions + 1)
-
-    def _scores(self, rows: np.ndarray) -> np.ndarray:
-        """Distances of the chosen rows to test data, 0 elsewhere; (N,)."""
-        found = np.zeros(self.num_envs)
-        for row in np.flatnonzero(rows) if self.config.score else ():
-            found[row] = self.trainer.score(int(row))[0]
-        return found
-
-    def _observations(self) -> np.ndarray:
-        return self._features.observe(self.trainer.measurement)
-
-    def _infos(self, rows: np.ndarray, control: Control | None = None) -> dict[str, Any]:
-        """Raw numbers of the rows, under the same keys at every step."""
-        trainer, raw = self.trainer, _finite(self._features.table(self.trainer.measurement))
-        more = _finite(np.stack([on_host(trainer.d_penalty), on_host(trainer.g_penalty), *self._rates(control)]))
-        infos: dict[str, Any] = dict(zip(self._features.scalars, raw.T, strict=False))
-        infos |= zip(("d_penalty", "g_penalty", "d_lr", "g_lr"), more, strict=True)
-        infos["update"] = trainer.updates.copy()
-        infos |= {name: getattr(trainer, name).copy() for name in ("d_updates", "g_updates")}
-        if self._tracks_quality:
-            infos |= {"quality": self._quality.copy(), "quality_age": self._quality_age.copy()}
-        present = rows.copy()
-        return infos | dict.fromkeys([f"_{name}" for name in infos], present)
-
-    def _rates(self, control: Control | None) -> tuple[np.ndarray, np.ndarray]:
-        """Learning rates of D and G under a control, (N,) each: base × multiplier."""
-        d, g = self.trainer.d_optimizer.lr.cpu().numpy(), self.trainer.g_optimizer.lr.cpu().numpy()
-        if control is None:
-            return d.copy(), g.copy()
-        return d * control.d_multiplier.cpu().numpy(), g * control.g_multiplier.cpu().numpy()
-
-    def _record(self, control: Control, seen: Measurement, moves: np.ndarray) -> None:
-        if self._history is not None:
-            d_lr, g_lr = self._rates(control)
-            losses = seen.g_loss.cpu().numpy(), seen.d_loss(self.config.d_loss_scale).cpu().numpy()
-            moved = control.update_d.cpu().numpy(), control.update_g.cpu().numpy()
-            quality = self._quality if self._tracks_quality else np.full(self.num_envs, np.nan)
-            self._history.push(moves, self.trainer.updates, *losses, d_lr, g_lr, *moved, quality)
-
 
 def _merge(old: dict[str, Any], new: dict[str, Any], rows: np.ndarray) -> dict[str, Any]:
     """`old` with the values of `new` in the chosen rows."""
@@ -544,8 +457,3 @@ def _merge(old: dict[str, Any], new: dict[str, Any], rows: np.ndarray) -> dict[s
         else:
             merged[name] = np.where(rows, value, old[name]) if name in old else value
     return merged
-
-
-def _finite(values: np.ndarray) -> np.ndarray:
-    """The values with NaN as 0 and infinity as FINITE; themselves if they are finite."""
-    return values if np.isfinite(values).all() else np.nan_to_num(values, nan=0.0, posinf=FINITE, neginf=-FINITE)

@@ -10,11 +10,9 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent
-ENV_LAYER = {"config", "controls", "features", "rewards", "failures", "env_snapshot", "vector_env", "env"} | {
-    "painter",
-    "render",
-    "window",
-}
+ENV_LAYER = {"config", "controls", "features", "rewards", "failures", "episodes"} | (
+    {"vector_env", "env", "env_snapshot", "painter", "render", "window"}
+)
 ABOVE = {"__init__", "__main__", "cli", "testing"}
 """All else in `gan_env` is games and trainer."""
 SCRIPTED = {"base", "registry", "scripted", "gda", "dynamic_gda", "gap_aware", "gcann", "heuristics", "streams"}
