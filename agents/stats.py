@@ -63,7 +63,7 @@ class Interval:
 
     def __str__(self) -> str:
         if self.n == 1:
-            return f"{self.value:.4g} (one: no interval)"
+            return f"{self.value:.4g} (n = 1)"
         return f"{self.value:.4g} [{self.low:.4g}, {self.high:.4g}]"
 
 

@@ -1,6 +1,7 @@
 """Convolutional players for pictures and voxel grids, in the pattern of the DCGAN paper.
 
-Batch normalisation keeps no running statistics: training is then a function of weights and batch alone.
+Batch normalisation keeps no running statistics: training is then a function of weights and batch alone. Activations
+work in place: a hook on the layer before one finds there what the activation has made of it.
 
 Source: Radford, Metz & Chintala 2016, arXiv:1511.06434, section 3 and figure 1; initialisation N(0, 0.02), section 4.
 Voxels: Wu et al. 2016, arXiv:1610.07584, the same pattern in three dimensions.
@@ -10,7 +11,7 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import fold
+from torch.nn.functional import conv_transpose2d, fold
 
 CONV = {2: nn.Conv2d, 3: nn.Conv3d}
 UP = {2: nn.ConvTranspose2d, 3: nn.ConvTranspose3d}
@@ -33,12 +34,20 @@ class ToGrey(nn.ConvTranspose2d):
     """`ConvTranspose2d(C, 1, 4, 2, 1)` as one product and a sum where patches overlap.
 
     A processor's own takes twice the time into a single channel; into three, this one would.
+
+    Args:
+        channels: C.
     """
 
+    def __init__(self, channels: int, bias: bool = True):
+        super().__init__(channels, 1, 4, 2, 1, bias=bias)
+
     def forward(self, input: Tensor, output_size: list[int] | None = None) -> Tensor:
-        """Maps (B, C, S, S) to pictures (B, 1, 2S, 2S)."""
+        """Maps (B, C, S, S) to pictures (B, 1, 2S, 2S); raises ValueError where another size is asked for."""
+        if output_size is not None:
+            raise ValueError("output_size cannot be chosen: pictures have twice the side of their maps")
         if input.is_cuda:
-            return super().forward(input, output_size)
+            return conv_transpose2d(input, self.weight, self.bias, 2, 1)
         patches, side = input.flatten(2).transpose(1, 2) @ self.weight.flatten(1), 2 * input.shape[-1]
         picture = fold(patches.transpose(1, 2), (side, side), 4, padding=1, stride=2)
         return picture if self.bias is None else picture + self.bias
@@ -93,8 +102,8 @@ def dcgan_generator(latent_size: int, shape: tuple[int, ...], channels: int = 32
                 nn.ReLU(inplace=True),
             ]
         )
-    last = ToGrey if len(shape) == 3 and shape[0] == 1 else UP[dims]
-    net.extend([last(widths[-1], shape[0], 4, 2, 1), nn.Tanh()])
+    grey = len(shape) == 3 and shape[0] == 1
+    net.extend([ToGrey(widths[-1]) if grey else UP[dims](widths[-1], shape[0], 4, 2, 1), nn.Tanh()])
     return _initialised(net)
 
 

@@ -65,7 +65,8 @@ def _all_is_well(trainer: Trainer, trace: Trace, config: EnvConfig) -> bool:
     summary, parts = trainer.measurement.summary, (trainer.g.flat, trainer.d.flat, trace.losses)
     squares = [torch.dot(part.view(-1), part.view(-1)) for part in parts]
     *weights, losses, gradient = torch.stack([*squares, trace.gradient.sum()]).tolist()
-    logits = np.dot(summary.real_logit, summary.real_logit) + np.dot(summary.fake_logit, summary.fake_logit)
+    with np.errstate(over="ignore", invalid="ignore"):  # then it is not finite, which is what is asked
+        logits = np.dot(summary.real_logit, summary.real_logit) + np.dot(summary.fake_logit, summary.fake_logit)
     return (
         math.sqrt(sum(weights)) <= config.weight_bound
         and math.sqrt(losses) <= config.loss_bound

@@ -182,7 +182,7 @@ class Measurement:
         return torch.stack([*losses, real.mean(-1), fake.mean(-1), _share(real > 0, real), _share(fake < 0, fake)])
 
     def knowing(self, numbers: Float[Tensor, "7 N"]) -> Measurement:
-        """Itself, told those of its summary by one who has found them already: in order, with nothing changed since."""
+        """Itself, with the seven numbers of `summary` set: worked out already, from these very logits and losses."""
         vars(self)["_numbers"] = numbers
         return self
 

@@ -121,7 +121,7 @@ def test_a_ray_worker_that_is_killed_in_mid_cell_costs_a_retry_and_no_row(tmp_pa
 @pytest.mark.slow
 def test_workers_give_the_same_rows_and_one_that_is_killed_loses_nothing(tmp_path, finished):
     folder = open_folder(tmp_path, config(updates=6))
-    killed = []
+    killed, heard = [], {}
     engine = local(2)
 
     def take():
@@ -132,7 +132,7 @@ def test_workers_give_the_same_rows_and_one_that_is_killed_loses_nothing(tmp_pat
         return job
 
     while folder.possible:
-        for job, outcome in engine(take, lambda group, updates: None):
+        for job, outcome in engine(take, heard.__setitem__):
             if isinstance(outcome, Failed):
                 assert "worker process died" in outcome.why
                 folder.fail(job.group, outcome.why)
@@ -140,6 +140,7 @@ def test_workers_give_the_same_rows_and_one_that_is_killed_loses_nothing(tmp_pat
                 folder.put(job.group, outcome)
     assert killed and folder.failures and not folder.left
     assert told(folder.all_rows()) == told(finished.all_rows())
+    assert heard == {group.id: 6 for group in folder.groups}  # the last update is always told: scoring begins
     assert not multiprocessing.active_children()
 
 

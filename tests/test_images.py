@@ -99,7 +99,7 @@ def test_a_side_without_a_dcgan_is_refused():
 @pytest.mark.parametrize("bias", [True, False])
 def test_the_last_layer_of_grey_pictures_is_the_transposed_convolution_that_it_stands_for(bias):
     torch.manual_seed(0)
-    layer = ToGrey(3, 1, 4, 2, 1, bias=bias, dtype=torch.float64)
+    layer = ToGrey(3, bias).double()
     known = torch.nn.ConvTranspose2d(3, 1, 4, 2, 1, bias=bias, dtype=torch.float64)
     known.load_state_dict(layer.state_dict())
 

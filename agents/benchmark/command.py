@@ -62,7 +62,7 @@ class BenchOptions:
     split: Name = None
     """Which seeds: evaluate, or tune for choosing anything at all."""
     group_rows: Count = None
-    """Most rows in one batch (64); part of the results, for rounding depends on it."""
+    """Most rows in one batch (64), of several games 16; part of the results, for rounding depends on it."""
     constants: Numbers = None
     """Multipliers among which best-constant is chosen (0.1,0.3,1,3,10)."""
     tune_seeds: Count = None

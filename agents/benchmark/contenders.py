@@ -42,12 +42,21 @@ def file_of(name: str) -> Path | None:
     return Path(text) if stem in ("replay", "autoloss") and text else None
 
 
-def meaning(name: str) -> object:
-    """What two names have in common that stand for the same controller, e.g. "sim-gda" and "sim-gda()"."""
-    if tuned_on(name) is not None or name.endswith(".safetensors"):
+def meaning(name: str, tasks: tuple[str, ...]) -> object:
+    """What names have in common that say the same of games of these tasks, e.g. "constant:1" and "constant:1.0()".
+
+    An option that is given its default is not seen through.
+    """
+    if (task := tuned_on(name)) is not None:
+        return BEST_CONSTANT, "" if (task,) == tasks else task
+    if name.endswith(".safetensors"):
         return name
     stem, text, options = parse_controller(name)
-    return stem, text, sorted(options.items(), key=lambda option: option[0])
+    try:
+        number = None if text is None else float(text)
+    except ValueError:
+        number = text
+    return stem, number, sorted(options.items(), key=lambda option: option[0])
 
 
 def check_contender(name: str) -> None:

@@ -133,7 +133,7 @@ def _work(pipe: Connection) -> None:
 
     def progress(done: int) -> None:
         nonlocal said
-        if time.monotonic() - said > REPORT_S:
+        if time.monotonic() - said > REPORT_S or done == job.group.updates:  # the last one always: scoring begins
             said = time.monotonic()
             pipe.send(done)
 

@@ -28,8 +28,8 @@ from .contenders import check_contender, file_hash, file_of, meaning, refusal, t
 
 HALF_DECADES = (0.1, 0.3, 1.0, 3.0, 10.0)
 SHARED_ROWS = 16
-"""Most rows in a batch that games share: so many cost hardly twice what four do, and from there on a batch for each
-costs little more, keeps more cores busy and loses less where one is cut short."""
+"""Most rows in a batch that games share. Sixteen rows cost hardly twice what four do; more are hardly cheaper together
+than apart, and apart they keep more cores busy. Another number makes other groups of the same configuration."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,8 +72,10 @@ class Part:
                 raise ValueError(f"{axis} is empty; name at least one")
             if len(set(values)) != len(values):
                 raise ValueError(f"{axis}={','.join(map(str, values))} names one twice; leave it out once")
+        if not all(0 < value < math.inf for value in self.constants):
+            raise ValueError(f"constants={','.join(map(str, self.constants))} must be numbers > 0, e.g. 0.3,1,3")
         for one, other in itertools.combinations(self.controllers, 2):
-            if meaning(one) == meaning(other):
+            if meaning(one, self.tasks) == meaning(other, self.tasks):
                 raise ValueError(f"controllers: {one!r} and {other!r} are the same; leave one of them out")
         for count in ("seeds", "tune_seeds", "group_rows"):
             if not 1 <= getattr(self, count) <= SPLIT_SIZE:

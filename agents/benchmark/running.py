@@ -40,6 +40,7 @@ class _Bar:
         self.folder, self.running = folder, {}
         self.work = {group.id: group.cells * group.updates for group in folder.groups}
         self.cells = {group.id: group.cells for group in folder.groups}
+        self.judged = {group.id for group in folder.groups if not group.chooses}
         self.scoring: set[str] = set()
         done = self._done()
         self.bar = tqdm(
@@ -53,7 +54,9 @@ class _Bar:
     def say(self, group: str, updates: int) -> None:
         """So many updates of a running group are done."""
         self.running[group] = updates * self.cells[group]
-        if self.running[group] == self.work[group]:  # its updates are done, which its scores take a while to follow
+        if (
+            group in self.judged and self.running[group] == self.work[group]
+        ):  # its updates are done, which its scores take a while to follow
             self.scoring.add(group)
         self._show()
 
@@ -64,11 +67,12 @@ class _Bar:
         self._show()
 
     def _show(self) -> None:
+        if self.bar.disable:  # looking at the folder would cost what nobody sees
+            return
         left, groups = len(self.folder.left), len(self.work)
         scoring = f", {len(self.scoring)} being scored" if self.scoring else ""
         self.bar.set_postfix_str(f"{groups - left}/{groups} groups{scoring}", refresh=False)
-        if not self.bar.disable:
-            self.bar.update(max(self._done() + sum(self.running.values()) - self.bar.n, 0))
+        self.bar.update(max(self._done() + sum(self.running.values()) - self.bar.n, 0))
 
 
 def run(folder: Folder, engine: Engine, *, show: bool = False) -> Finished:
