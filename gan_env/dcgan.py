@@ -50,7 +50,8 @@ class ToGrey(nn.ConvTranspose2d):
             return conv_transpose2d(input, self.weight, self.bias, 2, 1)
         patches, side = input.flatten(2).transpose(1, 2) @ self.weight.flatten(1), 2 * input.shape[-1]
         picture = fold(patches.transpose(1, 2), (side, side), 4, padding=1, stride=2)
-        return picture if self.bias is None else picture + self.bias
+        bias = self.bias  # by a name of its own, which TorchScript can tell from None
+        return picture if bias is None else picture + bias
 
 
 def _levels(size: int) -> tuple[int, int]:
