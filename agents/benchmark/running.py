@@ -54,9 +54,7 @@ class _Bar:
     def say(self, group: str, updates: int) -> None:
         """So many updates of a running group are done."""
         self.running[group] = updates * self.cells[group]
-        if (
-            group in self.judged and self.running[group] == self.work[group]
-        ):  # its updates are done, which its scores take a while to follow
+        if group in self.judged and self.running[group] == self.work[group]:  # scores take a while to follow
             self.scoring.add(group)
         self._show()
 
