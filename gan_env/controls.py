@@ -7,7 +7,7 @@ Gymnasium here, so that an exported policy decodes its actions in a user's own l
 from __future__ import annotations
 
 import math
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -42,6 +42,7 @@ class LogRange:
         return np.where(log >= 0, log / math.log(self.high), -log / math.log(self.low))
 
 
+@runtime_checkable
 class Codec(Protocol):
     """Between the actions of one environment id and controls, for N rows at once."""
 
