@@ -56,10 +56,10 @@ def costs(groups: list[Group], *, show: bool = False) -> list[Cost]:
     for group in tqdm(groups, desc="trials", disable=not show, leave=False):
         games = [(EnvConfig.of(c.game, d_lr=None, g_lr=None), c.controllers) for c in group.contests]
         kind = repr((group.part, games, len(group.seeds)))
-        judges = () if group.chooses else group.contests
+        scored = () if group.chooses else group.contests
         if kind not in kinds:
             score_s = once_s = 0.0
-            for contest in judges:
+            for contest in scored:
                 if contest.task not in scores:
                     scores[contest.task] = _score_s(contest)
                     once_s += scores[contest.task][1]
@@ -67,7 +67,7 @@ def costs(groups: list[Group], *, show: bool = False) -> list[Cost]:
             what = f"{group.what}, {len(group.contests[0].controllers)} controllers" + ", choosing" * group.chooses
             kinds[kind] = Cost(what, 0, group.cells, group.updates, _update_s(group) * group.updates, score_s, once_s)
         kinds[kind].groups += 1
-        untrained = {(contest.task, seed) for contest in judges for seed in group.seeds} - judged
+        untrained = {(contest.task, seed) for contest in scored for seed in group.seeds} - judged
         kinds[kind].once_s += sum(scores[task][0] for task, _ in untrained)
         judged |= untrained
     return list(kinds.values())
