@@ -12,8 +12,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from gan_env.records import Control, GameFacts, Measurement
-from gan_env.tensor_files import write_tensors
+from gan_env.io.tensor_files import write_tensors
+from gan_env.types import Control, GameFacts, Measurement
 
 from .files import ControllerFileError, read_checked
 from .gap_aware import smooth_loss

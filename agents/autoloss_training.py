@@ -17,10 +17,10 @@ import torch
 from torch import Tensor
 from torch.nn.functional import binary_cross_entropy_with_logits
 
-from gan_env.config import EnvConfig
-from gan_env.env import make_trainer
-from gan_env.records import Control
-from gan_env.streams import Purpose, rng
+from gan_env.envs.config import EnvConfig
+from gan_env.envs.env import make_trainer
+from gan_env.random.streams import Purpose, rng
+from gan_env.types import Control
 
 from .autoloss import HIDDEN, SHIPPED, Weights, check_game, g_logit, look, save_weights
 from .bench import SPLITS

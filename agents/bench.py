@@ -17,16 +17,16 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from gan_env.config import EnvConfig
-from gan_env.env import make_trainer
-from gan_env.failures import FAILURES, SCORE
-from gan_env.records import Control
+from gan_env.envs.config import EnvConfig
+from gan_env.envs.env import make_trainer
+from gan_env.envs.failures import FAILURES, SCORE
+from gan_env.envs.rewards import Reward, RewardContext, make_reward
+from gan_env.random.streams import Purpose
 from gan_env.registry import unknown
-from gan_env.render import SHOWN
-from gan_env.rewards import Reward, RewardContext, make_reward
-from gan_env.streams import Purpose
-from gan_env.task import Task
-from gan_env.trainer import Trainer
+from gan_env.rendering.draw import SHOWN
+from gan_env.tasks.task import Task
+from gan_env.training.trainer import Trainer
+from gan_env.types import Control
 
 from .rows import Row, cell_key, game_facts, gap_is_normalised, group_id, joint_id, machine, settled, versions
 from .seats import WEATHER, Entry, Seat

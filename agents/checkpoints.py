@@ -11,7 +11,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from gan_env.tensor_files import pack, read_tensors, unpack, write_tensors
+from gan_env.io.tensor_files import pack, read_tensors, unpack, write_tensors
 
 FORMAT, VERSION = "gan-env training", 1
 STATE = "training.safetensors"

@@ -13,9 +13,9 @@ from typing import Any, Literal, get_args
 import numpy as np
 import torch
 
-from gan_env.config import EnvConfig
-from gan_env.losses import Loss
-from gan_env.records import GameFacts, Measurement
+from gan_env.envs.config import EnvConfig
+from gan_env.losses.losses import Loss
+from gan_env.types import GameFacts, Measurement
 
 from .gap_aware import GapAware, ideal_gap_unit
 from .loss_logs import LEAST, LossLog

@@ -6,8 +6,8 @@ import math
 
 import torch
 
-from gan_env.losses import Loss
-from gan_env.records import Measurement
+from gan_env.losses.losses import Loss
+from gan_env.types import Measurement
 
 TOLERANCE = 0.02
 """By how much, absolutely and relatively, a loss that you give may differ from that of the scores before a warning."""

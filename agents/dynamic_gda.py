@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from gan_env.records import Control, GameFacts, Measurement
+from gan_env.types import Control, GameFacts, Measurement
 
 from .scripted import Memory, check_positive, scripted
 

@@ -9,10 +9,10 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from gan_env.controls import CHOICES
-from gan_env.features import FeatureMemory
+from gan_env.envs.actions import CHOICES
+from gan_env.envs.observations import FeatureMemory
+from gan_env.io.tensor_files import read_tensors, write_tensors
 from gan_env.registry import unknown
-from gan_env.tensor_files import read_tensors, write_tensors
 
 from .policy import ACTIVATIONS, OUTPUTS, PolicyController, PolicySpec
 

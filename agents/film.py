@@ -12,13 +12,13 @@ from typing import Any
 
 import numpy as np
 
-from gan_env.config import EnvConfig
-from gan_env.env import GANVectorEnv
-from gan_env.files import PARTIAL, write_whole
-from gan_env.painter import Scene
-from gan_env.records import Control
+from gan_env.envs.config import EnvConfig
+from gan_env.envs.env import GANVectorEnv
+from gan_env.io.files import PARTIAL, write_whole
 from gan_env.registry import unknown
-from gan_env.render import tiled
+from gan_env.rendering.draw import tiled
+from gan_env.rendering.painter import Scene
+from gan_env.types import Control
 
 from .seats import Entry, Seat
 

@@ -21,11 +21,11 @@ from stable_baselines3 import DDPG
 from stable_baselines3.common.logger import Logger
 from stable_baselines3.common.noise import NormalActionNoise
 
-from gan_env.features import DEFAULT_FEATURES
-from gan_env.records import Control, GameFacts, Measurement, Transition
+from gan_env.envs.observations import DEFAULT_FEATURES
+from gan_env.random.streams import Purpose, key
 from gan_env.registry import unknown
-from gan_env.streams import Purpose, key
-from gan_env.trainer import Trainer
+from gan_env.training.trainer import Trainer
+from gan_env.types import Control, GameFacts, Measurement, Transition
 
 from .policy import Eyes, PolicyController, PolicySpec, check_game
 from .sb3 import PrivateRandomness

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from gan_env.records import Control, GameFacts, Measurement
+from gan_env.types import Control, GameFacts, Measurement
 
 from .scripted import Memory, check_positive, scripted
 

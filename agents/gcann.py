@@ -9,9 +9,9 @@ from typing import get_type_hints
 import torch
 from torch import Tensor
 
-from gan_env.checks import check_types
-from gan_env.records import Control, GameFacts, Measurement
+from gan_env.argument_checks import check_types
 from gan_env.registry import unknown
+from gan_env.types import Control, GameFacts, Measurement
 
 from .scripted import Argument, Law, Memory, check_positive, scripted
 
@@ -144,7 +144,7 @@ def gcann(*, preset: str = "damped", **settings: object) -> Law:
     a control must name somebody, the player with the larger loss trains, and `controller.rule` says "deadlock".
 
     Losses must not be negative: `reset` refuses games whose losses are signed. The diversity term of the source
-    changes the objective, not a control: it is an option of the loss, `bce+diversity` (`gan_env.diversity`).
+    changes the objective, not a control: it is an option of the loss, `bce+diversity` (`gan_env.losses.diversity`).
 
     Source: evan-sctg/Guided-Convergence-Adversarial-Neural-Networks (README, 2024); no code is published.
     """

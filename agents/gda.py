@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from gan_env.records import Control, GameFacts, Measurement
+from gan_env.types import Control, GameFacts, Measurement
 
 from .scripted import Argument, Law, Memory, check_positive, positive, scripted
 from .streams import uniform

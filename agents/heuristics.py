@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from gan_env.records import Control, GameFacts, Measurement
+from gan_env.types import Control, GameFacts, Measurement
 
 from .gap_aware import check_share, ideal_gap_unit, smooth_loss
 from .scripted import Memory, check_positive, scripted

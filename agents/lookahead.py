@@ -9,9 +9,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from gan_env.records import Control, GameFacts, Measurement, Transition
-from gan_env.snapshot import restore, snapshot
-from gan_env.trainer import Trainer
+from gan_env.training.snapshot import restore, snapshot
+from gan_env.training.trainer import Trainer
+from gan_env.types import Control, GameFacts, Measurement, Transition
 
 CANDIDATES = (0.1, 10**-0.5, 1.0, 10**0.5, 10.0)
 

@@ -15,9 +15,9 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor
 
-from gan_env.losses import Loss, get_loss
-from gan_env.records import Control, GameFacts, Measurement, Transition
+from gan_env.losses.losses import Loss, get_loss
 from gan_env.registry import unknown
+from gan_env.types import Control, GameFacts, Measurement, Transition
 
 from .base import Controller, NeedsTrainer
 from .doubts import Doubts

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from gan_env.files import parsed_json
+from gan_env.io.files import parsed_json
 
 LEAST = 20
 """Rows with both losses that anything can be said of."""

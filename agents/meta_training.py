@@ -14,8 +14,8 @@ from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.logger import TensorBoardOutputFormat, configure
 from tqdm import tqdm
 
-from gan_env.config import EnvConfig
-from gan_env.env import GANVectorEnv
+from gan_env.envs.config import EnvConfig
+from gan_env.envs.env import GANVectorEnv
 
 from .bench import SPLITS, versions
 from .checkpoints import Checkpoints, Stop, TrainingStateError, cut_logs, log_sizes

@@ -6,8 +6,8 @@ from pathlib import Path
 
 from matplotlib.figure import Figure
 
-from gan_env.render import draw_samples
-from gan_env.task import Task
+from gan_env.rendering.draw import draw_samples
+from gan_env.tasks.task import Task
 
 from .bench import GroupResult
 from .report.figures import png_of, score_dots

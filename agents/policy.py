@@ -13,12 +13,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from gan_env.controls import CODECS, Codec, LogRange
-from gan_env.features import DEFAULT_FEATURES, FeatureMemory
-from gan_env.records import Control, GameFacts, Measurement, Transition
+from gan_env.envs.actions import CODECS, Codec, LogRange
+from gan_env.envs.observations import DEFAULT_FEATURES, FeatureMemory
+from gan_env.types import Control, GameFacts, Measurement, Transition
 
 if TYPE_CHECKING:
-    from gan_env.config import EnvConfig
+    from gan_env.envs.config import EnvConfig
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, get_type_hints
 
-from gan_env.checks import check_types
+from gan_env.argument_checks import check_types
 from gan_env.registry import unknown
 
 from . import autoloss, dynamic_gda, gap_aware, gcann, gda, heuristics  # noqa: F401  (importing registers)

@@ -9,8 +9,8 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from gan_env.records import Control, GameFacts, Measurement, Transition
-from gan_env.tensor_files import write_tensors
+from gan_env.io.tensor_files import write_tensors
+from gan_env.types import Control, GameFacts, Measurement, Transition
 
 from .base import Controller, NeedsTrainer
 from .files import ControllerFileError, read_checked

@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 
-from gan_env.files import parsed_json
+from gan_env.io.files import parsed_json
 
 from .rows import Row
 

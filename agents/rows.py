@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 
-from gan_env.config import EnvConfig
+from gan_env.envs.config import EnvConfig
 from gan_env.registry import plugins
 
 Row = dict[str, Any]

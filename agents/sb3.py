@@ -14,8 +14,8 @@ import torch
 from gymnasium.vector import AutoresetMode, VectorWrapper
 from stable_baselines3.common.vec_env import VecEnv
 
-from gan_env.env import GANVectorEnv
-from gan_env.snapshot import Snapshot
+from gan_env.envs.env import GANVectorEnv
+from gan_env.training.snapshot import Snapshot
 
 
 class PrivateRandomness:

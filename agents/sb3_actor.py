@@ -14,8 +14,8 @@ import torch
 from stable_baselines3.common.base_class import BaseAlgorithm
 from torch import Tensor
 
-from gan_env.controls import CHOICES, CODECS, LogRange
-from gan_env.files import parsed_json
+from gan_env.envs.actions import CHOICES, CODECS, LogRange
+from gan_env.io.files import parsed_json
 
 from .files import LARGEST_BYTES
 

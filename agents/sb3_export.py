@@ -18,7 +18,7 @@ import tyro
 from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.callbacks import BaseCallback
 
-from gan_env.config import EnvConfig
+from gan_env.envs.config import EnvConfig
 
 from .bench import versions
 from .files import check_controller, save_controller

@@ -15,7 +15,7 @@ from typing import Any, Protocol, TypeVar
 import torch
 from torch import Tensor
 
-from gan_env.records import Control, GameFacts, Measurement, Transition
+from gan_env.types import Control, GameFacts, Measurement, Transition
 
 from .base import CONTROLLERS
 

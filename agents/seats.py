@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 import torch
 
-from gan_env.records import Control, Measurement, Transition
-from gan_env.trainer import Trainer
+from gan_env.training.trainer import Trainer
+from gan_env.types import Control, Measurement, Transition
 
 from .base import Controller, Learns, NeedsTrainer
 

@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Float, Int64
 from torch import Tensor
 
-from gan_env.streams import Purpose, rng
+from gan_env.random.streams import Purpose, rng
 
 BLOCK = 256  # part of every result: changing it changes the numbers
 

@@ -6,11 +6,11 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from gan_env.config import EnvConfig
-from gan_env.failures import failures
-from gan_env.records import Control
-from gan_env.rewards import Outcome, Reward
-from gan_env.trainer import Trainer
+from gan_env.envs.config import EnvConfig
+from gan_env.envs.failures import failures
+from gan_env.envs.rewards import Outcome, Reward
+from gan_env.training.trainer import Trainer
+from gan_env.types import Control
 
 TRACE_POINTS = 100
 """Points of a run that are kept for drawing."""

@@ -7,11 +7,11 @@ from dataclasses import dataclass, field, fields, is_dataclass
 from pathlib import Path
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
-from gan_env.checks import at_least, is_positive
-from gan_env.config import EnvConfig
-from gan_env.files import parsed_json
+from gan_env.argument_checks import at_least, is_positive
+from gan_env.envs.config import EnvConfig
+from gan_env.io.files import parsed_json
 from gan_env.registry import unknown
-from gan_env.task import Task
+from gan_env.tasks.task import Task
 
 from .bench import SPLIT_SIZE
 from .fsco import FscoConfig

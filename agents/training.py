@@ -15,10 +15,10 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from gan_env.config import EnvConfig
-from gan_env.env import GANVectorEnv
-from gan_env.files import LOCK, PARTIAL, locked, remove_partials, write_whole
-from gan_env.task import Task
+from gan_env.envs.config import EnvConfig
+from gan_env.envs.env import GANVectorEnv
+from gan_env.io.files import LOCK, PARTIAL, locked, remove_partials, write_whole
+from gan_env.tasks.task import Task
 
 from .base import NeedsTrainer
 from .bench import Entry, GroupResult, run_group, split_seeds

@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from gan_env.config import EnvConfig
-from gan_env.files import LOCK, Lock, parsed_json
+from gan_env.envs.config import EnvConfig
+from gan_env.io.files import LOCK, Lock, parsed_json
 
 from . import tables
 from .benchmark.contenders import make_entry

@@ -20,7 +20,7 @@ from agents.bench import Entry
 from agents.stats import mean_interval, spearman
 from agents.tables import by_controller, paired_difference, scores
 from agents.training import META, UNTRAINED, TrainConfig, evaluate, train_meta
-from gan_env.config import EnvConfig
+from gan_env.envs.config import EnvConfig
 
 RIVALS = ("constant:1", "random", "constant:10", "frozen-d")
 

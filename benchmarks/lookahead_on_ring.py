@@ -21,10 +21,10 @@ from agents.bench import Entry, run_group, split_seeds
 from agents.lookahead import CANDIDATES
 from agents.stats import mean_interval
 from agents.tables import by_controller, paired_difference, scores
-from gan_env.config import EnvConfig
-from gan_env.env import make_trainer
-from gan_env.records import Control
-from gan_env.streams import Purpose
+from gan_env.envs.config import EnvConfig
+from gan_env.envs.env import make_trainer
+from gan_env.random.streams import Purpose
+from gan_env.types import Control
 
 
 def validation_distances(config: EnvConfig, seeds: list[int]) -> np.ndarray:

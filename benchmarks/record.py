@@ -18,7 +18,7 @@ import torch
 from agents.bench import Entry, run_group, split_seeds
 from agents.benchmark.contenders import make_entry
 from agents.replay import Recorder
-from gan_env.config import EnvConfig
+from gan_env.envs.config import EnvConfig
 
 
 def main() -> None:

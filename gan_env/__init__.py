@@ -7,11 +7,11 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from gan_env.config import EnvConfig
-    from gan_env.env import GANEnv, GANVectorEnv
-    from gan_env.records import Control, GameFacts, Measurement, Transition
-    from gan_env.snapshot import Snapshot, SnapshotError
-    from gan_env.task import Task
+    from gan_env.envs.config import EnvConfig
+    from gan_env.envs.env import GANEnv, GANVectorEnv
+    from gan_env.tasks.task import Task
+    from gan_env.training.snapshot import Snapshot, SnapshotError
+    from gan_env.types import Control, GameFacts, Measurement, Transition
 
 ENV_IDS = {
     "gan_env/LearningRate-v0": "learning-rate",
@@ -21,16 +21,16 @@ ENV_IDS = {
 """Each id, and the `control` that its actions encode."""
 
 _ON_DEMAND = {
-    "Control": "gan_env.records",
-    "EnvConfig": "gan_env.config",
-    "GANEnv": "gan_env.env",
-    "GANVectorEnv": "gan_env.env",
-    "GameFacts": "gan_env.records",
-    "Measurement": "gan_env.records",
-    "Snapshot": "gan_env.snapshot",
-    "SnapshotError": "gan_env.snapshot",
-    "Task": "gan_env.task",
-    "Transition": "gan_env.records",
+    "Control": "gan_env.types",
+    "EnvConfig": "gan_env.envs.config",
+    "GANEnv": "gan_env.envs.env",
+    "GANVectorEnv": "gan_env.envs.env",
+    "GameFacts": "gan_env.types",
+    "Measurement": "gan_env.types",
+    "Snapshot": "gan_env.training.snapshot",
+    "SnapshotError": "gan_env.training.snapshot",
+    "Task": "gan_env.tasks.task",
+    "Transition": "gan_env.types",
 }
 
 
@@ -51,8 +51,8 @@ else:
         if _id not in _gym.registry:  # importing twice is harmless
             _gym.register(
                 _id,
-                entry_point="gan_env.env:GANEnv",
-                vector_entry_point="gan_env.env:GANVectorEnv",
+                entry_point="gan_env.envs.env:GANEnv",
+                vector_entry_point="gan_env.envs.env:GANVectorEnv",
                 kwargs={"control": _control},
             )
 

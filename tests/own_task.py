@@ -3,7 +3,7 @@
 import torch
 from torch import nn
 
-from gan_env.task import Task
+from gan_env.tasks.task import Task
 
 
 class Normed(nn.Module):

@@ -6,7 +6,7 @@ from agents.benchmark import running as benchmark
 from agents.benchmark.engines import local
 from agents.benchmark.folder import open_folder
 from agents.benchmark.plan import BenchConfig, Part
-from gan_env.config import EnvConfig
+from gan_env.envs.config import EnvConfig
 
 GAME = EnvConfig(batch_size=8, device="cpu")
 SMALL = Part(tasks=("digits",), controllers=("sim-gda", "constant:2"), updates=6, seeds=4, group_rows=4, game=GAME)

@@ -8,7 +8,7 @@ import torch
 from agents import ControllerFileError, make_controller
 from agents.autoloss import SHIPPED, g_logit, load_weights, look, save_weights
 from agents.autoloss_training import AutoLossConfig, _longest_run, train_autoloss
-from gan_env.records import GameFacts, Measurement
+from gan_env.types import GameFacts, Measurement
 
 
 def seen(real: float, fake: float, g_loss: float = 1.0, d_loss: float = 1.0) -> Measurement:

@@ -8,10 +8,10 @@ import pytest
 import torch
 
 import gan_env
-from gan_env.config import EnvConfig
-from gan_env.env import GANEnv, GANVectorEnv
-from gan_env.optimizers import OptimizerSpec
-from gan_env.records import Control
+from gan_env.envs.config import EnvConfig
+from gan_env.envs.env import GANEnv, GANVectorEnv
+from gan_env.training.optimizers import OptimizerSpec
+from gan_env.types import Control
 
 SMALL = {"episode_updates": 4, "score": False, "batch_size": 8}
 
@@ -334,7 +334,7 @@ def test_a_row_that_does_not_exist_is_named(row, rows):
 
 
 def test_a_reward_without_finite_bounds_is_refused():
-    from gan_env.rewards import Reward
+    from gan_env.envs.rewards import Reward
 
     for low, high in ((-np.inf, 0.0), (0.0, 0.0), (1.0, 0.0), (np.nan, 1.0)):
         with pytest.raises(ValueError, match="bounds"):

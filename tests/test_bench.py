@@ -10,9 +10,9 @@ from agents.bench import SPLIT_SIZE, Entry, run_group, split_seeds
 from agents.fsco import FscoConfig
 from agents.policy import PolicyController, PolicySpec
 from agents.training import TrainConfig
-from gan_env.config import EnvConfig
-from gan_env.env import GANVectorEnv, make_trainer
-from gan_env.records import Control
+from gan_env.envs.config import EnvConfig
+from gan_env.envs.env import GANVectorEnv, make_trainer
+from gan_env.types import Control
 
 SMALL = {"task": "digits", "batch_size": 8, "episode_updates": 12}
 
@@ -62,10 +62,10 @@ def test_modules_that_are_no_mlps_train_in_one_chunk_whatever_is_asked(rows):
 
 
 def test_more_rows_than_fit_a_chunk_of_mlps_train_as_modules():
-    from gan_env.losses import LOSSES
-    from gan_env.optimizers import OptimizerSpec
-    from gan_env.task import make_task
-    from gan_env.trainer import Trainer
+    from gan_env.losses.losses import LOSSES
+    from gan_env.tasks.task import make_task
+    from gan_env.training.optimizers import OptimizerSpec
+    from gan_env.training.trainer import Trainer
 
     task, spec = make_task("digits"), OptimizerSpec()
     made = [

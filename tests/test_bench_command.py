@@ -21,8 +21,8 @@ from agents.benchmark.plan_json import as_json
 from agents.benchmark.suites import configure
 from agents.train_config import TrainConfig, plain
 from gan_env.cli import main
-from gan_env.streams import Purpose, normal_block, rng
-from gan_env.task import make_task
+from gan_env.random.streams import Purpose, normal_block, rng
+from gan_env.tasks.task import make_task
 from tests.test_benchmark import told
 
 TINY = [

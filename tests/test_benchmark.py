@@ -18,9 +18,9 @@ from agents.benchmark.folder import open_folder
 from agents.benchmark.plan import BenchConfig, plan
 from agents.benchmark.verify import verify
 from agents.seats import Entry
-from gan_env.config import EnvConfig
-from gan_env.env import make_trainer
-from gan_env.records import Control
+from gan_env.envs.config import EnvConfig
+from gan_env.envs.env import make_trainer
+from gan_env.types import Control
 
 
 def test_every_row_has_its_fields_and_its_group_in_the_plan(finished):

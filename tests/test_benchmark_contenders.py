@@ -17,7 +17,7 @@ from agents.policy import PolicyController, PolicySpec
 from agents.registry import controller_label
 from agents.replay import Recorder
 from agents.seats import Entry
-from gan_env.config import EnvConfig
+from gan_env.envs.config import EnvConfig
 
 
 def test_the_best_constant_is_chosen_on_tune_seeds_by_validation_data_and_never_scored_there(tmp_path):
@@ -39,7 +39,7 @@ def test_the_best_constant_is_chosen_on_tune_seeds_by_validation_data_and_never_
 
 
 def test_selection_never_asks_for_test_data(monkeypatch):
-    monkeypatch.setattr("gan_env.trainer.Trainer.score", lambda self, row: pytest.fail("scored on test data"))
+    monkeypatch.setattr("gan_env.training.trainer.Trainer.score", lambda self, row: pytest.fail("scored on test data"))
     asked = config(controllers=("sim-gda", "best-constant"))
     choosing = [group for group in plan(asked) if group.chooses]
     for group in choosing:
@@ -122,7 +122,7 @@ def test_one_agent_under_two_paths_is_refused(tmp_path):
 def test_data_of_ones_own_are_pinned(tmp_path):
     from PIL import Image
 
-    from gan_env.pictures import picture_data, picture_splits
+    from gan_env.data.images import picture_data, picture_splits
 
     def as_in_another_process():
         for read in (built, picture_data, picture_splits):

@@ -17,8 +17,8 @@ from agents.benchmark import running as benchmark
 from agents.benchmark.contenders import refusal
 from agents.benchmark.engines import Failed, local, ray_cluster
 from agents.benchmark.folder import open_folder
-from gan_env.config import EnvConfig
-from gan_env.env import make_trainer
+from gan_env.envs.config import EnvConfig
+from gan_env.envs.env import make_trainer
 
 
 def test_ray_that_is_not_installed_is_named_with_the_way_to_install_it(monkeypatch):

@@ -8,7 +8,7 @@ from small_benchmark import config
 from agents.benchmark.plan import plan
 from agents.benchmark.plan_json import as_json, difference, from_json
 from agents.benchmark.suites import SUITES, configure
-from gan_env.config import EnvConfig
+from gan_env.envs.config import EnvConfig
 
 
 def test_a_plan_holds_every_cell_once_and_follows_from_the_configuration_alone():

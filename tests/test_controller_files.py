@@ -12,8 +12,8 @@ from safetensors.torch import save_file
 from agents import ControllerFileError, load_controller, save_controller
 from agents.files import FORMAT, VERSION
 from agents.policy import PolicyController, PolicySpec
-from gan_env.records import GameFacts, Measurement
-from gan_env.tensor_files import digest
+from gan_env.io.tensor_files import digest
+from gan_env.types import GameFacts, Measurement
 
 SPEC = PolicySpec(provenance={"task": "ring", "seed": 0})
 

@@ -17,9 +17,9 @@ from agents.base import CONTROLLERS, Controller
 from agents.dynamic_gda import RULES, wasserstein_1d
 from agents.registry import controller_summary
 from agents.scripted import ScriptedFactory
-from gan_env.records import Control, GameFacts, Measurement
 from gan_env.testing import check_controller
 from gan_env.testing.controllers import story
+from gan_env.types import Control, GameFacts, Measurement
 
 GAME = GameFacts(episode_updates=14)
 LOG4 = math.log(4)

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 import torch
 
-from gan_env.counters import Draws, philox
-from gan_env.datasets import DISTRIBUTIONS, ArrayData, PlaneData
-from gan_env.streams import BlockStream, Purpose
+from gan_env.data.datasets import DISTRIBUTIONS, ArrayData, PlaneData
+from gan_env.random.counters import Draws, philox
+from gan_env.random.streams import BlockStream, Purpose
 
 
 @pytest.mark.parametrize(

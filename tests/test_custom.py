@@ -11,14 +11,14 @@ from torch import nn
 from torch.utils.data import TensorDataset
 
 import gan_env
-from gan_env.config import EnvConfig
-from gan_env.datasets import ArrayData
-from gan_env.env import make_trainer
-from gan_env.optimizers import OptimizerSpec
-from gan_env.players import flatten
-from gan_env.records import Control
-from gan_env.streams import Purpose
-from gan_env.task import Task
+from gan_env.data.datasets import ArrayData
+from gan_env.envs.config import EnvConfig
+from gan_env.envs.env import make_trainer
+from gan_env.players.players import flatten
+from gan_env.random.streams import Purpose
+from gan_env.tasks.task import Task
+from gan_env.training.optimizers import OptimizerSpec
+from gan_env.types import Control
 
 
 class TutorialGenerator(nn.Module):
@@ -435,7 +435,7 @@ def test_a_generator_that_starts_with_nan_is_blamed_itself():
 
 
 def test_vmap_is_refused_where_there_is_state():
-    from gan_env.module_players import make_players
+    from gan_env.players.modules import make_players
 
     g = TutorialGenerator()
     with pytest.raises(ValueError, match="cannot be run by vmap"):

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 import torch
 
-import gan_env.games  # noqa: F401  registers the tasks
-from gan_env.datasets import DISTRIBUTIONS, ArrayData, PlaneData, digits_data, digits_splits, grid, ring
-from gan_env.networks import mlp, mlp_discriminator, mlp_generator
+import gan_env.tasks  # noqa: F401  registers the tasks
+from gan_env.data.datasets import DISTRIBUTIONS, ArrayData, PlaneData, digits_data, digits_splits, grid, ring
+from gan_env.networks.mlp import mlp, mlp_discriminator, mlp_generator
 
 PLANE = sorted(DISTRIBUTIONS)
 OWN_TASKS = [*PLANE, "digits"]

@@ -11,8 +11,8 @@ from agents import make_controller
 from agents.diagnose import diagnose, lines
 from agents.loss_logs import LossLog, player_of, read_losses
 from gan_env.cli import main
-from gan_env.config import EnvConfig, make_trainer
-from gan_env.losses import get_loss
+from gan_env.envs.config import EnvConfig, make_trainer
+from gan_env.losses.losses import get_loss
 
 D, G = np.linspace(1.4, 1.3, 30), np.linspace(0.7, 0.8, 30)
 PAIRS = list(zip(range(30), D, G, strict=True))

@@ -7,9 +7,9 @@ import pytest
 import torch
 
 from agents import make_controller
-from gan_env.config import EnvConfig
-from gan_env.env import GANVectorEnv, make_trainer
-from gan_env.records import Control
+from gan_env.envs.config import EnvConfig
+from gan_env.envs.env import GANVectorEnv, make_trainer
+from gan_env.types import Control
 
 
 def dirac(rows, controller=None, updates=0, **settings):

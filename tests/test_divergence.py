@@ -9,8 +9,8 @@ import pytest
 import torch
 from own_task import OWN
 
-from gan_env.env import FAILURES, FINITE, GANVectorEnv
-from gan_env.failures import EXAMINE_EVERY
+from gan_env.envs.env import FAILURES, FINITE, GANVectorEnv
+from gan_env.envs.failures import EXAMINE_EVERY
 
 ROWS, DECISIONS = 8, 24
 VALUES = (math.nan, math.inf, -math.inf)

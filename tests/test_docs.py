@@ -12,8 +12,8 @@ import torch
 from torch.nn.functional import relu, softplus
 
 from gan_env.cli import COMMANDS, main
-from gan_env.env import GANEnv
-from gan_env.losses import LOSSES
+from gan_env.envs.env import GANEnv
+from gan_env.losses.losses import LOSSES
 
 ROOT = Path(__file__).parent.parent
 DOCS = ROOT / "docs"

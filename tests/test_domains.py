@@ -8,16 +8,16 @@ import torch
 from matplotlib.figure import Figure
 from torch.nn.functional import cross_entropy
 
-from gan_env import domains
-from gan_env.config import EnvConfig
-from gan_env.env import GANEnv, make_trainer
-from gan_env.games.domains import DomainQuality, Domains, DomainScore
-from gan_env.losses import get_loss
-from gan_env.painter import Painter, Scene
-from gan_env.records import Control
-from gan_env.render import COLUMNS, draw_guesses
-from gan_env.streams import Purpose, rng
-from gan_env.task import Data, Game, Quality, Score, make_task
+from gan_env.data import digit_domains as domains
+from gan_env.envs.config import EnvConfig
+from gan_env.envs.env import GANEnv, make_trainer
+from gan_env.losses.losses import get_loss
+from gan_env.random.streams import Purpose, rng
+from gan_env.rendering.draw import COLUMNS, draw_guesses
+from gan_env.rendering.painter import Painter, Scene
+from gan_env.tasks.domains import DomainQuality, Domains, DomainScore
+from gan_env.tasks.task import Data, Game, Quality, Score, make_task
+from gan_env.types import Control
 
 
 def trainer(rows: int = 2, **settings):

@@ -17,13 +17,13 @@ from hypothesis import strategies as st
 from stable_baselines3.common import env_checker as sb3
 
 import gan_env
-from gan_env.datasets import PlaneData, ring
-from gan_env.env import FAILURES, GANEnv, GANVectorEnv
-from gan_env.records import Control
-from gan_env.rewards import FAILURE_DECISIONS, REWARDS, WORST_TIMES, Outcome, Reward
-from gan_env.scores import PlaneQuality, PlaneScore
-from gan_env.streams import Purpose
-from gan_env.task import TASKS, Task
+from gan_env.data.datasets import PlaneData, ring
+from gan_env.envs.env import FAILURES, GANEnv, GANVectorEnv
+from gan_env.envs.rewards import FAILURE_DECISIONS, REWARDS, WORST_TIMES, Outcome, Reward
+from gan_env.metrics.scores import PlaneQuality, PlaneScore
+from gan_env.random.streams import Purpose
+from gan_env.tasks.task import TASKS, Task
+from gan_env.types import Control
 
 IDS = list(gan_env.ENV_IDS)
 FAST = [name for name in ("circle", "digits", "dirac", "grid", "line", "ring", "spiral") if name in TASKS]
@@ -99,7 +99,7 @@ def test_the_spaces_of_a_batch_are_those_of_one_env_many_times(env_id):
 
 @pytest.mark.parametrize("env_id", IDS)
 def test_each_named_coordinate_is_the_raw_number_of_that_name_within_bounds(env_id):
-    env = single(env_id, features=tuple(gan_env.features.FEATURES))
+    env = single(env_id, features=tuple(gan_env.envs.observations.FEATURES))
     seen, info = env.reset(seed=1)
     for action in plan(env, 6):
         low, high = env.observation_space.low, env.observation_space.high

@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 import torch
 
-from gan_env import files
-from gan_env.files import LOCK, locked, remove_partials, write_whole
-from gan_env.tensor_files import pack, read_tensors, unpack, write_tensors
+from gan_env.io import files
+from gan_env.io.files import LOCK, locked, remove_partials, write_whole
+from gan_env.io.tensor_files import pack, read_tensors, unpack, write_tensors
 
 
 def full_disk(*_):
@@ -65,7 +65,7 @@ def test_a_folder_that_cannot_be_written_to_is_named(tmp_path):
 
 def test_one_worker_at_a_time_and_the_lock_dies_with_it(tmp_path):
     code = f"""
-import sys; from pathlib import Path; from gan_env.files import locked
+import sys; from pathlib import Path; from gan_env.io.files import locked
 with locked(Path({str(tmp_path)!r})):
     print("in", flush=True); sys.stdin.read()
 """

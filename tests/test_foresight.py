@@ -11,12 +11,12 @@ from agents import ControllerFileError, make_controller
 from agents.bench import Entry, run_group, split_seeds
 from agents.replay import Recorder, Replay
 from agents.tables import summary
-from gan_env.config import EnvConfig
-from gan_env.env import GANVectorEnv, make_trainer
-from gan_env.records import Control, GameFacts
-from gan_env.snapshot import fork, restore, snapshot
-from gan_env.streams import Purpose
-from gan_env.task import TASKS
+from gan_env.envs.config import EnvConfig
+from gan_env.envs.env import GANVectorEnv, make_trainer
+from gan_env.random.streams import Purpose
+from gan_env.tasks.task import TASKS
+from gan_env.training.snapshot import fork, restore, snapshot
+from gan_env.types import Control, GameFacts
 
 SEEDS = np.array([4, 5, 6])
 

@@ -28,11 +28,11 @@ from agents.report.numbers import make_report
 from agents.training import TrainConfig, plain, read_config, resume
 from gan_env import GANVectorEnv, Snapshot, SnapshotError
 from gan_env.cli import main
-from gan_env.config import EnvConfig
-from gan_env.losses import get_loss
-from gan_env.meshes import read_mesh
-from gan_env.sources import fashion, folder
-from gan_env.tensor_files import read_tensors, write_tensors
+from gan_env.data.meshes import read_mesh
+from gan_env.data.sources import fashion, folder
+from gan_env.envs.config import EnvConfig
+from gan_env.io.tensor_files import read_tensors, write_tensors
+from gan_env.losses.losses import get_loss
 
 CONFIG = TrainConfig(
     env=EnvConfig(task="ring", batch_size=4, episode_updates=4, updates_per_step=2),

@@ -9,7 +9,7 @@ import torch
 from agents import make_controller
 from agents.gcann import PRESETS, RULES, GcannConfig
 from agents.scripted import Scripted
-from gan_env.records import Control, GameFacts, Measurement
+from gan_env.types import Control, GameFacts, Measurement
 
 W = 5
 GAN = GameFacts()

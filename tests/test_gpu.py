@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 import torch
 
-from gan_env.config import EnvConfig
-from gan_env.env import GANVectorEnv, make_trainer
-from gan_env.losses import LOSSES
-from gan_env.records import Control
+from gan_env.envs.config import EnvConfig
+from gan_env.envs.env import GANVectorEnv, make_trainer
+from gan_env.losses.losses import LOSSES
+from gan_env.types import Control
 
 pytestmark = pytest.mark.gpu
 

@@ -7,16 +7,18 @@ import pytest
 import torch
 from PIL import Image
 
-from gan_env import fetching, metrics, sources
-from gan_env.config import EnvConfig
-from gan_env.datasets import ArrayData
-from gan_env.dcgan import ToGrey, dcgan_discriminator, dcgan_generator
-from gan_env.env import make_trainer
-from gan_env.games.images import image_task
-from gan_env.marks import gaussian_samples, marks
-from gan_env.pictures import split
-from gan_env.records import Control
-from gan_env.task import make_task
+from gan_env.data import download as fetching
+from gan_env.data import sources
+from gan_env.data.datasets import ArrayData
+from gan_env.data.images import split
+from gan_env.envs.config import EnvConfig
+from gan_env.envs.env import make_trainer
+from gan_env.metrics import distances as metrics
+from gan_env.networks.dcgan import ToGrey, dcgan_discriminator, dcgan_generator
+from gan_env.tasks.images import image_task
+from gan_env.tasks.reference_scores import gaussian_samples, marks
+from gan_env.tasks.task import make_task
+from gan_env.types import Control
 
 SHIPPED = {"fashion": (5000, 1, 28), "mnist": (3572, 1, 28), "emoji32": (1520, 3, 32), "emoji64": (1520, 3, 64)}
 
@@ -228,7 +230,7 @@ def test_of_data_that_nobody_has_to_fetch_it_is_said_that_they_are_ready(name):
 
 
 def test_a_download_that_fails_is_an_error_of_the_network(tmp_path, monkeypatch):
-    from gan_env.vision import torchvision
+    from gan_env.data.torchvision_guard import torchvision
 
     def broken(root, **which):
         raise RuntimeError("no route")
@@ -255,7 +257,7 @@ def test_the_kernel_distance_is_that_of_its_definition():
 
 
 def test_the_frechet_score_is_that_of_torchmetrics_on_the_same_network():
-    from gan_env.vision import torchvision
+    from gan_env.data.torchvision_guard import torchvision
 
     torchvision()
     fid = pytest.importorskip("torchmetrics.image.fid")

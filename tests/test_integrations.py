@@ -52,7 +52,7 @@ def test_the_hyper_parameters_for_rl_zoo3_are_what_it_reads():
     from agents.sb3_export import SaveController
     from agents.zoo import ddpg, ppo, td3
     from gan_env import ENV_IDS
-    from gan_env.config import EnvConfig
+    from gan_env.envs.config import EnvConfig
 
     assert set(ppo.hyperparams) == set(ENV_IDS)
     assert set(ddpg.hyperparams) == set(td3.hyperparams) == set(ENV_IDS) - {"gan_env/UpdateChoice-v0"}  # no Box

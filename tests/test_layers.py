@@ -10,9 +10,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent
-ENV_LAYER = {"config", "controls", "features", "rewards", "failures", "episodes"} | (
-    {"vector_env", "env", "env_snapshot", "painter", "render", "window"}
-)
+ENV_LAYER = {"envs", "rendering"}
 ABOVE = {"__init__", "__main__", "cli", "testing"}
 """All else in `gan_env` is games and trainer."""
 SCRIPTED = {"base", "registry", "scripted", "gda", "dynamic_gda", "gap_aware", "gcann", "heuristics", "streams"}
@@ -53,7 +51,7 @@ def heads(names: set[str]) -> set[str]:
 
 
 def parts(names: set[str], package: str) -> set[str]:
-    """Which modules of a package are imported: "env" of "gan_env.env.GANEnv"."""
+    """Which modules of a package are imported: "env" of "gan_env.envs.env.GANEnv"."""
     return {name.split(".")[1] for name in names if name.startswith(f"{package}.")}
 
 
@@ -69,7 +67,7 @@ LOWER = [name for name in GAN_ENV if name.split(".")[0] not in ENV_LAYER | ABOVE
 
 def test_the_modules_named_here_are_there():
     assert {name.split(".")[0] for name in GAN_ENV} >= ENV_LAYER | ABOVE and set(AGENTS) >= SCRIPTED
-    assert {"trainer", "players", "games.plane", "records"} <= set(LOWER)
+    assert {"training.trainer", "players.players", "tasks.plane", "types"} <= set(LOWER)
 
 
 @pytest.mark.parametrize("name", LOWER)
@@ -88,13 +86,13 @@ def test_only_the_command_line_and_the_conformance_kit_know_the_controllers(name
 
 def test_gymnasium_is_known_to_the_environment_alone():
     users = {name for name, file in GAN_ENV.items() if "gymnasium" in heads(imported(file))}
-    assert users == {"__init__", "env", "vector_env"}
+    assert users == {"__init__", "envs.env", "envs.vector_env"}
 
 
 @pytest.mark.parametrize("name", sorted(SCRIPTED))
 def test_scripted_controllers_need_records_names_and_streams_alone(name):
     found = imported(AGENTS[name])
-    assert parts(found, "gan_env") <= {"checks", "records", "registry", "streams"}
+    assert parts(found, "gan_env") <= {"argument_checks", "random", "registry", "types"}
     assert not heads(found) & set(HEAVY)
 
 
@@ -119,7 +117,7 @@ def test_controllers_work_where_only_torch_numpy_and_safetensors_are():
     code = """
 import torch
 from agents import files, list_controllers, make_controller, policy
-from gan_env.records import GameFacts, Measurement
+from gan_env.types import GameFacts, Measurement
 
 one, zero = torch.ones(2), torch.zeros(2, dtype=torch.float64)
 seen = Measurement(real_logits=torch.ones(2, 4), fake_logits=-torch.ones(2, 4), g_loss=one, d_loss_real=one,
@@ -127,7 +125,7 @@ seen = Measurement(real_logits=torch.ones(2, 4), fake_logits=-torch.ones(2, 4), 
 controller = make_controller("dyn-gda")
 controller.reset([0, 1], GameFacts())
 controller.act(seen).check(2)
-from gan_env.losses import LOSSES
+from gan_env.losses.losses import LOSSES
 print(len(list_controllers()), LOSSES["bce"].ideal_d_loss)
 """
     count, ideal = fresh(code, HEAVY).split()
@@ -146,8 +144,8 @@ def test_help_and_importing_the_package_do_not_wait_for_torch():
 
 
 def test_tasks_are_there_for_whoever_looks_first():
-    assert fresh("from gan_env.task import TASKS; print(len(TASKS))") == fresh(
-        "import gan_env.games; from gan_env.task import TASKS; print(len(TASKS))"
+    assert fresh("from gan_env.tasks.task import TASKS; print(len(TASKS))") == fresh(
+        "import gan_env.tasks; from gan_env.tasks.task import TASKS; print(len(TASKS))"
     )
 
 

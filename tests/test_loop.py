@@ -16,11 +16,11 @@ from agents import list_controllers, make_controller
 from agents.base import NeedsTrainer
 from agents.loop import Steer
 from agents.replay import Recorder
-from gan_env.config import EnvConfig
-from gan_env.env import GANVectorEnv, make_trainer
-from gan_env.feed import LATENT_BLOCK
-from gan_env.records import Control, GameFacts, Measurement
-from gan_env.streams import BlockStream, Purpose, normal_block
+from gan_env.envs.config import EnvConfig
+from gan_env.envs.env import GANVectorEnv, make_trainer
+from gan_env.random.streams import BlockStream, Purpose, normal_block
+from gan_env.training.batches import LATENT_BLOCK
+from gan_env.types import Control, GameFacts, Measurement
 
 DECISIONS = 500
 NEEDS_TRAINER = [n for n in list_controllers() if n != "fsco" and isinstance(make_controller(n), NeedsTrainer)]

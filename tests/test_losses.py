@@ -8,13 +8,13 @@ import pytest
 import torch
 from torch.nn.functional import normalize
 
-from gan_env.config import EnvConfig
-from gan_env.diversity import DIVERSITIES, mean_distance
-from gan_env.env import make_trainer
-from gan_env.losses import LOSSES, get_loss
-from gan_env.records import Control
-from gan_env.regularisers import POWER_ITERATIONS, largest_singular_value
-from gan_env.slopes import GRAN_EPS
+from gan_env.envs.config import EnvConfig
+from gan_env.envs.env import make_trainer
+from gan_env.losses.diversity import DIVERSITIES, mean_distance
+from gan_env.losses.losses import LOSSES, get_loss
+from gan_env.losses.penalties import GRAN_EPS
+from gan_env.losses.spectral_norm import POWER_ITERATIONS, largest_singular_value
+from gan_env.types import Control
 
 ROWS, LR = 3, 1e-3
 

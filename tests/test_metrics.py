@@ -10,11 +10,12 @@ import torch
 from scipy.optimize import linear_sum_assignment
 from scipy.stats import wasserstein_distance
 
-import gan_env.games  # noqa: F401  registers the tasks
-from gan_env import feature_nets, metrics
-from gan_env.datasets import PlaneData, ring
-from gan_env.scores import PlaneScore
-from gan_env.task import TASKS
+import gan_env.tasks  # noqa: F401  registers the tasks
+from gan_env.data.datasets import PlaneData, ring
+from gan_env.metrics import classifiers as feature_nets
+from gan_env.metrics import distances as metrics
+from gan_env.metrics.scores import PlaneScore
+from gan_env.tasks.task import TASKS
 
 
 def points(*shape: int, seed: int = 0) -> torch.Tensor:

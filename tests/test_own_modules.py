@@ -10,14 +10,14 @@ from torch import nn
 from torch.nn.functional import softplus
 from torch.nn.utils import parametrizations, prune
 
-from gan_env.config import EnvConfig
-from gan_env.env import failures, make_trainer
-from gan_env.losses import get_loss
-from gan_env.mlp_players import MLPPlayers, mlp_layers
-from gan_env.module_players import AutogradPlayers, ModulePlayers
-from gan_env.players import Asked, Buffers, flatten, parts, unflatten
-from gan_env.records import Control
-from gan_env.task import Task
+from gan_env.envs.config import EnvConfig
+from gan_env.envs.env import failures, make_trainer
+from gan_env.losses.losses import get_loss
+from gan_env.players.mlp import MLPPlayers, mlp_layers
+from gan_env.players.modules import AutogradPlayers, ModulePlayers
+from gan_env.players.players import Asked, Buffers, flatten, parts, unflatten
+from gan_env.tasks.task import Task
+from gan_env.types import Control
 
 RATE = 1e-2
 

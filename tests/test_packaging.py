@@ -35,7 +35,7 @@ def test_wheel_and_sdist_build_and_the_wheel_works_away_from_the_tree(tmp_path):
     (sdist,), (wheel,) = (tmp_path / "dist").glob("*.tar.gz"), (tmp_path / "dist").glob("*-py3-none-any.whl")
     tracked = subprocess.run(["git", "ls-files", "gan_env", "agents"], capture_output=True, text=True, cwd=ROOT)
     assert set(tracked.stdout.split()) <= files_of(wheel)
-    assert {"gan_env/py.typed", "agents/py.typed", "gan_env/data/LICENSE-emoji.txt"} <= files_of(wheel)
+    assert {"gan_env/py.typed", "agents/py.typed", "gan_env/data/assets/LICENSE-emoji.txt"} <= files_of(wheel)
     dist_info = f"gan_env-{PROJECT['version']}.dist-info"
     assert {name.split("/")[0] for name in files_of(wheel)} == {"gan_env", "agents", dist_info}
     assert wheel.stat().st_size < 10 * 2**20

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from agents.base import CONTROLLERS
-from gan_env.losses import LOSSES
-from gan_env.rewards import REWARDS
-from gan_env.task import TASKS
+from gan_env.envs.rewards import REWARDS
+from gan_env.losses.losses import LOSSES
+from gan_env.tasks.task import TASKS
 
 ROOT = Path(__file__).parent.parent
 README, CONTRIBUTING = ((ROOT / name).read_text() for name in ("README.md", "CONTRIBUTING.md"))

@@ -6,12 +6,12 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-from gan_env.config import EnvConfig, make_trainer
-from gan_env.losses import LOSSES
-from gan_env.recording import WARM_UPS, RecordedEngine
-from gan_env.records import Control
-from gan_env.snapshot import fork, restore, snapshot
-from gan_env.trainer import Trainer
+from gan_env.envs.config import EnvConfig, make_trainer
+from gan_env.losses.losses import LOSSES
+from gan_env.training.cuda_graphs import WARM_UPS, RecordedEngine
+from gan_env.training.snapshot import fork, restore, snapshot
+from gan_env.training.trainer import Trainer
+from gan_env.types import Control
 
 ROWS = 5
 EVERYBODY = {"V1": Control.of(ROWS, update_d=False), "V2": Control.of(ROWS, update_g=False), "V3": Control.of(ROWS)}

@@ -7,19 +7,19 @@ import torch
 from torch import nn
 from torch.nn.functional import binary_cross_entropy_with_logits
 
-from gan_env.config import EnvConfig
-from gan_env.env import make_trainer
-from gan_env.feed import LATENT_BLOCK
-from gan_env.losses import LOSSES
-from gan_env.mlp_players import MLPPlayers
-from gan_env.module_players import ModulePlayers, make_players
-from gan_env.networks import mlp_discriminator, mlp_generator
-from gan_env.optimizers import OptimizerSpec, RowOptimizer
-from gan_env.players import EVERY, Asked, Buffers, flatten, unflatten
-from gan_env.records import Control
-from gan_env.streams import BlockStream, Purpose, normal_block
-from gan_env.task import TASKS
-from gan_env.trainer import Trainer
+from gan_env.envs.config import EnvConfig
+from gan_env.envs.env import make_trainer
+from gan_env.losses.losses import LOSSES
+from gan_env.networks.mlp import mlp_discriminator, mlp_generator
+from gan_env.players.mlp import MLPPlayers
+from gan_env.players.modules import ModulePlayers, make_players
+from gan_env.players.players import EVERY, Asked, Buffers, flatten, unflatten
+from gan_env.random.streams import BlockStream, Purpose, normal_block
+from gan_env.tasks.task import TASKS
+from gan_env.training.batches import LATENT_BLOCK
+from gan_env.training.optimizers import OptimizerSpec, RowOptimizer
+from gan_env.training.trainer import Trainer
+from gan_env.types import Control
 
 UPDATES = 200
 SEEDS = (3, 11)

@@ -12,9 +12,11 @@ from gymnasium.wrappers.vector import RecordVideo as RecordVideos
 from matplotlib.figure import Figure
 
 from agents import make_controller
-from gan_env import GANEnv, GANVectorEnv, painter, render, window
-from gan_env.painter import Painter, Scene
-from gan_env.task import make_task
+from gan_env import GANEnv, GANVectorEnv
+from gan_env.rendering import draw as render
+from gan_env.rendering import painter, window
+from gan_env.rendering.painter import Painter, Scene
+from gan_env.tasks.task import make_task
 
 SMALL = {"task": "ring", "episode_updates": 40, "batch_size": 8, "score": False}
 
@@ -155,7 +157,7 @@ def test_domain_adaptation_shows_the_accuracy_on_the_target(monkeypatch):
     )
     seen(env, 1)
     # The same extractor on the same images, read the plain way.
-    from gan_env.domains import guesses, target
+    from gan_env.data.digit_domains import guesses, target
 
     labels = target("validation").labels[:256]
     right = (guesses(env.sample(0, 256)) == labels).double().mean()

@@ -22,7 +22,7 @@ from agents.report.numbers import make_report
 from agents.report.page import write_report
 from agents.report.published import THESIS_RANKS, THESIS_SUITE
 from gan_env.cli import main
-from gan_env.config import EnvConfig
+from gan_env.envs.config import EnvConfig
 
 PNG = b"\x89PNG\r\n\x1a\n"
 HOSTILE = "<script>alert(1)</script>$x_{"

@@ -21,9 +21,9 @@ from agents.meta_training import MetaTraining, train_meta
 from agents.sb3 import SB3VecEnv
 from agents.training import TrainConfig, plain, read_config, resume, train
 from gan_env.cli import main
-from gan_env.config import EnvConfig
-from gan_env.files import PARTIAL, locked
-from gan_env.tensor_files import pack, write_tensors
+from gan_env.envs.config import EnvConfig
+from gan_env.io.files import PARTIAL, locked
+from gan_env.io.tensor_files import pack, write_tensors
 
 GAME = EnvConfig(task="ring", batch_size=8, episode_updates=6, updates_per_step=2, d_lr=3e-3, g_lr=3e-3)
 AGENT = FscoConfig(hidden=(8,), learning_starts=12, batch_size=8, buffer_size=60)

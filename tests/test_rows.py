@@ -6,11 +6,11 @@ import pytest
 import torch
 
 import gan_env
-from gan_env.config import EnvConfig
-from gan_env.env import FAILURES, GANVectorEnv, make_trainer
-from gan_env.losses import LOSSES
-from gan_env.records import Control, Measurement
-from gan_env.trainer import Trainer
+from gan_env.envs.config import EnvConfig
+from gan_env.envs.env import FAILURES, GANVectorEnv, make_trainer
+from gan_env.losses.losses import LOSSES
+from gan_env.training.trainer import Trainer
+from gan_env.types import Control, Measurement
 
 ROWS, DECISIONS = 64, 200
 SMALL = {"episode_updates": 20, "score": False}

@@ -12,10 +12,10 @@ from stable_baselines3 import DDPG, DQN, PPO, SAC, TD3
 import gan_env  # noqa: F401  (importing registers the ids)
 from agents.fsco import FscoConfig, make_fsco
 from agents.sb3 import PrivateRandomness, SB3VecEnv
-from gan_env.config import EnvConfig
-from gan_env.env import GANEnv, GANVectorEnv, make_trainer
-from gan_env.records import GameFacts
-from gan_env.rewards import Reward
+from gan_env.envs.config import EnvConfig
+from gan_env.envs.env import GANEnv, GANVectorEnv, make_trainer
+from gan_env.envs.rewards import Reward
+from gan_env.types import GameFacts
 
 SHORT = {"task": "ring", "batch_size": 8, "episode_updates": 10, "score": False}
 

@@ -18,7 +18,7 @@ from agents.sb3 import SB3VecEnv
 from agents.sb3_actor import read_zip
 from agents.sb3_export import SaveController, controller_of
 from gan_env.cli import main
-from gan_env.config import EnvConfig
+from gan_env.envs.config import EnvConfig
 
 GAME = {"task": "ring", "batch_size": 8, "episode_updates": 10, "score": False}
 RELU = {"net_arch": [16, 8], "activation_fn": torch.nn.ReLU}

@@ -19,14 +19,14 @@ from agents.benchmark.moments import file_name
 from agents.benchmark.plan import BenchConfig, Part, plan
 from agents.benchmark.verify import verify
 from agents.watching import BenchFolder
-from gan_env.config import EnvConfig
-from gan_env.datasets import DISTRIBUTIONS, PlaneData
-from gan_env.records import Control
-from gan_env.scores import PlaneQuality, PlaneScore
-from gan_env.side_by_side import difference
-from gan_env.snapshot import SnapshotError, fork, restore, snapshot
-from gan_env.task import TASKS, Task, make_task
-from gan_env.trainer import Trainer
+from gan_env.data.datasets import DISTRIBUTIONS, PlaneData
+from gan_env.envs.config import EnvConfig
+from gan_env.metrics.scores import PlaneQuality, PlaneScore
+from gan_env.tasks.task import TASKS, Task, make_task
+from gan_env.training.compatible import difference
+from gan_env.training.snapshot import SnapshotError, fork, restore, snapshot
+from gan_env.training.trainer import Trainer
+from gan_env.types import Control
 
 PLANE = ("small-ring", "small-circle", "small-spiral", "small-line")
 SMALL = {"batch_size": 8, "dtype": "float64", "episode_updates": 12, "device": "cpu", "normalise": True}

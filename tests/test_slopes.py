@@ -4,14 +4,14 @@ import pytest
 import torch
 from torch import nn
 
-from gan_env.dressed_players import ReweighedPlayers, dressed, penalised
-from gan_env.losses import LOSSES
-from gan_env.mlp_players import MLPPlayers
-from gan_env.mlp_slopes import SlopeDressedPlayers
-from gan_env.module_players import AutogradPlayers, ModulePlayers
-from gan_env.players import EVERY, Asked, Buffers, flatten
-from gan_env.regularisers import spectral_norm, weight_matrices
-from gan_env.slopes import gradient_normalisation
+from gan_env.losses.losses import LOSSES
+from gan_env.losses.penalties import gradient_normalisation
+from gan_env.losses.spectral_norm import spectral_norm, weight_matrices
+from gan_env.players.mlp import MLPPlayers
+from gan_env.players.mlp_gradients import SlopeDressedPlayers
+from gan_env.players.modules import AutogradPlayers, ModulePlayers
+from gan_env.players.players import EVERY, Asked, Buffers, flatten
+from gan_env.players.regularised import ReweighedPlayers, dressed, penalised
 
 ROWS, BATCH = 3, 7
 STRAIGHT = {

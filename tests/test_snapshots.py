@@ -17,8 +17,8 @@ from torch import nn
 
 import gan_env
 from gan_env import Control, GANVectorEnv, Snapshot, SnapshotError, Task
-from gan_env.snapshot import FORMAT, VERSION
-from gan_env.tensor_files import write_tensors
+from gan_env.io.tensor_files import write_tensors
+from gan_env.training.snapshot import FORMAT, VERSION
 
 IDS = list(gan_env.ENV_IDS)
 SHORT = {"batch_size": 8, "episode_updates": 6, "score": False, "d_lr": 3e-3, "g_lr": 3e-3}

@@ -10,9 +10,9 @@ from torch import nn
 
 from agents.scripted import Scripted
 from gan_env import Control, Task
-from gan_env.losses import LOSSES
-from gan_env.networks import mlp_discriminator, mlp_generator
-from gan_env.rewards import Reward
+from gan_env.envs.rewards import Reward
+from gan_env.losses.losses import LOSSES
+from gan_env.networks.mlp import mlp_discriminator, mlp_generator
 from gan_env.testing import BrokenPromise, check_controller, check_loss, check_reward, check_task, losses
 from gan_env.testing.promises import keep_all
 

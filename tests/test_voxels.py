@@ -4,13 +4,14 @@ import numpy as np
 import pytest
 import torch
 
-from gan_env import meshes, shapes
-from gan_env.config import EnvConfig
-from gan_env.env import make_trainer
-from gan_env.marks import gaussian_samples, marks
-from gan_env.records import Control
-from gan_env.render import draw_samples, shape_views
-from gan_env.task import make_task
+from gan_env.data import meshes
+from gan_env.envs.config import EnvConfig
+from gan_env.envs.env import make_trainer
+from gan_env.metrics import chamfer as shapes
+from gan_env.rendering.draw import draw_samples, shape_views
+from gan_env.tasks.reference_scores import gaussian_samples, marks
+from gan_env.tasks.task import make_task
+from gan_env.types import Control
 
 
 def brute_force(a: torch.Tensor, b: torch.Tensor) -> float:

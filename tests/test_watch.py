@@ -12,7 +12,7 @@ from rich.console import Console
 from agents.watching import CURVES, Progress, watched
 from gan_env.cli import main
 from gan_env.cli.watch import panel, sparkline
-from gan_env.files import locked
+from gan_env.io.files import locked
 from tests.test_cli import TINY
 
 FILM = ["watch", "--task", "ring", "--updates", "12", "--frames", "4"]

@@ -15,8 +15,8 @@ from agents.meta_training import train_meta
 from agents.train_config import TrainConfig
 from gan_env import GANVectorEnv, Snapshot
 from gan_env.cli import main
-from gan_env.config import EnvConfig
-from gan_env.trainer import Trainer
+from gan_env.envs.config import EnvConfig
+from gan_env.training.trainer import Trainer
 
 SMALL = {"task": "ring", "batch_size": 8, "episode_updates": 10, "score": False}
 

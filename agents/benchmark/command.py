@@ -14,7 +14,7 @@ from typing import Annotated, Any, Literal
 
 import tyro
 
-from gan_env.files import parsed_json
+from gan_env.io.files import parsed_json
 
 from .. import tables
 from . import budget, folder, suites, verify

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import numpy as np
 
-from gan_env.config import EnvConfig
-from gan_env.task import parse_task
-from gan_env.trainer import Trainer
+from gan_env.envs.config import EnvConfig
+from gan_env.tasks.task import parse_task
+from gan_env.training.trainer import Trainer
 
 from ..base import NeedsTrainer
 from ..bench import Entry

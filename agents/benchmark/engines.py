@@ -20,8 +20,8 @@ from typing import Any
 from safetensors.torch import save
 from torch import nn
 
-from gan_env.files import write_whole
-from gan_env.process import settle
+from gan_env.io.files import write_whole
+from gan_env.io.process import settle
 
 from ..bench import Rivals, run_side_by_side
 from ..rows import Row

@@ -21,7 +21,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from gan_env.files import Lock, parsed_json, write_whole
+from gan_env.io.files import Lock, parsed_json, write_whole
 
 from ..rows import Row
 from ..run_kind import BENCHMARK, refuse_other

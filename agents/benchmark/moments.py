@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from gan_env.files import write_whole
-from gan_env.render import draw_samples
+from gan_env.io.files import write_whole
+from gan_env.rendering.draw import draw_samples
 
 from ..bench import SPLITS, GroupResult
 from .plan import Contest, Group

@@ -15,11 +15,11 @@ from typing import Any, Literal
 
 import numpy as np
 
-from gan_env.config import EnvConfig
-from gan_env.env import make_trainer
-from gan_env.rewards import REWARDS
-from gan_env.side_by_side import difference
-from gan_env.task import Task, make_task, parse_task
+from gan_env.envs.config import EnvConfig
+from gan_env.envs.env import make_trainer
+from gan_env.envs.rewards import REWARDS
+from gan_env.tasks.task import Task, make_task, parse_task
+from gan_env.training.compatible import difference
 
 from ..bench import SPLIT_SIZE, SPLITS, split_seeds
 from ..registry import controller_label

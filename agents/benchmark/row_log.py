@@ -8,7 +8,7 @@ import os
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
-from gan_env.files import Lock, parsed_json, sync_folder, write_whole
+from gan_env.io.files import Lock, parsed_json, sync_folder, write_whole
 
 from ..row_checks import check_row
 from ..rows import Row

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from dataclasses import fields, replace
 from typing import Any
 
-from gan_env.config import EnvConfig
-from gan_env.optimizers import OptimizerSpec
+from gan_env.envs.config import EnvConfig
 from gan_env.registry import Registry, unknown
+from gan_env.training.optimizers import OptimizerSpec
 
 from .plan import BenchConfig, Part
 

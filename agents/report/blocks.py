@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from gan_env.files import parsed_json
+from gan_env.io.files import parsed_json
 
 from ..registry import is_registered
 from ..row_checks import finite, read_row

@@ -12,7 +12,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from PIL import Image
 
-from gan_env.render import D_COLOUR, G_COLOUR, plain_log
+from gan_env.rendering.draw import D_COLOUR, G_COLOUR, plain_log
 
 from ..stats import Interval, mean_interval
 from ..tables import by_controller, measure, scores

@@ -9,7 +9,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from gan_env.render import D_COLOUR, G_COLOUR, REAL_COLOUR, plain_log
+from gan_env.rendering.draw import D_COLOUR, G_COLOUR, REAL_COLOUR, plain_log
 
 from ..tables import by_controller
 from .blocks import Block, Row

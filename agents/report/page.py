@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from gan_env.files import write_whole
+from gan_env.io.files import write_whole
 
 from ..tables import measure
 from . import ranking_sections, sections

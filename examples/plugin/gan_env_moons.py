@@ -7,8 +7,8 @@ from torch import tensor
 
 from agents.scripted import ScriptedFactory
 from gan_env import Control, Task
-from gan_env.networks import mlp_discriminator, mlp_generator
-from gan_env.rewards import Reward
+from gan_env.envs.rewards import Reward
+from gan_env.networks.mlp import mlp_discriminator, mlp_generator
 
 
 def moons():

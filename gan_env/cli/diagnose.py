@@ -12,7 +12,7 @@ import tyro
 
 from agents.diagnose import Diagnosis, diagnose, lines
 from agents.loss_logs import read_losses
-from gan_env.losses import get_loss
+from gan_env.losses.losses import get_loss
 
 from . import DONE
 from .options import print_json, read

@@ -12,7 +12,7 @@ import tyro
 
 from agents.fsco import FscoConfig
 from agents.training import TrainConfig, main_job, resume, train
-from gan_env.config import EnvConfig
+from gan_env.envs.config import EnvConfig
 
 from . import DONE
 from .options import options_of, print_json, read

@@ -16,7 +16,7 @@ from agents.benchmark.command import split_list
 from agents.benchmark.contenders import make_entry
 from agents.film import Film, check_film, write_film
 from agents.watching import CURVES, Progress, watched
-from gan_env.config import EnvConfig
+from gan_env.envs.config import EnvConfig
 
 from . import DONE
 from .options import print_json, read
