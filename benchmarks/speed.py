@@ -166,8 +166,8 @@ def vector(config: EnvConfig, rows: int = 64) -> Iterator[Contender]:
 
 def training(config: EnvConfig, rows: int = 16) -> Iterator[Contender]:
     """The agent's learning included: a decision is one update of each row, with one gradient step for each row."""
-    from agents.fsco import FscoConfig, make_ddpg
-    from agents.sb3 import SB3VecEnv
+    from agents.learned.fsco import FscoConfig, make_ddpg
+    from agents.learned.sb3.vec_env import SB3VecEnv
 
     yield engine(config, rows, None)
     env = GANVectorEnv(rows, autoreset_mode="SameStep", config=endless(config))

@@ -3,7 +3,7 @@
 import json
 
 from agents.benchmark import running as benchmark
-from agents.benchmark.engines import local
+from agents.benchmark.executors import local
 from agents.benchmark.folder import open_folder
 from agents.benchmark.plan import BenchConfig, Part
 from gan_env.envs.config import EnvConfig

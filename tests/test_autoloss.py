@@ -6,8 +6,8 @@ import pytest
 import torch
 
 from agents import ControllerFileError, make_controller
-from agents.autoloss import SHIPPED, g_logit, load_weights, look, save_weights
-from agents.autoloss_training import AutoLossConfig, _longest_run, train_autoloss
+from agents.learned.autoloss import SHIPPED, g_logit, load_weights, look, save_weights
+from agents.training.autoloss_training import AutoLossConfig, _longest_run, train_autoloss
 from gan_env.types import GameFacts, Measurement
 
 

@@ -6,10 +6,10 @@ import torch
 from torch import nn
 
 from agents import make_controller
-from agents.bench import SPLIT_SIZE, Entry, run_group, split_seeds
-from agents.fsco import FscoConfig
-from agents.policy import PolicyController, PolicySpec
-from agents.training import TrainConfig
+from agents.comparison.compare import SPLIT_SIZE, Entry, run_group, split_seeds
+from agents.learned.fsco import FscoConfig
+from agents.policies.policy import PolicyController, PolicySpec
+from agents.training.main_job import TrainConfig
 from gan_env.envs.config import EnvConfig
 from gan_env.envs.env import GANVectorEnv, make_trainer
 from gan_env.types import Control

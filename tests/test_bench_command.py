@@ -19,7 +19,7 @@ from agents.benchmark import running
 from agents.benchmark.command import split_list
 from agents.benchmark.plan_json import as_json
 from agents.benchmark.suites import configure
-from agents.train_config import TrainConfig, plain
+from agents.training.train_config import TrainConfig, plain
 from gan_env.cli import main
 from gan_env.random.streams import Purpose, normal_block, rng
 from gan_env.tasks.task import make_task

@@ -11,13 +11,13 @@ from small_benchmark import FIELDS, GAME, config, ran, told
 
 from agents import make_controller
 from agents.base import CONTROLLERS
-from agents.bench import run_group, split_seeds
 from agents.benchmark import running as benchmark
-from agents.benchmark.engines import local, run_job
+from agents.benchmark.executors import local, run_job
 from agents.benchmark.folder import open_folder
 from agents.benchmark.plan import BenchConfig, plan
 from agents.benchmark.verify import verify
-from agents.seats import Entry
+from agents.comparison.compare import run_group, split_seeds
+from agents.comparison.controller_runner import Entry
 from gan_env.envs.config import EnvConfig
 from gan_env.envs.env import make_trainer
 from gan_env.types import Control
@@ -288,7 +288,7 @@ def test_what_fails_outside_the_controllers_is_tried_again_and_then_left_for_the
         tries.append(1)
         raise OSError("no room left")
 
-    monkeypatch.setattr("agents.benchmark.engines.run_side_by_side", breaks)
+    monkeypatch.setattr("agents.benchmark.executors.run_side_by_side", breaks)
     folder = open_folder(tmp_path, config())
     done = benchmark.run(folder, local(1))
     assert not done.complete and len(tries) == 4 and all("no room left" in why for why in done.failures.values())

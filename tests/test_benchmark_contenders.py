@@ -6,17 +6,17 @@ import torch
 from small_benchmark import GAME, config, ran
 
 from agents import make_controller
-from agents.bench import run_group
-from agents.benchmark.contenders import best_constant, make_entry
-from agents.benchmark.engines import local, run_job
+from agents.benchmark.contestants import best_constant, make_entry
+from agents.benchmark.executors import local, run_job
 from agents.benchmark.folder import open_folder
 from agents.benchmark.plan import built, plan, prepared
 from agents.benchmark.verify import verify
-from agents.files import save_controller
-from agents.policy import PolicyController, PolicySpec
+from agents.comparison.compare import run_group
+from agents.comparison.controller_runner import Entry
+from agents.policies.policy import PolicyController, PolicySpec
+from agents.policies.policy_files import save_controller
 from agents.registry import controller_label
-from agents.replay import Recorder
-from agents.seats import Entry
+from agents.rules.replay import Recorder
 from gan_env.envs.config import EnvConfig
 
 

@@ -14,8 +14,8 @@ import pytest
 from small_benchmark import GAME, config, ran, told
 
 from agents.benchmark import running as benchmark
-from agents.benchmark.contenders import refusal
-from agents.benchmark.engines import Failed, local, ray_cluster
+from agents.benchmark.contestants import refusal
+from agents.benchmark.executors import Failed, local, ray_cluster
 from agents.benchmark.folder import open_folder
 from gan_env.envs.config import EnvConfig
 from gan_env.envs.env import make_trainer

@@ -10,7 +10,7 @@ import pytest
 import torch
 from small_benchmark import config
 
-from agents.benchmark.engines import local
+from agents.benchmark.executors import local
 from agents.benchmark.folder import open_folder
 from agents.benchmark.plan import plan
 from agents.benchmark.verify import verify

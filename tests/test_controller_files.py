@@ -10,8 +10,8 @@ import torch
 from safetensors.torch import save_file
 
 from agents import ControllerFileError, load_controller, save_controller
-from agents.files import FORMAT, VERSION
-from agents.policy import PolicyController, PolicySpec
+from agents.policies.policy import PolicyController, PolicySpec
+from agents.policies.policy_files import FORMAT, VERSION
 from gan_env.io.tensor_files import digest
 from gan_env.types import GameFacts, Measurement
 
@@ -61,9 +61,9 @@ def test_a_file_holds_the_whole_controller(file):
 @pytest.mark.parametrize(("control", "actions", "features"), [("learning-rate", 1, 9), ("joint", 3, 11)])
 @pytest.mark.parametrize("hidden", [(64, 64), (16,)])
 def test_an_export_acts_bit_for_bit_as_the_sb3_agent_it_came_from(control, actions, features, hidden, tmp_path):
-    from agents.fsco import FscoConfig, _Spaces, make_ddpg
-    from agents.sb3 import PrivateRandomness
-    from agents.sb3_actor import actor_of
+    from agents.learned.fsco import FscoConfig, _Spaces, make_ddpg
+    from agents.learned.sb3.actor import actor_of
+    from agents.learned.sb3.vec_env import PrivateRandomness
 
     with PrivateRandomness(0)():
         spaces = _Spaces(np.full(features, -10, np.float32), np.full(features, 10, np.float32), actions)

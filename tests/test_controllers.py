@@ -14,9 +14,9 @@ from torch.nn.functional import softplus
 
 from agents import list_controllers, make_controller
 from agents.base import CONTROLLERS, Controller
-from agents.dynamic_gda import RULES, wasserstein_1d
 from agents.registry import controller_summary
-from agents.scripted import ScriptedFactory
+from agents.rules.dynamic_gda import RULES, wasserstein_1d
+from agents.rules.scripted import ScriptedFactory
 from gan_env.testing import check_controller
 from gan_env.testing.controllers import story
 from gan_env.types import Control, GameFacts, Measurement

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from agents import make_controller
-from agents.diagnose import diagnose, lines
-from agents.loss_logs import LossLog, player_of, read_losses
+from agents.diagnose.diagnose import diagnose, lines
+from agents.diagnose.loss_logs import LossLog, player_of, read_losses
 from gan_env.cli import main
 from gan_env.envs.config import EnvConfig, make_trainer
 from gan_env.losses.losses import get_loss

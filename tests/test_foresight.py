@@ -8,9 +8,9 @@ import pytest
 import torch
 
 from agents import ControllerFileError, make_controller
-from agents.bench import Entry, run_group, split_seeds
-from agents.replay import Recorder, Replay
-from agents.tables import summary
+from agents.comparison.compare import Entry, run_group, split_seeds
+from agents.report.text import summary
+from agents.rules.replay import Recorder, Replay
 from gan_env.envs.config import EnvConfig
 from gan_env.envs.env import GANVectorEnv, make_trainer
 from gan_env.random.streams import Purpose

@@ -19,13 +19,13 @@ from PIL import Image
 from report_rows import row as a_row
 from torch import Tensor
 
-from agents.checkpoints import FORMAT, STATE, VERSION, Checkpoints
-from agents.diagnose import diagnose
-from agents.fsco import FscoConfig
-from agents.loss_logs import read_losses
-from agents.meta_training import train_meta
+from agents.diagnose.diagnose import diagnose
+from agents.diagnose.loss_logs import read_losses
+from agents.learned.fsco import FscoConfig
 from agents.report.numbers import make_report
-from agents.training import TrainConfig, plain, read_config, resume
+from agents.training.checkpoints import FORMAT, STATE, VERSION, Checkpoints
+from agents.training.main_job import TrainConfig, plain, read_config, resume
+from agents.training.meta_training import train_meta
 from gan_env import GANVectorEnv, Snapshot, SnapshotError
 from gan_env.cli import main
 from gan_env.data.meshes import read_mesh

@@ -7,8 +7,8 @@ import pytest
 import torch
 
 from agents import make_controller
-from agents.gcann import PRESETS, RULES, GcannConfig
-from agents.scripted import Scripted
+from agents.rules.gcann import PRESETS, RULES, GcannConfig
+from agents.rules.scripted import Scripted
 from gan_env.types import Control, GameFacts, Measurement
 
 W = 5

@@ -49,7 +49,7 @@ def test_the_page_says_what_the_docstrings_say_and_has_a_row_for_each():
 
 
 def test_the_hyper_parameters_for_rl_zoo3_are_what_it_reads():
-    from agents.sb3_export import SaveController
+    from agents.training.sb3_export import SaveController
     from agents.zoo import ddpg, ppo, td3
     from gan_env import ENV_IDS
     from gan_env.envs.config import EnvConfig

@@ -13,7 +13,9 @@ ROOT = Path(__file__).parent.parent
 ENV_LAYER = {"envs", "rendering"}
 ABOVE = {"__init__", "__main__", "cli", "testing"}
 """All else in `gan_env` is games and trainer."""
-SCRIPTED = {"base", "registry", "scripted", "gda", "dynamic_gda", "gap_aware", "gcann", "heuristics", "streams"}
+SCRIPTED = {"base", "registry"} | {
+    f"rules.{name}" for name in ("scripted", "gda", "dynamic_gda", "gap_aware", "gcann", "heuristics", "random_draws")
+}
 HEAVY = (
     "gymnasium",
     "stable_baselines3",
@@ -116,7 +118,8 @@ def fresh(code: str, blocked: tuple[str, ...] = ()) -> str:
 def test_controllers_work_where_only_torch_numpy_and_safetensors_are():
     code = """
 import torch
-from agents import files, list_controllers, make_controller, policy
+from agents import list_controllers, make_controller
+from agents.policies import policy, policy_files
 from gan_env.types import GameFacts, Measurement
 
 one, zero = torch.ones(2), torch.zeros(2, dtype=torch.float64)

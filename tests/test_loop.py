@@ -14,8 +14,8 @@ from torch.nn.functional import softplus
 
 from agents import list_controllers, make_controller
 from agents.base import NeedsTrainer
-from agents.loop import Steer
-from agents.replay import Recorder
+from agents.rules.replay import Recorder
+from agents.steer import Steer
 from gan_env.envs.config import EnvConfig
 from gan_env.envs.env import GANVectorEnv, make_trainer
 from gan_env.random.streams import BlockStream, Purpose, normal_block
@@ -553,8 +553,8 @@ BLOCKED = """
 import sys
 sys.modules |= dict.fromkeys({blocked})  # None there: importing it fails as if it were not installed
 import torch
-from agents.loop import Steer
-from agents.replay import Recorder
+from agents.steer import Steer
+from agents.rules.replay import Recorder
 from agents import load_controller, make_controller
 w = [torch.nn.Parameter(torch.ones(1)) for _ in range(2)]
 opts = [torch.optim.Adam([p], lr=1e-3) for p in w]
@@ -568,8 +568,8 @@ for name in {names}:
 
 
 def test_a_loop_needs_neither_gymnasium_nor_sb3_nor_scipy_nor_matplotlib(tmp_path):
-    from agents.files import save_controller
-    from agents.policy import PolicyController, PolicySpec
+    from agents.policies.policy import PolicyController, PolicySpec
+    from agents.policies.policy_files import save_controller
 
     layers = [(torch.zeros(4, 9), torch.zeros(4)), (torch.zeros(1, 4), torch.zeros(1))]
     save_controller(PolicyController(PolicySpec(), layers), tmp_path / "agent.safetensors")

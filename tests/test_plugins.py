@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from agents.rows import versions
+from agents.comparison.rows import versions
 from gan_env import registry as registry_module
 from gan_env.cli import main
 from gan_env.registry import Registry

@@ -11,15 +11,15 @@ from matplotlib.figure import Figure
 from report_rows import CONTROLLERS, row, rows, write
 
 from agents import make_controller
-from agents.bench import Entry, run_group
+from agents.comparison.compare import Entry, run_group
 from agents.registry import is_embedded, is_learned
 from agents.report.blocks import make_blocks, read_rows
-from agents.report.figures import png_of, short
-from agents.report.headline import headline
-from agents.report.line_figures import profile_lines, training_curves
-from agents.report.markup import p_value
+from agents.report.html.figures import png_of, short
+from agents.report.html.headline import headline
+from agents.report.html.line_figures import profile_lines, training_curves
+from agents.report.html.markup import p_value
+from agents.report.html.page import write_report
 from agents.report.numbers import make_report
-from agents.report.page import write_report
 from agents.report.published import THESIS_RANKS, THESIS_SUITE
 from gan_env.cli import main
 from gan_env.envs.config import EnvConfig

@@ -14,12 +14,12 @@ import pytest
 import torch
 from tensorboard.backend.event_processing.event_file_loader import EventFileLoader
 
-from agents import checkpoints
-from agents.checkpoints import STATE, Checkpoints, Stop, Stopped, TrainingStateError
-from agents.fsco import FscoConfig
-from agents.meta_training import MetaTraining, train_meta
-from agents.sb3 import SB3VecEnv
-from agents.training import TrainConfig, plain, read_config, resume, train
+from agents.learned.fsco import FscoConfig
+from agents.learned.sb3.vec_env import SB3VecEnv
+from agents.training import checkpoints
+from agents.training.checkpoints import STATE, Checkpoints, Stop, Stopped, TrainingStateError
+from agents.training.main_job import TrainConfig, plain, read_config, resume, train
+from agents.training.meta_training import MetaTraining, train_meta
 from gan_env.cli import main
 from gan_env.envs.config import EnvConfig
 from gan_env.io.files import PARTIAL, locked
@@ -187,7 +187,7 @@ def test_ctrl_c_saves_says_how_to_go_on_and_the_run_ends_the_same(number, finish
 
 def test_a_stop_while_judging_leaves_at_once_and_judging_is_repeated(finished, tmp_path, monkeypatch):
     out = tmp_path / "run"
-    import agents.training as training
+    import agents.training.main_job as training
 
     def run_group(*arguments, **more):
         os.kill(os.getpid(), signal.SIGINT)

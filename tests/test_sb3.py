@@ -10,8 +10,8 @@ from gymnasium.wrappers.vector import RecordEpisodeStatistics
 from stable_baselines3 import DDPG, DQN, PPO, SAC, TD3
 
 import gan_env  # noqa: F401  (importing registers the ids)
-from agents.fsco import FscoConfig, make_fsco
-from agents.sb3 import PrivateRandomness, SB3VecEnv
+from agents.learned.fsco import FscoConfig, make_fsco
+from agents.learned.sb3.vec_env import PrivateRandomness, SB3VecEnv
 from gan_env.envs.config import EnvConfig
 from gan_env.envs.env import GANEnv, GANVectorEnv, make_trainer
 from gan_env.envs.rewards import Reward
@@ -203,7 +203,7 @@ def test_ddpg_learns_to_copy_what_it_sees():
     env.step_control = rewarded
     guard = PrivateRandomness(0)
     with guard():
-        from agents.fsco import make_ddpg
+        from agents.learned.fsco import make_ddpg
 
         vec = SB3VecEnv(env)
         model = make_ddpg(FscoConfig(hidden=(16,), gamma=0.3, learning_starts=800), vec, 0, gradient_steps=8)

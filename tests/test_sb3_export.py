@@ -13,10 +13,10 @@ from stable_baselines3.common.vec_env import DummyVecEnv, VecNormalize
 
 import gan_env  # noqa: F401  (importing registers the ids)
 from agents import load_controller
-from agents.bench import Entry, run_group
-from agents.sb3 import SB3VecEnv
-from agents.sb3_actor import read_zip
-from agents.sb3_export import SaveController, controller_of
+from agents.comparison.compare import Entry, run_group
+from agents.learned.sb3.actor import read_zip
+from agents.learned.sb3.vec_env import SB3VecEnv
+from agents.training.sb3_export import SaveController, controller_of
 from gan_env.cli import main
 from gan_env.envs.config import EnvConfig
 

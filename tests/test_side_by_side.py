@@ -11,14 +11,14 @@ import torch
 from torch import nn
 
 from agents import make_controller
-from agents.bench import Entry, Rivals, run_group, run_side_by_side, split_seeds
 from agents.benchmark import running as benchmark
-from agents.benchmark.engines import local
+from agents.benchmark.executors import local
 from agents.benchmark.folder import open_folder
-from agents.benchmark.moments import file_name
 from agents.benchmark.plan import BenchConfig, Part, plan
+from agents.benchmark.sample_grids import file_name
 from agents.benchmark.verify import verify
-from agents.watching import BenchFolder
+from agents.comparison.compare import Entry, Rivals, run_group, run_side_by_side, split_seeds
+from agents.watching.watch import BenchFolder
 from gan_env.data.datasets import DISTRIBUTIONS, PlaneData
 from gan_env.envs.config import EnvConfig
 from gan_env.metrics.scores import PlaneQuality, PlaneScore

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from scipy import stats as scipy_stats
 
-from agents import stats
+from agents.report import statistics as stats
 
 RNG = np.random.default_rng(7)
 A, B = RNG.normal(3, 1, 10), RNG.lognormal(0, 1, 13)

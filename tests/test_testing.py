@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import nn
 
-from agents.scripted import Scripted
+from agents.rules.scripted import Scripted
 from gan_env import Control, Task
 from gan_env.envs.rewards import Reward
 from gan_env.losses.losses import LOSSES

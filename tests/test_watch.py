@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 from rich.console import Console
 
-from agents.watching import CURVES, Progress, watched
+from agents.watching.watch import CURVES, Progress, watched
 from gan_env.cli import main
 from gan_env.cli.watch import panel, sparkline
 from gan_env.io.files import locked
@@ -105,7 +105,7 @@ def test_a_narrow_terminal_shows_every_number_whole(width):
 
 
 def test_what_is_piped_is_not_cut(judged, capsys, monkeypatch):
-    monkeypatch.setattr("agents.watching.tables.tables", lambda rows: "a word " * 100)
+    monkeypatch.setattr("agents.watching.watch.tables.tables", lambda rows: "a word " * 100)
     assert main(["watch", str(judged)]) == 0
     assert ("a word " * 100).strip() in capsys.readouterr().out
 
@@ -142,7 +142,7 @@ def test_a_wrong_call_gets_one_line_and_exit_code_2(arguments, named, capsys, tm
 
 
 def test_an_mp4_without_the_extra_says_how_to_get_it(monkeypatch, capsys):
-    monkeypatch.setattr("agents.film.find_spec", lambda name: None)
+    monkeypatch.setattr("agents.watching.film.find_spec", lambda name: None)
     assert main([*FILM, "--film", "x.mp4"]) == 2
     assert "pip install 'gan-env[render]'" in capsys.readouterr().err
 

@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 from tensorboard.summary.writer.record_writer import RecordWriter
 
-from agents.fsco import FscoConfig
-from agents.meta_training import train_meta
-from agents.train_config import TrainConfig
+from agents.learned.fsco import FscoConfig
+from agents.training.meta_training import train_meta
+from agents.training.train_config import TrainConfig
 from gan_env import GANVectorEnv, Snapshot
 from gan_env.cli import main
 from gan_env.envs.config import EnvConfig

@@ -12,8 +12,8 @@ from tqdm import tqdm
 from gan_env.envs.config import EnvConfig
 from gan_env.envs.env import make_trainer
 
-from ..rows import Row
-from .engines import run_job
+from ..comparison.rows import Row
+from .executors import run_job
 from .folder import Job
 from .plan import Contest, Group
 

@@ -12,7 +12,6 @@ from typing import Any
 from gan_env.registry import unknown
 
 from ..registry import controller_note, is_embedded
-from ..stats import COVERAGE
 from .blocks import Block, Row, make_blocks, read_config, read_rows
 from .comparisons import (
     BASELINE,
@@ -27,7 +26,8 @@ from .comparisons import (
     scored,
 )
 from .published import Thesis, beside_thesis
-from .standing import Profiles, Ranking, Relative, profiles, rank, relative
+from .ranking import Profiles, Ranking, Relative, profiles, rank, relative
+from .statistics import COVERAGE
 
 
 @dataclass(frozen=True)
