@@ -11,7 +11,6 @@ import types
 
 import numpy as np
 import pytest
-from small_benchmark import GAME, config, ran, told
 
 from agents.benchmark import running as benchmark
 from agents.benchmark.contestants import refusal
@@ -19,6 +18,7 @@ from agents.benchmark.executors import Failed, local, ray_cluster
 from agents.benchmark.folder import open_folder
 from gan_env.envs.config import EnvConfig
 from gan_env.envs.env import make_trainer
+from tests.support.small_benchmark import GAME, config, ran, told
 
 
 def test_ray_that_is_not_installed_is_named_with_the_way_to_install_it(monkeypatch):

@@ -3,12 +3,12 @@
 import json
 
 import pytest
-from small_benchmark import config
 
 from agents.benchmark.plan import plan
 from agents.benchmark.plan_json import as_json, difference, from_json
 from agents.benchmark.suites import SUITES, configure
 from gan_env.envs.config import EnvConfig
+from tests.support.small_benchmark import config
 
 
 def test_a_plan_holds_every_cell_once_and_follows_from_the_configuration_alone():

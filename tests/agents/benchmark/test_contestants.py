@@ -3,7 +3,6 @@
 import numpy as np
 import pytest
 import torch
-from small_benchmark import GAME, config, ran
 
 from agents import make_controller
 from agents.benchmark.contestants import best_constant, make_entry
@@ -18,6 +17,7 @@ from agents.policies.policy_files import save_controller
 from agents.registry import controller_label
 from agents.rules.replay import Recorder
 from gan_env.envs.config import EnvConfig
+from tests.support.small_benchmark import GAME, config, ran
 
 
 def test_the_best_constant_is_chosen_on_tune_seeds_by_validation_data_and_never_scored_there(tmp_path):

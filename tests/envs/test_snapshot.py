@@ -12,13 +12,13 @@ import torch
 from hypothesis import HealthCheck, given
 from hypothesis import settings as effort
 from hypothesis import strategies as st
-from own_task import OWN
 from torch import nn
 
 import gan_env
 from gan_env import Control, GANVectorEnv, Snapshot, SnapshotError, Task
 from gan_env.io.tensor_files import write_tensors
 from gan_env.training.snapshot import FORMAT, VERSION
+from tests.support.own_task import OWN
 
 IDS = list(gan_env.ENV_IDS)
 SHORT = {"batch_size": 8, "episode_updates": 6, "score": False, "d_lr": 3e-3, "g_lr": 3e-3}

@@ -23,7 +23,7 @@ from agents.training.train_config import TrainConfig, plain
 from gan_env.cli import main
 from gan_env.random.streams import Purpose, normal_block, rng
 from gan_env.tasks.task import make_task
-from tests.test_benchmark import told
+from tests.support.small_benchmark import told
 
 TINY = [
     "--tasks", "digits", "--controllers", "sim-gda,dyn-gda(c1=1.2, c2=0.7)", "--batch-size", "8", "--updates", "6",

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 ENV_LAYER = {"envs", "rendering"}
 ABOVE = {"__init__", "__main__", "cli", "testing"}
 """All else in `gan_env` is games and trainer."""

@@ -11,7 +11,7 @@ from gan_env.envs.rewards import REWARDS
 from gan_env.losses.losses import LOSSES
 from gan_env.tasks.task import TASKS
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 README, CONTRIBUTING = ((ROOT / name).read_text() for name in ("README.md", "CONTRIBUTING.md"))
 BLOCKS, RECIPES = (re.findall(r"```python\n(.*?)```", page, re.S) for page in (README, CONTRIBUTING))
 

@@ -13,7 +13,7 @@ from gan_env import registry as registry_module
 from gan_env.cli import main
 from gan_env.registry import Registry
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 PLUGIN = ROOT / "examples" / "plugin"
 GROUP = "gan_env.tests"
 

@@ -13,7 +13,7 @@ import pytest
 
 pytest.importorskip("ray.rllib")
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore")]  # Ray's own warnings
-EXAMPLES = Path(__file__).parent.parent / "examples" / "rl"
+EXAMPLES = Path(__file__).parents[2] / "examples" / "rl"
 RUNNERS, ROWS = 2, 4
 
 

@@ -7,7 +7,6 @@ import os
 import numpy as np
 import pytest
 import torch
-from small_benchmark import FIELDS, GAME, config, ran, told
 
 from agents import make_controller
 from agents.base import CONTROLLERS
@@ -21,6 +20,7 @@ from agents.comparison.controller_runner import Entry
 from gan_env.envs.config import EnvConfig
 from gan_env.envs.env import make_trainer
 from gan_env.types import Control
+from tests.support.small_benchmark import FIELDS, GAME, config, ran, told
 
 
 def test_every_row_has_its_fields_and_its_group_in_the_plan(finished):

@@ -120,7 +120,7 @@ def test_what_is_no_number_is_refused():
 
 
 def test_the_published_coverage_is_the_simulations():
-    lines = (Path(__file__).parent.parent / "benchmarks/results/coverage.txt").read_text().splitlines()[2:]
+    lines = (Path(__file__).parents[3] / "benchmarks/results/coverage.txt").read_text().splitlines()[2:]
     found = [re.fullmatch(r"(.+?) +([\d.]+) +([\d.]+)", line) for line in lines]
     assert {m[1]: (float(m[2]), float(m[3])) for m in found if m} == stats.COVERAGE
     assert 0.93 <= stats.COVERAGE["t of paired differences"][0] <= 0.97

@@ -16,7 +16,6 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from report_rows import row as a_row
 from torch import Tensor
 
 from agents.diagnose.diagnose import diagnose
@@ -33,6 +32,7 @@ from gan_env.data.sources import fashion, folder
 from gan_env.envs.config import EnvConfig
 from gan_env.io.tensor_files import read_tensors, write_tensors
 from gan_env.losses.losses import get_loss
+from tests.support.report_rows import row as a_row
 
 CONFIG = TrainConfig(
     env=EnvConfig(task="ring", batch_size=4, episode_updates=4, updates_per_step=2),

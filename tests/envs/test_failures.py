@@ -7,10 +7,10 @@ from functools import lru_cache
 import numpy as np
 import pytest
 import torch
-from own_task import OWN
 
 from gan_env.envs.env import FAILURES, FINITE, GANVectorEnv
 from gan_env.envs.failures import EXAMINE_EVERY
+from tests.support.own_task import OWN
 
 ROWS, DECISIONS = 8, 24
 VALUES = (math.nan, math.inf, -math.inf)

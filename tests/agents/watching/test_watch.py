@@ -13,7 +13,7 @@ from agents.watching.watch import CURVES, Progress, watched
 from gan_env.cli import main
 from gan_env.cli.watch import panel, sparkline
 from gan_env.io.files import locked
-from tests.test_cli import TINY
+from tests.cli.test_cli import TINY
 
 FILM = ["watch", "--task", "ring", "--updates", "12", "--frames", "4"]
 

@@ -15,7 +15,7 @@ from gan_env.cli import COMMANDS, main
 from gan_env.envs.env import GANEnv
 from gan_env.losses.losses import LOSSES
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
 PAGES = {page.relative_to(ROOT).as_posix(): page.read_text() for page in [ROOT / "README.md", *DOCS.rglob("*.md")]}
 FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)

@@ -8,12 +8,12 @@ from importlib.metadata import version
 import numpy as np
 import pytest
 import torch
-from small_benchmark import config
 
 from agents.benchmark.executors import local
 from agents.benchmark.folder import open_folder
 from agents.benchmark.plan import plan
 from agents.benchmark.verify import verify
+from tests.support.small_benchmark import config
 
 
 def test_verify_finds_every_row_as_it_was(finished):

@@ -8,7 +8,7 @@ import pytest
 from agents import list_controllers, make_controller
 from agents.base import CONTROLLERS
 
-PAGES = Path(__file__).parent.parent / "docs" / "controllers"
+PAGES = Path(__file__).parents[2] / "docs" / "controllers"
 
 
 def named(text: str) -> set[str]:

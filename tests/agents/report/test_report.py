@@ -8,7 +8,6 @@ from html.parser import HTMLParser
 import numpy as np
 import pytest
 from matplotlib.figure import Figure
-from report_rows import CONTROLLERS, row, rows, write
 
 from agents import make_controller
 from agents.comparison.compare import Entry, run_group
@@ -23,6 +22,7 @@ from agents.report.numbers import make_report
 from agents.report.published import THESIS_RANKS, THESIS_SUITE
 from gan_env.cli import main
 from gan_env.envs.config import EnvConfig
+from tests.support.report_rows import CONTROLLERS, row, rows, write
 
 PNG = b"\x89PNG\r\n\x1a\n"
 HOSTILE = "<script>alert(1)</script>$x_{"
