@@ -20,13 +20,13 @@ import torch
 import gan_env
 from gan_env.cli.options import field_docs
 from gan_env.data.datasets import ArrayData
-from gan_env.data.download import LICENCES, OTHERS, SOURCES, source_of
 from gan_env.envs.actions import LogRange
 from gan_env.envs.config import EnvConfig
 from gan_env.envs.failures import CAUSES
 from gan_env.envs.observations import DEFAULT_FEATURES, FEATURES
 from gan_env.envs.rewards import REWARDS, RewardContext, make_reward
 from gan_env.losses.losses import LOSSES, Loss
+from gan_env.tasks.download import LICENCES, OTHERS, SOURCES, source_of
 from gan_env.tasks.images import NAMED, image_task
 from gan_env.tasks.task import KINDS, TASKS, Task, make_task
 from gan_env.tasks.voxels import shape_task

@@ -9,7 +9,11 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from gan_env.envs.config import EnvConfig
     from gan_env.envs.env import GANEnv, GANVectorEnv
-    from gan_env.tasks.task import Task
+    from gan_env.envs.observations import FEATURES, Feature
+    from gan_env.envs.rewards import REWARDS, Outcome, Reward, RewardContext
+    from gan_env.losses.losses import LOSSES, Loss, get_loss
+    from gan_env.optimizer_spec import OptimizerSpec
+    from gan_env.tasks.task import TASKS, Task, make_task
     from gan_env.training.snapshot import Snapshot, SnapshotError
     from gan_env.types import Control, GameFacts, Measurement, Transition
 
@@ -23,14 +27,26 @@ ENV_IDS = {
 _ON_DEMAND = {
     "Control": "gan_env.types",
     "EnvConfig": "gan_env.envs.config",
+    "FEATURES": "gan_env.envs.observations",
+    "Feature": "gan_env.envs.observations",
     "GANEnv": "gan_env.envs.env",
     "GANVectorEnv": "gan_env.envs.env",
     "GameFacts": "gan_env.types",
+    "LOSSES": "gan_env.losses.losses",
+    "Loss": "gan_env.losses.losses",
     "Measurement": "gan_env.types",
+    "OptimizerSpec": "gan_env.optimizer_spec",
+    "Outcome": "gan_env.envs.rewards",
+    "REWARDS": "gan_env.envs.rewards",
+    "Reward": "gan_env.envs.rewards",
+    "RewardContext": "gan_env.envs.rewards",
     "Snapshot": "gan_env.training.snapshot",
     "SnapshotError": "gan_env.training.snapshot",
+    "TASKS": "gan_env.tasks.task",
     "Task": "gan_env.tasks.task",
     "Transition": "gan_env.types",
+    "get_loss": "gan_env.losses.losses",
+    "make_task": "gan_env.tasks.task",
 }
 
 
@@ -60,12 +76,24 @@ __all__ = [
     "ENV_IDS",
     "Control",
     "EnvConfig",
+    "FEATURES",
+    "Feature",
     "GANEnv",
     "GANVectorEnv",
     "GameFacts",
+    "LOSSES",
+    "Loss",
     "Measurement",
+    "OptimizerSpec",
+    "Outcome",
+    "REWARDS",
+    "Reward",
+    "RewardContext",
     "Snapshot",
     "SnapshotError",
+    "TASKS",
     "Task",
     "Transition",
+    "get_loss",
+    "make_task",
 ]

@@ -6,7 +6,7 @@ from dataclasses import fields
 from typing import Any
 
 from gan_env.envs.config import EnvConfig
-from gan_env.training.optimizers import OptimizerSpec
+from gan_env.optimizer_spec import OptimizerSpec
 
 from .plan import BenchConfig, Part, Undefined
 

@@ -7,8 +7,8 @@ from dataclasses import fields, replace
 from typing import Any
 
 from gan_env.envs.config import EnvConfig
+from gan_env.optimizer_spec import OptimizerSpec
 from gan_env.registry import Registry, unknown
-from gan_env.training.optimizers import OptimizerSpec
 
 from .plan import BenchConfig, Part
 

@@ -6,9 +6,8 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from .blocks import Block
-from .html.markup import interval, number, p_equals, p_value
-from .html.parts import by_role
-from .numbers import Report, make_report
+from .formatting import interval, number, p_equals, p_value
+from .numbers import Report, by_role, make_report
 from .published import Cells, read_cells
 from .text import measure
 

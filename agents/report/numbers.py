@@ -182,3 +182,13 @@ def _plain(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return [_plain(v) for v in value]
     return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def by_role(report: Report, names: Sequence[str]) -> list[tuple[str, list[str]]]:
+    """Competitors, then by themselves those that learn within the judged run, and those that do not compete."""
+    groups = [
+        ("", report.rivals(names)),
+        ("By themselves: learning within the very run that is judged", [n for n in names if n in report.embedded]),
+        ("Not competitors", [n for n in names if n in report.notes]),
+    ]
+    return [(title, found) for title, found in groups if found]

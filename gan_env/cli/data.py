@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import tyro
 
-from gan_env.data import download
+from gan_env.tasks import download
 
 from . import DONE
 from .options import print_json, progress, read, wrapped

@@ -154,7 +154,7 @@ def _works() -> dict[str, Any]:
 
 def _data() -> list[dict[str, Any]]:
     try:
-        download = import_module("gan_env.data.download")
+        download = import_module("gan_env.tasks.download")
         sets = sorted({*download.SOURCES, "digits", "furniture"})
         return [download.where(name) for name in sets]
     except Exception as error:

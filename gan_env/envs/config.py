@@ -11,11 +11,11 @@ import torch
 from gan_env.argument_checks import at_least, is_positive, one_of
 from gan_env.envs.observations import DEFAULT_FEATURES, FEATURES
 from gan_env.losses.losses import Loss, get_loss
+from gan_env.optimizer_spec import OptimizerSpec
 from gan_env.registry import unknown
 from gan_env.tasks.task import Task, make_task, parse_task
 from gan_env.training.cuda_graphs import cuda_graphs
 from gan_env.training.memory import out_of_memory, what_fits
-from gan_env.training.optimizers import OptimizerSpec
 from gan_env.training.trainer import Trainer
 
 

@@ -61,9 +61,12 @@ class Episodes:
     """(N,) int64: decisions since then."""
 
     def __init__(self, trainer: Trainer, config: EnvConfig, codec: Codec, reward: Reward):
-        self.trainer, self._config, self._codec, self._reward = trainer, config, codec, reward
-        self.features = FeatureMemory(config.features, codec.last_action_names, config.d_loss_scale, trainer.n)
-        self.tracks_quality = reward.needs_quality or config.track_quality
+        self.trainer: Trainer = trainer
+        self._config, self._codec, self._reward = config, codec, reward
+        self.features: FeatureMemory = FeatureMemory(
+            config.features, codec.last_action_names, config.d_loss_scale, trainer.n
+        )
+        self.tracks_quality: bool = reward.needs_quality or config.track_quality
         self.done = np.zeros(trainer.n, bool)
         self.decisions = np.zeros(trainer.n, np.int64)
         self.quality, self.quality_age = np.zeros(trainer.n), np.zeros(trainer.n, np.int64)

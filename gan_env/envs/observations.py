@@ -102,12 +102,12 @@ class FeatureMemory:
         if d_loss_scale not in ("mean", "sum"):
             raise ValueError(f"d_loss_scale={d_loss_scale!r} is unknown; use 'mean' or 'sum'")
         features = [FEATURES[name] for name in names]
-        self.names = tuple(a for name in names for a in (axes if name == LAST_ACTION else (name,)))
+        self.names: tuple[str, ...] = tuple(a for name in names for a in (axes if name == LAST_ACTION else (name,)))
         widths = [len(axes) if name == LAST_ACTION else 1 for name in names]
-        self.low = np.repeat([f.low for f in features], widths).astype(np.float32)
-        self.high = np.repeat([f.high for f in features], widths).astype(np.float32)
+        self.low: np.ndarray = np.repeat([f.low for f in features], widths).astype(np.float32)
+        self.high: np.ndarray = np.repeat([f.high for f in features], widths).astype(np.float32)
         # Every feature is computed once per measurement: observations take some, `info` shows all.
-        self.scalars = tuple(name for name in FEATURES if name != LAST_ACTION)
+        self.scalars: tuple[str, ...] = tuple(name for name in FEATURES if name != LAST_ACTION)
         self._computes = [FEATURES[name].compute for name in self.scalars]
         self._columns = [
             i
@@ -121,8 +121,9 @@ class FeatureMemory:
         self._read: tuple[Measurement, Moment] | None = None
         self._table: np.ndarray | None = None
         self.d_loss_scale = d_loss_scale
-        self.g_loss_ema, self.d_loss_ema = np.zeros(rows), np.zeros(rows)
-        self.last_action = np.zeros((rows, len(axes)))
+        self.g_loss_ema: np.ndarray = np.zeros(rows)
+        self.d_loss_ema: np.ndarray = np.zeros(rows)
+        self.last_action: np.ndarray = np.zeros((rows, len(axes)))
 
     def start(self, rows: np.ndarray, seen: Measurement) -> None:
         """The rows' first measurement of an episode: averages begin there."""

@@ -4,26 +4,43 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict, fields
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from gan_env.envs.config import EnvConfig
+from gan_env.envs.episodes import Episodes
+from gan_env.envs.rewards import Reward
 from gan_env.io.tensor_files import digest
-from gan_env.rendering.draw import COLUMNS
+from gan_env.rendering.draw import COLUMNS, History
 from gan_env.training.snapshot import Rows, Snapshot, SnapshotError, check, chosen, copied, held, look_again, put
-
-if TYPE_CHECKING:
-    from gan_env.envs.vector_env import GANVectorEnv
-    from gan_env.training.trainer import Trainer
+from gan_env.training.trainer import Trainer
 
 _FEATURES = ("g_loss_ema", "d_loss_ema", "last_action")
 _OWN = ("done", "decisions", "quality", "quality_age")
 _POINTS, _LENGTH = "history.points", "history.length"
 
 
-def settings(env: GANVectorEnv) -> dict[str, Any]:
+class Batch(Protocol):
+    """What a snapshot reads of a vector environment, which imports this module."""
+
+    config: EnvConfig
+    control: str
+    trainer: Trainer
+    reward: Reward
+    episodes: Episodes
+    history: History | None
+    settings: dict[str, Any]
+
+    @property
+    def resets_at_once(self) -> bool:
+        """Whether a row that ended starts again within the same step."""
+        ...
+
+
+def settings(env: Batch) -> dict[str, Any]:
     """What an environment was made with, what its configuration leaves to the task included, as JSON can hold it."""
     config, trainer = env.config, env.trainer
     found = {field.name: getattr(config, field.name) for field in fields(config) if field.name != "cuda_graphs"}
@@ -45,20 +62,20 @@ def settings(env: GANVectorEnv) -> dict[str, Any]:
 
 def _own_task(trainer: Trainer) -> str:
     """The name of a user's own task, and a hash of its modules and held-out data: many are called the same."""
-    modules = "".join(str(module) for module in trainer._templates.values())
+    modules = "".join(str(module) for module in trainer.templates.values())
     return f"{trainer.task.name} {digest(modules, {'validation': trainer.task.data.validation()})[:8]}"
 
 
-def take(env: GANVectorEnv, index: Tensor, *, at_once: bool = False) -> Snapshot:
+def take(env: Batch, index: Tensor, *, at_once: bool = False) -> Snapshot:
     """The chosen rows of an environment; what is to be read at once need not be copied."""
     rows = dict((chosen if at_once else copied)(_held(env), index))
-    if env._history is not None:
-        points, length = env._history.padded(index.tolist())
+    if env.history is not None:
+        points, length = env.history.padded(index.tolist())
         rows |= {_POINTS: torch.from_numpy(points), _LENGTH: torch.from_numpy(length)}
     return Snapshot(env.settings, rows, generator_state(env))
 
 
-def put_back(env: GANVectorEnv, snapshot: Snapshot, index: Tensor) -> None:
+def put_back(env: Batch, snapshot: Snapshot, index: Tensor) -> None:
     """Puts a snapshot into the chosen rows; raises SnapshotError, with everything as it was, if it does not fit.
 
     A history for pictures is taken over where both sides have one; else the picture starts anew.
@@ -73,13 +90,13 @@ def put_back(env: GANVectorEnv, snapshot: Snapshot, index: Tensor) -> None:
     write(env, snapshot.rows, index)
 
 
-def write(env: GANVectorEnv, rows: Rows, index: Tensor) -> None:
+def write(env: Batch, rows: Rows, index: Tensor) -> None:
     """Writes rows that are known to fit into the chosen ones."""
     put(_held(env), rows, index)
-    env._episodes.features.forget()
-    if env._history is not None:
+    env.episodes.features.forget()
+    if env.history is not None:
         points, length = (rows[name].numpy() if name in rows else None for name in (_POINTS, _LENGTH))
-        env._history.load(index.tolist(), points, length)
+        env.history.load(index.tolist(), points, length)
     look_again(env.trainer, index)
 
 
@@ -102,9 +119,9 @@ def generator_from(state: dict[str, Any] | None) -> tuple[np.random.Generator | 
     return np.random.Generator(bits), seed
 
 
-def _held(env: GANVectorEnv) -> Rows:
+def _held(env: Batch) -> Rows:
     """Every tensor of the environment that leads with rows, not copies."""
-    rows, episodes = held(env.trainer), env._episodes
+    rows, episodes = held(env.trainer), env.episodes
     rows |= {f"features.{name}": torch.from_numpy(getattr(episodes.features, name)) for name in _FEATURES}
     return rows | {f"env.{name}": torch.from_numpy(getattr(episodes, name)) for name in _OWN}
 
@@ -118,7 +135,7 @@ def _check_settings(theirs: dict[str, Any], ours: dict[str, Any]) -> None:
             )
 
 
-def _check_rows(env: GANVectorEnv, state: Rows) -> None:
+def _check_rows(env: Batch, state: Rows) -> None:
     """Raises SnapshotError for numbers that no environment has."""
     if bool((state["updates"] > env.trainer.episode_updates).any()):
         raise SnapshotError("the snapshot's updates lie behind the end of the episode; take it again")

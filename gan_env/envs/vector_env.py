@@ -133,9 +133,9 @@ class GANVectorEnv(gym.vector.VectorEnv):
     def _allocate(self, trainer: Trainer) -> None:
         """All that has rows."""
         self.trainer, self.num_envs = trainer, trainer.n
-        self._episodes = Episodes(trainer, self.config, self.codec, self.reward)
+        self.episodes: Episodes = Episodes(trainer, self.config, self.codec, self.reward)
         self._make_spaces()
-        self._history = History(trainer.n) if self.render_mode else None
+        self.history: History | None = History(trainer.n) if self.render_mode else None
         self._painter: Painter | None = None  # made with the first picture, for matplotlib takes a second to import
 
     # -- Gymnasium's contract -------------------------------------------------------------------------------------
@@ -155,7 +155,7 @@ class GANVectorEnv(gym.vector.VectorEnv):
             gym.spaces.Discrete(3) if axes is None else gym.spaces.Box(-1.0, 1.0, (axes,), np.float32)
         )
         self.single_observation_space = gym.spaces.Box(
-            self._episodes.features.low, self._episodes.features.high, dtype=np.float32
+            self.episodes.features.low, self.episodes.features.high, dtype=np.float32
         )
         self.action_space = batch_space(self.single_action_space, self.num_envs)
         self.observation_space = batch_space(self.single_observation_space, self.num_envs)
@@ -168,7 +168,7 @@ class GANVectorEnv(gym.vector.VectorEnv):
     @property
     def feature_names(self) -> tuple[str, ...]:
         """Name of each coordinate of the observation."""
-        return self._episodes.features.names
+        return self.episodes.features.names
 
     def reset(
         self, *, seed: int | Sequence[int | None] | None = None, options: dict[str, Any] | None = None
@@ -195,7 +195,7 @@ class GANVectorEnv(gym.vector.VectorEnv):
             self._start(rows)
             self._follow(at_once=True)
             reset = np.isin(np.arange(self.num_envs), rows)
-            return self._episodes.observations(), self._episodes.infos(reset)
+            return self.episodes.observations(), self.episodes.infos(reset)
 
     def _rows_to_reset(self, options: dict[str, Any] | None) -> np.ndarray:
         if options is not None and not isinstance(options, dict):
@@ -226,7 +226,7 @@ class GANVectorEnv(gym.vector.VectorEnv):
 
     def step(self, actions: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, dict[str, Any]]:
         """One decision of every row. See `gymnasium.vector.VectorEnv.step`; raises ValueError for an invalid action."""
-        valid = check_actions(self.codec.axes, actions, self.num_envs, self._episodes.done, alone=self.alone)
+        valid = check_actions(self.codec.axes, actions, self.num_envs, self.episodes.done, alone=self.alone)
         return self.step_control(self.codec.decode(valid))
 
     def step_control(self, control: Control) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, dict[str, Any]]:
@@ -240,7 +240,7 @@ class GANVectorEnv(gym.vector.VectorEnv):
         self._need_reset("the first step")
         if not isinstance(control, Control):
             raise ValueError(f"control={control!r} is no Control; make one by gan_env.Control.of(...)")
-        ended = self._episodes.done
+        ended = self.episodes.done
         if self.autoreset_mode == AutoresetMode.DISABLED and ended.any():
             raise gym.error.ResetNeeded(
                 "the episode has ended; call reset() first"
@@ -248,19 +248,19 @@ class GANVectorEnv(gym.vector.VectorEnv):
                 else f"row {ended.argmax()} has ended its episode; call reset(options={{'reset_mask': mask}}) first"
             )
         with telling_what_fits(self.trainer):
-            step = self._episodes.decide(control)
-            infos, any_done = step.infos, bool(self._episodes.done.any())
+            step = self.episodes.decide(control)
+            infos, any_done = step.infos, bool(self.episodes.done.any())
             self._record(control, step.moved)
             self._follow(at_once=any_done)
             if any_done and self.resets_at_once:
                 infos = self._same_step_reset(infos)
             elif not step.moved.all():  # NEXT_STEP: these rows ended a step ago; their action was ignored
                 infos = self._start_next(~step.moved, infos)
-            return self._episodes.observations(), step.reward, step.terminated, step.truncated, infos
+            return self.episodes.observations(), step.reward, step.terminated, step.truncated, infos
 
     def _same_step_reset(self, infos: dict[str, Any]) -> dict[str, Any]:
         """Starts the next episodes of the rows that are done; their infos, and how the last ones ended, as "final"."""
-        done, last = self._episodes.done.copy(), self._episodes.observations()
+        done, last = self.episodes.done.copy(), self.episodes.observations()
         final = np.full(self.num_envs, None, object)
         for row in np.flatnonzero(done):
             final[row] = last[row]
@@ -278,12 +278,12 @@ class GANVectorEnv(gym.vector.VectorEnv):
         index = np.flatnonzero(rows)
         self.trainer.episode[index] += 1
         self._start(index)
-        return _merge(infos, self._episodes.infos(rows), rows)
+        return _merge(infos, self.episodes.infos(rows), rows)
 
     def _start(self, rows: np.ndarray) -> None:
-        self._episodes.start(rows)
-        if self._history is not None:
-            self._history.start(rows)
+        self.episodes.start(rows)
+        if self.history is not None:
+            self.history.start(rows)
 
     # -- pictures -------------------------------------------------------------------------------------------------
 
@@ -294,7 +294,7 @@ class GANVectorEnv(gym.vector.VectorEnv):
 
         None without a mode, and with "human", whose window shows the rows as tiles and follows every step by itself.
         """
-        if self._history is None:
+        if self.history is None:
             return None
         self._need_reset("render()")
         if self._window is None:
@@ -303,12 +303,12 @@ class GANVectorEnv(gym.vector.VectorEnv):
 
     def scene(self, row: int, title: str = "", *, failed: bool = False) -> Scene:
         """What `render` draws of a row, under the task's name or a title."""
-        assert self._history is not None, "the environment has no render_mode"
+        assert self.history is not None, "the environment has no render_mode"
         task = self.trainer.task
         return Scene(
             title=title or task.name,
             samples=self.sample(row, SHOWN.get(task.kind, 256)),
-            history=self._history.row(row),
+            history=self.history.row(row),
             update=int(self.trainer.updates[row]),
             failed=failed,
         )
@@ -319,7 +319,7 @@ class GANVectorEnv(gym.vector.VectorEnv):
             scale = 0.5 if self.config.d_loss_scale == "mean" else 1.0
             self._painter = Painter(
                 self.trainer.task,
-                tracked=self._episodes.tracks_quality,
+                tracked=self.episodes.tracks_quality,
                 episode_updates=self.trainer.episode_updates,
                 ideal_d_loss=scale * self.trainer.loss.ideal_d_loss,
             )
@@ -334,13 +334,13 @@ class GANVectorEnv(gym.vector.VectorEnv):
 
     def _record(self, control: Control, moved: np.ndarray) -> None:
         """Adds a decision of the rows that moved, (N,) bool, to their history, if one is kept."""
-        if self._history is not None:
-            d_lr, g_lr = self._episodes.rates(control)
-            seen, episodes = self.trainer.measurement, self._episodes
+        if self.history is not None:
+            d_lr, g_lr = self.episodes.rates(control)
+            seen, episodes = self.trainer.measurement, self.episodes
             losses = seen.g_loss.cpu().numpy(), seen.d_loss(self.config.d_loss_scale).cpu().numpy()
             updated = control.update_d.cpu().numpy(), control.update_g.cpu().numpy()
             quality = episodes.quality if episodes.tracks_quality else np.full(self.num_envs, np.nan)
-            self._history.push(moved, self.trainer.updates, *losses, d_lr, g_lr, *updated, quality)
+            self.history.push(moved, self.trainer.updates, *losses, d_lr, g_lr, *updated, quality)
 
     def close_extras(self, **kwargs: Any) -> None:
         """Closes the window."""

@@ -31,8 +31,8 @@ from gan_env.losses.penalties import (
     r2_penalty,
 )
 from gan_env.losses.spectral_norm import spectral_norm
+from gan_env.optimizer_spec import OptimizerSpec
 from gan_env.registry import Registry, unknown
-from gan_env.training.optimizers import OptimizerSpec
 
 Elementwise = Callable[[Tensor], Tensor]
 Penalty = Callable[[Discriminator, Tensor, Tensor, Tensor], Tensor]

@@ -10,7 +10,7 @@ from torch.nn.utils.prune import BasePruningMethod
 from torch.nn.utils.spectral_norm import SpectralNorm
 from torch.nn.utils.weight_norm import WeightNorm
 
-from gan_env.players.players import parts
+from gan_env.networks.parameters import parts
 
 POWER_ITERATIONS = 8
 """From a fixed start at every update, so that the norm is a function of the weights; Miyato et al. keep a running

@@ -10,7 +10,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from gan_env.players.players import EVERY, Asked, Buffers, Rows, parts, weight_count
+from gan_env.networks.parameters import parts, weight_count
+from gan_env.players.players import EVERY, Asked, Buffers, Rows
 
 ACTIVATIONS: dict[type, Callable[[nn.Module, Tensor], Tensor]] = {
     nn.ReLU: lambda m, h: torch.relu_(h),

@@ -12,8 +12,9 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.func import functional_call, vmap
 
+from gan_env.networks.parameters import parts, weight_count
 from gan_env.players.mlp import MLPPlayers, mlp_layers
-from gan_env.players.players import Asked, Buffers, Rows, parts, weight_count
+from gan_env.players.players import Asked, Buffers, Rows
 
 Stateful = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
 """(flat (n, P), inputs) to outputs and the buffers after the pass (n, S); see `Players.stateful`."""

@@ -13,9 +13,9 @@ import torch
 from jaxtyping import Float, Float32, Float64
 from torch import Tensor, nn
 
+from gan_env.optimizer_spec import OptimizerSpec
 from gan_env.random.counters import Draws
 from gan_env.tasks.task import TASKS, Task
-from gan_env.training.optimizers import OptimizerSpec
 
 
 def _weight() -> nn.Sequential:

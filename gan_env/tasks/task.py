@@ -15,9 +15,9 @@ from torch import Tensor, nn
 
 from gan_env.argument_checks import at_least, is_positive, one_of
 from gan_env.losses.losses import get_loss
+from gan_env.optimizer_spec import OptimizerSpec
 from gan_env.random.streams import Purpose
 from gan_env.registry import Registry
-from gan_env.training.optimizers import OptimizerSpec
 
 
 @runtime_checkable

@@ -21,9 +21,11 @@ from torch import Tensor, nn
 
 from gan_env.losses.losses import Loss
 from gan_env.losses.spectral_norm import derives_weights, weight_matrices
+from gan_env.networks.parameters import flatten, unflatten
+from gan_env.optimizer_spec import OptimizerSpec
 from gan_env.players.mlp import MLPPlayers
 from gan_env.players.modules import make_players
-from gan_env.players.players import Players, flatten, unflatten
+from gan_env.players.players import Players
 from gan_env.players.regularised import as_trained
 from gan_env.random.streams import Purpose, key, rng, seeded
 from gan_env.tasks.task import Task
@@ -31,7 +33,7 @@ from gan_env.training.batches import Feed, latent_block
 from gan_env.training.chunks import Chunk, Moves
 from gan_env.training.compatible import difference
 from gan_env.training.cuda_graphs import Record, RecordedEngine
-from gan_env.training.optimizers import OptimizerSpec, RowOptimizer
+from gan_env.training.optimizers import RowOptimizer
 from gan_env.training.update import Engine
 from gan_env.types import Control, GameFacts, Measurement, d_loss, on_host
 
@@ -152,19 +154,19 @@ class Trainer:
             )
         self.episode_updates, self.dtype, self.device = episode_updates, dtype, torch.device(device)
         self._chunk_rows, self._record = chunk, record
-        self._templates = {
+        self.templates: dict[str, nn.Module] = {
             "g": self._fresh(task.generator, 0).to(self.device, dtype),
             "d": self._fresh(task.discriminator, 0).to(self.device, dtype),
         }
         # Read off the modules once, for walking through them would take most of a fork's time.
-        self._sizes = {name: flatten(module).numel() for name, module in self._templates.items()}
-        self._matrices = weight_matrices(self._templates["d"])
-        self._widest = max(p.shape[0] for module in self._templates.values() for p in module.parameters())
+        self._sizes = {name: flatten(module).numel() for name, module in self.templates.items()}
+        self._matrices = weight_matrices(self.templates["d"])
+        self._widest = max(p.shape[0] for module in self.templates.values() for p in module.parameters())
         seen = task.data.shape if task.game is None else task.game.out_shape
         self._allocate(
             rows,
-            lambda flat: make_players(self._templates["g"], flat, seen, way),
-            lambda flat: make_players(self._templates["d"], flat, (), way),
+            lambda flat: make_players(self.templates["g"], flat, seen, way),
+            lambda flat: make_players(self.templates["d"], flat, (), way),
         )
         self.which[:] = [next(i for i, each in enumerate(self.tasks) if each is own) for own in of_rows]
         self._drive(g_optimizer, self._per_row(g_lr), d_optimizer, self._per_row(d_lr))

@@ -10,7 +10,7 @@ import torch
 import gan_env
 from gan_env.envs.config import EnvConfig
 from gan_env.envs.env import GANEnv, GANVectorEnv
-from gan_env.training.optimizers import OptimizerSpec
+from gan_env.optimizer_spec import OptimizerSpec
 from gan_env.types import Control
 
 SMALL = {"episode_updates": 4, "score": False, "batch_size": 8}

@@ -9,10 +9,9 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parents[2]
-ENV_LAYER = {"envs", "rendering"}
-ABOVE = {"__init__", "__main__", "cli", "testing"}
-"""All else in `gan_env` is games and trainer."""
+from tools import import_graph
+
+ROOT = import_graph.ROOT
 SCRIPTED = {"base", "registry"} | {
     f"rules.{name}" for name in ("scripted", "gda", "dynamic_gda", "gap_aware", "gcann", "heuristics", "random_draws")
 }
@@ -64,19 +63,30 @@ def files(package: str) -> dict[str, Path]:
 
 
 GAN_ENV, AGENTS = files("gan_env"), files("agents")
-LOWER = [name for name in GAN_ENV if name.split(".")[0] not in ENV_LAYER | ABOVE]
+MODULES = import_graph.modules()
+IMPORTS = list(import_graph.imports(MODULES))
 
 
-def test_the_modules_named_here_are_there():
-    assert {name.split(".")[0] for name in GAN_ENV} >= ENV_LAYER | ABOVE and set(AGENTS) >= SCRIPTED
-    assert {"training.trainer", "players.players", "tasks.plane", "types"} <= set(LOWER)
+def test_imports_point_downward_only_and_close_no_circle():
+    assert not import_graph.upward(IMPORTS)
+    assert not import_graph.circle(IMPORTS)
 
 
-@pytest.mark.parametrize("name", LOWER)
-def test_games_and_trainer_know_nothing_of_environments(name):
-    found = imported(GAN_ENV[name])
-    assert not heads(found) & {"gymnasium", "stable_baselines3", "agents"}
-    assert not parts(found, "gan_env") & (ENV_LAYER | ABOVE)
+@pytest.mark.parametrize(
+    ("module", "target"),
+    [("gan_env.tasks.plane", "gan_env.envs.env"), ("agents.rules.gda", "agents.comparison.compare")],
+)
+def test_an_import_that_points_upward_is_noticed(module, target):
+    assert import_graph.upward([*IMPORTS, import_graph.Import(module, target, 1)])
+
+
+def test_a_circle_is_noticed():
+    back = import_graph.Import("gan_env.training.optimizers", "gan_env.training.trainer", 1)
+    assert {"gan_env.training.optimizers", "gan_env.training.trainer"} <= set(import_graph.circle([*IMPORTS, back]))
+
+
+def test_no_module_reads_private_names_of_another():
+    assert not import_graph.private_reads(MODULES)
 
 
 @pytest.mark.parametrize("name", GAN_ENV)

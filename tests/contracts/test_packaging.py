@@ -56,7 +56,10 @@ def test_wheel_and_sdist_build_and_the_wheel_works_away_from_the_tree(tmp_path):
     assert (out / "rows.jsonl").stat().st_size > 0
 
 
-PUBLIC = ("config", "env", "losses", "records", "registry", "rewards", "task", "testing", "vector_env")
+PUBLIC = (
+    *("envs.config", "envs.env", "envs.rewards", "envs.vector_env", "losses.losses", "registry", "tasks.task"),
+    *("testing", "types"),
+)
 """Modules that users import from, beside `gan_env` itself."""
 
 

@@ -7,10 +7,11 @@ from torch import nn
 from gan_env.losses.losses import LOSSES
 from gan_env.losses.penalties import gradient_normalisation
 from gan_env.losses.spectral_norm import spectral_norm, weight_matrices
+from gan_env.networks.parameters import flatten
 from gan_env.players.mlp import MLPPlayers
 from gan_env.players.mlp_gradients import SlopeDressedPlayers
 from gan_env.players.modules import AutogradPlayers, ModulePlayers
-from gan_env.players.players import EVERY, Asked, Buffers, flatten
+from gan_env.players.players import EVERY, Asked, Buffers
 from gan_env.players.regularised import ReweighedPlayers, dressed, penalised
 
 ROWS, BATCH = 3, 7

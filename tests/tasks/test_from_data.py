@@ -14,10 +14,10 @@ import gan_env
 from gan_env.data.datasets import ArrayData
 from gan_env.envs.config import EnvConfig
 from gan_env.envs.env import make_trainer
-from gan_env.players.players import flatten
+from gan_env.networks.parameters import flatten
+from gan_env.optimizer_spec import OptimizerSpec
 from gan_env.random.streams import Purpose
 from gan_env.tasks.task import Task
-from gan_env.training.optimizers import OptimizerSpec
 from gan_env.types import Control
 
 

@@ -7,7 +7,6 @@ import pytest
 import torch
 from PIL import Image
 
-from gan_env.data import download as fetching
 from gan_env.data import sources
 from gan_env.data.datasets import ArrayData
 from gan_env.data.images import split
@@ -15,6 +14,7 @@ from gan_env.envs.config import EnvConfig
 from gan_env.envs.env import make_trainer
 from gan_env.metrics import distances as metrics
 from gan_env.networks.dcgan import ToGrey, dcgan_discriminator, dcgan_generator
+from gan_env.tasks import download as fetching
 from gan_env.tasks.images import image_task
 from gan_env.tasks.reference_scores import gaussian_samples, marks
 from gan_env.tasks.task import make_task

@@ -11,13 +11,15 @@ from gan_env.envs.config import EnvConfig
 from gan_env.envs.env import make_trainer
 from gan_env.losses.losses import LOSSES
 from gan_env.networks.mlp import mlp_discriminator, mlp_generator
+from gan_env.networks.parameters import flatten, unflatten
+from gan_env.optimizer_spec import OptimizerSpec
 from gan_env.players.mlp import MLPPlayers
 from gan_env.players.modules import ModulePlayers, make_players
-from gan_env.players.players import EVERY, Asked, Buffers, flatten, unflatten
+from gan_env.players.players import EVERY, Asked, Buffers
 from gan_env.random.streams import BlockStream, Purpose, normal_block
 from gan_env.tasks.task import TASKS
 from gan_env.training.batches import LATENT_BLOCK
-from gan_env.training.optimizers import OptimizerSpec, RowOptimizer
+from gan_env.training.optimizers import RowOptimizer
 from gan_env.training.trainer import Trainer
 from gan_env.types import Control
 

@@ -34,16 +34,6 @@ def shown_name(report: Report, name: str) -> Html:
     return join([name, tag("span", f" ({note})", cls="note")]) if (note := report.notes.get(name)) else join([name])
 
 
-def by_role(report: Report, names: Sequence[str]) -> list[tuple[str, list[str]]]:
-    """Competitors, then by themselves those that learn within the judged run, and those that do not compete."""
-    groups = [
-        ("", report.rivals(names)),
-        ("By themselves: learning within the very run that is judged", [n for n in names if n in report.embedded]),
-        ("Not competitors", [n for n in names if n in report.notes]),
-    ]
-    return [(title, found) for title, found in groups if found]
-
-
 def coloured(text: str, verdict: int) -> Html:
     """Blue for -1 (better), orange for 1 (worse), plain for 0."""
     return tag("span", text, cls={-1: "better", 1: "worse", 0: ""}[verdict]) if verdict else join([text])

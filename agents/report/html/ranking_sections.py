@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ..comparisons import Scored
-from ..numbers import Report
+from ..formatting import interval, number, p_equals, p_value
+from ..numbers import Report, by_role
 from .figures import Picture
-from .markup import Group, Html, bullets, interval, join, number, p_equals, p_value, table, tag
-from .parts import by_role, coloured, coverage_note, figures, remark, shown_name
+from .markup import Group, Html, bullets, join, table, tag
+from .parts import coloured, coverage_note, figures, remark, shown_name
 
 
 def ranking(report: Report) -> Html:

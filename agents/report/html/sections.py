@@ -6,11 +6,12 @@ from collections.abc import Sequence
 
 from ...registry import TUNED_CONSTANT
 from ..comparisons import Difference
-from ..numbers import Report
+from ..formatting import interval, number, p_value
+from ..numbers import Report, by_role
 from .figures import MOST_BLOCKS, Picture
 from .gallery import MOST_CURVES
-from .markup import Group, Html, interval, join, number, p_value, table, tag
-from .parts import by_role, coloured, coverage_note, figures, remark, shown_name
+from .markup import Group, Html, join, table, tag
+from .parts import coloured, coverage_note, figures, remark, shown_name
 
 
 def differences(report: Report, pictures: Sequence[Picture]) -> Html:

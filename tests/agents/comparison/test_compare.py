@@ -63,8 +63,8 @@ def test_modules_that_are_no_mlps_train_in_one_chunk_whatever_is_asked(rows):
 
 def test_more_rows_than_fit_a_chunk_of_mlps_train_as_modules():
     from gan_env.losses.losses import LOSSES
+    from gan_env.optimizer_spec import OptimizerSpec
     from gan_env.tasks.task import make_task
-    from gan_env.training.optimizers import OptimizerSpec
     from gan_env.training.trainer import Trainer
 
     task, spec = make_task("digits"), OptimizerSpec()
