@@ -222,8 +222,8 @@ def test_a_loss_that_cannot_be_had_is_refused_by_name(name):
 
 def test_a_slope_that_is_not_written_out_is_found_by_autograd():
     logits = torch.randn(3, 40, dtype=torch.float64) * 3
-    unwritten = replace(LOSSES["bce"], real_slope=None)
-    torch.testing.assert_close(unwritten.slope("real", logits), LOSSES["bce"].slope("real", logits))
+    unwritten = replace(LOSSES["bce"], real_gradient=None)
+    torch.testing.assert_close(unwritten.logit_gradient("real", logits), LOSSES["bce"].logit_gradient("real", logits))
 
 
 # GCANN's diversity term

@@ -161,11 +161,11 @@ def test_a_reward_that_breaks_a_promise_is_told_which(reward, promise, found):
 @pytest.mark.parametrize(
     ("changes", "promise", "found"),
     [
-        ({"real_slope": torch.sigmoid}, "slope that is written out", "real_slope is up to"),
-        ({"generator": lambda f: f, "generator_slope": None}, "negative says so", "signed is False"),
-        ({"fake": lambda f: f - f.mean(), "fake_slope": None}, "of each logit by itself", "depends on the others"),
-        ({"real": lambda f: (f - 1) ** 2, "real_slope": None}, "probabilities are", "probability is True"),
-        ({"real": torch.log, "real_slope": None}, "finite", "not finite for logits"),
+        ({"real_gradient": torch.sigmoid}, "written out derivative", "real_gradient is up to"),
+        ({"generator": lambda f: f, "generator_gradient": None}, "negative says so", "signed is False"),
+        ({"fake": lambda f: f - f.mean(), "fake_gradient": None}, "of each logit by itself", "depends on the others"),
+        ({"real": lambda f: (f - 1) ** 2, "real_gradient": None}, "probabilities are", "probability is True"),
+        ({"real": torch.log, "real_gradient": None}, "finite", "not finite for logits"),
     ],
 )
 def test_a_loss_that_breaks_a_promise_is_told_which(changes, promise, found):
