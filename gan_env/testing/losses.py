@@ -33,7 +33,7 @@ def a_written_out_derivative_is_the_one_that_autograd_finds(loss: Loss) -> None:
         at, leaf = logits(), logits().requires_grad_()
         (wanted,) = torch.autograd.grad(getattr(loss, part)(leaf).mean(-1).sum(), leaf)
         found = loss.logit_gradient(part, at)
-        require(torch.equal(at, logits()), f"{part}_slope changed the logits")
+        require(torch.equal(at, logits()), f"{part}_gradient changed the logits")
         gap = float((found - wanted).abs().max())
         require(gap <= 1e-12, f"{part}_gradient is up to {gap:.2g} off the derivative of {part}")
 

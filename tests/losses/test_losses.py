@@ -18,7 +18,7 @@ from gan_env.types import Control
 
 ROWS, LR = 3, 1e-3
 
-IDEAL = {  # algorithms §4.2
+IDEAL = {  # worked out by hand: the least of real(f) + fake(f)
     "hinge": 2.0,
     "lsgan": 0.5,
     "wgan": 0.0,
