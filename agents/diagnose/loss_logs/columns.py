@@ -128,7 +128,9 @@ def _best(table: Table, roles: dict[str, Role], wanted: Role) -> str | None:
     """Of the columns of one role the one to read: full ones first, then short names."""
     fit = [name for name, role in roles.items() if role == wanted]
     most = max(map(table.count, fit), default=0)
-    return min(fit, key=lambda n: (table.count(n) < most / 2, len(re.findall(r"[A-Za-z]+", n)), -table.count(n)), default=None)
+    return min(
+        fit, key=lambda n: (table.count(n) < most / 2, len(re.findall(r"[A-Za-z]+", n)), -table.count(n)), default=None
+    )
 
 
 def _discriminators(source: str, table: Table, roles: dict[str, Role], notes: list[str]) -> dict[str, Parts]:

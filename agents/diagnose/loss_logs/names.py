@@ -141,7 +141,11 @@ _MEASURES = {
     "density": Measure("density", "high"), "modes": Measure("modes", "high", True),
     "diversity": Measure("diversity", "high", True), "msssim": Measure("MS-SSIM", "low", True),
 }  # fmt: skip
-ACCURACY, REAL_SCORE, FAKE_SCORE = Measure("accuracy", ""), Measure("D's score, real", ""), Measure("D's score, fake", "")
+ACCURACY, REAL_SCORE, FAKE_SCORE = (
+    Measure("accuracy", ""),
+    Measure("D's score, real", ""),
+    Measure("D's score, fake", ""),
+)
 
 
 def measure_of(name: str) -> Measure | None:

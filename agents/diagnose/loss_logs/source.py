@@ -37,7 +37,9 @@ def read_lines(path: Path) -> tuple[str, list[str]]:
         if stat.S_ISDIR(kind.st_mode):
             raise ValueError(f"{source} is a folder; name the file with the losses")
         if not stat.S_ISREG(kind.st_mode):
-            raise ValueError(f"{source} is no regular file; hand over what it gives by a pipe: ... | gan-env diagnose -")
+            raise ValueError(
+                f"{source} is no regular file; hand over what it gives by a pipe: ... | gan-env diagnose -"
+            )
         if kind.st_size > LIMIT:
             raise _too_long(source, f"{kind.st_size / 2**20:,.0f} MB")
         with path.open("rb") as file:
