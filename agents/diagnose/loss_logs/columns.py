@@ -190,7 +190,7 @@ def _none_named(source: str, table: Table, player: str) -> str:
     names, who = table.names, _WHO[player]
     if any(name in ("Value", "value") for name in names) and len(names) <= 3:
         return (
-            f"{source} holds one scalar, as TensorBoard exports it; give the file of D's loss and that of G's together: "
+            f"{source} holds one scalar, as TensorBoard exports it; give the files of both losses together: "
             "gan-env diagnose D.csv G.csv"
         )
     if names and all(name.isdigit() for name in names):

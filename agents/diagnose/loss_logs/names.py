@@ -26,7 +26,7 @@ _OTHER = _VALIDATION | {
     "matching", "dur", "duration", "rec", "recon", "reconstruction", "ae", "aeloss", "nll", "mask", "class", "cls",
     "classification", "aux", "auxiliary", "mi", "pl", "path", "r1", "r2", "forward", "backward", "fwd", "bwd", "time",
     "weight", "factor", "scale", "std", "min", "max", "num", "count", "var", "logit", "logits", "score", "scores",
-    "sign", "signs", "out", "output", "prob", "probability", "ratio", "fid", "kid", "wasserstein", "distance", "steps",
+    "sign", "signs", "pred", "prediction", "out", "output", "prob", "probability", "ratio", "fid", "kid", "wasserstein", "distance", "steps",
     "updates", "params", "supervised", "eta", "memory", "mem",
 }  # fmt: skip
 """In the name of a column that holds something else than a player's adversarial loss in training."""
@@ -35,7 +35,6 @@ _GLUED = re.compile(
     r"(loss|err|l)?(netd|netg|discriminator|generator|critic|discrim|disc|dis|gen|d|g)(loss|losses|err|cost)?"
 )
 _NO_SPLIT = {"l1", "l2", "r1", "r2"}
-Part = Literal["whole", "adversarial", "real", "fake"]
 
 
 class Role(NamedTuple):
@@ -43,8 +42,8 @@ class Role(NamedTuple):
 
     player: str
     """"d" or "g"."""
-    part: Part
-    """Of D's loss the whole or a half; of G's the whole or its adversarial term alone."""
+    part: str
+    """Of D's loss "whole", "real" or "fake"; of G's "whole" or "adversarial", that term alone."""
     which: str
     """Which of several discriminators or runs, "" where the name says nothing."""
     named: bool
@@ -110,9 +109,9 @@ def role_of(name: str) -> Role | None:
 
 def _bare(metric: str, words: list[str], rest: list[str], more: bool) -> bool:
     """Whether a name without the word loss is as short as `D`, `D_A`, `G_GAN`, `netD`, `Gen.` or `adv`."""
-    return len(words) <= 3 and len(rest) <= 1 and all(len(each) == 1 for each in rest) and (
-        more or not set(words) & (_NEUTRAL | _TOTAL)
-    )  # fmt: skip
+    if len(words) > 3 or len(rest) > 1:
+        return False
+    return more or (all(len(each) == 1 for each in rest) and not set(words) & (_NEUTRAL | _TOTAL))
 
 
 def is_validation(text: str) -> bool:
@@ -141,11 +140,8 @@ _MEASURES = {
     "density": Measure("density", "high"), "modes": Measure("modes", "high", True),
     "diversity": Measure("diversity", "high", True), "msssim": Measure("MS-SSIM", "low", True),
 }  # fmt: skip
-ACCURACY, REAL_SCORE, FAKE_SCORE = (
-    Measure("accuracy", ""),
-    Measure("D's score, real", ""),
-    Measure("D's score, fake", ""),
-)
+ACCURACY = Measure("accuracy", "")
+REAL_SCORE, FAKE_SCORE = Measure("D's score, real", ""), Measure("D's score, fake", "")
 
 
 def measure_of(name: str) -> Measure | None:

@@ -22,7 +22,7 @@ _LONGEST = 2**20
 """Characters of a line that Python's parser is given."""
 _WRAPPED = re.compile(r"\b(?:torch\.)?(?:tensor|np\.\w+|numpy\.\w+|array|Array)\(\s*([^(),\]\[]+?)\s*(?:,[^()]*)?\)")
 _SPECIAL = re.compile(r"(?<![\w'\"])([-+]?(?:nan|inf))(?![\w'\"])")
-_RULE = re.compile(r"[\s|+:=\-─━┄┼├┤┬┴┌┐└┘╭╮╰╯│┃]*")
+_RULE = re.compile(r"[\s|+:=\-\u2500-\u257f]*")
 _BLANKS = re.compile(r"\s{2,}|\t")
 
 
@@ -149,10 +149,8 @@ def _put_record(table: Table, record: dict[str, Any]) -> None:
         if isinstance(value, bool):
             continue
         if isinstance(value, (list, tuple)):
-            if not value:
-                continue
             table.lists |= {name} if len(value) > 1 else set()
-            value = value[0]
+            value = next(iter(value), None)
         table.put(table.rows, f"val {name}" if held_out and not is_validation(name) else name, value)
     table.rows += 1
 
@@ -206,6 +204,8 @@ def _header(fields: list[str], following: list[str], comma: bool) -> list[str]:
     if fields[0] in ("#", "%", "//"):
         fields = fields[1:]
     fields = [fields[0].lstrip("#% "), *fields[1:]]
+    if len(following) == len(fields) + 1 and following[0].isdecimal():  # pandas and R leave the index without a name
+        fields = ["", *fields]
     named = [field for field in fields if field]
     below = [field for field in following if field]
     numbers = sum(number(field, comma) is not None for field in below)

@@ -64,6 +64,6 @@ def _content(source: str, file: BinaryIO) -> bytes:
 
 def _too_long(source: str, size: str) -> ValueError:
     return ValueError(
-        f"{source} holds {size}, and {LIMIT // 2**20} MB are the most that is read; hand over a part, such as each tenth "
-        "line: awk 'NR % 10 == 1' FILE | gan-env diagnose -"
+        f"{source} holds {size}, and {LIMIT // 2**20} MB are the most that is read; hand over a part, such as each "
+        "tenth line: awk 'NR % 10 == 1' FILE | gan-env diagnose -"
     )
