@@ -21,15 +21,18 @@ _NEUTRAL = {
 _VALIDATION = {"val", "valid", "validation", "test", "testing", "eval", "evaluation", "dev"}
 _OTHER = _VALIDATION | {
     "lr", "rate", "grad", "gradient", "norm", "acc", "accuracy", "gp", "penalty", "reg", "regularization", "x", "z",
-    "l1", "l2", "pixel", "pix", "percep", "perceptual", "cycle", "cyc", "identity", "idt", "id", "vgg", "lpips", "ssim",
-    "content", "style", "tv", "kl", "kld", "mel", "spec", "stft", "fm", "feat", "feature", "features", "match",
-    "matching", "dur", "duration", "rec", "recon", "reconstruction", "ae", "aeloss", "nll", "mask", "class", "cls",
-    "classification", "aux", "auxiliary", "mi", "pl", "path", "r1", "r2", "forward", "backward", "fwd", "bwd", "time",
-    "weight", "factor", "scale", "std", "min", "max", "num", "count", "var", "logit", "logits", "score", "scores",
-    "sign", "signs", "pred", "prediction", "out", "output", "prob", "probability", "ratio", "fid", "kid", "wasserstein", "distance", "steps",
-    "updates", "params", "supervised", "eta", "memory", "mem",
+    "l1", "l2", "pixel", "pix", "percep", "perceptual", "cycle", "cyc", "identity", "idt", "id", "vgg", "lpips",
+    "ssim", "content", "style", "tv", "kl", "kld", "mel", "spec", "stft", "fm", "feat", "feature", "features",
+    "match", "matching", "dur", "duration", "rec", "recon", "reconstruction", "ae", "aeloss", "nll", "mask",
+    "class", "cls", "classification", "aux", "auxiliary", "mi", "pl", "path", "r1", "r2", "forward", "backward",
+    "fwd", "bwd", "time", "weight", "factor", "scale", "std", "min", "max", "num", "count", "var", "logit",
+    "logits", "score", "scores", "sign", "signs", "pred", "prediction", "n", "iters", "dim", "out", "output",
+    "prob", "probability", "ratio", "fid", "kid", "wasserstein", "distance", "steps", "updates", "params",
+    "supervised", "eta", "memory", "mem",
 }  # fmt: skip
 """In the name of a column that holds something else than a player's adversarial loss in training."""
+TAGS = {"tag", "metric", "name", "key", "scalar"}
+"""Columns of a table with a row for each number that say which one it is."""
 COUNTS = ("update", "step", "iteration", "iter", "it", "batch", "epoch", "iters", "steps", "updates")
 _GLUED = re.compile(
     r"(loss|err|l)?(netd|netg|discriminator|generator|critic|discrim|disc|dis|gen|d|g)(loss|losses|err|cost)?"

@@ -25,9 +25,9 @@ _TORCH = re.compile(
     r"\b(?:torch\.)?(?:tensor|np\.\w+|numpy\.\w+|array|Array|DeviceArray)\(\s*\[?([-+.\w]{1,40})\]?"
     r"(?:, *\w+=(?:'[^']*'|<\w+>|[\w.]+))*\)"
 )
-_WORD = r"(?:[A-Za-z_][\w/.'()\-]*|\([A-Za-z_]\w*\)|\[[A-Za-z_]\w*\](?=[\s:=]))"
+_WORD = r"(?:[^\W\d][\w/.'()\-]*|\([^\W\d]\w*\))"
 _NAME = re.compile(rf"(?<![^\s,;|>\[\](){{}}\"'*:=])({_WORD}(?: {_WORD})*)$")
-_SEPARATOR = re.compile(r"\s*(?:[:=|]|->|=>|\bis|\bwas|\bof)?\s*$")
+_SEPARATOR = re.compile(r"\s*(?:[:=|：→]|->|=>|(?<=\s)[-–—]|\bis|\bwas|\bof)?\s*$")
 _LEVEL = re.compile(r"^.*\b(?:TRACE|DEBUG|INFO|WARNING|WARN|ERROR|CRITICAL)\b")
 _FURTHER = re.compile(r"\s*[,/]?\s*")
 _REACH = 120
@@ -35,6 +35,8 @@ _REACH = 120
 _LONGEST = 100_000
 """Characters of a line that are looked at; what is longer was not printed for people."""
 _PLAYER = re.compile(r"(?<![\w.])(" + "|".join(sorted({*PLAYERS["d"], *PLAYERS["g"]})) + r")(?!\w)", re.IGNORECASE)
+_MLFLOW = ("Wall time", "Value", "Step")
+"""What a line of a metric's file holds in MLflow's folders; the time is in milliseconds."""
 _LABELLED = {"loss", "losses", "real", "fake", "error", "err", "cost", "adv", "total", "gan"}
 
 
@@ -60,8 +62,9 @@ def read_bare(lines: list[str]) -> Table:
         content = line[:_LONGEST].rpartition(":[")[2] if ":[" in line else line[:_LONGEST]
         values = [each for each in re.split(r"[\s;|\[\]()]+|,\s+|,(?=[-+.\d]*\.)", content) if each]
         found = [number(each, comma) for each in values]
-        if len(found) > 1 and None not in found:
-            for column, value in enumerate(found, 1):
+        if found and None not in found:
+            named = _MLFLOW if len(found) == 3 and found[0] and found[0] > 1e12 else range(1, len(found) + 1)
+            for column, value in zip(named, found, strict=True):
                 table.put(table.rows, str(column), value)
         table.rows += 1
     return table

@@ -13,7 +13,7 @@ from typing import Any
 
 from gan_env.io.files import parsed_json
 
-from .names import is_validation
+from .names import TAGS, is_validation
 from .table import Table, decimal_commas, number
 
 _SERIES = 8
@@ -143,7 +143,7 @@ def _put_columns(table: Table, columns: dict[str, list[Any]]) -> None:
 
 
 def _put_record(table: Table, record: dict[str, Any]) -> None:
-    entries = list(islice(_flat(record), 1_000))
+    entries = list(_untidied(dict(islice(_flat(record), 1_000))).items())
     held_out = any(name in ("mode", "split", "phase", "stage") and is_validation(str(v)) for name, v in entries)
     for name, value in entries:
         if isinstance(value, bool):
@@ -153,6 +153,15 @@ def _put_record(table: Table, record: dict[str, Any]) -> None:
             value = next(iter(value), None)
         table.put(table.rows, f"val {name}" if held_out and not is_validation(name) else name, value)
     table.rows += 1
+
+
+def _untidied(row: dict[str, Any]) -> dict[str, Any]:
+    """A row that holds one number and says which, as `step,tag,value` does, with the number under that name."""
+    folded = {name.casefold(): name for name in row}
+    tag, value = next((folded[name] for name in folded if name in TAGS), None), folded.get("value")
+    if tag is None or value is None or not isinstance(row[tag], str) or number(row[tag]) is not None:
+        return row
+    return {row[tag]: row[value]} | {name: each for name, each in row.items() if name not in (tag, value)}
 
 
 # -- tables -------------------------------------------------------------------------------------------------------
@@ -191,7 +200,7 @@ def _delimited(lines: list[str], mark: str) -> Table:
         if header := _header(fields, following, comma):
             names = header
         elif len(fields) == len(names) and any(number(field, comma) is not None for field in fields):
-            for name, field in zip(names, fields, strict=True):
+            for name, field in _untidied(dict(zip(names, fields, strict=True))).items():
                 if name:
                     table.put(table.rows, name, field, comma)
             table.rows += 1

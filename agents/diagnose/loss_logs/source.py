@@ -45,7 +45,8 @@ def read_lines(path: Path) -> tuple[str, list[str]]:
         with path.open("rb") as file:
             content = _content(source, file)
     encoding = next((name for mark, name in _BOMS.items() if content.startswith(mark)), "utf-8-sig")
-    return source, _ESCAPES.sub("", content.decode(encoding, "replace")).splitlines()
+    text = content.decode(encoding, "replace").replace("\N{MINUS SIGN}", "-")
+    return source, _ESCAPES.sub("", text).splitlines()
 
 
 def _content(source: str, file: BinaryIO) -> bytes:

@@ -15,6 +15,7 @@ _MISSING = {"", "-", "--", "none", "null", "na", "n/a", "<na>", "nil", "."}
 _WRAPPER = re.compile(r"^(?:torch\.)?(?:tensor|np\.\w+|numpy\.\w+|array|Array)\(\s*")
 _NUMBER = re.compile(r"[-+]?(?:\d+\.?\d*|\.\d+)(?:e[-+]?\d+)?|[-+]?(?:nan|inf|infinity)", re.IGNORECASE)
 
+_COUNTER = re.compile(r"\d+")
 _POINT = re.compile(r"(?<![\w.])\d+\.\d+(?![\w.:])")
 _COMMA = re.compile(r"(?<![\w.,:])[-+]?\d+,\d+(?![\w.,])")
 
@@ -64,6 +65,7 @@ class Table:
         """Columns whose entries were lists, of which the first number was taken."""
         self.spread: set[str] = set()
         """Columns that were shorter than others, and whose values were spread over the rows evenly."""
+        self._merged: dict[str, str] = {}
         self._at: dict[str, array[int]] = {}
         self._values: dict[str, array[float]] = {}
 
@@ -94,7 +96,11 @@ class Table:
         else:
             self.odd.setdefault(name, (row, repr(value)[:80]))
             return
+        if name not in self._at and self._merged:
+            name = self._merged.get(_COUNTER.sub("#", name), name)
         if name not in self._at:
+            if len(self._at) >= MOST_NAMES:
+                self.merge_counted()
             if len(self._at) >= MOST_NAMES:
                 return
             self._at[name], self._values[name] = array("q"), array("d")
@@ -124,10 +130,10 @@ class Table:
         alike: dict[str, list[str]] = {}
         for name in self._at:
             if any(each.isdigit() for each in name):
-                alike.setdefault(re.sub(r"\d+", "#", name), []).append(name)
+                alike.setdefault(_COUNTER.sub("#", name), []).append(name)
         for pattern, names in alike.items():
             names.sort(key=lambda name: self._at[name][0])
-            counters = [[int(each) for each in re.findall(r"\d+", name)] for name in names]
+            counters = [[int(each[:18]) for each in _COUNTER.findall(name)] for name in names]
             apart = all(self._at[a][-1] < self._at[b][0] for a, b in zip(names, names[1:], strict=False))
             if len(names) < 3 or not apart or counters != sorted(counters):
                 continue
@@ -139,3 +145,4 @@ class Table:
                 at += self._at.pop(name)
                 values += self._values.pop(name)
             self._at[merged], self._values[merged] = at, values
+            self._merged[pattern] = merged
