@@ -41,7 +41,7 @@ def course_of(quality: Quality) -> Course | None:
     cost = values if quality.measure.better == "low" else -values
     width = max(1, len(cost) // 5)
     smooth = np.convolve(cost, np.full(width, 1 / width), "valid")
-    place = int(smooth.argmin())
+    place = len(smooth) - 1 - int(smooth[::-1].argmin())
     # What is left of a parabola's neighbours is noise: second differences, whose variance is six times that of a value.
     noise = float(np.median(np.abs(np.diff(cost, 2)))) / (0.6745 * np.sqrt(6))
     least = max(CLEAR * noise * np.sqrt(2 / width), NOTABLE * abs(float(smooth[place])))

@@ -109,7 +109,7 @@ def _letters(name: str) -> str:
 
 
 def _roles(table: Table) -> dict[str, Role]:
-    """The columns that are losses of players by their names."""
+    """The columns that are losses of players by their names; of each player's those that fill the most rows."""
     names = table.names
     found = {name: role for name in names if (role := role_of(name))}
     folded = {name.casefold(): name for name in names}
@@ -121,16 +121,17 @@ def _roles(table: Table) -> dict[str, Role]:
         stem = re.sub(r"[_./ -]g$", "", name, flags=re.IGNORECASE)
         if stem != name and stem in found and found[stem].player == "d":
             found[name] = Role("g", "adversarial", found[stem].which, True)
-    return found
+    most = {player: max((table.count(n) for n, r in found.items() if r.player == player), default=0) for player in "dg"}
+    return {name: role for name, role in found.items() if table.count(name) >= most[role.player] / 2}
 
 
 def _best(table: Table, roles: dict[str, Role], wanted: Role) -> str | None:
-    """Of the columns of one role the one to read: full ones first, then short names."""
-    fit = [name for name, role in roles.items() if role == wanted]
-    most = max(map(table.count, fit), default=0)
-    return min(
-        fit, key=lambda n: (table.count(n) < most / 2, len(re.findall(r"[A-Za-z]+", n)), -table.count(n)), default=None
-    )
+    """Of the columns of one role the one to read: that with the shortest name, the fullest of equals."""
+
+    def worth(name: str) -> tuple[int, int]:
+        return len(re.findall(r"[A-Za-z]+", name)), -table.count(name)
+
+    return min((name for name, role in roles.items() if role == wanted), key=worth, default=None)
 
 
 def _discriminators(source: str, table: Table, roles: dict[str, Role], notes: list[str]) -> dict[str, Parts]:
@@ -144,9 +145,8 @@ def _discriminators(source: str, table: Table, roles: dict[str, Role], notes: li
             sides = [_best(table, roles, Role("d", side, which, said)) for side in ("real", "fake")]
             if which not in halves and all(sides):
                 halves[which] = tuple(side for side in sides if side)
-    most = max((table.count(name) for parts in (*found.values(), *halves.values()) for name in parts), default=0)
     for which, parts in halves.items():
-        if which not in found or table.count(found[which][0]) < most / 2 <= table.count(parts[0]):
+        if which not in found:
             found[which] = parts
             if {_letters(name) for name in parts} in ({"d1", "d2"}, {"c1", "c2"}):
                 notes.append(
@@ -161,8 +161,7 @@ def _discriminators(source: str, table: Table, roles: dict[str, Role], notes: li
 def _of_each(table: Table, found: dict[str, Parts]) -> dict[str, Parts]:
     """The discriminators apart where a whole is the sum of theirs; the whole alone where it is not."""
     if "" not in found or len(found) == 1:
-        full = max(table.count(parts[0]) for parts in found.values())
-        return {which: parts for which, parts in found.items() if table.count(parts[0]) >= full / 2}
+        return found
     whole = found.pop("")
     if len(found) > 1:
         held = _together(table, [whole[0], *(parts[0] for parts in found.values())])
@@ -188,7 +187,7 @@ def _generators(source: str, table: Table, roles: dict[str, Role], notes: list[s
 
 def _none_named(source: str, table: Table, player: str) -> str:
     names, who = table.names, _WHO[player]
-    if any(name in ("Value", "value") for name in names) and len(names) <= 3:
+    if names == ["1"] or (any(name.casefold() == "value" for name in names) and len(names) <= 3):
         return (
             f"{source} holds one scalar, as TensorBoard exports it; give the files of both losses together: "
             "gan-env diagnose D.csv G.csv"

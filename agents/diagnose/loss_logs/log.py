@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 
 from .columns import Choice, Unnamed, choose
-from .names import COUNTS, Measure, measure_of, words_of
+from .names import COUNTS, Measure, measure_of, role_of, words_of
 from .printed import read_bare, read_printed
 from .readers import read_delimited, read_json, read_python
 from .source import read_lines, shown
@@ -246,7 +246,7 @@ def _joined(tables: Sequence[Table], labels: Sequence[str]) -> Table:
                 counted = table.series(count)
                 place = np.minimum(np.searchsorted(counted.at, at), len(counted.at) - 1)
                 at = counted.values[place]
-            called = label if len(own) == 1 else f"{label} {name}" if name in taken else name
+            called = label if len(own) == 1 and role_of(name) is None else f"{label} {name}" if name in taken else name
             taken.add(called)
             parts.append((called, np.asarray(at, np.float64), values))
     joined = Table()
