@@ -252,7 +252,7 @@ DATA_FILES = (
     ),
     *((mesh_file(kind), read_a_mesh) for kind in ("obj", "ply", "stl")),
     (idx_files, lambda path: fashion(path, 28)),
-    (loss_log, lambda path: diagnose(read_losses(path / "log.txt"), get_loss("bce"))),
+    (loss_log, lambda path: diagnose(read_losses(path / "log.txt")[0], get_loss("bce"))),
     (report_rows, lambda path: make_report(path)),
 )
 """Who writes a file of data, and who reads it."""
