@@ -26,7 +26,7 @@ LAYERS = [
     ["gan_env.rendering"],
     ["gan_env.envs"],
     ["gan_env.testing"],
-    ["agents.base", "agents.run_kind", "agents.input_checks"],
+    ["agents.base", "agents.run_kind", "agents.steering"],
     ["agents.policies"],
     ["agents.rules"],
     ["agents.learned.sb3"],
