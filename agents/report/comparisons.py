@@ -10,7 +10,7 @@ from scipy import stats as scipy_stats
 
 from ..registry import TUNED_CONSTANT
 from .blocks import CONFIG_FIELDS, Block, Row
-from .ranks import holm
+from .rank_tests import holm
 from .statistics import (
     Interval,
     area_over_log_rate,

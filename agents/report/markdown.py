@@ -7,7 +7,7 @@ from pathlib import Path
 
 from .blocks import Block
 from .formatting import interval, number, p_equals, p_value
-from .numbers import Report, by_role, make_report
+from .model import Report, by_role, make_report
 from .published import Cells, read_cells
 from .text import measure
 

@@ -10,7 +10,7 @@ import numpy as np
 from ..registry import REPLAY, controller_note, is_embedded, is_learned
 from .blocks import Block, Row
 from .comparisons import best_constant
-from .ranks import Friedman, against, block_ranks, cliques, critical_difference, friedman, nemenyi
+from .rank_tests import Friedman, against, block_ranks, cliques, critical_difference, friedman, nemenyi
 from .statistics import Bounds, Interval, Statistic, bootstrap_bounds, iqm, mean, median, profile_bounds, t_bounds
 
 ENOUGH = 10

@@ -41,7 +41,7 @@ class Report:
 def run(arguments: Sequence[str]) -> int:
     """The command."""
     given = read(Report, "report", arguments, HELP)
-    from agents.report.html.headline import headline
+    from agents.report.headline import headline
     from agents.report.html.page import write_report
     from agents.report.markdown import write_markdown
 

@@ -15,7 +15,7 @@ from PIL import Image
 from gan_env.rendering.draw import D_COLOUR, G_COLOUR, plain_log
 
 from ..blocks import Row
-from ..numbers import Report
+from ..model import Report
 from ..statistics import Interval, mean_interval
 from ..text import by_controller, measure, scores
 

@@ -12,7 +12,7 @@ from tqdm import tqdm
 
 from ..blocks import Block
 from ..comparisons import Difference
-from ..numbers import Report
+from ..model import Report
 from ..text import ranked
 from . import figures, line_figures
 from .figures import MOST_BLOCKS, Picture

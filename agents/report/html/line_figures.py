@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from gan_env.rendering.draw import D_COLOUR, G_COLOUR, REAL_COLOUR, plain_log
 
 from ..blocks import Block, Row
-from ..numbers import Report
+from ..model import Report
 from ..text import by_controller
 from .figures import DPI, WIDTH, short
 

@@ -7,11 +7,11 @@ from pathlib import Path
 
 from gan_env.io.files import write_whole
 
-from ..numbers import Facts, Report, make_report
+from ..model import Facts, Report, make_report
 from ..text import measure
 from . import ranking_sections, sections
 from .gallery import Album, draw
-from .headline import headline
+from ..headline import headline
 from .markup import STYLE, Html, bullets, join, tag
 from .parts import figures
 

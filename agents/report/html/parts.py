@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ..numbers import Report
+from ..model import Report
 from .figures import Picture
 from .markup import Html, join, picture, tag
 

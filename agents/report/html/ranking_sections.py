@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from ..comparisons import Scored
 from ..formatting import interval, number, p_equals, p_value
-from ..numbers import Report, by_role
+from ..model import Report, by_role
 from .figures import Picture
 from .markup import Group, Html, bullets, join, table, tag
 from .parts import coloured, coverage_note, figures, remark, shown_name

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from ...registry import TUNED_CONSTANT
 from ..comparisons import Difference
 from ..formatting import interval, number, p_value
-from ..numbers import Report, by_role
+from ..model import Report, by_role
 from .figures import MOST_BLOCKS, Picture
 from .gallery import MOST_CURVES
 from .markup import Group, Html, join, table, tag

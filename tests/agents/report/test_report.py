@@ -15,10 +15,10 @@ from agents.registry import is_embedded, is_learned
 from agents.report.blocks import make_blocks, read_rows
 from agents.report.formatting import p_value
 from agents.report.html.figures import png_of, short
-from agents.report.html.headline import headline
+from agents.report.headline import headline
 from agents.report.html.line_figures import profile_lines, training_curves
 from agents.report.html.page import write_report
-from agents.report.numbers import make_report
+from agents.report.model import make_report
 from agents.report.published import THESIS_RANKS, THESIS_SUITE
 from gan_env.cli import main
 from gan_env.envs.config import EnvConfig

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from ..comparisons import Difference
-from ..formatting import p_equals
-from ..numbers import Report
-from ..statistics import Interval
+from .comparisons import Difference
+from .formatting import p_equals
+from .numbers import Report
+from .statistics import Interval
 
 STRONG = 0.5
 """Spearman correlation from which on the reward is said to agree or to disagree with quality."""

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import stats as scipy_stats
 
-from agents.report.ranks import (
+from agents.report.rank_tests import (
     against,
     block_ranks,
     cliques,
