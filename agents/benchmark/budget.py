@@ -15,7 +15,7 @@ from gan_env.envs.env import make_trainer
 from ..comparison.rows import Row
 from .executors import run_job
 from .folder import Job
-from .plan import Contest, Group
+from .plan import Group, PlannedComparison
 
 TRIAL_S = 1.0
 """Seconds of updates that a trial aims at."""
@@ -54,20 +54,20 @@ def costs(groups: list[Group], *, show: bool = False) -> list[Cost]:
     scores: dict[str, tuple[float, float]] = {}
     judged: set[tuple[str, int]] = set()
     for group in tqdm(groups, desc="trials", disable=not show, leave=False):
-        games = [(EnvConfig.of(c.game, d_lr=None, g_lr=None), c.controllers) for c in group.contests]
+        games = [(EnvConfig.of(c.game, d_lr=None, g_lr=None), c.controllers) for c in group.comparisons]
         kind = repr((group.part, games, len(group.seeds)))
-        scored = () if group.chooses else group.contests
+        scored = () if group.chooses else group.comparisons
         if kind not in kinds:
             score_s = once_s = 0.0
-            for contest in scored:
-                if contest.task not in scores:
-                    scores[contest.task] = _score_s(contest)
-                    once_s += scores[contest.task][1]
-                score_s += scores[contest.task][0] * len(contest.controllers) * len(group.seeds)
-            what = f"{group.what}, {len(group.contests[0].controllers)} controllers" + ", choosing" * group.chooses
+            for comparison in scored:
+                if comparison.task not in scores:
+                    scores[comparison.task] = _score_s(comparison)
+                    once_s += scores[comparison.task][1]
+                score_s += scores[comparison.task][0] * len(comparison.controllers) * len(group.seeds)
+            what = f"{group.what}, {len(group.comparisons[0].controllers)} controllers" + ", choosing" * group.chooses
             kinds[kind] = Cost(what, 0, group.cells, group.updates, _update_s(group) * group.updates, score_s, once_s)
         kinds[kind].groups += 1
-        untrained = {(contest.task, seed) for contest in scored for seed in group.seeds} - judged
+        untrained = {(comparison.task, seed) for comparison in scored for seed in group.seeds} - judged
         kinds[kind].once_s += sum(scores[task][0] for task, _ in untrained)
         judged |= untrained
     return list(kinds.values())
@@ -79,12 +79,13 @@ def _update_s(group: Group) -> float:
     while True:
         # As many decisions as the trial has room for; embedded agents begin to learn after a tenth of them.
         count = math.ceil(updates / step) * step
-        games = [EnvConfig.of(contest.game, episode_updates=count, score=False) for contest in group.contests]
-        trial = tuple(replace(c, game=game, needs=()) for c, game in zip(group.contests, games, strict=True))
+        games = [EnvConfig.of(comparison.game, episode_updates=count, score=False) for comparison in group.comparisons]
+        trial = tuple(replace(c, game=game, needs=()) for c, game in zip(group.comparisons, games, strict=True))
         times: list[float] = []
-        stand_in = tuple({name: "constant:1" for name, _ in contest.needs} for contest in group.contests)
+        stand_in = tuple({name: "constant:1" for name, _ in comparison.needs} for comparison in group.comparisons)
         run_job(
-            Job(replace(group, contests=trial), stand_in), lambda done, times=times: times.append(time.perf_counter())
+            Job(replace(group, comparisons=trial), stand_in),
+            lambda done, times=times: times.append(time.perf_counter()),
         )
         each = (times[-1] - times[0]) / max(len(times) - 1, 1) if len(times) > 1 else 0.0
         if count >= MOST or each * count > TRIAL_S / 3:
@@ -92,9 +93,9 @@ def _update_s(group: Group) -> float:
         updates = min(MOST, max(2 * count, int(TRIAL_S / max(each, 1e-6))))
 
 
-def _score_s(contest: Contest) -> tuple[float, float]:
+def _score_s(comparison: PlannedComparison) -> tuple[float, float]:
     """Seconds of scoring one row, and of the task's floor."""
-    trainer = make_trainer(contest.resolved, 1)
+    trainer = make_trainer(comparison.resolved, 1)
     trainer.reset(np.zeros(1, np.int64), np.zeros(1, np.int64))
     trainer.score(0)  # reads and caches test data
     began = time.perf_counter()

@@ -19,7 +19,7 @@ from gan_env.io.files import parsed_json
 from ..report import text as tables
 from . import budget, folder, suites, verify
 from . import running as benchmark
-from .executors import local, ray_cluster
+from .executors import local_executor, ray_executor
 from .plan import BenchConfig, plan, prepared, without_undefined
 
 DONE, FAILED = 0, 1
@@ -181,7 +181,7 @@ def bench(arguments: Sequence[str], description: str) -> int:
     given = tyro.cli(BenchOptions, prog="gan-env bench", description=description, args=arguments)
     if given.address is not None and given.engine != "ray":
         raise ValueError(f"address={given.address!r} is a Ray cluster's; give engine ray, too")
-    engine = ray_cluster(given.address) if given.engine == "ray" else local(given.jobs)
+    engine = ray_executor(given.address) if given.engine == "ray" else local_executor(given.jobs)
     changes, also = changes_of(given), split_list(given.also or "")
     asked = None
     if given.suite is not None or changes or also:
@@ -258,7 +258,7 @@ def verify_rows(arguments: Sequence[str], description: str) -> int:
     given = tyro.cli(VerifyOptions, prog="gan-env verify", description=description, args=arguments)
     work = folder.open_folder(given.folder, None)
     show = sys.stderr.isatty() and not given.json
-    verdicts = verify.verify(work, local(given.jobs), given.groups, given.seed, given.seconds, show=show)
+    verdicts = verify.verify(work, local_executor(given.jobs), given.groups, given.seed, given.seconds, show=show)
     equal = all(each.equal for each in verdicts)
     if given.json:
         said = {"equal": equal, "groups": [{**dataclasses.asdict(v), "equal": v.equal} for v in verdicts]}

@@ -21,10 +21,11 @@ from gan_env.envs.rewards import REWARDS
 from gan_env.tasks.task import Task, make_task, parse_task
 from gan_env.training.compatible import difference
 
-from ..comparison.compare import SPLIT_SIZE, SPLITS, split_seeds
+from ..comparison.contestants import file_hash, file_of
 from ..comparison.rows import cell_key, group_id, joint_id, settled
+from ..comparison.seeds import SPLIT_SIZE, SPLITS, split_seeds
 from ..registry import controller_label
-from .contestants import check_contender, file_hash, file_of, meaning, refusal, tuned_on
+from .contestants import check_contestant, meaning, refusal, tuned_on
 
 HALF_DECADES = (0.1, 0.3, 1.0, 3.0, 10.0)
 SHARED_ROWS = 16
@@ -92,7 +93,7 @@ class Part:
         for _ in self.games():  # every name is known, every number fits
             pass
         for name in self.controllers:
-            check_contender(name)
+            check_contestant(name)
 
     def games(self) -> Iterator[EnvConfig]:
         """Every combination of task, loss and base rate."""
@@ -141,7 +142,7 @@ class BenchConfig:
 
 
 @dataclass(frozen=True)
-class Contest:
+class PlannedComparison:
     """A game and the controllers that meet in it."""
 
     game: EnvConfig
@@ -173,14 +174,14 @@ class Group:
     """Rows that run as one batch: the same seeds for each controller of a game, or of several that share the batch."""
 
     part: str
-    contests: tuple[Contest, ...]
+    comparisons: tuple[PlannedComparison, ...]
     seeds: tuple[int, ...]
     split: str
 
     @property
     def game(self) -> EnvConfig:
         """The first game; the others differ from it in their task alone."""
-        return self.contests[0].game
+        return self.comparisons[0].game
 
     @property
     def chooses(self) -> bool:
@@ -190,33 +191,33 @@ class Group:
     @property
     def needs(self) -> list[str]:
         """The groups whose rows choose its constants."""
-        return [need for contest in self.contests for _, ids in contest.needs for need in ids]
+        return [need for comparison in self.comparisons for _, ids in comparison.needs for need in ids]
 
     @property
     def cells(self) -> int:
         """Rows."""
-        return sum(len(contest.controllers) for contest in self.contests) * len(self.seeds)
+        return sum(len(comparison.controllers) for comparison in self.comparisons) * len(self.seeds)
 
     @property
     def updates(self) -> int:
         """Updates of each row."""
-        return self.game.episode_updates or self.contests[0].resolved.build_task().episode_updates
+        return self.game.episode_updates or self.comparisons[0].resolved.build_task().episode_updates
 
     @property
     def what(self) -> str:
         """Part, tasks and loss, for people."""
-        return f"{self.part}: {' + '.join(contest.task for contest in self.contests)}, {self.game.loss}"
+        return f"{self.part}: {' + '.join(comparison.task for comparison in self.comparisons)}, {self.game.loss}"
 
-    def labels(self, contest: Contest) -> dict[str, Any]:
-        """What the rows of a contest say besides, and what its hash counts besides."""
-        more = {"chosen_by": {k: list(v) for k, v in contest.needs}, "files": dict(contest.files)}
+    def labels(self, comparison: PlannedComparison) -> dict[str, Any]:
+        """What the rows of a comparison say besides, and what its hash counts besides."""
+        more = {"chosen_by": {k: list(v) for k, v in comparison.needs}, "files": dict(comparison.files)}
         return {"part": self.part} | {name: value for name, value in more.items() if value}
 
     @functools.cached_property
     def ids(self) -> list[str]:
-        """Hash of all that decides the rows of each contest."""
+        """Hash of all that decides the rows of each comparison."""
         return [
-            group_id(c.resolved, c.names, self.seeds, {**self.labels(c), "split": self.split}) for c in self.contests
+            group_id(c.resolved, c.names, self.seeds, {**self.labels(c), "split": self.split}) for c in self.comparisons
         ]
 
     @functools.cached_property
@@ -228,9 +229,9 @@ class Group:
     def rows(self) -> dict[str, tuple[str, str, int]]:
         """The key of each row, in order, with its task, controller and seed."""
         return {
-            cell_key(own, name, seed): (contest.resolved.build_task().name, name, seed)
-            for own, contest in zip(self.ids, self.contests, strict=True)
-            for name in contest.names
+            cell_key(own, name, seed): (comparison.resolved.build_task().name, name, seed)
+            for own, comparison in zip(self.ids, self.comparisons, strict=True)
+            for name in comparison.names
             for seed in self.seeds
         }
 
@@ -266,9 +267,9 @@ def plan(config: BenchConfig) -> list[Group]:
                     choosing |= found
                     needs.append((name, tuple(found)))
             files = tuple((name, config.files[name]) for name in (*who, str(game.task)) if name in config.files)
-            contest = Contest(game, who, tuple(needs), files)
+            comparison = PlannedComparison(game, who, tuple(needs), files)
             for seeds in _chunks(split_seeds(part.split, part.seeds), part.group_rows // max(len(who), 1)):
-                judged += [Group(part.name, (contest,), seeds, part.split)] if who else []
+                judged += [Group(part.name, (comparison,), seeds, part.split)] if who else []
         for group in _packed(judged, min(part.group_rows, SHARED_ROWS)):
             groups |= {need: choosing[need] for need in group.needs} | {group.id: group}
     return list(groups.values())
@@ -280,7 +281,7 @@ def _packed(groups: Sequence[Group], most: int) -> list[Group]:
     for group in groups:
         for at, other in enumerate(packed):
             if other.cells + group.cells <= most and other.seeds == group.seeds and _can_share(other, group):
-                packed[at] = replace(other, contests=other.contests + group.contests)
+                packed[at] = replace(other, comparisons=other.comparisons + group.comparisons)
                 break
         else:
             packed.append(group)
@@ -291,8 +292,10 @@ def _can_share(a: Group, b: Group) -> bool:
     """Whether two games differ in their task alone, and in that so little that one product serves the rows of both."""
     if EnvConfig.of(b.game, task=a.game.task) != a.game:
         return False
-    one, two = a.contests[0].resolved, b.contests[0].resolved
-    return settled(one) == settled(two) and _alike(a.contests[0].task, b.contests[0].task, settled(one)["batch_size"])
+    one, two = a.comparisons[0].resolved, b.comparisons[0].resolved
+    return settled(one) == settled(two) and _alike(
+        a.comparisons[0].task, b.comparisons[0].task, settled(one)["batch_size"]
+    )
 
 
 @functools.cache
@@ -306,9 +309,9 @@ def _choosing(part: Part, game: EnvConfig, task: str, files: dict[str, str]) -> 
     config = EnvConfig.of(part.game_of(task, game.loss, game.d_lr), score=False)
     # Short where that says it all, for the name is part of what a committed group is known by.
     who = tuple(f"constant:{f'{v:g}' if float(f'{v:g}') == v else repr(v)}" for v in part.constants)
-    contest = Contest(config, who, files=((task, files[task]),) if task in files else ())
+    comparison = PlannedComparison(config, who, files=((task, files[task]),) if task in files else ())
     for seeds in _chunks(split_seeds("tune", part.tune_seeds), part.group_rows // len(who)):
-        yield Group(part.name, (contest,), seeds, "tune")
+        yield Group(part.name, (comparison,), seeds, "tune")
 
 
 def _chunks(seeds: Sequence[int], size: int) -> Iterator[tuple[int, ...]]:

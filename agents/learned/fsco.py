@@ -22,6 +22,7 @@ from stable_baselines3.common.logger import Logger
 from stable_baselines3.common.noise import NormalActionNoise
 
 from gan_env.envs.observations import DEFAULT_FEATURES
+from gan_env.envs.rewards import fsco_reward, losses_apart
 from gan_env.random.streams import Purpose, key
 from gan_env.registry import unknown
 from gan_env.training.trainer import Trainer
@@ -250,13 +251,13 @@ class EmbeddedFSCO:
             )
         period = self.config.updates_per_step
         if self._control is not None:
-            gap = (measurement.g_loss - measurement.d_loss(self.config.d_loss_scale)).abs()
-            self._gap += np.nan_to_num(gap.double().cpu().numpy(), nan=10.0, posinf=10.0)
+            gap = losses_apart(measurement.g_loss, measurement.d_loss(self.config.d_loss_scale))
+            self._gap += gap.double().cpu().numpy()
             self._gaps += 1
         update = int(measurement.update.max())
         if self._control is None or not 0 <= update - self._decided < period:
             observations = self._eyes.look(measurement, self._control)
-            rewards = None if self._control is None else -np.minimum(self._gap / self._gaps, 10.0)
+            rewards = None if self._control is None else fsco_reward(self._gap, self._gaps)
             if self._gain is not None:
                 gained = self._gain.measure()
                 rewards = None if self._control is None else gained

@@ -22,8 +22,8 @@ from gan_env.envs.env import make_trainer
 from gan_env.random.streams import Purpose, rng
 from gan_env.types import Control
 
-from ..comparison.compare import SPLITS
 from ..comparison.rows import versions
+from ..comparison.seeds import SPLITS
 from ..learned.autoloss import HIDDEN, SHIPPED, Weights, check_game, g_logit, look, save_weights
 
 

@@ -17,7 +17,8 @@ from tqdm import tqdm
 from gan_env.envs.config import EnvConfig
 from gan_env.envs.env import GANVectorEnv
 
-from ..comparison.compare import SPLITS, versions
+from ..comparison.rows import versions
+from ..comparison.seeds import SPLITS
 from ..learned.fsco import make_ddpg
 from ..learned.sb3.actor import actor_of
 from ..learned.sb3.state import load_model, model_state

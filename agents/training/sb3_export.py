@@ -20,7 +20,7 @@ from stable_baselines3.common.callbacks import BaseCallback
 
 from gan_env.envs.config import EnvConfig
 
-from ..comparison.compare import versions
+from ..comparison.rows import versions
 from ..learned.sb3.actor import Actor, actor_of, read_zip
 from ..policies.policy import PolicyController, PolicySpec
 from ..policies.policy_files import check_controller, save_controller

@@ -13,7 +13,7 @@ from gan_env.io.files import parsed_json
 from gan_env.registry import unknown
 from gan_env.tasks.task import Task
 
-from ..comparison.compare import SPLIT_SIZE
+from ..comparison.seeds import SPLIT_SIZE
 from ..learned.fsco import FscoConfig
 from ..policies.policy import PolicySpec
 from ..registry import make_controller
@@ -59,7 +59,7 @@ class TrainConfig:
         "dyn-gda",
         "gap-aware",
     )
-    """The rivals."""
+    """Controllers that the agent is compared with."""
     seed: int = 0
     """Seed of the agent, and of which training runs it meets."""
     out: Path | None = None
@@ -96,7 +96,7 @@ class TrainConfig:
         if self.mode == "embedded" and not self.is_fsco:
             raise ValueError(
                 f"mode='embedded' is FSCO's own: control='learning-rate' and reward='loss_gap', not {self.control!r} "
-                f"and {self.env.reward!r}; use mode='meta', or name the rival 'ddpg' among controllers"
+                f"and {self.env.reward!r}; use mode='meta', or name 'ddpg' among controllers"
             )
         for name in self.controllers:
             make_controller(name)

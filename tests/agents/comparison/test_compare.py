@@ -5,8 +5,8 @@ import pytest
 import torch
 from torch import nn
 
-from agents import make_controller
-from agents.comparison.compare import SPLIT_SIZE, Entry, run_group, split_seeds
+from agents import compare
+from agents.comparison.seeds import SPLIT_SIZE, split_seeds
 from agents.learned.fsco import FscoConfig
 from agents.policies.policy import PolicyController, PolicySpec
 from agents.training.main_job import TrainConfig
@@ -21,7 +21,7 @@ SMALL = {"task": "digits", "batch_size": 8, "episode_updates": 12}
 @pytest.mark.parametrize("k", [1, 4])
 def test_a_return_in_a_table_is_the_environments(reward, k):
     config = EnvConfig(**SMALL, reward=reward, updates_per_step=k, quality_every=2)
-    rows = run_group(config, [Entry("sim", make_controller("sim-gda"))], [3, 4], "tune").rows
+    rows = compare(config, ["sim-gda"], seeds=[3, 4], split="tune").rows
     env = GANVectorEnv(2, config=config, autoreset_mode="Disabled")
     env.reset(seed=3)
     total = np.zeros(2)
@@ -48,8 +48,7 @@ class _Breaks:
 
 def test_diverging_earlier_never_adds_up_to_more():
     config = EnvConfig(**{**SMALL, "episode_updates": 300})
-    entries = [Entry(f"{moment}", _Breaks(moment)) for moment in (5, 60, 150)]
-    rows = run_group(config, entries, [0, 1], "tune").rows
+    rows = compare(config, {moment: _Breaks(moment) for moment in (5, 60, 150)}, seeds=[0, 1], split="tune").rows
     assert all(row["status"] == "diverged" and row["score"] is None for row in rows)
     by_seed = np.array([row["return"] for row in rows]).reshape(3, 2)
     assert (np.diff(by_seed, axis=0) > 0).all()
@@ -91,7 +90,7 @@ def test_more_rows_than_fit_a_chunk_of_mlps_train_as_modules():
 )
 def test_seeds_and_split_of_a_group_are_checked(seeds, split, message):
     with pytest.raises(ValueError, match=message):
-        run_group(EnvConfig(task="digits"), [Entry("sim-gda", make_controller("sim-gda"))], seeds, split)
+        compare(EnvConfig(task="digits"), ["sim-gda"], seeds=seeds, split=split)
 
 
 def test_splits_of_seeds_never_meet():
@@ -158,11 +157,9 @@ def test_a_policy_holds_its_decision_for_its_updates_in_any_environment():
 
 
 def test_rows_say_that_the_gap_of_signed_losses_was_normalised():
-    rivals = [Entry("sim-gda", make_controller("sim-gda"))]
-
     def row(loss: str, **settings) -> dict:
         config = EnvConfig(task="ring", loss=loss, batch_size=8, episode_updates=2, score=False, **settings)
-        return run_group(config, rivals, split_seeds("tune", 1), "tune").rows[0]
+        return compare(config, ["sim-gda"], seeds=1, split="tune").rows[0]
 
     said, forced = row("wgan"), row("wgan", normalise=True)
     assert said["normalise"] and not row("bce")["normalise"]
