@@ -11,6 +11,7 @@ from .registry import list_controllers, make_controller
 
 if TYPE_CHECKING:
     from .comparison.compare import compare
+    from .comparison.contestants import Contestant
     from .comparison.result import ComparisonResult
     from .comparison.seeds import split_seeds
     from .learned.sb3.vec_env import SB3VecEnv
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 _ON_DEMAND = {
     "Argument": ".rules.scripted",
     "ComparisonResult": ".comparison.result",
+    "Contestant": ".comparison.contestants",
     "ControllerFileError": ".policies.policy_files",
     "Decision": ".steer",
     "Recorder": ".rules.replay",
@@ -48,6 +50,7 @@ __all__ = [
     "CONTROLLERS",
     "Argument",
     "ComparisonResult",
+    "Contestant",
     "Controller",
     "ControllerFileError",
     "Decision",

@@ -22,7 +22,7 @@ class ComparisonResult:
     >>> from agents import compare
     >>> result = compare("dirac", ["sim-gda", "alt-gda-1"], seeds=2, updates=20)
     >>> result
-    <ComparisonResult: 2 controllers × 2 seeds on dirac, wgan, 20 updates; lowest mean score: alt-gda-1>
+    <ComparisonResult: 2 controllers × 2 seeds on dirac, wgan-unclipped, 20 updates; lowest mean score: alt-gda-1>
     """
 
     rows: list[Row]

@@ -57,7 +57,7 @@ def _controller(
 class SaveController(BaseCallback):
     """Writes the actor as a controller file when training ends, for `gan-env bench` and `agents.Steer`.
 
-    In rl-zoo3: `"callback": "agents.training.sb3_export.SaveController"` among the hyper-parameters.
+    In rl-zoo3: `"callback": "agents.SaveController"` among the hyper-parameters.
 
     Args:
         folder: Gets `ALGORITHM-CONTROL-NUMBER.safetensors`, e.g. `td3-learning-rate-1.safetensors`.
@@ -119,7 +119,7 @@ def export(arguments: Sequence[str], description: str) -> int:
     if not given.trust_pickle:
         raise ValueError(
             f"{given.model}: a model that SB3 saved holds pickles, which can execute code when they are read; add "
-            "--trust-pickle if you trust whoever made it, or train with SaveController of agents.training.sb3_export, "
+            "--trust-pickle if you trust whoever made it, or train with agents.SaveController, "
             "which writes a controller file"
         )
     if given.out.exists():
