@@ -1,4 +1,4 @@
-"""What the rest of a benchmark would take on this machine, from a short trial of each kind of group."""
+"""Estimates what the rest of a benchmark takes on this machine, from a short trial of each kind of group."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class Cost:
 
 
 def costs(groups: list[Group], *, show: bool = False) -> list[Cost]:
-    """The cost of each kind of group, in order of first appearance; trains each for a second or two.
+    """Estimates the cost of each kind of group, in order of first appearance; trains each for a second or two.
 
     Each task is judged as well, as often as its floor takes.
     """
@@ -74,7 +74,7 @@ def costs(groups: list[Group], *, show: bool = False) -> list[Cost]:
 
 
 def _update_s(group: Group) -> float:
-    """Seconds of one update of the whole group: the mean over a trial, but for its first update."""
+    """Measures the seconds of one update of the whole group: the mean over a trial, without its first update."""
     step, updates = group.game.updates_per_step, LEAST
     while True:
         # As many decisions as the trial has room for; embedded agents begin to learn after a tenth of them.
@@ -94,7 +94,7 @@ def _update_s(group: Group) -> float:
 
 
 def _score_s(comparison: PlannedComparison) -> tuple[float, float]:
-    """Seconds of scoring one row, and of the task's floor."""
+    """Measures the seconds of scoring one row, and of the task's floor."""
     trainer = make_trainer(comparison.resolved, 1)
     trainer.reset(np.zeros(1, np.int64), np.zeros(1, np.int64))
     trainer.score(0)  # reads and caches test data
@@ -106,7 +106,7 @@ def _score_s(comparison: PlannedComparison) -> tuple[float, float]:
 
 
 def table(found: list[Cost], jobs: int) -> str:
-    """The costs as a person reads them."""
+    """Formats the costs as text."""
     lines = [f"{'kind of group':<60}{'groups':>8}{'rows':>6}{'updates':>9}{'s a group':>11}{'in all':>12}"]
     lines += [
         f"{c.what:<60}{c.groups:>8}{c.rows:>6}{c.updates:>9}{c.run_s + c.score_s:>11.1f}{duration(c.seconds):>12}"
@@ -122,7 +122,7 @@ def table(found: list[Cost], jobs: int) -> str:
 
 
 def as_json(found: list[Cost], jobs: int) -> Row:
-    """The sums, and each kind."""
+    """Returns the sums and each kind as JSON values."""
     seconds, once_s = sum(c.seconds for c in found), sum(c.once_s for c in found)  # once in every process, that is
     return {
         "groups": sum(c.groups for c in found),
@@ -135,7 +135,11 @@ def as_json(found: list[Cost], jobs: int) -> Row:
 
 
 def duration(seconds: float) -> str:
-    """Seconds as s, min or h, three digits."""
+    """Formats seconds as s, min or h, three digits.
+
+    >>> duration(90), duration(7_200)
+    ('1.5 min', '2 h')
+    """
     for unit, size in (("h", 3600), ("min", 60)):
         if seconds >= size:
             return f"{seconds / size:.3g} {unit}"

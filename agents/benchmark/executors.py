@@ -36,7 +36,7 @@ REPORT_S = 0.2
 
 @dataclass(frozen=True)
 class Failed:
-    """Nothing came of a job, for a reason outside its controllers: they would have rows that report so."""
+    """A job without rows, for a reason outside its controllers: their own failures are rows."""
 
     why: str
 

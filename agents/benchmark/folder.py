@@ -25,8 +25,9 @@ from gan_env.io.files import Lock, parsed_json, write_whole
 
 from ..comparison.rows import Row
 from ..run_kind import BENCHMARK, refuse_other
+from .bench_config import BenchConfig
 from .contestants import best_constant, tuned_on
-from .plan import BenchConfig, Group, built, plan, prepared, without_undefined
+from .plan import Group, built, plan, prepared, without_undefined
 from .plan_json import as_json, difference, from_json
 from .row_log import CLAIMS, RowLog
 from .sample_grids import is_pictured

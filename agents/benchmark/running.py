@@ -1,4 +1,4 @@
-"""`gan-env bench`: runs what is left of a benchmark's folder, beside whoever else works on it."""
+"""Runs what is left of a benchmark's folder, beside other processes that work on it."""
 
 from __future__ import annotations
 

@@ -49,7 +49,7 @@ def evaluate(config: TrainConfig, learned: list[Contestant]) -> ComparisonResult
 
 
 def train(config: TrainConfig, say: Callable[[str], None] = print) -> Path:
-    """The whole job; writes the run's folder and gives its path.
+    """Trains, compares and writes the run's folder; returns its path.
 
     The folder holds `config.json`, `rows.jsonl`, the agent, TensorBoard files, `table.txt` and pictures; until it is
     finished also the state that `resume` goes on from.

@@ -28,7 +28,7 @@ from .train_config import plain
 
 
 def controller_of(model: BaseAlgorithm) -> PolicyController:
-    """A live model's actor, frozen, with what its own environment says about features and ranges.
+    """Freezes a live model's actor, with the features and ranges of the model's own environment.
 
     Raises ValueError where a controller file could not hold it: say, observations that a wrapper changes on the way.
     """
@@ -114,7 +114,7 @@ class ExportOptions:
 
 
 def export(arguments: Sequence[str], description: str) -> int:
-    """The command `gan-env export`; gives its exit code."""
+    """Runs the command `gan-env export`; returns its exit code."""
     given = tyro.cli(ExportOptions, prog="gan-env export", description=description, args=arguments)
     if not given.trust_pickle:
         raise ValueError(

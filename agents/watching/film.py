@@ -60,7 +60,7 @@ class Film:
         ]
 
     def frames(self, progress: Callable[[int], object] = lambda updates: None) -> Iterator[np.ndarray]:
-        """Trains and shows: pictures (height, width, 3), uint8, all of one size. Once.
+        """Trains and yields pictures (height, width, 3), uint8, all of one size; can be called once.
 
         Args:
             progress: Called after each update with how many are done.
@@ -117,7 +117,7 @@ WRITERS: dict[str, Callable[[Path, Iterator[np.ndarray], float], None]] = {".gif
 
 
 def check_film(path: Path) -> None:
-    """Raises ValueError for a film that could not be written when it is done: its kind, its folder, what it needs."""
+    """Raises ValueError for a film that could not be written in the end: its kind, its folder, a missing package."""
     if path.suffix not in WRITERS:
         raise unknown("kind of film", path.suffix, list(WRITERS))
     if not path.absolute().parent.is_dir():

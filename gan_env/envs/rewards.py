@@ -38,7 +38,12 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Reward:
-    """A reward: `compute(outcome)` gives (N,), clipped to [low, high]."""
+    """A reward: `compute(outcome)` gives (N,), clipped to [low, high].
+
+    >>> calm = Reward("calm", lambda outcome: -outcome.d_losses.mean(0), low=-10.0, high=0.0)
+    >>> calm.low, calm.needs_quality
+    (-10.0, False)
+    """
 
     name: str
     compute: Callable[[Outcome], np.ndarray]
@@ -82,7 +87,12 @@ def failure_reward(
 
 @dataclass(frozen=True)
 class RewardContext:
-    """What a reward may depend on when it is built."""
+    """What a reward may depend on when it is built.
+
+    >>> from gan_env import LOSSES
+    >>> make_reward("quality", RewardContext(LOSSES["bce"], worst_quality=3.0, normalise=False)).low
+    -6.0
+    """
 
     loss: Loss
     worst_quality: float
@@ -159,7 +169,7 @@ def _known(value: np.ndarray | None) -> np.ndarray:
 
 
 def make_reward(reward: str | Reward | Callable[[RewardContext], Reward], context: RewardContext) -> Reward:
-    """A reward by name, a Reward as it is, or what a callable builds from the context.
+    """Makes a reward: by name, a Reward as it is, or what a callable builds from the context.
 
     Raises ValueError for an unknown name, or a callable that gives no Reward.
     """

@@ -3,9 +3,9 @@
 import json
 
 from agents.benchmark import running as benchmark
+from agents.benchmark.bench_config import BenchConfig, Part
 from agents.benchmark.executors import local_executor
 from agents.benchmark.folder import open_folder
-from agents.benchmark.plan import BenchConfig, Part
 from gan_env.envs.config import EnvConfig
 
 GAME = EnvConfig(batch_size=8, device="cpu")

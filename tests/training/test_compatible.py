@@ -12,9 +12,10 @@ from torch import nn
 
 from agents import compare
 from agents.benchmark import running as benchmark
+from agents.benchmark.bench_config import BenchConfig, Part
 from agents.benchmark.executors import local_executor
 from agents.benchmark.folder import open_folder
-from agents.benchmark.plan import BenchConfig, Part, plan
+from agents.benchmark.plan import plan
 from agents.benchmark.sample_grids import file_name
 from agents.benchmark.verify import verify
 from agents.comparison.batch import Comparison, run_batch

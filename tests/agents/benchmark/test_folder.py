@@ -11,9 +11,10 @@ import torch
 from agents import compare
 from agents.base import CONTROLLERS
 from agents.benchmark import running as benchmark
+from agents.benchmark.bench_config import BenchConfig
 from agents.benchmark.executors import local_executor, run_job
 from agents.benchmark.folder import open_folder
-from agents.benchmark.plan import BenchConfig, plan
+from agents.benchmark.plan import plan
 from agents.benchmark.verify import verify
 from agents.comparison.seeds import split_seeds
 from gan_env.envs.config import EnvConfig
