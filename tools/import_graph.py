@@ -32,9 +32,11 @@ LAYERS = [
     ["agents.learned.sb3"],
     ["agents.learned", "agents.zoo"],
     ["agents.registry"],
-    ["agents.steer", "agents.comparison", "agents.diagnose"],
+    ["agents.steer", "agents.comparison.rows", "agents.diagnose"],
+    ["agents.comparison.row_checks"],
     ["agents.report"],
     ["agents.report.html"],
+    ["agents.comparison"],  # a result shows itself as a report does
     ["agents.benchmark", "agents.training"],
     ["agents.watching"],
     ["agents.testing"],

@@ -12,7 +12,7 @@ from typing import Any
 from tqdm import tqdm
 
 from ..comparison.rows import ORIGIN, TIMES, Row
-from .executors import Engine, Failed
+from .executors import Executor, Failed
 from .folder import Folder
 from .plan import Group
 
@@ -62,7 +62,13 @@ def finished(folder: Folder, within_s: float = math.inf) -> list[Group]:
 
 
 def verify(
-    folder: Folder, engine: Engine, groups: int = 3, seed: int = 0, within_s: float = math.inf, *, show: bool = False
+    folder: Folder,
+    executor: Executor,
+    groups: int = 3,
+    seed: int = 0,
+    within_s: float = math.inf,
+    *,
+    show: bool = False,
 ) -> list[Verdict]:
     """Runs `groups` of the finished groups again, chosen by `seed` among those that took at most `within_s` to train.
 
@@ -86,7 +92,7 @@ def verify(
         done[group] = updates
         bar.update(max(sum(done.values()) - bar.n, 0))
 
-    for job, outcome in engine(lambda: next(jobs, None), say):
+    for job, outcome in executor(lambda: next(jobs, None), say):
         group, what = job.group, job.group.what
         if isinstance(outcome, Failed):
             verdicts[group.id] = Verdict(group.id, what, group.cells, failed=outcome.why)
