@@ -2,10 +2,12 @@
 //
 // The exact 1-Wasserstein distance of two equally large sets of points is such a problem. Three steps:
 //   1. Identical columns (points that a collapsed generator repeats) become one column with a capacity.
-//   2. A forward auction with epsilon scaling brings the column potentials close to optimal ones.
+//   2. A forward auction with epsilon scaling ends with column potentials, and an assignment, that are optimal within
+//      the last epsilon, which is near the rounding of the costs.
 //      Bertsekas 1988, "The auction algorithm"; capacities as in Bertsekas and Castanon 1989, "The auction algorithm
 //      for the transportation problem".
-//   3. Shortest augmenting paths (Jonker and Volgenant 1987) turn them into an exact optimum.
+//   3. Rows whose column is dearer than their cheapest by more than this, as they are if the auctions took too many bids
+//      and were stopped, are assigned by shortest augmenting paths (Jonker and Volgenant 1987).
 // Column potentials only fall, in both steps. So each row keeps a short list of its cheapest columns and a lower bound
 // for all the others; the bound stays valid, and a row reads all its n costs again only when the bound is reached.
 //
@@ -16,7 +18,6 @@
 #include <cstdint>
 #include <functional>
 #include <limits>
-#include <new>
 #include <numeric>
 #include <utility>
 #include <vector>
@@ -30,11 +31,14 @@
 namespace {
 
 constexpr double INFINITE = std::numeric_limits<double>::infinity();
-constexpr int LANES = 64;         // columns j, j + LANES, ... share one minimum, by which a row's list is found
+constexpr int LANES = 64;  // columns j, j + LANES, ... share one minimum, by which a row's list is found
 constexpr int LISTED_LANES = 40;  // lanes that a list draws from: at least so many columns are listed
-constexpr double FIRST_EPSILON = 0.1, LAST_EPSILON = 1e-8, EPSILON_FACTOR = 6;  // relative to the costs' spread
-constexpr double LONG_LISTS_BELOW = 1e-3;  // epsilon, relative to that spread, from which lists hold all that is
-constexpr double LONG_LIST = 8;            // within so many epsilon of the limit: where many columns cost the same
+constexpr double FIRST_EPSILON = 0.1;  // relative to the costs' spread
+constexpr double EPSILON_FACTOR = 6;
+constexpr double ROUNDING = 64 * std::numeric_limits<double>::epsilon();  // the last epsilon, relative to the costs
+// Where many columns cost a row the same, a short list is soon used up. So once epsilon is below this share of the
+// costs' spread, lists also hold what is within so many epsilon of the dearest that they must hold.
+constexpr double LONG_LISTS_BELOW = 1e-3, LONG_LIST = 8;
 constexpr int64_t BIDS_PER_ROW = 2000;  // the limit of one auction; augmenting paths finish what it leaves
 
 // Writes cost - potential of a row's columns and the minimum of each lane.
@@ -78,7 +82,7 @@ public:
 
     void solve() {
         scaled_auctions();
-        std::vector<int32_t> unassigned = assign_cheapest();
+        const std::vector<int32_t> unassigned = assign_cheapest();
         distance.assign(k, INFINITE), previous.assign(k, -1), closed.assign(k, 0), reached_at.assign(n, 0);
         for (int i : unassigned) augment(i);
     }
@@ -96,7 +100,9 @@ private:
     std::vector<std::vector<Arc>> arcs;  // each row's list of columns
     std::vector<double> bound;           // at most the cost - v of any column that is not listed
     std::vector<double> reduced, lane, sorted;
-    double slack = 0;  // by which lists go further
+    double slack = 0;      // by which lists go further
+    double tolerance = 0;  // by which an assigned column may be dearer than the cheapest
+    std::vector<std::vector<Event>> bids;  // of the rows that hold each column, the lowest bid first
     std::vector<double> distance, reached_at;  // of the search: of columns, and of rows
     std::vector<int32_t> previous, touched, finished;
     std::vector<char> closed;
@@ -139,7 +145,7 @@ private:
         return least;
     }
 
-    // Auctions with falling epsilon; leaves potentials only.
+    // Auctions with falling epsilon. Leaves potentials, the last auction's bids, and the epsilon that these are within.
     void scaled_auctions() {
         std::vector<double> spread(n);
         double largest = 0;
@@ -151,20 +157,20 @@ private:
         }
         // The median row: neither one far row nor, by the columns' minima in v, one far column decides.
         std::nth_element(spread.begin(), spread.begin() + n / 2, spread.end());
-        const double scale = spread[n / 2];
-        const double last = std::max(LAST_EPSILON * scale, 256 * std::numeric_limits<double>::epsilon() * largest);
+        const double scale = spread[n / 2], last = ROUNDING * largest;
         int64_t bids_left = BIDS_PER_ROW * n;
-        bool done = !(last > 0);
-        for (double epsilon = FIRST_EPSILON * scale; !done; epsilon /= EPSILON_FACTOR) {
-            epsilon = std::max(epsilon, last);
+        for (double epsilon = std::max(FIRST_EPSILON * scale, last);;
+             epsilon = std::max(epsilon / EPSILON_FACTOR, last)) {
             slack = epsilon < LONG_LISTS_BELOW * scale ? LONG_LIST * epsilon : 0;
-            done = !auction(epsilon, bids_left) || epsilon == last;
+            if (!auction(epsilon, bids_left)) return;
+            if (epsilon == last) break;
         }
+        tolerance = last;
     }
 
     // Rows bid until each has a column. A full column costs its lowest bid, one with room its old price; v = -price.
     bool auction(double epsilon, int64_t& bids_left) {
-        std::vector<std::vector<Event>> bids(k);  // the rows of each column, the lowest bid first
+        bids.assign(k, {});
         std::vector<int32_t> waiting(n);
         for (int i = 0; i < n; ++i) waiting[i] = n - 1 - i;
         while (!waiting.empty()) {
@@ -203,22 +209,33 @@ private:
         }
     }
 
-    // Gives rows a column of least cost - v where one has room; returns the others.
+    // Gives rows the column that they hold by their bid if it is cheapest within the tolerance, or else a cheapest one
+    // with room; returns the rows that have none.
     std::vector<int32_t> assign_cheapest() {
-        std::vector<int32_t> others;
+        std::vector<int32_t> bought(n, -1), others, unassigned;
+        for (int j = 0; j < static_cast<int>(bids.size()); ++j)
+            for (const Event& bid : bids[j]) bought[bid.id] = j;
         for (int i = 0; i < n; ++i) {
             u[i] = list(i);
+            if (bought[i] >= 0 && reduced[bought[i]] - u[i] <= tolerance) {
+                u[i] = reduced[bought[i]];
+                assign(i, bought[i]);
+            } else {
+                others.push_back(i);
+            }
+        }
+        for (int i : others) {
             int found = -1;
             for (const Arc& arc : arcs[i])
-                if (reduced[arc.column] == u[i] && has_room(arc.column) && (found < 0 || arc.column < found))
+                if (arc.cost - v[arc.column] == u[i] && has_room(arc.column) && (found < 0 || arc.column < found))
                     found = arc.column;
             if (found < 0) {
-                others.push_back(i);
+                unassigned.push_back(i);
             } else {
                 assign(i, found);
             }
         }
-        return others;
+        return unassigned;
     }
 
     void push(double key, int32_t id) {
@@ -348,16 +365,12 @@ void solve(int n, const double* cost, int32_t* column_of_row, double* row_potent
 // Finds the one-to-one assignment of least total cost.
 //
 // cost: (n, n), row-major, finite. Writes, for each row, its column, and potentials with row + column <= cost (to
-// rounding) whose sum equals the least total cost. Returns 0, 1 if memory ran out, 2 if n < 1 or a cost is not finite.
+// rounding) whose sum equals the least total cost. Returns 0, or 1 if n < 1 or a cost is not finite.
 extern "C" int32_t assign_exactly(
     int32_t n, const double* cost, int32_t* column_of_row, double* row_potential, double* column_potential) {
-    if (n < 1) return 2;
+    if (n < 1) return 1;
     for (int64_t i = 0; i < static_cast<int64_t>(n) * n; ++i)
-        if (!std::isfinite(cost[i])) return 2;
-    try {
-        solve(n, cost, column_of_row, row_potential, column_potential);
-    } catch (const std::bad_alloc&) {
-        return 1;
-    }
+        if (!std::isfinite(cost[i])) return 1;
+    solve(n, cost, column_of_row, row_potential, column_potential);
     return 0;
 }
