@@ -32,8 +32,11 @@ class Difference:
 
 
 FLOOR_ROUNDING = 1e-12
-"""Within which floors are equal, relatively. A floor of real points on one curve can have several cheapest matchings,
-whose sums differ in their last bits; which one is found depends on the solver. Scores and all else repeat to the bit."""
+"""Relative difference within which two floors are equal.
+
+Real points on one curve can have several cheapest matchings, whose sums differ in their last bits; which one is found
+depends on the solver. Scores and all else are compared to the bit.
+"""
 
 ABSENT = "absent"
 """Stands for the value of a field that a row does not have, as of one that an earlier version of the package made."""

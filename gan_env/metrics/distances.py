@@ -48,8 +48,8 @@ def wasserstein1(real: Float[Tensor, "M X"], fake: Float[Tensor, "K X"]) -> floa
     if (along := positions_on_line(np.concatenate([x, y]))) is not None:
         return float(np.abs(np.sort(along[: len(x)]) - np.sort(along[len(x) :])).mean())
     lengths = cheapest_lengths(euclidean_costs(x, y))
-    # By rounding in the product formula, the square of each length is wrong by at most `error`. Points of two curves can
-    # be so close, and two sets so far from zero, that it matters; the formula by differences is then worth its time.
+    # Rounding in the product formula moves the square of each length by at most `error`. That matters where lengths are
+    # tiny beside the points' distance from zero; the slower formula by differences is exact there.
     error = (2 * x.shape[1] + 4) * np.finfo(np.float64).eps * norm
     if (error / np.maximum(lengths, math.sqrt(error))).sum() > 1e-8 * lengths.sum():
         from scipy.spatial.distance import cdist  # here, for what a controller in a user's own loop does without
