@@ -1,4 +1,4 @@
-"""Processor seconds and agreement of the exact W1: the compiled solver and POT's network simplex, 2,000 points, one thread.
+"""Processor time and agreement of the exact W1: the compiled solver and POT's network simplex, 2,000 points.
 
     python benchmarks/transport.py              # each of the sets; about two minutes
     python benchmarks/transport.py --repeats 5
