@@ -25,7 +25,8 @@ LAYERS = [
     ["gan_env.training"],
     ["gan_env.rendering"],
     ["gan_env.envs"],
-    ["agents.base", "agents.run_kind", "agents.input_checks"],
+    ["gan_env.testing"],
+    ["agents.base", "agents.run_kind", "agents.steering"],
     ["agents.policies"],
     ["agents.rules"],
     ["agents.learned.sb3"],
@@ -38,7 +39,7 @@ LAYERS = [
     ["agents.comparison"],  # a result shows itself as a report does
     ["agents.benchmark", "agents.training"],
     ["agents.watching"],
-    ["gan_env.testing"],
+    ["agents.testing"],
     ["gan_env.cli"],
 ]
 ROOTS = {"gan_env", "agents", "gan_env.__main__"}

@@ -147,7 +147,7 @@ class Trainer:
         self._game = task.game
         if loss.diversity is not None and task.game is not None:
             raise ValueError(f"loss={loss.name!r}: task {task.name!r} generates no samples that could be diverse")
-        if loss.reweigh is not None and derives_weights(self._fresh(task.discriminator, 0)):
+        if loss.reparametrise is not None and derives_weights(self._fresh(task.discriminator, 0)):
             raise ValueError(
                 f"loss={loss.name!r} divides D's own weights by their norm, but this discriminator computes its "
                 "weights from others (spectral_norm, weight_norm, ...); take one of the two away"
