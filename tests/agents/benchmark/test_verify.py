@@ -42,6 +42,18 @@ def test_verify_finds_a_changed_row(copy, field, change):
     assert sum(v.equal for v in verdicts) == 1
 
 
+@pytest.mark.parametrize(("relative", "found"), [(1e-15, 0), (1e-9, 1)])
+def test_verify_allows_a_floor_its_last_bits_and_no_more(copy, relative, found):
+    # Points of one curve have several cheapest matchings; their sums differ in rounding.
+    lines = (copy / "rows.jsonl").read_text().splitlines()
+    row = json.loads(lines[2])
+    row["floor"] *= 1 + relative
+    lines[2] = json.dumps(row)
+    (copy / "rows.jsonl").write_text("\n".join(lines) + "\n")
+    verdicts = verify(open_folder(copy, None), local(1), groups=9)
+    assert sum(d.field == "floor" for v in verdicts for d in v.differences) == found
+
+
 def test_verify_can_be_held_to_groups_that_train_quickly(finished):
     with pytest.raises(ValueError, match="within 0 s"):
         verify(finished, local_executor(1), within_s=0.0)
