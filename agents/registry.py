@@ -46,7 +46,7 @@ class Lazy:
 
 EMBEDDED = "(embedded)"
 """In the name of a controller that learns within the run it is judged on: never in one ranking with frozen ones."""
-HEAD_ROOM = "head-room, not a competitor"
+HEAD_ROOM = "head-room, not a contestant"
 UNTRAINED, REPLAY = "(untrained)", "(replay)"
 """In a row's controller name: how it came to be what it is."""
 TUNED_CONSTANT = "best-constant"
@@ -111,7 +111,7 @@ def list_controllers() -> list[str]:
 
 
 def controller_note(name: str) -> str:
-    """What lists and tables must say behind a controller's name: of `lookahead`, that it is no competitor; else ""."""
+    """What lists and tables must say behind a controller's name: that `lookahead` is not a contestant; else ""."""
     return getattr(_registered(name), "note", "")
 
 

@@ -108,10 +108,10 @@ def test_learners_within_the_run_and_oracles_stand_apart(everything):
     report, path = everything
     assert report.ranking is not None
     assert report.ranking.left_out.keys() == {"fsco (embedded)", "dirac-oracle", HOSTILE}
-    assert report.embedded == ["fsco (embedded)"] and "not a competitor" in report.notes["dirac-oracle"]
+    assert report.embedded == ["fsco (embedded)"] and "not a contestant" in report.notes["dirac-oracle"]
     text = Page(path.read_text()).text
     assert "Listed separately: trained online, during the evaluation run" in text
-    assert "dirac-oracle (an oracle, not a competitor)" in text
+    assert "dirac-oracle (an oracle, not a contestant)" in text
     assert not any("dirac-oracle" in line or "embedded" in line for line in headline(report))
 
 

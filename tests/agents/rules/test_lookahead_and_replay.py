@@ -183,7 +183,7 @@ def test_look_ahead_is_labelled_in_every_table_and_its_rows_are_its_own():
     config = EnvConfig(task=task, batch_size=16, episode_updates=10)
     entries = [Entry(name, make_controller(name)) for name in ("sim-gda", "lookahead")]
     both = run_group(config, entries, split_seeds("tune", 2), "tune").rows
-    assert "lookahead: head-room, not a competitor" in summary(both)
+    assert "lookahead: head-room, not a contestant" in summary(both)
     alone = run_group(config, entries[:1], split_seeds("tune", 2), "tune").rows
     assert [row["score"] for row in both[:2]] == [row["score"] for row in alone]
 
