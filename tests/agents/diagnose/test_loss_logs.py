@@ -26,7 +26,6 @@ def bar(text: str) -> str:
     return "\r".join(text.splitlines())
 
 
-
 PRINTED = {
     # tutorials and collections of implementations
     "PyTorch's DCGAN tutorial": each(lambda i, d, g, r, f: f"[0/5][{50 * i}/1583]\tLoss_D: {d:.4f}\tLoss_G: {g:.4f}\tD(x): {i / N:.4f}\tD(G(z)): 0.4 / 0.3"),
