@@ -194,6 +194,43 @@ public:
         }
     }
 
+#if defined(__AVX512F__)
+    // Up to sixteen of the next normals at once, as many as need no second look, and then one that does; returns how many.
+    int normal_floats(float* out) {
+        if (at_ + 16 > HALVES) {
+            *out = normal_float();
+            return 1;
+        }
+        const __m512i word = _mm512_loadu_si512(half_ + at_), place = _mm512_srli_epi32(word, 9);
+        const __m512 width = looked_up(ziggurat.float_width, word);
+        const __m512i inside = _mm512_castps_si512(looked_up((const float*)ziggurat.float_inside, word));
+        const __m512i sign = _mm512_and_si512(_mm512_slli_epi32(word, 23), _mm512_set1_epi32(int(0x80000000)));
+        const __m512i x = _mm512_castps_si512(_mm512_mul_ps(_mm512_cvtepi32_ps(place), width));
+        _mm512_storeu_si512(out, _mm512_or_si512(x, sign));
+        const unsigned beyond = _mm512_cmpge_epi32_mask(place, inside);
+        if (__builtin_expect(!beyond, 1)) {
+            at_ += 16;
+            return 16;
+        }
+        const int good = __builtin_ctz(beyond);
+        at_ += good;
+        out[good] = normal_float();
+        return good + 1;
+    }
+    // table[word & 255] of each lane, the table of 256.
+    static __m512 looked_up(const float* table, __m512i word) {
+        __m512 part[8];
+        UNROLLED for (int k = 0; k < 8; ++k)
+            part[k] = _mm512_permutex2var_ps(_mm512_loadu_ps(table + 32 * k), word, _mm512_loadu_ps(table + 32 * k + 16));
+        const __mmask16 a = _mm512_test_epi32_mask(word, _mm512_set1_epi32(32));
+        const __mmask16 b = _mm512_test_epi32_mask(word, _mm512_set1_epi32(64));
+        const __mmask16 c = _mm512_test_epi32_mask(word, _mm512_set1_epi32(128));
+        UNROLLED for (int k = 0; k < 4; ++k) part[k] = _mm512_mask_blend_ps(a, part[2 * k], part[2 * k + 1]);
+        UNROLLED for (int k = 0; k < 2; ++k) part[k] = _mm512_mask_blend_ps(b, part[2 * k], part[2 * k + 1]);
+        return _mm512_mask_blend_ps(c, part[0], part[1]);
+    }
+#endif
+
 private:
     static constexpr int HALVES = 256;
 
@@ -232,7 +269,11 @@ private:
 };
 
 inline void fill_normal(Generator& from, float* out, int64_t count) {
-    for (int64_t i = 0; i < count; ++i) out[i] = from.normal_float();
+    int64_t i = 0;
+#if defined(__AVX512F__)
+    while (i + 16 <= count) i += from.normal_floats(out + i);
+#endif
+    for (; i < count; ++i) out[i] = from.normal_float();
 }
 
 inline void fill_uniform(Generator& from, float* out, int64_t count) {

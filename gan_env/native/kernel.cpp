@@ -395,9 +395,18 @@ private:
         }
     }
     void put_floats(Columns<T> into, const float* samples) {
-        put_columns(into, [&](int64_t s, auto put) {
-            for (int64_t f = 0; f < into.features; ++f) put(f, T(samples[s * into.features + f]));
-        });
+        const int64_t features = into.features, whole = game_.batch / L;
+        for (int64_t v = 0; v < whole; ++v) {
+            T* at = into.at(v / TILE, 0) + v % TILE * L;
+            for (int64_t f = 0; f < features; ++f)
+                UNROLLED for (int l = 0; l < L; ++l) at[f * TILE * L + l] = T(samples[(v * L + l) * features + f]);
+        }
+        if (whole == vectors_) return;
+        T* at = into.at(whole / TILE, 0) + whole % TILE * L;
+        for (int l = 0; l < L; ++l) {
+            const int64_t s = whole * L + l < game_.batch ? whole * L + l : game_.batch - 1;
+            for (int64_t f = 0; f < features; ++f) at[f * TILE * L + l] = T(samples[s * features + f]);
+        }
     }
 
     // The coming batch; false where it is not there.
