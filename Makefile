@@ -35,8 +35,8 @@ test-newest: .venv-newest/installed
 
 # Shapes in signatures are enforced here, at three times the cost.
 shapes: .venv/installed
-	$(BIN)/python -m pytest -n 2 -m "not slow and not endurance and not gpu" tests/test_losses.py tests/test_metrics.py \
-		tests/test_datasets.py tests/test_counters.py tests/test_rows.py tests/test_dirac.py \
+	$(BIN)/python -m pytest -n 2 -m "not slow and not endurance and not gpu" tests/losses/test_losses.py tests/metrics/test_distances.py \
+		tests/data/test_datasets.py tests/random/test_counters.py tests/training/test_row_independence.py tests/tasks/test_dirac.py \
 		--jaxtyping-packages="gan_env,beartype.beartype(conf=beartype.BeartypeConf(is_pep484_tower=True))"
 
 lint: .venv/installed

@@ -6,14 +6,14 @@ from typing import TYPE_CHECKING, Any
 from .registry import list_controllers, make_controller
 
 if TYPE_CHECKING:
-    from .files import ControllerFileError, load_controller, save_controller
-    from .loop import Steer
+    from .policies.policy_files import ControllerFileError, load_controller, save_controller
+    from .steer import Steer
 
 _ON_DEMAND = {
-    "ControllerFileError": ".files",
-    "Steer": ".loop",
-    "load_controller": ".files",
-    "save_controller": ".files",
+    "ControllerFileError": ".policies.policy_files",
+    "Steer": ".steer",
+    "load_controller": ".policies.policy_files",
+    "save_controller": ".policies.policy_files",
 }
 
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
-from gan_env.records import Control, GameFacts, Measurement, Transition
 from gan_env.registry import Registry
+from gan_env.types import Control, GameFacts, Measurement, Transition
 
 if TYPE_CHECKING:
-    from gan_env.trainer import Trainer
+    from gan_env.training.trainer import Trainer
 
 
 @runtime_checkable

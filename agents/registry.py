@@ -11,22 +11,23 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, get_type_hints
 
-from gan_env.checks import check_types
+from gan_env.argument_checks import check_types
 from gan_env.registry import unknown
 
-from . import autoloss, dynamic_gda, gap_aware, gcann, gda, heuristics  # noqa: F401  (importing registers)
 from .base import CONTROLLERS, Controller
+from .learned import autoloss  # noqa: F401  (importing registers)
+from .rules import dynamic_gda, gap_aware, gcann, gda, heuristics  # noqa: F401  (importing registers)
 
 
 @dataclass(frozen=True)
 class Lazy:
     """A factory in a module that is imported when first asked for, because it needs what not everybody installs.
 
-    `CONTROLLERS.add("fsco", Lazy(".fsco", "make_fsco"))`
+    `CONTROLLERS.add("fsco", Lazy(".learned.fsco", "make_fsco"))`
     """
 
     module: str
-    """Relative to this package, e.g. ".fsco"."""
+    """Relative to this package, e.g. ".learned.fsco"."""
     factory: str
     """Name of the factory in that module: a function of the text after the colon (or None) and of options."""
     summary: str = ""
@@ -51,22 +52,23 @@ UNTRAINED, REPLAY = "(untrained)", "(replay)"
 TUNED_CONSTANT = "best-constant"
 """In rows: the constant multiplier that did best on tune seeds."""
 CONTROLLERS.add(
-    "fsco", Lazy(".fsco", "make_fsco", "Embedded FSCO: a fresh DDPG learns while the GAN trains.", embedded=True)
+    "fsco",
+    Lazy(".learned.fsco", "make_fsco", "Embedded FSCO: a fresh DDPG learns while the GAN trains.", embedded=True),
 )
 CONTROLLERS.add(
     "ddpg",
-    Lazy(".fsco", "make_joint_ddpg", "FSCO's agent on both rates and who updates, for quality.", embedded=True),
+    Lazy(".learned.fsco", "make_joint_ddpg", "FSCO's agent on both rates and who updates, for quality.", embedded=True),
 )
 CONTROLLERS.add(
     "lookahead",
     Lazy(
-        ".lookahead",
+        ".rules.lookahead",
         "make_lookahead",
         "Tries multipliers on copies of the GANs.",
         note=HEAD_ROOM,
     ),
 )
-CONTROLLERS.add("replay", Lazy(".replay", "make_replay", "Recorded decisions, without feedback.", examples=()))
+CONTROLLERS.add("replay", Lazy(".rules.replay", "make_replay", "Recorded decisions, without feedback.", examples=()))
 
 
 FACTORY = "its factory must be callable as factory(text, **options), with the text behind the colon or None"

@@ -2,7 +2,7 @@
 
     python benchmarks/coverage.py > benchmarks/results/coverage.txt
 
-`agents.stats.COVERAGE` and the report print these figures beside each kind of interval.
+`agents.report.statistics.COVERAGE` and the report print these figures beside each kind of interval.
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ from collections.abc import Callable, Iterator
 import numpy as np
 from scipy import stats as scipy_stats
 
-from agents import stats
-from agents.ranks import block_ranks
+from agents.report import statistics as stats
+from agents.report.ranks import block_ranks
 
 N = 10
 REPEATS = 10_000

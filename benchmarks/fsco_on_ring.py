@@ -16,11 +16,11 @@ from typing import Any
 import numpy as np
 from at_rates import at_rates, command_line
 
-from agents.bench import Entry
-from agents.stats import mean_interval, spearman
-from agents.tables import by_controller, paired_difference, scores
-from agents.training import META, UNTRAINED, TrainConfig, evaluate, train_meta
-from gan_env.config import EnvConfig
+from agents.comparison.compare import Entry
+from agents.report.statistics import mean_interval, spearman
+from agents.report.text import by_controller, paired_difference, scores
+from agents.training.main_job import META, UNTRAINED, TrainConfig, evaluate, train_meta
+from gan_env.envs.config import EnvConfig
 
 RIVALS = ("constant:1", "random", "constant:10", "frozen-d")
 

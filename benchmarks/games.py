@@ -20,13 +20,13 @@ import tyro
 from PIL import Image
 
 from agents import make_controller
-from gan_env.config import EnvConfig
-from gan_env.env import make_trainer
-from gan_env.marks import marks
-from gan_env.render import image_grid, shape_views
-from gan_env.streams import Purpose
-from gan_env.task import Task
-from gan_env.trainer import Trainer
+from gan_env.envs.config import EnvConfig
+from gan_env.envs.env import make_trainer
+from gan_env.random.streams import Purpose
+from gan_env.rendering.draw import image_grid, shape_views
+from gan_env.tasks.reference_scores import marks
+from gan_env.tasks.task import Task
+from gan_env.training.trainer import Trainer
 
 HERE = Path(__file__).parent / "games"
 

@@ -16,7 +16,7 @@ import time
 from collections import Counter
 from pathlib import Path
 
-from agents.checkpoints import STATE
+from agents.training.checkpoints import STATE
 
 FLAGS = [
     "--task", "ring", "--batch-size", "16", "--episode-updates", "20", "--updates-per-step", "2", "--num-envs", "4",

@@ -17,14 +17,14 @@ import torch
 from at_rates import at_rates, command_line
 
 from agents import make_controller
-from agents.bench import Entry, run_group, split_seeds
-from agents.lookahead import CANDIDATES
-from agents.stats import mean_interval
-from agents.tables import by_controller, paired_difference, scores
-from gan_env.config import EnvConfig
-from gan_env.env import make_trainer
-from gan_env.records import Control
-from gan_env.streams import Purpose
+from agents.comparison.compare import Entry, run_group, split_seeds
+from agents.report.statistics import mean_interval
+from agents.report.text import by_controller, paired_difference, scores
+from agents.rules.lookahead import CANDIDATES
+from gan_env.envs.config import EnvConfig
+from gan_env.envs.env import make_trainer
+from gan_env.random.streams import Purpose
+from gan_env.types import Control
 
 
 def validation_distances(config: EnvConfig, seeds: list[int]) -> np.ndarray:

@@ -11,9 +11,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.parametrizations import spectral_norm
 
-from gan_env.config import EnvConfig
-from gan_env.dcgan import ChannelsLast, ToGrey
-from gan_env.losses import Loss
+from gan_env.envs.config import EnvConfig
+from gan_env.losses.losses import Loss
+from gan_env.networks.dcgan import ChannelsLast, ToGrey
 
 GRAN_EPS = 0.1
 

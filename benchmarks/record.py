@@ -15,10 +15,10 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from agents.bench import Entry, run_group, split_seeds
-from agents.benchmark.contenders import make_entry
-from agents.replay import Recorder
-from gan_env.config import EnvConfig
+from agents.benchmark.contestants import make_entry
+from agents.comparison.compare import Entry, run_group, split_seeds
+from agents.rules.replay import Recorder
+from gan_env.envs.config import EnvConfig
 
 
 def main() -> None:

@@ -18,10 +18,10 @@ import torch
 from tqdm import tqdm
 
 from agents import make_controller
-from agents.bench import Entry, run_group, split_seeds
-from agents.stats import mean_interval
-from agents.tables import by_controller, paired_difference
-from gan_env.config import EnvConfig
+from agents.comparison.compare import Entry, run_group, split_seeds
+from agents.report.statistics import mean_interval
+from agents.report.text import by_controller, paired_difference
+from gan_env.envs.config import EnvConfig
 
 CONTROLLERS = ("sim-gda", "alt-gda-1", "alt-gda-5", "dyn-gda")
 

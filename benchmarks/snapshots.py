@@ -14,8 +14,8 @@ from statistics import median
 import numpy as np
 import torch
 
-from gan_env.env import GANVectorEnv
-from gan_env.snapshot import Snapshot
+from gan_env.envs.env import GANVectorEnv
+from gan_env.training.snapshot import Snapshot
 
 REPEATS = 31
 GAMES = (("ring", 64), ("emoji64", 1))

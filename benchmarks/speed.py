@@ -30,11 +30,11 @@ from plain_loop import PlainLoop
 from torch.utils.flop_counter import FlopCounterMode
 from tqdm import tqdm
 
-from gan_env.config import EnvConfig
-from gan_env.env import GANEnv, GANVectorEnv, make_trainer
-from gan_env.process import settle
-from gan_env.records import Control
-from gan_env.trainer import Trainer
+from gan_env.envs.config import EnvConfig
+from gan_env.envs.env import GANEnv, GANVectorEnv, make_trainer
+from gan_env.io.process import settle
+from gan_env.training.trainer import Trainer
+from gan_env.types import Control
 
 THESIS_LOSSES = ("bce", "instance-noise", "wgan", "wgan-gp", "js-reg", "sn", "r2", "gran")
 Section = Literal["ring", "losses", "vector", "training", "digits", "mlp", "dcgan", "memory"]
@@ -166,8 +166,8 @@ def vector(config: EnvConfig, rows: int = 64) -> Iterator[Contender]:
 
 def training(config: EnvConfig, rows: int = 16) -> Iterator[Contender]:
     """The agent's learning included: a decision is one update of each row, with one gradient step for each row."""
-    from agents.fsco import FscoConfig, make_ddpg
-    from agents.sb3 import SB3VecEnv
+    from agents.learned.fsco import FscoConfig, make_ddpg
+    from agents.learned.sb3.vec_env import SB3VecEnv
 
     yield engine(config, rows, None)
     env = GANVectorEnv(rows, autoreset_mode="SameStep", config=endless(config))
@@ -219,9 +219,9 @@ def measure(contenders: list[Contender], options: Options, bar: tqdm) -> list[di
 MEMORY = """
 import re, sys, numpy as np, torch
 torch.set_num_threads(1)
-from gan_env.config import EnvConfig
-from gan_env.env import make_trainer
-from gan_env.records import Control
+from gan_env.envs.config import EnvConfig
+from gan_env.envs.env import make_trainer
+from gan_env.types import Control
 def peak():  # not ru_maxrss, which begins with the parent's
     return int(re.search(r"VmHWM:\\s+(\\d+)", open("/proc/self/status").read())[1]) / 1024
 make_trainer(EnvConfig(task="ring", device="cpu"), 1)

@@ -19,12 +19,12 @@ import numpy as np
 import torch
 import tyro
 
-from gan_env import episodes, vector_env
-from gan_env.env import GANVectorEnv
-from gan_env.episodes import Episodes
-from gan_env.features import FeatureMemory
-from gan_env.records import Control, Measurement
-from gan_env.trainer import Trace, Trainer
+from gan_env.envs import episodes, vector_env
+from gan_env.envs.env import GANVectorEnv
+from gan_env.envs.episodes import Episodes
+from gan_env.envs.observations import FeatureMemory
+from gan_env.training.trainer import Trace, Trainer
+from gan_env.types import Control, Measurement
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import torch
 
-from agents.benchmark.engines import local
+from agents.benchmark.executors import local
 from agents.benchmark.folder import open_folder
 from agents.benchmark.verify import finished, report, verify
 

@@ -25,8 +25,8 @@ from stable_baselines3.common.noise import NormalActionNoise
 from stable_baselines3.common.vec_env import VecNormalize
 
 import gan_env  # noqa: F401  (importing registers the ids)
-from agents.bench import SPLITS
-from agents.sb3 import SB3VecEnv
+from agents.comparison.compare import SPLITS
+from agents.learned.sb3.vec_env import SB3VecEnv
 from agents.zoo import GAME
 
 ALGORITHMS: dict[str, Any] = {"ddpg": DDPG, "td3": TD3, "ppo": PPO}

@@ -19,17 +19,17 @@ import torch
 
 import gan_env
 from gan_env.cli.options import field_docs
-from gan_env.config import EnvConfig
-from gan_env.controls import LogRange
-from gan_env.datasets import ArrayData
-from gan_env.failures import CAUSES
-from gan_env.features import DEFAULT_FEATURES, FEATURES
-from gan_env.fetching import LICENCES, OTHERS, SOURCES, source_of
-from gan_env.games.images import NAMED, image_task
-from gan_env.games.voxels import shape_task
-from gan_env.losses import LOSSES, Loss
-from gan_env.rewards import REWARDS, RewardContext, make_reward
-from gan_env.task import KINDS, TASKS, Task, make_task
+from gan_env.data.datasets import ArrayData
+from gan_env.envs.actions import LogRange
+from gan_env.envs.config import EnvConfig
+from gan_env.envs.failures import CAUSES
+from gan_env.envs.observations import DEFAULT_FEATURES, FEATURES
+from gan_env.envs.rewards import REWARDS, RewardContext, make_reward
+from gan_env.losses.losses import LOSSES, Loss
+from gan_env.tasks.download import LICENCES, OTHERS, SOURCES, source_of
+from gan_env.tasks.images import NAMED, image_task
+from gan_env.tasks.task import KINDS, TASKS, Task, make_task
+from gan_env.tasks.voxels import shape_task
 
 PAGES = Path(__file__).parent
 MARKED = re.compile(r"(<!-- table: ([a-z-]+) -->\n).*?(<!-- end -->)", re.DOTALL)

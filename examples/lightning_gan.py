@@ -15,7 +15,7 @@ import torch
 from torch import nn
 from torch.nn.functional import softplus
 
-from agents.loop import Steer
+from agents.steer import Steer
 
 
 class SteerCallback(lightning.Callback):

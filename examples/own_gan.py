@@ -10,7 +10,7 @@ from sklearn.datasets import load_digits
 from torch import nn
 
 from agents import make_controller
-from agents.bench import Entry, run_group
+from agents.comparison.compare import Entry, run_group
 from gan_env import EnvConfig, Task
 
 

@@ -7,11 +7,15 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from gan_env.config import EnvConfig
-    from gan_env.env import GANEnv, GANVectorEnv
-    from gan_env.records import Control, GameFacts, Measurement, Transition
-    from gan_env.snapshot import Snapshot, SnapshotError
-    from gan_env.task import Task
+    from gan_env.envs.config import EnvConfig
+    from gan_env.envs.env import GANEnv, GANVectorEnv
+    from gan_env.envs.observations import FEATURES, Feature
+    from gan_env.envs.rewards import REWARDS, Outcome, Reward, RewardContext
+    from gan_env.losses.losses import LOSSES, Loss, get_loss
+    from gan_env.optimizer_spec import OptimizerSpec
+    from gan_env.tasks.task import TASKS, Task, make_task
+    from gan_env.training.snapshot import Snapshot, SnapshotError
+    from gan_env.types import Control, GameFacts, Measurement, Transition
 
 ENV_IDS = {
     "gan_env/LearningRate-v0": "learning-rate",
@@ -21,16 +25,28 @@ ENV_IDS = {
 """Each id, and the `control` that its actions encode."""
 
 _ON_DEMAND = {
-    "Control": "gan_env.records",
-    "EnvConfig": "gan_env.config",
-    "GANEnv": "gan_env.env",
-    "GANVectorEnv": "gan_env.env",
-    "GameFacts": "gan_env.records",
-    "Measurement": "gan_env.records",
-    "Snapshot": "gan_env.snapshot",
-    "SnapshotError": "gan_env.snapshot",
-    "Task": "gan_env.task",
-    "Transition": "gan_env.records",
+    "Control": "gan_env.types",
+    "EnvConfig": "gan_env.envs.config",
+    "FEATURES": "gan_env.envs.observations",
+    "Feature": "gan_env.envs.observations",
+    "GANEnv": "gan_env.envs.env",
+    "GANVectorEnv": "gan_env.envs.env",
+    "GameFacts": "gan_env.types",
+    "LOSSES": "gan_env.losses.losses",
+    "Loss": "gan_env.losses.losses",
+    "Measurement": "gan_env.types",
+    "OptimizerSpec": "gan_env.optimizer_spec",
+    "Outcome": "gan_env.envs.rewards",
+    "REWARDS": "gan_env.envs.rewards",
+    "Reward": "gan_env.envs.rewards",
+    "RewardContext": "gan_env.envs.rewards",
+    "Snapshot": "gan_env.training.snapshot",
+    "SnapshotError": "gan_env.training.snapshot",
+    "TASKS": "gan_env.tasks.task",
+    "Task": "gan_env.tasks.task",
+    "Transition": "gan_env.types",
+    "get_loss": "gan_env.losses.losses",
+    "make_task": "gan_env.tasks.task",
 }
 
 
@@ -51,8 +67,8 @@ else:
         if _id not in _gym.registry:  # importing twice is harmless
             _gym.register(
                 _id,
-                entry_point="gan_env.env:GANEnv",
-                vector_entry_point="gan_env.env:GANVectorEnv",
+                entry_point="gan_env.envs.env:GANEnv",
+                vector_entry_point="gan_env.envs.env:GANVectorEnv",
                 kwargs={"control": _control},
             )
 
@@ -60,12 +76,24 @@ __all__ = [
     "ENV_IDS",
     "Control",
     "EnvConfig",
+    "FEATURES",
+    "Feature",
     "GANEnv",
     "GANVectorEnv",
     "GameFacts",
+    "LOSSES",
+    "Loss",
     "Measurement",
+    "OptimizerSpec",
+    "Outcome",
+    "REWARDS",
+    "Reward",
+    "RewardContext",
     "Snapshot",
     "SnapshotError",
+    "TASKS",
     "Task",
     "Transition",
+    "get_loss",
+    "make_task",
 ]

@@ -21,7 +21,10 @@ def no_shape_checks():
 @pytest.fixture(scope="session")
 def finished(tmp_path_factory):
     """A small benchmark that ran through: two groups. Only to be read."""
-    from small_benchmark import config, ran  # here, for what is imported before jaxtyping's hook is not checked
+    from tests.support.small_benchmark import (  # here, for what is imported before jaxtyping's hook is not checked
+        config,
+        ran,
+    )
 
     return ran(tmp_path_factory.mktemp("bench") / "out", config())
 

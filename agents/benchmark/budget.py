@@ -9,11 +9,11 @@ from dataclasses import dataclass, replace
 import numpy as np
 from tqdm import tqdm
 
-from gan_env.config import EnvConfig
-from gan_env.env import make_trainer
+from gan_env.envs.config import EnvConfig
+from gan_env.envs.env import make_trainer
 
-from ..rows import Row
-from .engines import run_job
+from ..comparison.rows import Row
+from .executors import run_job
 from .folder import Job
 from .plan import Contest, Group
 

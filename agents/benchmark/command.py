@@ -14,12 +14,12 @@ from typing import Annotated, Any, Literal
 
 import tyro
 
-from gan_env.files import parsed_json
+from gan_env.io.files import parsed_json
 
-from .. import tables
+from ..report import text as tables
 from . import budget, folder, suites, verify
 from . import running as benchmark
-from .engines import local, ray_cluster
+from .executors import local, ray_cluster
 from .plan import BenchConfig, plan, prepared, without_undefined
 
 DONE, FAILED = 0, 1

@@ -21,15 +21,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from gan_env.files import Lock, parsed_json, write_whole
+from gan_env.io.files import Lock, parsed_json, write_whole
 
-from ..rows import Row
+from ..comparison.rows import Row
 from ..run_kind import BENCHMARK, refuse_other
-from .contenders import best_constant, tuned_on
-from .moments import is_pictured
+from .contestants import best_constant, tuned_on
 from .plan import BenchConfig, Group, built, plan, prepared, without_undefined
 from .plan_json import as_json, difference, from_json
 from .row_log import CLAIMS, RowLog
+from .sample_grids import is_pictured
 
 
 @dataclass(frozen=True)

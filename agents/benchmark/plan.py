@@ -15,16 +15,16 @@ from typing import Any, Literal
 
 import numpy as np
 
-from gan_env.config import EnvConfig
-from gan_env.env import make_trainer
-from gan_env.rewards import REWARDS
-from gan_env.side_by_side import difference
-from gan_env.task import Task, make_task, parse_task
+from gan_env.envs.config import EnvConfig
+from gan_env.envs.env import make_trainer
+from gan_env.envs.rewards import REWARDS
+from gan_env.tasks.task import Task, make_task, parse_task
+from gan_env.training.compatible import difference
 
-from ..bench import SPLIT_SIZE, SPLITS, split_seeds
+from ..comparison.compare import SPLIT_SIZE, SPLITS, split_seeds
+from ..comparison.rows import cell_key, group_id, joint_id, settled
 from ..registry import controller_label
-from ..rows import cell_key, group_id, joint_id, settled
-from .contenders import check_contender, file_hash, file_of, meaning, refusal, tuned_on
+from .contestants import check_contender, file_hash, file_of, meaning, refusal, tuned_on
 
 HALF_DECADES = (0.1, 0.3, 1.0, 3.0, 10.0)
 SHARED_ROWS = 16

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import fields
 from typing import Any
 
-from gan_env.config import EnvConfig
-from gan_env.optimizers import OptimizerSpec
+from gan_env.envs.config import EnvConfig
+from gan_env.optimizer_spec import OptimizerSpec
 
 from .plan import BenchConfig, Part, Undefined
 

@@ -8,10 +8,10 @@ import os
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
-from gan_env.files import Lock, parsed_json, sync_folder, write_whole
+from gan_env.io.files import Lock, parsed_json, sync_folder, write_whole
 
-from ..row_checks import check_row
-from ..rows import Row
+from ..comparison.row_checks import check_row
+from ..comparison.rows import Row
 
 CLAIMS = "claims"
 """Folder beside the rows in which the locks of those who work on them lie."""

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from .engines import Engine, Failed
+from .executors import Engine, Failed
 from .folder import Folder
 
 WAIT_S = 1.0

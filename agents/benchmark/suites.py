@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import fields, replace
 from typing import Any
 
-from gan_env.config import EnvConfig
-from gan_env.optimizers import OptimizerSpec
+from gan_env.envs.config import EnvConfig
+from gan_env.optimizer_spec import OptimizerSpec
 from gan_env.registry import Registry, unknown
 
 from .plan import BenchConfig, Part

@@ -11,8 +11,8 @@ from typing import Any
 
 from tqdm import tqdm
 
-from ..rows import ORIGIN, TIMES, Row
-from .engines import Engine, Failed
+from ..comparison.rows import ORIGIN, TIMES, Row
+from .executors import Engine, Failed
 from .folder import Folder
 from .plan import Group
 

@@ -1,1 +1,1 @@
-"""`gan-env report`: numbers of a folder of rows, their pictures, and the page that shows both."""
+"""Reads rows of benchmarks and reports on them: statistics, ranks, and renderers for terminal, Markdown and HTML."""

@@ -13,11 +13,11 @@ from typing import Any
 
 import numpy as np
 
-from gan_env.files import parsed_json
+from gan_env.io.files import parsed_json
 
+from ..comparison.row_checks import finite, read_row
+from ..comparison.rows import Row
 from ..registry import is_registered
-from ..row_checks import finite, read_row
-from ..rows import Row
 
 CONFIG_FIELDS = (
     "task", "loss", "d_lr", "g_lr", "optimizer", "batch_size", "order", "updates", "updates_per_step", "d_loss_scale",

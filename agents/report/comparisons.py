@@ -8,9 +8,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 from scipy import stats as scipy_stats
 
-from ..ranks import holm
 from ..registry import TUNED_CONSTANT
-from ..stats import (
+from .blocks import CONFIG_FIELDS, Block, Row
+from .ranks import holm
+from .statistics import (
     Interval,
     area_over_log_rate,
     bootstrap_bounds,
@@ -23,7 +24,6 @@ from ..stats import (
     t_bounds,
     wilson_bounds,
 )
-from .blocks import CONFIG_FIELDS, Block, Row
 
 BASELINE = "sim-gda"
 

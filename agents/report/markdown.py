@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from ..tables import measure
 from .blocks import Block
-from .markup import interval, number, p_equals, p_value
-from .numbers import Report, make_report
-from .parts import by_role
+from .formatting import interval, number, p_equals, p_value
+from .numbers import Report, by_role, make_report
 from .published import Cells, read_cells
+from .text import measure
 
 
 def write_markdown(folder: Path, baseline: str, published: Path | None = None) -> str:

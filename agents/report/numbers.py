@@ -12,7 +12,6 @@ from typing import Any
 from gan_env.registry import unknown
 
 from ..registry import controller_note, is_embedded
-from ..stats import COVERAGE
 from .blocks import Block, Row, make_blocks, read_config, read_rows
 from .comparisons import (
     BASELINE,
@@ -27,7 +26,8 @@ from .comparisons import (
     scored,
 )
 from .published import Thesis, beside_thesis
-from .standing import Profiles, Ranking, Relative, profiles, rank, relative
+from .ranking import Profiles, Ranking, Relative, profiles, rank, relative
+from .statistics import COVERAGE
 
 
 @dataclass(frozen=True)
@@ -182,3 +182,13 @@ def _plain(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return [_plain(v) for v in value]
     return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def by_role(report: Report, names: Sequence[str]) -> list[tuple[str, list[str]]]:
+    """Competitors, then by themselves those that learn within the judged run, and those that do not compete."""
+    groups = [
+        ("", report.rivals(names)),
+        ("By themselves: learning within the very run that is judged", [n for n in names if n in report.embedded]),
+        ("Not competitors", [n for n in names if n in report.notes]),
+    ]
+    return [(title, found) for title, found in groups if found]

@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from ..ranks import block_ranks
-from .standing import Ranking
+from .ranking import Ranking
+from .ranks import block_ranks
 
 THESIS_SUITE = "dynamic-gda-table-1"
 THESIS_RANKS = {"sim-gda": 2.84, "alt-gda-1": 2.81, "alt-gda-5": 2.50, "dyn-gda": 1.84}

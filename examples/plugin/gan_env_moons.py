@@ -5,10 +5,10 @@ from functools import partial
 from sklearn.datasets import make_moons
 from torch import tensor
 
-from agents.scripted import ScriptedFactory
+from agents.rules.scripted import ScriptedFactory
 from gan_env import Control, Task
-from gan_env.networks import mlp_discriminator, mlp_generator
-from gan_env.rewards import Reward
+from gan_env.envs.rewards import Reward
+from gan_env.networks.mlp import mlp_discriminator, mlp_generator
 
 
 def moons():

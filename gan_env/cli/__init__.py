@@ -61,7 +61,7 @@ def _command(name: str) -> Callable[[Sequence[str]], int]:
         raise unknown("command", name, sorted(COMMANDS))
     run = import_module(f"gan_env.cli.{COMMANDS[name].module}").run
     if name != "doctor":  # which is there for when torch is not
-        from gan_env.process import settle
+        from gan_env.io.process import settle
 
         settle()
     return run
@@ -97,7 +97,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"gan-env: {error}", file=sys.stderr)
         return FAILED
     except (MemoryError, RuntimeError) as error:
-        from gan_env.memory import out_of_memory
+        from gan_env.training.memory import out_of_memory
 
         if not out_of_memory(error):
             raise

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import tyro
 
-from gan_env import fetching
+from gan_env.tasks import download
 
 from . import DONE
 from .options import print_json, progress, read, wrapped
@@ -36,11 +36,11 @@ def run(arguments: Sequence[str]) -> int:
     """The command."""
     given = read(Data, "data", arguments, HELP)
     if given.fetch:
-        message = fetching.fetch(given.name)
+        message = download.fetch(given.name)
         print_json({"name": given.name, "fetched": message}) if given.json else print(message)
         return DONE
-    names = [given.name] if given.name else progress(fetching.names(), "looking", quiet=given.json)
-    found = [fetching.where(name) for name in names]
+    names = [given.name] if given.name else progress(download.names(), "looking", quiet=given.json)
+    found = [download.where(name) for name in names]
     if given.json:
         print_json(found[0] if given.name else found)
         return DONE

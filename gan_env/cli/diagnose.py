@@ -10,9 +10,9 @@ from typing import Annotated, Any, Literal
 
 import tyro
 
-from agents.diagnose import Diagnosis, diagnose, lines
-from agents.loss_logs import read_losses
-from gan_env.losses import get_loss
+from agents.diagnose.diagnose import Diagnosis, diagnose, lines
+from agents.diagnose.loss_logs import read_losses
+from gan_env.losses.losses import get_loss
 
 from . import DONE
 from .options import print_json, read

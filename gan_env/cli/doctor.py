@@ -154,9 +154,9 @@ def _works() -> dict[str, Any]:
 
 def _data() -> list[dict[str, Any]]:
     try:
-        fetching = import_module("gan_env.fetching")
-        sets = sorted({*fetching.SOURCES, "digits", "furniture"})
-        return [fetching.where(name) for name in sets]
+        download = import_module("gan_env.tasks.download")
+        sets = sorted({*download.SOURCES, "digits", "furniture"})
+        return [download.where(name) for name in sets]
     except Exception as error:
         return [{"name": "data", "ready": False, "to_do": _short(error)}]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from inspect import cleandoc
 
-from agents.sb3_export import export
+from agents.training.sb3_export import export
 
 from . import COMMANDS
 

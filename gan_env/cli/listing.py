@@ -13,11 +13,11 @@ import gan_env
 from agents.base import CONTROLLERS
 from agents.benchmark.suites import SUITES
 from agents.registry import controller_note, controller_summary, list_controllers
-from gan_env.features import FEATURES
-from gan_env.losses import LOSSES
+from gan_env.envs.observations import FEATURES
+from gan_env.envs.rewards import REWARDS
+from gan_env.losses.losses import LOSSES
 from gan_env.registry import misplaced
-from gan_env.rewards import REWARDS
-from gan_env.task import TASKS
+from gan_env.tasks.task import TASKS
 
 from . import DONE
 from .options import print_json, read, wrapped

@@ -41,9 +41,9 @@ class Report:
 def run(arguments: Sequence[str]) -> int:
     """The command."""
     given = read(Report, "report", arguments, HELP)
-    from agents.report.headline import headline
+    from agents.report.html.headline import headline
+    from agents.report.html.page import write_report
     from agents.report.markdown import write_markdown
-    from agents.report.page import write_report
 
     if given.published is not None and not given.markdown:
         raise ValueError(f"published={str(given.published)!r} stands beside ours in --markdown only; give that, too")

@@ -10,9 +10,9 @@ from typing import Annotated, Any, Literal
 
 import tyro
 
-from agents.fsco import FscoConfig
-from agents.training import TrainConfig, main_job, resume, train
-from gan_env.config import EnvConfig
+from agents.learned.fsco import FscoConfig
+from agents.training.main_job import TrainConfig, main_job, resume, train
+from gan_env.envs.config import EnvConfig
 
 from . import DONE
 from .options import options_of, print_json, read
@@ -93,7 +93,7 @@ def _option(name: str, kind: Any, default: Any, help: str) -> tuple[str, Any, An
 def _print_scores(out: Path) -> None:
     import json
 
-    from agents.tables import as_json
+    from agents.report.text import as_json
 
     rows = [json.loads(line) for line in (out / "rows.jsonl").read_text().splitlines()]
     print_json({"out": out, "tables": as_json(rows)})

@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import tyro
 
-from agents.bench import SPLIT_SIZE, split_seeds
 from agents.benchmark.command import split_list
-from agents.benchmark.contenders import make_entry
-from agents.film import Film, check_film, write_film
-from agents.watching import CURVES, Progress, watched
-from gan_env.config import EnvConfig
+from agents.benchmark.contestants import make_entry
+from agents.comparison.compare import SPLIT_SIZE, split_seeds
+from agents.watching.film import Film, check_film, write_film
+from agents.watching.watch import CURVES, Progress, watched
+from gan_env.envs.config import EnvConfig
 
 from . import DONE
 from .options import print_json, read

@@ -13,8 +13,8 @@ import numpy as np
 import torch
 from torch.nn.functional import softplus
 
-from gan_env.records import Control, GameFacts, Measurement, Transition
 from gan_env.testing.promises import generators_left_alone, keep_all, require, trained, under_other_generators
+from gan_env.types import Control, GameFacts, Measurement, Transition
 
 STEPS = 14
 SEEDS = (7, 8, 9)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from gan_env.losses import Loss, get_loss
+from gan_env.losses.losses import Loss, get_loss
 from gan_env.testing.promises import keep_all, require, trains_from_the_seed_alone
 
 PARTS = ("real", "fake", "generator")

@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 import torch
 
-from gan_env.config import EnvConfig, make_trainer
-from gan_env.records import Control
-from gan_env.trainer import Trainer
+from gan_env.envs.config import EnvConfig, make_trainer
+from gan_env.training.trainer import Trainer
+from gan_env.types import Control
 
 
 class BrokenPromise(AssertionError):

@@ -7,8 +7,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from gan_env.losses import get_loss
-from gan_env.rewards import FAILURE_DECISIONS, Outcome, Reward, RewardContext, make_reward
+from gan_env.envs.rewards import FAILURE_DECISIONS, Outcome, Reward, RewardContext, make_reward
+from gan_env.losses.losses import get_loss
 from gan_env.testing.promises import generators_left_alone, keep_all, require
 
 ODD = (0.0, 1.0, -1.0, 1e-30, 1e12, -1e12, np.inf, -np.inf, np.nan)

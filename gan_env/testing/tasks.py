@@ -10,17 +10,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from gan_env.config import EnvConfig
-from gan_env.env import GANVectorEnv
-from gan_env.streams import Purpose
-from gan_env.task import Task, make_task
-from gan_env.testing.promises import (
-    generators_left_alone,
-    keep_all,
-    require,
-    trained,
-    trains_from_the_seed_alone,
-)
+from gan_env.envs.config import EnvConfig
+from gan_env.envs.env import GANVectorEnv
+from gan_env.random.streams import Purpose
+from gan_env.tasks.task import Task, make_task
+from gan_env.testing.promises import generators_left_alone, keep_all, require, trained, trains_from_the_seed_alone
 
 
 def codes(task: Task, seed: int = 3) -> np.ndarray:

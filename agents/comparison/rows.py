@@ -1,0 +1,89 @@
+"""What a finished cell of a benchmark says: the game, the controller, what came of it, and what it was made with."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import platform
+from collections.abc import Sequence
+from importlib.metadata import version
+from typing import Any
+
+import torch
+
+from gan_env.envs.config import EnvConfig
+from gan_env.registry import plugins
+
+Row = dict[str, Any]
+TIMES = ("wall_s", "control_s")
+"""Fields of a row that no two runs share."""
+ORIGIN = ("versions", "machine", "device", "threads")
+"""Fields that say what a row was made with; where they differ, rounding may."""
+
+
+def gap_is_normalised(config: EnvConfig) -> bool:
+    """Whether the reward's loss gap is divided by the losses' size: a plain gap of signed losses means nothing."""
+    return config.normalise or config.gan_loss.signed
+
+
+def game_facts(config: EnvConfig) -> Row:
+    """The fields that the rows of one game share, with everything that was left to the task filled in."""
+    task = config.build_task()
+    reward = config.reward if isinstance(config.reward, str) else getattr(config.reward, "name", str(config.reward))
+    return {
+        "task": task.name,
+        "loss": config.gan_loss.name,
+        "d_lr": config.d_lr or task.d_lr,
+        "g_lr": config.g_lr or task.g_lr,
+        "optimizer": vars(config.optimizer_spec),
+        "batch_size": config.batch_size or task.batch_size,
+        "order": config.order,
+        "updates": config.episode_updates or task.episode_updates,
+        "updates_per_step": config.updates_per_step,
+        "d_loss_scale": config.d_loss_scale,
+        "reward": reward,
+        "normalise": gap_is_normalised(config),
+        "quality_every": config.quality_every,
+        "dtype": str(config.torch_dtype).removeprefix("torch."),
+    }
+
+
+def settled(config: EnvConfig) -> Row:
+    """The same but for the task: games in which these agree can share a batch as far as their settings go."""
+    return {name: value for name, value in game_facts(config).items() if name != "task"}
+
+
+def group_id(config: EnvConfig, names: Sequence[str], seeds: Sequence[int], labels: Row) -> str:
+    """Hash of all that decides the rows of a game: the game, who plays it on which seeds, and the labels."""
+    beside = {
+        name: getattr(config, name)
+        for name in ("features", "d_lr_range", "g_lr_range", "loss_bound", "weight_bound", "score")
+    }
+    return _digest(json.dumps([game_facts(config), beside, labels, list(names), list(seeds)], default=str))
+
+
+def joint_id(ids: Sequence[str]) -> str:
+    """Hash of a group: of the games that share its batch, in order; of one alone, its own."""
+    return ids[0] if len(ids) == 1 else _digest(" ".join(ids))
+
+
+def cell_key(game: str, name: str, seed: int) -> str:
+    """Hash of a cell: its game's `group_id`, controller and seed."""
+    return _digest(f"{game} {name} {seed}")
+
+
+def _digest(text: str) -> str:
+    return hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
+
+
+def versions() -> dict[str, str]:
+    """Versions of what can change a result, with every installed package that offers parts."""
+    found = {name: version(name) for name in ("torch", "numpy", "gymnasium", "stable-baselines3")}
+    return {"python": platform.python_version(), **found, **plugins()}
+
+
+def machine(device: torch.device) -> str:
+    """The class of machine within which rows repeat to the bit: its instruction set, or the model of its GPU."""
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    return f"{platform.machine()} {torch.backends.cpu.get_cpu_capability()}"

@@ -1,0 +1,112 @@
+"""What adds up over a batch's updates: returns, failures, quality, and the points of each run that are drawn."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from gan_env.envs.config import EnvConfig
+from gan_env.envs.failures import failures
+from gan_env.envs.rewards import Outcome, Reward
+from gan_env.training.trainer import Trainer
+from gan_env.types import Control
+
+TRACE_POINTS = 100
+"""Points of a run that are kept for drawing."""
+
+
+def measure_quality(trainer: Trainer, held: np.ndarray, rows: np.ndarray) -> np.ndarray:
+    """Validation distances, (N,): measured for the rows (N,) bool, held for the others."""
+    measured, due = held.copy(), np.flatnonzero(rows)
+    if len(due):
+        measured[due] = trainer.quality(due.tolist())
+    return measured
+
+
+class Tally:
+    """What adds up per row of a batch.
+
+    Args:
+        trainer: At the start of its runs.
+        config: The game; of several that share the batch, any one.
+        rewards: Consecutive rows and what they are rewarded by, all rows in order; all of one kind.
+    """
+
+    def __init__(self, trainer: Trainer, config: EnvConfig, rewards: Sequence[tuple[slice, Reward]]):
+        rows = trainer.n
+        self._trainer, self._config, self._rewards = trainer, config, rewards
+        self.returns, self.failure = np.zeros(rows), np.full(rows, -1)
+        """Sum of rewards; index into FAILURES, -1 where all is well."""
+        self.ended = np.full(rows, trainer.episode_updates)
+        """Updates after which the row failed, or the run's length."""
+        self._lows = np.concatenate([np.full(span.stop - span.start, min(r.low, 0.0)) for span, r in rewards])
+        self._g_losses: list[np.ndarray] = []  # since the last decision, as are the next
+        self._d_losses: list[np.ndarray] = []
+        needs_quality = any(reward.needs_quality for _, reward in rewards)
+        self._quality = measure_quality(trainer, np.zeros(rows), np.ones(rows, bool)) if needs_quality else None
+        self._last: Outcome | None = None
+        self._points: list[tuple[int, np.ndarray]] = []  # update, (4, N): L_G, L_D, log D multiplier, share of V1
+        self._log, self._v1, self._since = np.zeros(rows), np.zeros(rows), 0
+        self._every = max(1, trainer.episode_updates // TRACE_POINTS)
+
+    def advance(self, control: Control, update: int) -> None:
+        """Makes update number `update` of every row that has not failed; at the end of a decision, pays its reward.
+
+        A failure pays the low bound for every decision that was left, so that diverging early never adds up to more.
+        """
+        trainer, config, k = self._trainer, self._config, self._config.updates_per_step
+        alive = self.failure < 0
+        trace = trainer.advance(control, 1, alive)
+        failed = failures(trainer, trace, alive, config)
+        self._g_losses.append(trace.on_host[0, 0])
+        self._d_losses.append(trace.d_losses(config.d_loss_scale)[0])
+        if (failed >= 0).any():
+            left = (trainer.episode_updates - update) // k + 1
+            self.failure = np.where(failed >= 0, failed, self.failure)
+            self.ended = np.where(failed >= 0, update, self.ended)
+            self.returns += np.where(failed >= 0, self._lows * left, 0.0)
+        before, decided = self._quality, update % k == 0 or update == trainer.episode_updates
+        if decided and before is not None:
+            if (update // k) % config.quality_every == 0 or update == trainer.episode_updates:
+                self._quality = measure_quality(trainer, before, self.failure < 0)
+        self._last = Outcome(self._g_losses[-1][None], self._d_losses[-1][None], before, self._quality)
+        if decided:
+            whole = Outcome(np.stack(self._g_losses), np.stack(self._d_losses), before, self._quality)
+            self.returns += np.where(self.failure < 0, self._paid(whole), 0.0)
+            self._g_losses.clear()
+            self._d_losses.clear()
+        self._trace(update, control)
+
+    def earned(self) -> np.ndarray:
+        """What the last update earned by itself, (N,)."""
+        assert self._last is not None
+        return np.where(self.failure < 0, self._paid(self._last), self._lows)
+
+    def _paid(self, outcome: Outcome) -> np.ndarray:
+        """The rewards of rows that have not failed, (N,)."""
+        paid = []
+        for span, reward in self._rewards:
+            before, after = (None if q is None else q[span] for q in (outcome.quality_before, outcome.quality_after))
+            own = Outcome(outcome.g_losses[:, span], outcome.d_losses[:, span], before, after)
+            rows = span.stop - span.start
+            paid.append(reward(own, np.zeros(rows, bool), np.zeros(rows)))
+        return np.concatenate(paid)
+
+    def _trace(self, update: int, control: Control) -> None:
+        self._log += np.log(control.d_multiplier.cpu().numpy())
+        self._v1 += (control.update_g & ~control.update_d).cpu().numpy()
+        self._since += 1
+        if update % self._every == 0:
+            seen = self._trainer.measurement
+            d_loss = seen.d_loss(self._config.d_loss_scale)
+            losses = [seen.g_loss.cpu().double().numpy(), d_loss.cpu().double().numpy()]
+            self._points.append((update, np.stack([*losses, self._log / self._since, self._v1 / self._since])))
+            self._log, self._v1, self._since = np.zeros_like(self._log), np.zeros_like(self._v1), 0
+
+    def trace(self, row: int) -> dict[str, list]:
+        """The row's points, for drawing; what is not finite is drawn as 0."""
+        points = np.stack([p[:, row] for _, p in self._points], 1) if self._points else np.zeros((4, 0))
+        rounded = np.round(np.nan_to_num(points, nan=0.0, posinf=0.0, neginf=0.0), 5).tolist()
+        names = ("g_loss", "d_loss", "log_d_multiplier", "v1_share")
+        return {"update": [update for update, _ in self._points], **dict(zip(names, rounded, strict=True))}

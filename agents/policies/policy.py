@@ -1,0 +1,180 @@
+"""A trained actor as a controller of its own: plain weights, the features it reads, the actions it encodes.
+
+Needs torch and numpy, neither Gymnasium nor Stable-Baselines3, so it runs in a user's own loop.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from gan_env.envs.actions import CODECS, Codec, LogRange
+from gan_env.envs.observations import DEFAULT_FEATURES, FeatureMemory
+from gan_env.types import Control, GameFacts, Measurement, Transition
+
+if TYPE_CHECKING:
+    from gan_env.envs.config import EnvConfig
+
+
+@dataclass(frozen=True, kw_only=True)
+class PolicySpec:
+    """What an actor's numbers mean: which features go in, and how what comes out is read."""
+
+    control: str = "learning-rate"
+    """What an action encodes: "learning-rate", "update-choice" or "joint", as in the environment's ids."""
+    features: tuple[str, ...] = DEFAULT_FEATURES
+    """Names of the features, in order."""
+    d_loss_scale: str = "mean"
+    """Which discriminator loss the features read."""
+    d_lr_range: tuple[float, float] = (0.1, 10.0)
+    """Multipliers on the discriminator's rate at -1 and +1."""
+    g_lr_range: tuple[float, float] = (0.1, 10.0)
+    """The same for the generator's."""
+    updates_per_step: int = 1
+    """Updates that one decision holds for."""
+    signed_losses: bool = False
+    """Whether it may steer losses that can be negative."""
+    activation: str = "relu"
+    """Between the layers: "relu" or "tanh"."""
+    output: str = "tanh"
+    """How the last layer's numbers become an action: "tanh"; "clip" to [-1, 1]; "argmax", the choice with the most."""
+    provenance: dict[str, object] = field(default_factory=dict)
+    """Where it comes from: tasks, seeds, versions, score card."""
+
+    @classmethod
+    def of(cls, env: EnvConfig, control: str, **more: Any) -> PolicySpec:
+        """What the actions and observations of an environment mean."""
+        return cls(
+            control=control,
+            features=env.features,
+            d_loss_scale=env.d_loss_scale,
+            d_lr_range=env.d_lr_range,
+            g_lr_range=env.g_lr_range,
+            updates_per_step=env.updates_per_step,
+            signed_losses=env.normalise or env.reward != "loss_gap",
+            **more,
+        )
+
+    def codec(self) -> Codec:
+        """Between actions and controls."""
+        return CODECS[self.control](LogRange(*self.d_lr_range), LogRange(*self.g_lr_range))
+
+
+ACTIVATIONS = {"relu": torch.relu, "tanh": torch.tanh}
+OUTPUTS: dict[str, Callable[[Tensor], np.ndarray]] = {
+    # SB3 squashes to [-1, 1] and scales to the space's bounds, which costs a rounding even where they are the same.
+    "tanh": lambda h: np.clip(-1.0 + 0.5 * (torch.tanh(h).numpy() + 1.0) * 2.0, -1.0, 1.0).astype(np.float32),
+    "clip": lambda h: np.clip(h.numpy(), -1.0, 1.0),
+    "argmax": lambda h: h.argmax(1).numpy(),
+}
+
+
+class Eyes:
+    """Measurements as the environment would show them: features with memory, at the start of every decision."""
+
+    def __init__(self, spec: PolicySpec, codec: Codec, rows: int):
+        self.memory = FeatureMemory(spec.features, codec.last_action_names, spec.d_loss_scale, rows)
+        self._codec, self._everyone = codec, np.ones(rows, bool)
+
+    def look(self, seen: Measurement, last: Control | None) -> np.ndarray:
+        """Observations (N, F) for the coming decision; `last` is the previous one, None at the start."""
+        before = {name: getattr(self.memory, name).copy() for name in _AVERAGES}
+        if last is None:
+            self.memory.start(np.arange(len(seen)), seen)
+        else:
+            self.memory.push(seen, self._codec.position(last), self._everyone)
+        for name, average in before.items():  # a loss that is not finite would stay in its average for ever
+            now = getattr(self.memory, name)
+            np.copyto(now, average, where=~np.isfinite(now))
+        return self.memory.observe(seen)
+
+    def state(self) -> dict[str, Tensor]:
+        """The feature memory."""
+        return {name: torch.from_numpy(getattr(self.memory, name).copy()) for name in _REMEMBERED}
+
+    def load(self, state: dict[str, Tensor]) -> None:
+        """Takes over what `state` gave."""
+        for name in _REMEMBERED:
+            setattr(self.memory, name, state[name].numpy().copy())
+
+
+_AVERAGES = ("g_loss_ema", "d_loss_ema")
+_REMEMBERED = (*_AVERAGES, "last_action")
+
+
+def check_game(name: str, spec: PolicySpec, game: GameFacts) -> None:
+    """Raises ValueError where the losses may be negative and the policy was not made for that."""
+    if game.signed and not spec.signed_losses:
+        raise ValueError(
+            f"{name} compares the losses of the two players, but those of loss={game.loss!r} can be negative; "
+            "use a loss such as 'bce' or 'lsgan', or a controller that reads scores, such as 'dyn-gda'"
+        )
+
+
+class PolicyController:
+    """Steers by a frozen actor. See `base.Controller` for its methods.
+
+    Args:
+        spec: What its numbers mean.
+        layers: Weight (out, in) and bias (out,) of each layer; `spec` says what comes in between and at the end.
+        name: For messages.
+    """
+
+    def __init__(self, spec: PolicySpec, layers: list[tuple[Tensor, Tensor]], name: str = "policy"):
+        self.spec, self.layers, self.name = spec, layers, name
+        self.codec = spec.codec()
+        self._eyes: Eyes | None = None
+        self._rows = 0
+        self._decided = 0
+        self._last: Control | None = None
+
+    def actions(self, observations: np.ndarray) -> np.ndarray:
+        """The actor's actions: (N, A) in [-1, 1], float32, or choices (N,); SB3's deterministic ones to the bit."""
+        h = torch.from_numpy(observations)
+        with torch.no_grad():
+            for i, (weight, bias) in enumerate(self.layers):
+                h = torch.nn.functional.linear(h if i == 0 else ACTIVATIONS[self.spec.activation](h), weight, bias)
+            return OUTPUTS[self.spec.output](h)
+
+    def reset(self, row_seeds: Sequence[int], game: GameFacts = GameFacts()) -> None:
+        """Starts N = len(row_seeds) runs afresh."""
+        check_game(self.name, self.spec, game)
+        self._rows = len(row_seeds)
+        self._eyes, self._decided, self._last = Eyes(self.spec, self.codec, self._rows), 0, None
+
+    def act(self, measurement: Measurement) -> Control:
+        """The control for the coming update; decided anew every `updates_per_step` updates."""
+        if self._eyes is None or len(measurement) != self._rows:
+            raise ValueError(f"{self.name} started {self._rows} rows and was shown {len(measurement)}; reset it first")
+        # Counted in the measurement's updates, so that an environment with several updates a step is held no longer.
+        update = int(measurement.update.max())
+        if self._last is None or not 0 <= update - self._decided < self.spec.updates_per_step:
+            seen = self._eyes.look(measurement, self._last)
+            self._last, self._decided = self.codec.decode(self.actions(seen).astype(np.float64)), update
+        return self._last
+
+    def learn(self, transition: Transition) -> None:
+        """Nothing: the actor is frozen."""
+
+    def state_dict(self) -> dict:
+        """Rows, the update of the last decision, feature memory and the control in force."""
+        if self._eyes is None:
+            raise ValueError(f"{self.name} has no state yet; call reset(row_seeds, game) first")
+        return {
+            "rows": self._rows,
+            "decided": self._decided,
+            "eyes": self._eyes.state(),
+            "control": None if self._last is None else self._last.state(),
+        }
+
+    def load_state_dict(self, state: dict) -> None:
+        """Takes over what `state_dict` gave."""
+        self._rows, self._decided = int(state["rows"]), int(state["decided"])
+        self._eyes = Eyes(self.spec, self.codec, self._rows)
+        self._eyes.load(state["eyes"])
+        self._last = None if state["control"] is None else Control(**state["control"])

@@ -1,0 +1,213 @@
+"""The ranking: who may stand in it, average ranks with their tests, performance profiles, relative scores."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..registry import REPLAY, controller_note, is_embedded, is_learned
+from .blocks import Block, Row
+from .comparisons import best_constant
+from .ranks import Friedman, against, block_ranks, cliques, critical_difference, friedman, nemenyi
+from .statistics import Bounds, Interval, Statistic, bootstrap_bounds, iqm, mean, median, profile_bounds, t_bounds
+
+ENOUGH = 10
+"""From so many configurations on they are the blocks of ranks and tests; below, each seed of each is one."""
+POINTS = 60
+WIDEST = 100.0
+"""Multiple of the best median at which a profile ends."""
+
+
+@dataclass(frozen=True)
+class Ranking:
+    """Average ranks over blocks; failures rank last. Lists follow `controllers`, the best average rank first."""
+
+    controllers: list[str]
+    missing: list[str]
+    """What must be added to the rows before this is a ranking at all; empty if it is official."""
+    left_out: dict[str, str]
+    """Who is not ranked, and why."""
+    unit: str
+    """What a block is: "configuration" (median over its seeds) or "seed of a configuration"."""
+    blocks: int
+    ranks: list[Interval]
+    failures: list[int]
+    runs: list[int]
+    friedman: Friedman | None
+    critical_difference: float | None
+    cliques: list[tuple[int, int]]
+    """First and last place of each run of controllers that Nemenyi's test does not tell apart."""
+    nemenyi: list[list[float]]
+    baseline: str | None
+    baseline_p: list[float]
+    """Holm-adjusted, against the baseline's average rank; empty where it is not ranked."""
+    medians: dict[str, list[float]]
+    """Median score in each configuration, by its label; infinite where half of the runs failed."""
+
+    @property
+    def official(self) -> bool:
+        """Whether the rows hold what a ranking needs."""
+        return not self.missing
+
+
+@dataclass(frozen=True)
+class Relative:
+    """A controller's scores over all configurations, as multiples of the best median in each; stratified bootstrap."""
+
+    controller: str
+    mean: Interval
+    median: Interval
+    iqm: Interval
+    imputed: int
+
+
+@dataclass(frozen=True)
+class Profiles:
+    """Share of a controller's runs at or below each multiple of the configuration's best median."""
+
+    thresholds: list[float]
+    shares: dict[str, list[Interval]]
+
+
+def _replayed(rows: Sequence[Row]) -> set[str]:
+    """Controllers whose open-loop replay is in the rows: as `NAME (replay)`, or as a recording that names them.
+
+    A recording of an agent from a file names the agent, not the file: as `runs_as` does, in front of the file's hash.
+    """
+    recorded = {str(row["replay_of"]) for row in rows if row.get("replay_of")}
+    names = {row["controller"]: str(row.get("runs_as", "")).rpartition(" ")[0] for row in rows}
+    under_its_name = {name.removesuffix(f" {REPLAY}") for name in names if name.endswith(f" {REPLAY}")}
+    return under_its_name | recorded | {name for name, agent in names.items() if agent in recorded}
+
+
+def _left_out(names: Sequence[str], replayed: set[str]) -> dict[str, str]:
+    """Who may not be ranked, and why: no competitors, learners within the run, learned ones without their replay."""
+    found = {}
+    for name in names:
+        if note := controller_note(name):
+            found[name] = note
+        elif is_embedded(name):
+            found[name] = "learns within the very run that it is judged on"
+        elif is_learned(name) and name not in replayed:
+            found[name] = "learned, and its open-loop replay (replay:FILE of a recorded run) is not in the rows"
+    return found
+
+
+def _order(blocks: Sequence[Block]) -> list[str]:
+    return list(dict.fromkeys(name for block in blocks for name in block.controllers))
+
+
+def rank(blocks: Sequence[Block], baseline: str) -> Ranking | None:
+    """The ranking of all that may stand in it and were run in every configuration; None for fewer than two."""
+    names = _order(blocks)
+    out = _left_out(names, _replayed([row for block in blocks for row in block.rows]))
+    for name in names:
+        if lacking := sum(name not in block.controllers for block in blocks):
+            out.setdefault(name, f"not run in {lacking} of {len(blocks)} configurations")
+    ranked = [name for name in names if name not in out]
+    shared = [block.common(ranked) for block in blocks] if len(ranked) > 1 else []
+    if not shared or not all(s.any() for s in shared):
+        return None
+    scores = [np.array([b.of(n, imputed=False)[s] for n in ranked]).T for b, s in zip(blocks, shared, strict=True)]
+    return _ranking(blocks, ranked, scores, out, baseline)
+
+
+def _missing(lacking: list[str], of: int) -> list[str]:
+    """What an official ranking would need, given the configurations without a constant multiplier."""
+    if not lacking:
+        return []
+    where = "any configuration" if len(lacking) == of else "; ".join(lacking[:3])
+    more = f" and {len(lacking) - 3} more configurations" if 3 < len(lacking) < of else ""
+    return [f"no constant multiplier (best-constant, constant:X) was run in {where}{more}"]
+
+
+def _ranking(
+    blocks: Sequence[Block], ranked: list[str], seeds: list[np.ndarray], out: dict[str, str], baseline: str
+) -> Ranking:
+    """The ranking from scores (seeds, controllers) of each configuration."""
+    medians = np.array([_medians(scores) for scores in seeds])
+    by_configuration = len(blocks) >= ENOUGH
+    strata = [medians] if by_configuration else seeds
+    table = np.concatenate(strata)
+    bounds = t_bounds(*(block_ranks(stratum).T for stratum in strata))
+    order = np.argsort(bounds.value, kind="stable")
+    average, names, count = bounds.value[order], [ranked[i] for i in order], len(table)
+    tested = len(names) > 2 and count > 1
+    difference = critical_difference(len(names), count) if tested else None
+    runs = {n: [r for b in blocks for r in b.rows if r["controller"] == n] for n in names}
+    lacking = [b.label for b in blocks if best_constant(b) is None]
+    return Ranking(
+        controllers=names,
+        missing=_missing(lacking, len(blocks)),
+        left_out=out,
+        unit="configuration" if by_configuration else "seed of a configuration",
+        blocks=count,
+        ranks=[Interval.of(Bounds(*(part[i] for part in bounds)), count) for i in order],
+        failures=[sum(row["status"] != "ok" for row in runs[n]) for n in names],
+        runs=[len(runs[n]) for n in names],
+        friedman=friedman(table) if tested else None,
+        critical_difference=difference,
+        cliques=[] if difference is None else cliques(average, difference),
+        nemenyi=nemenyi(average, count).tolist() if tested else [],
+        baseline=baseline if baseline in names else None,
+        baseline_p=against(average, count, names.index(baseline)).tolist() if baseline in names else [],
+        medians={b.label: m[order].tolist() for b, m in zip(blocks, medians, strict=True)},
+    )
+
+
+def _medians(scores: np.ndarray) -> np.ndarray:
+    """Medians over seeds of scores (seeds, controllers); infinite where a middle run failed."""
+    return np.array([np.sort(c)[[(len(c) - 1) // 2, len(c) // 2]].mean() for c in scores.T])
+
+
+def _ratios(blocks: Sequence[Block], names: Sequence[str], *, imputed: bool) -> dict[str, list[np.ndarray]]:
+    """Scores of each controller over the best median of its configuration, one array a configuration.
+
+    Configurations are left out whose best median is not a positive number, and controllers that were not run in all.
+    """
+    found: dict[str, list[np.ndarray]] = {name: [] for name in names if all(name in b.controllers for b in blocks)}
+    for block in blocks:
+        scores = {name: block.of(name, imputed=False) for name in found}
+        best = min((float(_medians(s[~np.isnan(s)][:, None])[0]) for s in scores.values()), default=np.inf)
+        if 0 < best < np.inf:
+            for name, parts in found.items():
+                values = block.of(name, imputed=imputed)
+                parts.append(values[~np.isnan(values)] / best)
+    return {name: parts for name, parts in found.items() if parts}
+
+
+def relative(blocks: Sequence[Block], names: Sequence[str]) -> list[Relative]:
+    """Scores pooled over configurations as multiples of the best median in each, failures imputed."""
+    raw = _ratios(blocks, names, imputed=False)
+
+    def pooled(statistic: Statistic, parts: list[np.ndarray]) -> Interval:
+        return Interval.of(bootstrap_bounds(statistic, *parts), sum(map(len, parts)))
+
+    return [
+        Relative(
+            controller=name,
+            mean=pooled(mean, parts),
+            median=pooled(median, parts),
+            iqm=pooled(iqm, parts),
+            imputed=sum(int(np.isinf(part).sum()) for part in raw[name]),
+        )
+        for name, parts in _ratios(blocks, names, imputed=True).items()
+    ]
+
+
+def profiles(blocks: Sequence[Block], names: Sequence[str]) -> Profiles | None:
+    """Performance profiles; None where no configuration has a positive best median."""
+    ratios = _ratios(blocks, names, imputed=False)
+    finite = np.concatenate([p[np.isfinite(p)] for parts in ratios.values() for p in parts]) if ratios else np.zeros(0)
+    finite = finite[finite > 0]
+    if not len(finite):
+        return None
+    thresholds = np.geomspace(max(finite.min(), 1 / WIDEST), min(max(finite.max(), 1.01), WIDEST), POINTS)
+    shares = {}
+    for name, parts in ratios.items():
+        bounds = profile_bounds(thresholds, *parts)
+        n = sum(map(len, parts))
+        shares[name] = [Interval.of(Bounds(*point), n) for point in zip(*bounds, strict=True)]
+    return Profiles(thresholds.tolist(), shares)

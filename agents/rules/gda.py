@@ -1,0 +1,258 @@
+"""Fixed orders and fixed rates: gradient descent-ascent as usually run, its oracle, and the controls for chance."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from gan_env.types import Control, GameFacts, Measurement
+
+from .random_draws import uniform
+from .scripted import Argument, Law, Memory, check_positive, positive, scripted
+
+
+def only_g(choose_g: Tensor) -> Control:
+    """V1 where `choose_g`, V2 elsewhere."""
+    return Control.of(len(choose_g), update_g=choose_g, update_d=~choose_g, device=choose_g.device)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Fixed:
+    """The same control at every decision."""
+
+    update_d: bool = True
+    d_multiplier: float = 1.0
+
+    def start(self, row_seeds: Sequence[int], game: GameFacts) -> Memory:
+        """Nothing to remember."""
+        return {}
+
+    def decide(self, seen: Measurement, memory: Memory) -> tuple[Control, Memory]:
+        """The control, whatever is seen."""
+        device = seen.g_loss.device
+        return Control.of(len(seen), update_d=self.update_d, d_multiplier=self.d_multiplier, device=device), memory
+
+
+@scripted("sim-gda")
+def sim_gda() -> Law:
+    """V3 always: both players move, at their base rates.
+
+    Source: DeOliveira 2023, eq. 4 (Sim-GDA).
+    """
+    return Fixed()
+
+
+@scripted("frozen-d")
+def frozen_d() -> Law:
+    """V1 always: the discriminator never learns.
+
+    Not a way to train, but to unmask a reward: an untrained frozen D has a loss gap near 0, the best that FSCO's
+    reward knows, while nothing is learnt.
+    """
+    return Fixed(update_d=False)
+
+
+@scripted(
+    "constant",
+    argument=Argument(
+        option="multiplier",
+        usage="constant:X",
+        needs="a number > 0",
+        read=positive,
+        examples=("constant:2",),
+    ),
+)
+def constant(*, multiplier: float) -> Law:
+    """V3 with D's rate at X × base: the opponent that every learning-rate controller must beat."""
+    return Fixed(d_multiplier=multiplier)
+
+
+@scripted("ttur")
+def ttur(*, ratio: float = 4.0) -> Law:
+    """V3 with D's rate at 4 × base (`ratio`) and G's at base: two time scales.
+
+    Source: Heusel et al. 2017, arXiv:1706.08500; 4e-4 for D and 1e-4 for G are the values used with SAGAN. The ratio
+    is that of the multipliers: with unlike base rates the ratio of the rates differs.
+    """
+    check_positive("ttur", ratio=ratio)
+    return Fixed(d_multiplier=ratio)
+
+
+def _whole(value: Any) -> int:
+    number = int(str(value))
+    if number < 1:
+        raise ValueError(f"{value!r} is below 1")
+    return number
+
+
+@scripted(
+    "alt-gda",
+    argument=Argument(
+        option="d_updates",
+        usage="alt-gda-N",
+        needs="a whole number N >= 1",
+        read=_whole,
+        examples=("alt-gda-1", "alt-gda-5"),
+    ),
+)
+@dataclass(frozen=True, kw_only=True)
+class Alternating:
+    """N discriminator updates, then one generator update, D first.
+
+    Decision i, from 0, is V1 if i ≡ N mod (N + 1), else V2. One decision is one applied field: 30 000 decisions of
+    alt-gda-5 hold 25 000 D updates and 5 000 G updates.
+
+    Source: DeOliveira 2023, eq. 5 (Alt-GDA).
+    """
+
+    d_updates: int
+    """Discriminator updates between two generator updates."""
+
+    def start(self, row_seeds: Sequence[int], game: GameFacts) -> Memory:
+        """Counts decisions from 0."""
+        return {"decision": torch.zeros(len(row_seeds), dtype=torch.int64)}
+
+    def decide(self, seen: Measurement, memory: Memory) -> tuple[Control, Memory]:
+        """V1 at the end of each round, else V2."""
+        i = memory["decision"]
+        return only_g(i % (self.d_updates + 1) == self.d_updates), {"decision": i + 1}
+
+
+@scripted("dirac-oracle", note="an oracle, not a competitor")
+@dataclass(frozen=True)
+class DiracOracle:
+    """The order that makes the Dirac-GAN converge: V2 if D scores fake at least as high as real, else V1.
+
+    Written for a D trained to score high on real: at real 0, fake θ and D(x) = ψx the test is the sign of ψθ. On the
+    tie V2 (our choice): at ψ = 0 a G update has no gradient, at θ = 0 it could only leave the optimum. In other games
+    batch means are compared, which is a heuristic without a proof.
+
+    Source: DeOliveira 2023, eq. 7.
+    """
+
+    def start(self, row_seeds: Sequence[int], game: GameFacts) -> Memory:
+        """Nothing to remember."""
+        return {}
+
+    def decide(self, seen: Measurement, memory: Memory) -> tuple[Control, Memory]:
+        """V1 where real scores above fake; NaN scores give V2."""
+        return only_g(seen.fake_logits.double().mean(-1) < seen.real_logits.double().mean(-1)), memory
+
+
+def _share(value: Any) -> float:
+    number = float(value)
+    if not 0 <= number <= 1:
+        raise ValueError(f"{value!r} is outside [0, 1]")
+    return number
+
+
+def _seeds(row_seeds: Sequence[int]) -> Memory:
+    n = len(row_seeds)
+    seed = torch.tensor([int(s) for s in row_seeds], dtype=torch.int64)
+    return {"seed": seed, "decision": torch.zeros(n, dtype=torch.int64)}
+
+
+@scripted(
+    "random-order",
+    argument=Argument(
+        option="g_share",
+        usage="random-order:Q",
+        needs="a probability from 0 to 1",
+        read=_share,
+        examples=("random-order:0.45",),
+    ),
+)
+@dataclass(frozen=True, kw_only=True)
+class RandomOrder:
+    """V1 with probability Q, else V2, whatever is seen.
+
+    The control for Dynamic-GDA (ours): with Q at Dynamic-GDA's own share of G updates, about 0.45 on `ring`, it tells
+    whether the choice of moments matters or only the share.
+    """
+
+    g_share: float
+    """Probability of a generator update."""
+
+    def start(self, row_seeds: Sequence[int], game: GameFacts) -> Memory:
+        """Each row's stream, at its first number."""
+        return _seeds(row_seeds)
+
+    def decide(self, seen: Measurement, memory: Memory) -> tuple[Control, Memory]:
+        """One draw from each row's own stream."""
+        drawn = uniform(memory["seed"], memory["decision"])
+        return only_g(drawn < self.g_share), memory | {"decision": memory["decision"] + 1}
+
+
+@scripted("random")
+@dataclass(frozen=True, kw_only=True)
+class RandomRate:
+    """V3 with D's rate at a random multiple of base, log-uniform in (0.1, 10), drawn anew at every decision."""
+
+    low: float = 0.1
+    """Least multiplier."""
+    high: float = 10.0
+    """Bound that no multiplier reaches."""
+
+    def __post_init__(self):
+        check_positive("random", low=self.low, high=self.high)
+        if self.low >= self.high:
+            raise ValueError(f"random: low={self.low} must be below high={self.high}")
+
+    def start(self, row_seeds: Sequence[int], game: GameFacts) -> Memory:
+        """Each row's stream, at its first number."""
+        return _seeds(row_seeds)
+
+    def decide(self, seen: Measurement, memory: Memory) -> tuple[Control, Memory]:
+        """One draw from each row's own stream."""
+        drawn = uniform(memory["seed"], memory["decision"])
+        multiplier = self.low * (self.high / self.low) ** drawn
+        after = memory | {"decision": memory["decision"] + 1}
+        return Control.of(len(seen), d_multiplier=multiplier, device=drawn.device), after
+
+
+@dataclass(frozen=True, kw_only=True)
+class Decay:
+    """V3 with both rates falling from base to `floor` × base as the episode goes by."""
+
+    name: str
+    floor: float
+
+    def __post_init__(self):
+        if not 0 < self.floor <= 1:
+            raise ValueError(f"{self.name}: floor={self.floor} must be in (0, 1]; a rate of 0 is not a control")
+
+    def start(self, row_seeds: Sequence[int], game: GameFacts) -> Memory:
+        """Nothing to remember: the measurement tells the progress."""
+        if game.episode_updates <= 0:
+            raise ValueError(f"{self.name} must know when the run ends; set episode_updates (it is 0, unknown)")
+        return {}
+
+    def decide(self, seen: Measurement, memory: Memory) -> tuple[Control, Memory]:
+        """Both multipliers, by the share of the episode that is done."""
+        done = seen.progress.double().clamp(0, 1)
+        left = 1 - done if self.name == "linear-decay" else (1 + torch.cos(math.pi * done)) / 2
+        rate = self.floor + (1 - self.floor) * left
+        return Control.of(len(seen), d_multiplier=rate, g_multiplier=rate, device=rate.device), memory
+
+
+@scripted("linear-decay")
+def linear_decay(*, floor: float = 1e-3) -> Law:
+    """V3 with both rates falling in a straight line from base to `floor` × base at the end of the episode.
+
+    The floor (ours) keeps the last updates alive: a rate of exactly 0 would be an update that does nothing.
+    """
+    return Decay(name="linear-decay", floor=floor)
+
+
+@scripted("cosine-decay")
+def cosine_decay(*, floor: float = 1e-3) -> Law:
+    """V3 with both rates falling along half a cosine from base to `floor` × base at the end of the episode.
+
+    Source: Loshchilov & Hutter 2017, arXiv:1608.03983, eq. 5, without restarts; the floor is ours.
+    """
+    return Decay(name="cosine-decay", floor=floor)

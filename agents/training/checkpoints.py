@@ -1,0 +1,149 @@
+"""A run's folder that nothing gets lost in: its saved state, its logs, and what happens when somebody says stop."""
+
+from __future__ import annotations
+
+import signal
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+from gan_env.io.tensor_files import pack, read_tensors, unpack, write_tensors
+
+FORMAT, VERSION = "gan-env training", 1
+STATE = "training.safetensors"
+"""The state of a training that is not finished; replaced whole, so that the last good one is always there."""
+TIMES_ITS_COST = 50
+"""Saves lie at least so many times apart as one takes: 2 % of the time."""
+
+
+class TrainingStateError(ValueError):
+    """The one error for a saved training that cannot be used: what is wrong with it, and the way out."""
+
+
+class Stopped(KeyboardInterrupt):
+    """Somebody pressed Ctrl-C or sent SIGTERM; the message says how to go on."""
+
+
+class Checkpoints:
+    """The saved state of the training in a folder.
+
+    Args:
+        folder: The run's own, held by this process alone (`files.locked`).
+        every: Least seconds between two saves.
+    """
+
+    def __init__(self, folder: Path, every: float):
+        self.path, self.folder, self._every = folder / STATE, folder, every
+        self._last, self._cost = time.perf_counter(), 0.0
+        self.seconds = 0.0
+        """Spent on saving."""
+
+    def due(self) -> bool:
+        """Whether it is time to save again."""
+        return time.perf_counter() - self._last >= max(self._every, TIMES_ITS_COST * self._cost)
+
+    def save(self, state: dict[str, Any]) -> None:
+        """Puts a tree of tensors and plain values in place of the last; raises OSError with the last one intact."""
+        began = time.perf_counter()
+        content, tensors = pack(state)
+        write_tensors(self.path, FORMAT, VERSION, {"state": content}, tensors)
+        self._last = time.perf_counter()
+        self._cost = self._last - began
+        self.seconds += self._cost
+
+    def load(self) -> dict[str, Any] | None:
+        """The state that was saved last, None if there is none.
+
+        Raises:
+            TrainingStateError: If the file is damaged, of another kind or of an unknown version.
+        """
+        if not self.path.exists():
+            return None
+        remedy = "remove it to start this training from its beginning"
+        content, tensors = read_tensors(self.path, FORMAT, VERSION, error=TrainingStateError, remedy=remedy)
+        try:
+            state = unpack(content["state"], tensors)
+        except (KeyError, RecursionError, TypeError) as error:
+            raise TrainingStateError(f"{self.path}: lacks {error}; {remedy}") from error
+        if not isinstance(state, dict):
+            raise TrainingStateError(f"{self.path}: holds no training's state; {remedy}")
+        return state
+
+    def remove(self) -> None:
+        """The training is finished: its state has served its turn."""
+        self.path.unlink(missing_ok=True)
+
+
+# -- logs ---------------------------------------------------------------------------------------------------------
+
+
+def _logs(folder: Path | None) -> list[Path]:
+    """TensorBoard's own files in a folder; whatever else lies there is somebody's."""
+    found = [] if folder is None else sorted(folder.glob("events.out.tfevents.*"))
+    return [file for file in found if file.is_file() and not file.is_symlink()]
+
+
+def log_sizes(folder: Path | None) -> dict[str, int]:
+    """Bytes of each log, which only grow; flush them first."""
+    return {file.name: file.stat().st_size for file in _logs(folder)}
+
+
+def cut_logs(folder: Path | None, sizes: dict[str, int]) -> None:
+    """Takes logs back to the sizes that they had, so that what is done again is not logged twice."""
+    for file in _logs(folder):
+        if file.name not in sizes:
+            file.unlink()
+        elif file.stat().st_size > sizes[file.name]:
+            with file.open("r+b") as log:
+                log.truncate(sizes[file.name])
+
+
+# -- stopping -----------------------------------------------------------------------------------------------------
+
+
+class Stop:
+    """What Ctrl-C and SIGTERM mean: at once, or at the next place where the training can be saved.
+
+    Args:
+        message: What `Stopped` says.
+    """
+
+    def __init__(self, message: str):
+        self.message, self.asked, self._patient = message, False, False
+
+    @contextmanager
+    def listening(self) -> Iterator[None]:
+        """Ctrl-C and SIGTERM raise `Stopped` inside the block; elsewhere than in the main thread nothing changes."""
+        if threading.current_thread() is not threading.main_thread():
+            yield
+            return
+        before = {number: signal.signal(number, self._handle) for number in (signal.SIGINT, signal.SIGTERM)}
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+    @contextmanager
+    def later(self) -> Iterator[None]:
+        """Inside the block the first signal is only noted in `asked`; whoever runs there is to save and to `leave`."""
+        self._patient = True
+        try:
+            yield
+        finally:
+            self._patient = False
+        if self.asked:
+            self.leave()
+
+    def leave(self) -> None:
+        """Raises Stopped."""
+        raise Stopped(self.message)
+
+    def _handle(self, number: int, frame: FrameType | None) -> None:
+        patient, self.asked = self._patient and not self.asked, True
+        if not patient:
+            self.leave()

@@ -1,0 +1,225 @@
+"""Settings of a training, in code and in a run's `config.json`."""
+
+from __future__ import annotations
+
+import types
+from dataclasses import dataclass, field, fields, is_dataclass
+from pathlib import Path
+from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
+
+from gan_env.argument_checks import at_least, is_positive
+from gan_env.envs.config import EnvConfig
+from gan_env.io.files import parsed_json
+from gan_env.registry import unknown
+from gan_env.tasks.task import Task
+
+from ..comparison.compare import SPLIT_SIZE
+from ..learned.fsco import FscoConfig
+from ..policies.policy import PolicySpec
+from ..registry import make_controller
+from ..run_kind import TRAINING, refuse_other
+
+META, UNTRAINED, EMBEDDED = "fsco (meta)", "fsco (untrained)", "fsco (embedded)"
+DDPG_META, DDPG_UNTRAINED = "ddpg (meta)", "ddpg (untrained)"
+
+
+def main_job() -> EnvConfig:
+    """The game of `gan-env train` without options: real handwritten digits, a decision every ten updates."""
+    return EnvConfig(task="digits", updates_per_step=10, episode_updates=1_000)
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainConfig:
+    """One training of an agent and its judgement."""
+
+    env: EnvConfig = field(default_factory=main_job)
+    """The game."""
+    agent: FscoConfig = field(default_factory=FscoConfig)
+    """The agent's settings."""
+    control: Literal["learning-rate", "joint"] = "learning-rate"
+    """What the agent decides: D's learning rate (FSCO), or both rates and who updates (`ddpg`; meta mode)."""
+    mode: Literal["meta", "embedded"] = "meta"
+    """meta: many short runs side by side, then frozen. embedded: a fresh agent learns within each judged run."""
+    decisions: int = 20_000
+    """Decisions that a meta agent is given in training, all rows together."""
+    num_envs: int = 16
+    """GANs that train side by side (meta)."""
+    evaluate_seeds: int = 16
+    """Runs of each controller, on seeds that no training saw."""
+    controllers: tuple[str, ...] = (
+        "sim-gda",
+        "alt-gda-1",
+        "alt-gda-5",
+        "constant:0.1",
+        "constant:0.3",
+        "constant:3",
+        "constant:10",
+        "frozen-d",
+        "random-order:0.45",
+        "dyn-gda",
+        "gap-aware",
+    )
+    """The rivals."""
+    seed: int = 0
+    """Seed of the agent, and of which training runs it meets."""
+    out: Path | None = None
+    """The run's folder; runs/TASK-TIME if left out."""
+    progress: bool = True
+    """Show progress with the time left."""
+    save_every: float = 60.0
+    """Least seconds between two saves of the training, for `--resume`; saving takes 2 % of the time at most."""
+
+    def __post_init__(self) -> None:
+        for name in ("decisions", "num_envs", "evaluate_seeds"):
+            at_least(name, getattr(self, name), 1)
+        if self.save_every != 0 and not is_positive(self.save_every):
+            raise ValueError(f"save_every={self.save_every!r} must be a number of seconds of at least 0")
+        if self.num_envs > SPLIT_SIZE:
+            raise ValueError(f"num_envs={self.num_envs} must be at most {SPLIT_SIZE}, as many as there are row seeds")
+        if self.evaluate_seeds < 2:
+            raise ValueError("evaluate_seeds=1 gives no interval; use 2 or more, 16 by default")
+        at_least("seed", self.seed, 0)
+        if self.seed >= SPLIT_SIZE // self.num_envs:
+            raise ValueError(
+                f"seed={self.seed} must lie in 0 to {SPLIT_SIZE // self.num_envs - 1} with num_envs={self.num_envs}: "
+                "each seed trains on row seeds of its own"
+            )
+        if self.mode == "meta" and self.decisions <= self.agent.learning_starts:
+            raise ValueError(
+                f"decisions={self.decisions} leaves nothing to learn from after learning_starts="
+                f"{self.agent.learning_starts} decisions at random; raise the one or lower the other"
+            )
+        if len(set(self.controllers)) != len(self.controllers):
+            raise ValueError(f"controllers={self.controllers} names one twice; leave it out once")
+        if self.control not in ("learning-rate", "joint"):
+            raise unknown("control", self.control, ["learning-rate", "joint"])
+        if self.mode == "embedded" and not self.is_fsco:
+            raise ValueError(
+                f"mode='embedded' is FSCO's own: control='learning-rate' and reward='loss_gap', not {self.control!r} "
+                f"and {self.env.reward!r}; use mode='meta', or name the rival 'ddpg' among controllers"
+            )
+        for name in self.controllers:
+            make_controller(name)
+
+    @property
+    def horizon(self) -> int:
+        """Decisions in one run."""
+        updates = self.env.episode_updates or self.env.build_task().episode_updates
+        return updates // self.env.updates_per_step
+
+    @property
+    def is_fsco(self) -> bool:
+        """Whether this is FSCO (D's rate, reward −|L_G − L_D|) and not the same agent on something else."""
+        return self.control == "learning-rate" and self.env.reward == "loss_gap"
+
+    @property
+    def names(self) -> tuple[str, str]:
+        """What tables call the trained and the untrained actor."""
+        return (META, UNTRAINED) if self.is_fsco else (DDPG_META, DDPG_UNTRAINED)
+
+    @property
+    def spec(self) -> PolicySpec:
+        """How the agent's numbers are read."""
+        return PolicySpec.of(self.env, self.control)
+
+
+def plain(value: Any) -> Any:
+    """A configuration as JSON can hold it."""
+    if isinstance(value, Task):
+        return value.name
+    if is_dataclass(value) and not isinstance(value, type):
+        return {f.name: plain(getattr(value, f.name)) for f in fields(value)}
+    if isinstance(value, (list, tuple)):
+        return [plain(v) for v in value]
+    if isinstance(value, dict):
+        return {str(k): plain(v) for k, v in value.items()}
+    if value is None or isinstance(value, (str, int, float, bool)):
+        return value
+    return str(value)
+
+
+HOW_NOT_WHAT = ("out", "progress", "save_every")
+"""Settings that leave the result as it is."""
+
+
+def first_difference(one: dict[str, Any], other: dict[str, Any], path: str = "") -> str | None:
+    """The first setting in which two plain configurations differ, with both values; None if they will do the same."""
+    for name in sorted(one.keys() | other.keys()):
+        a, b = one.get(name), other.get(name)
+        if isinstance(a, dict) and isinstance(b, dict):
+            found = first_difference(a, b, f"{path}{name}.")
+            if found:
+                return found
+        elif a != b and path + name not in HOW_NOT_WHAT:
+            return f"{path}{name}={a!r} and {b!r}"
+    return None
+
+
+def read_config(path: Path) -> TrainConfig:
+    """The configuration in a run's `config.json`; raises ValueError, on one line and naming the file, for any other."""
+    held = read_held(path)
+    try:
+        return _record(TrainConfig, held, "")
+    except (RecursionError, TypeError, ValueError) as error:
+        why = " ".join(str(error).split())
+        raise ValueError(f"{path}: is no configuration of a training ({why})") from error
+
+
+def read_held(path: Path) -> dict[str, Any]:
+    """What a run's `config.json` holds; raises ValueError, on one line and naming the file, if it is no training's."""
+    try:
+        held = parsed_json(path.read_text())
+    except OSError as error:
+        raise ValueError(f"{path}: cannot be read ({error.strerror}); name the folder of a training") from error
+    except ValueError as error:
+        why = " ".join(str(error).split())
+        raise ValueError(f"{path}: is no configuration of a training ({why})") from error
+    refuse_other(path.parent, held, TRAINING)
+    if not isinstance(held, dict):
+        raise ValueError(f"{path}: is no configuration of a training (it is a {type(held).__name__})")
+    return held
+
+
+def _record(kind: type, held: Any, path: str) -> Any:
+    """A dataclass out of JSON, with every value's type checked."""
+    if not isinstance(held, dict):
+        raise ValueError(f"{path or 'it'} is a {type(held).__name__}, not settings by name")
+    hints = get_type_hints(kind)
+    for name in held:
+        if name not in hints:
+            raise unknown("setting", path + name, sorted(hints))
+    for f in fields(kind):
+        if f.name not in held:
+            raise ValueError(f"{path}{f.name} is missing")
+    return kind(**{name: _value(hints[name], value, path + name) for name, value in held.items()})
+
+
+def _value(hint: Any, value: Any, path: str) -> Any:
+    """A JSON value as its field wants it; raises ValueError if it is of another type."""
+    if is_dataclass(hint) and isinstance(hint, type) and isinstance(value, dict):
+        return _record(hint, value, f"{path}.")
+    origin, inner = get_origin(hint), get_args(hint)
+    if hint is Any or (hint is type(None) and value is None):
+        return value
+    if origin in (Union, types.UnionType):
+        for each in inner:
+            try:
+                return _value(each, value, path)
+            except ValueError:
+                continue
+    elif origin is Literal:
+        if value in inner and isinstance(value, str):
+            return value
+    elif origin is tuple and isinstance(value, list):
+        kinds = [inner[0]] * len(value) if inner[1:] == (...,) else list(inner)
+        if len(kinds) == len(value):
+            return tuple(_value(each, v, f"{path}[{i}]") for i, (each, v) in enumerate(zip(kinds, value, strict=True)))
+    elif hint is Path and isinstance(value, str):
+        return Path(value)
+    elif hint is float and isinstance(value, int) and not isinstance(value, bool):
+        return float(value)
+    elif origin is dict and isinstance(value, dict):
+        return value
+    elif isinstance(hint, type) and type(value) is hint:
+        return value
+    raise ValueError(f"{path}={value!r} is of the wrong type")

@@ -1,0 +1,190 @@
+"""What a run's folder says of the run while it goes on, as plain data: of `gan-env train`, or of `gan-env bench`."""
+
+from __future__ import annotations
+
+import itertools
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from gan_env.envs.config import EnvConfig
+from gan_env.io.files import LOCK, Lock, parsed_json
+
+from ..benchmark.contestants import make_entry
+from ..benchmark.folder import CLAIMS, Folder, open_folder
+from ..comparison.controller_runner import Entry
+from ..policies.policy_files import load_controller
+from ..report import text as tables
+from ..run_kind import BENCHMARK, kind_of
+from ..training.checkpoints import STATE
+from ..training.main_job import CONFIG, TABLE
+from ..training.train_config import TrainConfig, read_config
+
+CURVES = {
+    "gan/return": "return of an episode",
+    "gan/validation_distance": "distance to validation data",
+    "gan/mean_multiplier": "mean multiplier on D's rate",
+    "gan/share_at_bounds": "share of actions at a bound",
+    "gan/failures": "GANs that failed, of the last ones",
+}
+"""What is shown of a training's log, and what a person calls it."""
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far a run is."""
+
+    folder: Path
+    what: str
+    """What runs there, on one line."""
+    state: Literal["running", "stopped", "finished"]
+    done: int
+    total: int
+    unit: str
+    """Of `done` and `total`."""
+    left_s: float | None = None
+    """Seconds that are left at the speed so far; None if nothing can be said."""
+    curves: dict[str, list[tuple[int, float]]] = field(default_factory=dict)
+    """(decision, value) by `CURVES`' name."""
+    table: str = ""
+    """Scores so far."""
+    next: str = ""
+    """What to do now."""
+
+
+class TrainFolder:
+    """The folder of `gan-env train`."""
+
+    def __init__(self, folder: Path):
+        self.folder, self.config = folder, read_config(folder / CONFIG)
+        self._log: Any = None
+
+    def look(self) -> Progress:
+        """How far the training is."""
+        config, folder = self.config, self.folder
+        what = f"{config.names[0]} on {config.env.task}, {config.num_envs} GANs side by side"
+        if (folder / TABLE).is_file() and not (folder / STATE).exists():
+            return Progress(
+                folder, what, "finished", config.decisions, config.decisions, "decision", None, self._curves(),
+                (folder / TABLE).read_text(), f"gan-env watch {folder} --film {folder}/film.gif",
+            )  # fmt: skip
+        curves, running = self._curves(), Lock(folder / LOCK).is_held()
+        last = [point for curve in curves.values() for point in curve[-1:]]
+        done = max((int(step) for step, _ in last), default=0)
+        if running and done and config.decisions - done < config.num_envs * config.horizon:
+            what += ", being judged soon or now"
+        left = self._pace(config) * (config.decisions - done) if running and done else None
+        hint = "" if running else f"gan-env train --resume {folder}"
+        state = "running" if running else "stopped"
+        return Progress(folder, what, state, done, config.decisions, "decision", left, curves, "", hint)
+
+    def _pace(self, config: TrainConfig) -> float:
+        """Seconds a decision."""
+        events = self._log.Scalars("gan/return") if self._log and "gan/return" in self._log.Tags()["scalars"] else []
+        if len(events) < 2:
+            return float("nan")
+        return (events[-1].wall_time - events[0].wall_time) / max(events[-1].step - events[0].step, 1)
+
+    def _curves(self) -> dict[str, list[tuple[int, float]]]:
+        if not (self.folder / "tensorboard").is_dir():
+            return {}
+        if self._log is None:
+            from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+            self._log = EventAccumulator(str(self.folder / "tensorboard"), size_guidance={"scalars": 0})
+        self._log.Reload()
+        known = self._log.Tags()["scalars"]
+        return {name: [(e.step, e.value) for e in self._log.Scalars(name)] for name in CURVES if name in known}
+
+    def game(self) -> EnvConfig:
+        """What its GANs are."""
+        return self.config.env
+
+    def entries(self) -> list[Entry]:
+        """The agent and plain training; raises ValueError while there is no agent."""
+        file = self.folder / "agent.safetensors"
+        if not file.is_file():
+            raise ValueError(f"{self.folder} holds no agent yet; wait for its training, or name a --controller")
+        agent = load_controller(file)
+        return [Entry(agent.name, agent), make_entry("sim-gda", self.game())]
+
+
+class BenchFolder:
+    """The folder of `gan-env bench`."""
+
+    def __init__(self, folder: Path):
+        self.folder, self._bench = folder, open_folder(folder, None)
+        self._began: tuple[float, int] | None = None
+
+    def look(self) -> Progress:
+        """How far the benchmark is."""
+        bench = self._bench
+        bench.refresh()
+        left = {group.id for group in bench.left}
+        work = {group.id: group.cells * group.updates for group in bench.groups}
+        done = sum(updates for group, updates in work.items() if group not in left)
+        running = self._running(left)
+        rows = bench.all_rows()
+        parts = ", ".join(part.name for part in bench.config.parts)
+        what = f"benchmark {bench.config.suite or parts}: {len(work) - len(left)} of {len(work)} groups done"
+        what += f", {running} running" if running else ""
+        state = "running" if running else "stopped" if left else "finished"
+        hint = "" if running else f"gan-env bench --out {self.folder}" if left else f"gan-env report {self.folder}"
+        now = time.perf_counter()
+        self._began = self._began or (now, done)  # only what is watched tells how fast it goes
+        since, before = self._began
+        pace = (now - since) / (done - before) if done > before and running else None
+        left_s = None if pace is None else pace * (sum(work.values()) - done)
+        table = tables.tables(rows) if rows else ""
+        return Progress(self.folder, what, state, done, sum(work.values()), "update", left_s, {}, table, hint)
+
+    def _running(self, left: set[str]) -> int:
+        claims = self.folder / CLAIMS
+        return sum(Lock(claims / group).is_held() for group in left if (claims / group).exists())
+
+    def game(self) -> EnvConfig:
+        """Its first game."""
+        return self._judged(self._bench)[0]["game"]
+
+    def entries(self) -> list[Entry]:
+        """The controller with the best mean score in its first game so far, and plain training."""
+        found = self._judged(self._bench)
+        rows = [row for group in found for row in group["rows"] if group["game"] == found[0]["game"]]
+        best = tables.ranked(rows)[0]
+        chosen = next(row for row in rows if row["controller"] == best)
+        runs_as = chosen["runs_as"] if chosen["runs_as"] != best else ""
+        typed = dict(zip(found[0]["names"], found[0]["controllers"], strict=True))[best]
+        entry = make_entry(typed, self.game(), runs_as)
+        return [entry] if best == "sim-gda" else [entry, make_entry("sim-gda", self.game())]
+
+    @staticmethod
+    def _judged(bench: Folder) -> list[dict[str, Any]]:
+        groups = [group for group in bench.groups if not group.chooses and bench.done(group)]
+        if not groups:
+            raise ValueError(f"{bench.path} has no finished group yet; wait, or name --task and --controller")
+        found = []
+        for group in groups:
+            rows = iter(bench.rows_of(group))
+            for contest in group.contests:
+                own = list(itertools.islice(rows, len(contest.controllers) * len(group.seeds)))
+                found.append({"game": contest.game, "rows": own, "names": contest.names,
+                              "controllers": contest.controllers})  # fmt: skip
+        return found
+
+
+def watched(folder: Path) -> TrainFolder | BenchFolder:
+    """The run in a folder.
+
+    Raises:
+        ValueError: If the folder holds neither kind of run, or its files are damaged.
+    """
+    try:
+        held = parsed_json((folder / CONFIG).read_text())
+    except FileNotFoundError as error:
+        raise ValueError(
+            f"{str(folder)!r} holds no {CONFIG}; name the folder of a gan-env train or gan-env bench"
+        ) from error
+    except (OSError, ValueError) as error:
+        raise ValueError(f"{folder / CONFIG}: cannot be read ({' '.join(str(error).split())})") from error
+    return BenchFolder(folder) if kind_of(held) == BENCHMARK else TrainFolder(folder)

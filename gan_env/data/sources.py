@@ -1,0 +1,296 @@
+"""Where pictures come from: slices that ship with the package, packages of the system, torchvision, a folder.
+
+Everything is read as uint8, (count, colours, side, side); nothing is downloaded unless `fetch` is called.
+"""
+
+from __future__ import annotations
+
+import gzip
+import io
+import os
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+SHIPPED = Path(__file__).parent / "assets"
+LIMIT = 20_000
+"""Pictures read of a set at most: what a GAN of these sizes sees in an hour, and what memory holds easily."""
+SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".webp", ".gif", ".tif", ".tiff", ".ppm", ".pgm")
+
+
+@dataclass(frozen=True)
+class Pictures:
+    """Pictures in the order in which they are split: the held-out ones last."""
+
+    pixels: np.ndarray
+    """(count, colours, side, side), uint8."""
+    labels: np.ndarray | None = None
+    """(count,), int64; None if there are none."""
+    ordered: bool = False
+    """Whether the last pictures are a test split of the set's makers; otherwise they are shuffled before a split."""
+
+
+def data_root() -> Path:
+    """Where torchvision's sets are looked for: the environment variable GAN_ENV_DATA, or a folder in the home."""
+    return Path(os.environ.get("GAN_ENV_DATA") or Path.home() / ".cache" / "gan_env" / "data")
+
+
+# -- pictures out of files ----------------------------------------------------------------------------------------
+
+
+def squared(picture: Image, side: int) -> np.ndarray:
+    """A picture as (3, side, side): its centre square, transparent parts on white, averaged down."""
+    from PIL import Image
+
+    rgba = picture.convert("RGBA")
+    white = Image.new("RGBA", rgba.size, (255, 255, 255, 255))
+    white.alpha_composite(rgba)
+    edge = min(rgba.size)
+    left, top = (rgba.width - edge) // 2, (rgba.height - edge) // 2
+    box = (left, top, left + edge, top + edge)
+    how = Image.Resampling.BOX if side <= edge else Image.Resampling.BICUBIC
+    return np.asarray(white.convert("RGB").resize((side, side), how, box=box)).transpose(2, 0, 1)
+
+
+def folder(path: Path, side: int, *, least: int = 100) -> Pictures:
+    """Every picture file below a folder, in the order of the paths, `LIMIT` at most.
+
+    Raises:
+        ValueError: If the folder is missing or holds fewer than `least` pictures, or naming the file that cannot be
+            read as a picture.
+    """
+    if not path.is_dir():
+        raise ValueError(f"{path} is no folder; write folder:PATH@{side} with the folder that holds the pictures")
+    files = sorted(file for file in path.rglob("*") if file.suffix.lower() in SUFFIXES and file.is_file())
+    if len(files) < least:
+        raise ValueError(
+            f"{path} holds {len(files)} pictures ({', '.join(SUFFIXES[:4])}, ...); {least} are needed to compare their "
+            "features (of a tensor of your own, 20 samples)"
+        )
+    return Pictures(np.stack([_read(file, side) for file in _progress(files[:LIMIT], f"reading {path.name}")]))
+
+
+def _read(file: Path, side: int) -> np.ndarray:
+    from PIL import Image
+
+    try:
+        with Image.open(file) as picture:
+            return squared(picture, side)
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+        raise ValueError(f"{file} cannot be read as a picture ({error}); mend it or take it away") from error
+
+
+def _progress(items: list[Path], what: str) -> Iterable[Path]:
+    from tqdm import tqdm
+
+    return tqdm(items, desc=what, disable=None if len(items) > 1000 else True)  # None: shown on terminals only
+
+
+def shipped(name: str) -> dict[str, np.ndarray]:
+    """The arrays of a slice that ships with the package.
+
+    Raises:
+        ValueError: If the package was installed without it.
+    """
+    file = SHIPPED / f"{name}.npz"
+    if not file.is_file():
+        raise ValueError(f"{file} is missing; install gan-env again, or rebuild it: gan_env/data/assets/README.md")
+    with np.load(file) as arrays:
+        return dict(arrays)
+
+
+# -- one reader for each set --------------------------------------------------------------------------------------
+
+
+def fashion(path: Path | None, side: int) -> Pictures:
+    """Fashion-MNIST: the shipped 7,000, or the four idx files of all 70,000 in a folder."""
+    if path is None:
+        arrays = shipped("fashion")
+        return Pictures(arrays["pixels"][:, None], arrays["labels"].astype(np.int64), ordered=True)
+    pixels = [_idx(path, f"{part}-images-idx3-ubyte") for part in ("train", "t10k")]
+    labels = [_idx(path, f"{part}-labels-idx1-ubyte") for part in ("train", "t10k")]
+    return Pictures(np.concatenate(pixels)[:, None], np.concatenate(labels).astype(np.int64), ordered=True)
+
+
+def _idx(path: Path, name: str) -> np.ndarray:
+    """An array in the idx format, plain or gzipped."""
+    for file, opener in ((path / f"{name}.gz", gzip.open), (path / name, open)):
+        if file.is_file():
+            try:
+                with opener(file, "rb") as stream:
+                    raw = stream.read()
+                shape = np.frombuffer(raw, ">i4", count=raw[3], offset=4)
+                return np.frombuffer(raw, np.uint8, offset=4 + 4 * raw[3]).reshape(shape)
+            except (OSError, EOFError, ValueError, IndexError) as error:
+                raise ValueError(f"{file} is damaged ({error}); fetch it again") from error
+    raise ValueError(f"{path} lacks {name}.gz; it must be the folder of Fashion-MNIST's four idx files")
+
+
+def mnist(path: Path | None, side: int) -> Pictures:
+    """MNIST: the shipped 5,000, or torchvision's 70,000 below a folder."""
+    if path is None:
+        arrays = shipped("mnist")
+        return Pictures(arrays["pixels"][:, None], arrays["labels"].astype(np.int64))
+    sets = [_torchvision("MNIST", path, train=train) for train in (True, False)]
+    pixels = np.concatenate([np.asarray(each.data) for each in sets])[:, None]
+    return Pictures(pixels, np.concatenate([np.asarray(each.targets) for each in sets]).astype(np.int64), ordered=True)
+
+
+def cifar10(path: Path | None, side: int) -> Pictures:
+    """CIFAR-10's 60,000 through torchvision."""
+    sets = [_torchvision("CIFAR10", path, train=train) for train in (True, False)]
+    pixels = np.concatenate([each.data for each in sets]).transpose(0, 3, 1, 2)
+    return Pictures(pixels, np.concatenate([each.targets for each in sets]).astype(np.int64), ordered=True)
+
+
+def celeba(path: Path | None, side: int) -> Pictures:
+    """The first `LIMIT` faces of CelebA through torchvision, their centre squares."""
+    faces = _torchvision("CelebA", path, split="train")
+    base = Path(faces.root) / faces.base_folder / "img_align_celeba"
+    files = [base / name for name in faces.filename[:LIMIT]]
+    return Pictures(np.stack([_read(file, side) for file in _progress(files, "reading CelebA")]))
+
+
+def fetch_torchvision(name: str) -> None:
+    """Downloads a set of torchvision's to `data_root()`; raises OSError where the network does not give it."""
+    from gan_env.data.torchvision_guard import torchvision
+
+    data_root().mkdir(parents=True, exist_ok=True)
+    try:
+        getattr(torchvision().datasets, name)(str(data_root()), download=True)
+    except (RuntimeError, ImportError) as error:  # ImportError: CelebA needs gdown
+        raise OSError(f"{name} could not be downloaded to {data_root()}: {str(error).splitlines()[0]}") from error
+
+
+def _torchvision(name: str, path: Path | None, **which: object) -> Any:
+    from gan_env.data.torchvision_guard import torchvision
+
+    root = path or data_root()
+    try:
+        return getattr(torchvision().datasets, name)(str(root), download=False, **which)
+    except RuntimeError as error:
+        task = name.lower()
+        raise ValueError(
+            f"{name} is not below {root}, or not whole. Where there is a network: gan-env data {task} --fetch. Or name "
+            f"the folder that holds torchvision's copy: {task}:PATH, or the variable GAN_ENV_DATA"
+        ) from error
+
+
+FONTS = (
+    "/usr/share/fonts/truetype/noto/NotoColorEmoji.ttf",
+    "/usr/share/fonts/noto/NotoColorEmoji.ttf",
+    "/usr/share/fonts/google-noto-color-emoji-fonts/NotoColorEmoji.ttf",
+)
+
+
+def emoji(path: Path | None, side: int) -> Pictures:
+    """Noto's colour emoji: the shipped 64-pixel slice, or all pictures of the font file.
+
+    Raises:
+        ValueError: If more than 64 pixels are asked for and there is no font file.
+    """
+    if path is None and side <= 64:
+        pixels = atlas()
+        cell = 64 // side
+        blocks = pixels.reshape(len(pixels), 3, side, cell, side, cell)
+        return Pictures(blocks.mean((3, 5)).round().astype(np.uint8) if cell > 1 else pixels)
+    font = path or next((Path(file) for file in FONTS if Path(file).is_file()), None)
+    if font is None:
+        raise ValueError(
+            f"emoji{side} is read from NotoColorEmoji.ttf, which is in none of {', '.join(FONTS)}; install it (Debian: "
+            f"apt-get install fonts-noto-color-emoji), or name the file: emoji{side}:PATH"
+        )
+    return Pictures(distinct(font_pictures(font, side)))
+
+
+def atlas() -> np.ndarray:
+    """The shipped emoji, (count, 3, 64, 64): tiles of one lossless picture, line by line."""
+    from PIL import Image
+
+    with Image.open(SHIPPED / "emoji64.webp") as sheet:
+        pixels, count = np.asarray(sheet.convert("RGB")), int((SHIPPED / "emoji64.count").read_text())
+    lines, columns = pixels.shape[0] // 64, pixels.shape[1] // 64
+    tiles = pixels.reshape(lines, 64, columns, 64, 3).transpose(0, 2, 4, 1, 3)
+    return tiles.reshape(-1, 3, 64, 64)[:count]
+
+
+def font_pictures(font: Path, side: int) -> np.ndarray:
+    """Every bitmap of a colour font (CBDT table), (count, 3, side, side), in the order of the font.
+
+    Raises:
+        ValueError: If the file is no such font, or fontTools is missing.
+    """
+    try:
+        from fontTools.ttLib import TTFont, TTLibError
+    except ImportError as error:
+        raise ValueError("reading a font needs fontTools; pip install fonttools") from error
+    from PIL import Image
+
+    try:
+        bitmaps = TTFont(font)["CBDT"].strikeData[0]  # type: ignore[index]
+    except (TTLibError, KeyError, OSError) as error:
+        raise ValueError(f"{font} is no font with colour bitmaps ({error}); NotoColorEmoji.ttf is one") from error
+    found = []
+    for glyph in bitmaps.values():
+        with Image.open(io.BytesIO(glyph.imageData)) as bitmap:
+            edge = max(bitmap.size)  # 136 x 128: nothing may be cut off
+            square = Image.new("RGBA", (edge, edge), (255, 255, 255, 255))
+            square.alpha_composite(bitmap.convert("RGBA"), ((edge - bitmap.width) // 2, (edge - bitmap.height) // 2))
+            found.append(squared(square, side))
+    return np.stack(found)
+
+
+def distinct(pixels: np.ndarray, *, alike: float = 0.97) -> np.ndarray:
+    """The pictures without near doubles (skin tones, left and right), so that held-out ones are not known already.
+
+    A picture goes if its 16 x 16 grey version correlates with an earlier one that stays by `alike` or more.
+    """
+    side = pixels.shape[-1]
+    grey = pixels.mean(1, dtype=np.float32).reshape(-1, 16, side // 16, 16, side // 16).mean((2, 4))
+    grey = grey.reshape(len(pixels), -1)
+    grey -= grey.mean(1, keepdims=True)
+    grey /= np.linalg.norm(grey, axis=1, keepdims=True) + 1e-6
+    likeness = grey @ grey.T
+    kept: list[int] = []
+    for i in range(len(pixels)):
+        if not kept or likeness[i, kept].max() < alike:
+            kept.append(i)
+    return pixels[kept]
+
+
+# -- the list, and what a person asks of it -----------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Source:
+    """A set of pictures, and what to do where it is not at hand."""
+
+    read: Callable[[Path | None, int], Pictures]
+    """Reads it at a resolution, from a place or (None) from where it is looked for."""
+    about: str
+    """What ships, and where the rest is looked for."""
+    torchvision: str = ""
+    """Name of torchvision's class, where `fetch` can download it."""
+
+
+SOURCES: dict[str, Source] = {
+    "fashion": Source(
+        fashion,
+        "Fashion-MNIST: 7,000 of the 70,000 pictures ship with gan-env. All of them: Debian package "
+        "dataset-fashion-mnist, then fashion:/usr/share/datasets/fashion-mnist",
+    ),
+    "mnist": Source(mnist, "MNIST: 5,000 of the 70,000 digits ship with gan-env. All of them: mnist:PATH", "MNIST"),
+    "cifar10": Source(cifar10, "CIFAR-10: nothing ships; read through torchvision", "CIFAR10"),
+    "celeba": Source(celeba, f"CelebA: nothing ships; the first {LIMIT:,} faces, through torchvision", "CelebA"),
+    "emoji": Source(
+        emoji,
+        "Noto colour emoji without near doubles: a slice of 64 x 64 pixels ships with gan-env. emoji128, and all at "
+        "64: Debian package fonts-noto-color-emoji and fontTools, then emoji64:FONTFILE",
+    ),
+}

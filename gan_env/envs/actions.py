@@ -1,0 +1,236 @@
+"""Actions as encodings of controls: `decode(action) → Control` and `encode(control) → action` or an error.
+
+One codec for each environment id. Nothing is clipped in silence: what an id cannot express raises, by name. No
+Gymnasium here, so that an exported policy decodes its actions in a user's own loop.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Protocol, runtime_checkable
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from gan_env.registry import Registry
+from gan_env.types import Control, on_host
+
+G, D, BOTH = CHOICES = 0, 1, 2
+"""Who updates, in the numbers of `UpdateChoice-v0`: V1 generator, V2 discriminator, V3 both."""
+
+
+class LogRange:
+    """A multiplier as a number in [-1, 1]: 0 is ×1, -1 is ×low, +1 is ×high, log-scaled on either side.
+
+    u = high^a for a ≥ 0 and low^(-a) for a < 0 (algorithms §1.3), so 0 is neutral however uneven the range.
+    """
+
+    def __init__(self, low: float, high: float):
+        if not (0 < low < 1 < high < math.inf):
+            raise ValueError(f"a multiplier range needs 0 < low < 1 < high, got ({low}, {high})")
+        self.low, self.high = low, high
+
+    def multiplier(self, a: np.ndarray) -> np.ndarray:
+        """Multipliers of numbers in [-1, 1]."""
+        a = np.asarray(a, np.float64)
+        return np.exp(np.where(a >= 0, a * math.log(self.high), -a * math.log(self.low)))
+
+    def position(self, multiplier: np.ndarray) -> np.ndarray:
+        """The number whose multiplier this is; outside [-1, 1] where the range does not reach."""
+        log = np.log(np.asarray(multiplier, np.float64))
+        return np.where(log >= 0, log / math.log(self.high), -log / math.log(self.low))
+
+
+@runtime_checkable
+class Codec(Protocol):
+    """Between the actions of one environment id and controls, for N rows at once."""
+
+    axes: int | None
+    """Numbers in [-1, 1] that make one row's action; None for a choice of 0, 1 or 2."""
+    last_action_names: tuple[str, ...]
+    """Names of the coordinates of `position`."""
+
+    def decode(self, actions: np.ndarray) -> Control:
+        """Controls of valid actions (N, axes), or (N,) of choices."""
+        ...
+
+    def encode(self, control: Control) -> np.ndarray:
+        """Actions (N, axes), or (N,) of choices that decode to this control; raises ValueError where there is none."""
+        ...
+
+    def position(self, control: Control) -> np.ndarray:
+        """Any control seen through this id's axes, (N, len(last_action_names)), clipped to [-1, 1]."""
+        ...
+
+
+def _choice(control: Control) -> np.ndarray:
+    """G, D or BOTH for each row."""
+    g, d = control.update_g.cpu().numpy(), control.update_d.cpu().numpy()
+    return np.where(g & d, BOTH, np.where(d, D, G))
+
+
+def _refuse(what: str, rows: np.ndarray, way_out: str) -> None:
+    if rows.any():
+        raise ValueError(f"this environment's actions cannot express {what} (row {int(rows.argmax())}); {way_out}")
+
+
+_STEP = "use step_control, which applies any control"
+
+
+def _refuse_reuse(control: Control) -> None:
+    _refuse("reuse_real", control.reuse_real.cpu().numpy(), _STEP)
+
+
+def _position(name: str, scale: LogRange, multiplier: Tensor) -> np.ndarray:
+    """Positions in [-1, 1]; raises where the range does not reach."""
+    a = scale.position(on_host(multiplier))
+    outside = np.abs(a) > 1 + 1e-9
+    row = int(outside.argmax())
+    _refuse(
+        f"{name}={float(multiplier[row]):.6g}, outside ({scale.low:g}, {scale.high:g})",
+        outside,
+        f"widen the range or {_STEP}",
+    )
+    return a.clip(-1, 1)
+
+
+class LearningRateCodec:
+    """`LearningRate-v0`: one number for the discriminator's learning rate; both players update."""
+
+    axes = 1
+    last_action_names = ("last_d_rate",)
+
+    def __init__(self, d_range: LogRange, g_range: LogRange):
+        self._d = d_range
+
+    def decode(self, actions: np.ndarray) -> Control:
+        """See Codec."""
+        return Control.of(len(actions), d_multiplier=torch.from_numpy(self._d.multiplier(actions[:, 0])))
+
+    def encode(self, control: Control) -> np.ndarray:
+        """See Codec."""
+        _refuse("an update of one player alone", _choice(control) != BOTH, _STEP)
+        _refuse("g_multiplier other than 1", on_host(control.g_multiplier) != 1, _STEP)
+        _refuse_reuse(control)
+        return _position("d_multiplier", self._d, control.d_multiplier)[:, None].astype(np.float32)
+
+    def position(self, control: Control) -> np.ndarray:
+        """See Codec."""
+        return self._d.position(on_host(control.d_multiplier)).clip(-1, 1)[:, None]
+
+
+class UpdateChoiceCodec:
+    """`UpdateChoice-v0`: 0 = V1 generator, 1 = V2 discriminator, 2 = V3 both; base learning rates."""
+
+    axes = None
+    last_action_names = ("last_choice",)
+
+    def __init__(self, d_range: LogRange, g_range: LogRange):
+        self._ranges = d_range, g_range  # not used: a choice leaves both rates at their base
+
+    def decode(self, actions: np.ndarray) -> Control:
+        """See Codec."""
+        choice = torch.from_numpy(np.asarray(actions, np.int64))
+        return Control.of(len(actions), update_g=choice != D, update_d=choice != G)
+
+    def encode(self, control: Control) -> np.ndarray:
+        """See Codec."""
+        for name in ("d_multiplier", "g_multiplier"):
+            _refuse(f"{name} other than 1", on_host(getattr(control, name)) != 1, _STEP)
+        _refuse_reuse(control)
+        return _choice(control).astype(np.int64)
+
+    def position(self, control: Control) -> np.ndarray:
+        """-1 generator, 0 both, +1 discriminator: the order of the joint id's axis."""
+        return np.array([-1.0, 1.0, 0.0])[_choice(control)][:, None]
+
+
+class JointCodec:
+    """`Joint-v0`: discriminator rate, generator rate, who updates (thirds of the axis: G, both, D)."""
+
+    axes = 3
+    last_action_names = ("last_d_rate", "last_g_rate", "last_choice")
+
+    def __init__(self, d_range: LogRange, g_range: LogRange):
+        self._d, self._g = d_range, g_range
+
+    def decode(self, actions: np.ndarray) -> Control:
+        """See Codec."""
+        who = actions[:, 2]
+        return Control.of(
+            len(actions),
+            update_g=torch.from_numpy(who <= 1 / 3),
+            update_d=torch.from_numpy(who >= -1 / 3),
+            d_multiplier=torch.from_numpy(self._d.multiplier(actions[:, 0])),
+            g_multiplier=torch.from_numpy(self._g.multiplier(actions[:, 1])),
+        )
+
+    def encode(self, control: Control) -> np.ndarray:
+        """See Codec."""
+        _refuse_reuse(control)
+        return self._columns(
+            _position("d_multiplier", self._d, control.d_multiplier),
+            _position("g_multiplier", self._g, control.g_multiplier),
+            control,
+        ).astype(np.float32)
+
+    def position(self, control: Control) -> np.ndarray:
+        """See Codec."""
+        rates = [r.position(on_host(m)) for r, m in ((self._d, control.d_multiplier), (self._g, control.g_multiplier))]
+        return self._columns(rates[0].clip(-1, 1), rates[1].clip(-1, 1), control)
+
+    @staticmethod
+    def _columns(d: np.ndarray, g: np.ndarray, control: Control) -> np.ndarray:
+        return np.stack([d, g, np.array([-1.0, 1.0, 0.0])[_choice(control)]], -1)
+
+
+CODECS: Registry[type] = Registry("control")
+CODECS.add("learning-rate", LearningRateCodec)
+CODECS.add("update-choice", UpdateChoiceCodec)
+CODECS.add("joint", JointCodec)
+
+
+def as_array(action: object) -> np.ndarray:
+    """Anything array-like as an array; raises ValueError for lists of unequal length."""
+    try:
+        return np.asarray(action)
+    except ValueError as error:
+        raise ValueError(f"action {action!r} is no array: {error}") from error
+
+
+def check_actions(
+    axes: int | None, actions: object, rows: int, ignored: np.ndarray | None = None, *, alone: bool = False
+) -> np.ndarray:
+    """Actions of N rows as an array, or a ValueError naming what is wrong with them: shape, type, NaN, out of bounds.
+
+    Of the rows `ignored`, (N,) bool, any action is taken for 0. What is `alone` is the action of a single environment
+    as a row; errors then speak of no rows.
+    """
+    array = as_array(actions)
+    shape = (rows,) if axes is None else (rows, axes)
+    if array.shape != shape and alone:
+        raise ValueError(f"action has shape {array.shape[1:]}; this environment needs {shape[1:]}")
+    if array.shape != shape:
+        raise ValueError(f"action has shape {array.shape}; {rows} row(s) need {shape}")
+    if array.dtype.kind not in ("iu" if axes is None else "fiu"):
+        raise ValueError(
+            f"action has type {array.dtype}; this environment needs {'whole numbers' if axes is None else 'numbers'}"
+        )
+    if ignored is not None and ignored.any():
+        array = np.where(ignored if axes is None else ignored[:, None], 0, array)
+    if axes is None:
+        outside = (array < 0) | (array > 2)
+        if outside.any():
+            raise ValueError(f"action {array[outside][0]} is not one of 0 (generator), 1 (discriminator), 2 (both)")
+        return array.astype(np.int64)
+    array = array.astype(np.float64)
+    inside = np.abs(array) <= 1  # NaN is not
+    if not inside.all():
+        holds_nan = np.any(np.isnan(array), axis=1)
+        row = int((holds_nan if holds_nan.any() else ~np.all(inside, axis=1)).argmax())
+        whose = "" if alone else f" of row {row}"
+        if holds_nan[row]:
+            raise ValueError(f"action {array[row]}{whose} holds NaN")
+        raise ValueError(f"action {array[row]}{whose} lies outside [-1, 1]; clip it or rescale the policy")
+    return array

@@ -1,0 +1,222 @@
+"""Every setting of an environment and its default, in one frozen record."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from typing import Any, Literal
+
+import torch
+
+from gan_env.argument_checks import at_least, is_positive, one_of
+from gan_env.envs.observations import DEFAULT_FEATURES, FEATURES
+from gan_env.losses.losses import Loss, get_loss
+from gan_env.optimizer_spec import OptimizerSpec
+from gan_env.registry import unknown
+from gan_env.tasks.task import Task, make_task, parse_task
+from gan_env.training.cuda_graphs import cuda_graphs
+from gan_env.training.memory import out_of_memory, what_fits
+from gan_env.training.trainer import Trainer
+
+
+def _range(field: str, value: object) -> None:
+    fits = isinstance(value, (tuple, list)) and len(value) == 2 and all(map(is_positive, value))
+    if not (fits and value[0] < 1 < value[1]):  # type: ignore[index]
+        raise ValueError(f"{field}={value!r} must be two multipliers, 0 < low < 1 < high, e.g. (0.1, 10.0)")
+
+
+@dataclass(frozen=True, kw_only=True)
+class EnvConfig:
+    """Settings of an environment. What is None comes from the task."""
+
+    task: str | Task = "ring"
+    """What is trained: a name (`gan-env list`; some with a place, "folder:PATH@64"), or a Task of your own."""
+    loss: str | None = None
+    """What the players minimise: a name of a GAN loss, e.g. "wgan-gp", or "wgan-gp:10" to set its coefficient; by
+    default the task's, which is bce but for dirac."""
+    d_lr: float | None = None
+    """Base learning rate of the discriminator; a control multiplies it."""
+    g_lr: float | None = None
+    """Base learning rate of the generator."""
+    optimizer: str | dict[str, Any] | OptimizerSpec | None = None
+    """Optimiser of both players: "adam", "rmsprop", "sgd", or a dict with its arguments, e.g. {"betas": (0.9, 0.999)};
+    by default the task's or else the loss' own."""
+    batch_size: int | None = None
+    """Real and generated samples in one update."""
+    order: Literal["simultaneous", "alternating"] = "simultaneous"
+    """V3 takes both gradients at the old weights, or lets G see D's new ones on the same latents."""
+    updates_per_step: int = 1
+    """Updates (V1, V2 or V3) that one decision holds for."""
+    episode_updates: int | None = None
+    """Updates in one episode; a multiple of `updates_per_step`."""
+    reward: Any = "loss_gap"
+    """"loss_gap" (FSCO), "quality", "quality_gain", a Reward, or a callable that builds one."""
+    normalise: bool = False
+    """Divide the loss gap by the size of the losses, so that signed losses can be used."""
+    d_loss_scale: Literal["mean", "sum"] = "mean"
+    """Which discriminator loss the reward and the features read: (real + fake) / 2, or their sum."""
+    features: tuple[str, ...] = DEFAULT_FEATURES
+    """Names of the observation's features, in order."""
+    d_lr_range: tuple[float, float] = (0.1, 10.0)
+    """Least and greatest multiplier that an action can put on the discriminator's rate."""
+    g_lr_range: tuple[float, float] = (0.1, 10.0)
+    """The same for the generator's rate (`Joint-v0`)."""
+    quality_every: int = 10
+    """Decisions between two measurements of quality, for rewards that read it; in between the last value is held."""
+    track_quality: bool = False
+    """Measure quality for `info` although the reward does not read it."""
+    score: bool = True
+    """Compute the exact score on test data when an episode ends (ring: 0.6 s a row)."""
+    loss_bound: float = 1e4
+    """A loss beyond this (either sign) ends the row's episode as a failure."""
+    weight_bound: float = 1e3
+    """A weight beyond this (either sign) ends the row's episode as a failure."""
+    dead_updates: int = 100
+    """A player that gives one output for every sample for so many updates, and is flat, ends the episode; 0: never."""
+    dtype: Literal["float32", "float64"] | None = None
+    """Precision of training; by default the task's, which is float32 but for dirac."""
+    device: str = "auto"
+    """"cpu", "cuda", "cuda:1", or "auto": CUDA where there is one."""
+    cuda_graphs: bool = False
+    """On CUDA, record the update of plain MLPs once and replay it where all rows do the same; changes speed alone."""
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.task, Task):
+            parse_task(self.task)
+        if self.loss is not None:
+            get_loss(self.loss)
+        if self.optimizer is not None:
+            OptimizerSpec.of(self.optimizer)
+        for field in ("d_lr", "g_lr"):
+            rate = getattr(self, field)
+            if rate is not None and not is_positive(rate):
+                raise ValueError(
+                    f"{field}={rate!r} must be a finite learning rate > 0; leave it out for the task's own"
+                )
+        one_of("order", self.order, ("simultaneous", "alternating"))
+        one_of("d_loss_scale", self.d_loss_scale, ("mean", "sum"))
+        one_of("dtype", self.dtype, (None, "float32", "float64"))
+        at_least("updates_per_step", self.updates_per_step, 1)
+        at_least("quality_every", self.quality_every, 1)
+        at_least("dead_updates", self.dead_updates, 0)
+        for field in ("batch_size", "episode_updates"):
+            if getattr(self, field) is not None:
+                at_least(field, getattr(self, field), 1)
+        if self.episode_updates is not None and self.episode_updates % self.updates_per_step:
+            raise ValueError(
+                f"episode_updates={self.episode_updates} is not a multiple of "
+                f"updates_per_step={self.updates_per_step}; change one of them"
+            )
+        if not isinstance(self.features, (tuple, list)):
+            raise ValueError(f"features={self.features!r} must be a sequence of names, e.g. ({self.features!r},)")
+        for name in self.features:
+            FEATURES[name]
+        for field in ("loss_bound", "weight_bound"):
+            if not is_positive(getattr(self, field)):
+                raise ValueError(f"{field}={getattr(self, field)!r} must be a finite number > 0")
+        for field in ("d_lr_range", "g_lr_range"):
+            _range(field, getattr(self, field))
+        for field in ("normalise", "score", "track_quality", "cuda_graphs"):
+            if not isinstance(getattr(self, field), bool):
+                raise ValueError(f"{field}={getattr(self, field)!r} must be True or False")
+
+    @classmethod
+    def of(cls, config: EnvConfig | None = None, **changes: Any) -> EnvConfig:
+        """`config` (or the defaults) with `changes`; raises ValueError for a field that does not exist."""
+        if config is not None and not isinstance(config, cls):
+            raise ValueError(f"config={config!r} must be an EnvConfig; give single settings by keyword")
+        known = [f.name for f in fields(cls)]
+        for name in changes:
+            if name not in known:
+                raise unknown("setting", name, known)
+        held = {} if config is None else {name: getattr(config, name) for name in known}
+        merged = {**held, **changes}
+        if isinstance(merged.get("features"), list):
+            merged["features"] = tuple(merged["features"])
+        return cls(**merged)
+
+    def build_task(self) -> Task:
+        """The task itself; reads its data."""
+        return self.task if isinstance(self.task, Task) else make_task(self.task)
+
+    @property
+    def gan_loss(self) -> Loss:
+        """The loss itself."""
+        return get_loss(self.loss or self.build_task().loss)
+
+    @property
+    def optimizer_spec(self) -> OptimizerSpec:
+        """The optimiser's spec: what is set, or the task's, or the loss' own."""
+        if self.optimizer is not None:
+            return OptimizerSpec.of(self.optimizer)
+        return self.build_task().optimizer or self.gan_loss.optimizer
+
+    @property
+    def torch_dtype(self) -> torch.dtype:
+        """`dtype` as torch's."""
+        return {"float32": torch.float32, "float64": torch.float64}[self.dtype or self.build_task().dtype]
+
+    @property
+    def torch_device(self) -> torch.device:
+        """The device; raises ValueError where it is not there."""
+        if self.device == "auto":
+            return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        try:
+            device = torch.device(self.device)
+        except RuntimeError as error:
+            raise ValueError(f"device={self.device!r} is unknown; use 'auto', 'cpu', 'cuda' or 'cuda:N'") from error
+        if device.type not in ("cpu", "cuda"):
+            raise ValueError(f"device={self.device!r} is not supported; use 'auto', 'cpu', 'cuda' or 'cuda:N'")
+        if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
+            raise ValueError(
+                f"device={self.device!r} was asked for, but torch {torch.__version__} sees "
+                f"{torch.cuda.device_count()} CUDA device(s); use device='cpu' or 'auto'"
+            )
+        return device
+
+
+def make_trainer(config: EnvConfig, rows: int, tasks: Sequence[Task] = ()) -> Trainer:
+    """The trainer of N rows that a configuration describes; what is None comes from the task.
+
+    `tasks` are those of the rows, if they are not all the configuration's own.
+
+    Raises ValueError if so many rows do not fit into memory, naming a number that does.
+    """
+    task = config.build_task()
+    optimizer = config.optimizer_spec
+    episode = config.episode_updates or task.episode_updates
+    if episode % config.updates_per_step:
+        raise ValueError(
+            f"episode_updates={episode}, the task's own, is not a multiple of "
+            f"updates_per_step={config.updates_per_step}; set episode_updates, too"
+        )
+
+    if config.cuda_graphs and config.torch_device.type != "cuda":
+        raise ValueError(f"cuda_graphs=True needs a CUDA device, got {config.torch_device}; leave it out")
+
+    def build(count: int) -> Trainer:
+        return Trainer(
+            tasks[:count] or task,
+            config.gan_loss,
+            count,
+            d_lr=config.d_lr or task.d_lr,
+            g_lr=config.g_lr or task.g_lr,
+            d_optimizer=optimizer,
+            g_optimizer=optimizer,
+            batch_size=config.batch_size or task.batch_size,
+            order=config.order,
+            episode_updates=episode,
+            dtype=config.torch_dtype,
+            device=config.torch_device,
+            record=cuda_graphs(config.torch_device) if config.cuda_graphs else None,
+        )
+
+    try:
+        return build(rows)
+    except (MemoryError, RuntimeError) as error:
+        if not out_of_memory(error):
+            raise
+        problem = error
+    # Outside the handler, for the failed trainer's tensors live as long as the exception's frames.
+    problem.__traceback__ = None
+    raise ValueError(what_fits(build(1), rows, problem))

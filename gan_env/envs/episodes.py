@@ -1,0 +1,178 @@
+"""The rows' episodes: what a decision does to each, what is seen and earned, and when it ends. No Gymnasium.
+
+What happens inside an update is the trainer's; Gymnasium's contract is `vector_env.py`'s.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from gan_env.envs.actions import Codec
+from gan_env.envs.config import EnvConfig
+from gan_env.envs.failures import FAILURES, SCORE, failures
+from gan_env.envs.observations import FeatureMemory
+from gan_env.envs.rewards import Outcome, Reward
+from gan_env.training.trainer import Trace, Trainer
+from gan_env.types import Control, on_host
+
+FINITE = 1e9
+"""Stands for infinity among the raw numbers of `info`, which hold neither NaN nor infinity."""
+
+
+@dataclass(frozen=True)
+class Step:
+    """What a decision did to N rows, and what it earned."""
+
+    moved: np.ndarray
+    """(N,) bool: the rows that made one; the others had ended their episodes."""
+    reward: np.ndarray
+    """(N,) float64, within the reward's bounds but for failures; 0 where the row did not move."""
+    terminated: np.ndarray
+    """(N,) bool: the training failed in this decision."""
+    truncated: np.ndarray
+    """(N,) bool: the updates ran out in this decision."""
+    infos: dict[str, Any]
+    """Those of `Episodes.infos`; where an episode ended, "failure" and "score", too."""
+
+
+class Episodes:
+    """The episodes of a trainer's N rows: a row that has ended its own stays as it is until `start` is called for it.
+
+    Args:
+        trainer: What is trained; its `seed` and `episode` say which episode `start` starts.
+        config: The settings.
+        codec: Between controls and the axes that observations tell the last one on.
+        reward: What decisions earn.
+
+    Raises:
+        ValueError: If there are no features, or one of them is unknown.
+    """
+
+    done: np.ndarray
+    """(N,) bool: the episode has ended."""
+    decisions: np.ndarray
+    """(N,) int64: made since the episode began."""
+    quality: np.ndarray
+    """(N,) float64, at most FINITE: the distance to validation data when it was last measured, if it is tracked."""
+    quality_age: np.ndarray
+    """(N,) int64: decisions since then."""
+
+    def __init__(self, trainer: Trainer, config: EnvConfig, codec: Codec, reward: Reward):
+        self.trainer: Trainer = trainer
+        self._config, self._codec, self._reward = config, codec, reward
+        self.features: FeatureMemory = FeatureMemory(
+            config.features, codec.last_action_names, config.d_loss_scale, trainer.n
+        )
+        self.tracks_quality: bool = reward.needs_quality or config.track_quality
+        self.done = np.zeros(trainer.n, bool)
+        self.decisions = np.zeros(trainer.n, np.int64)
+        self.quality, self.quality_age = np.zeros(trainer.n), np.zeros(trainer.n, np.int64)
+
+    def start(self, rows: np.ndarray) -> None:
+        """Starts an episode of each of the rows, (rows,) int: the one that the trainer's `seed` and `episode` say."""
+        self.trainer.reset(self.trainer.seed[rows], self.trainer.episode[rows], rows)
+        self.features.start(rows, self.trainer.measurement)
+        self.done[rows], self.decisions[rows] = False, 0
+        if self.tracks_quality:
+            self.quality_age[rows] = self._config.quality_every  # measured at once
+            mask = np.zeros(self.trainer.n, bool)
+            mask[rows] = True
+            self._measure_quality(mask, ageing=0)
+
+    def decide(self, control: Control) -> Step:
+        """One decision of every row that is in an episode; the others stay untouched to the bit.
+
+        Raises ValueError if it is no control for N rows.
+        """
+        moves = ~self.done
+        before = self.quality.copy() if self.tracks_quality else self.quality
+        trace = self.trainer.advance(control, self._config.updates_per_step, moves)
+        seen = self.trainer.measurement
+        failure = failures(self.trainer, trace, moves, self._config)
+        terminated = failure >= 0
+        truncated = moves & ~terminated & (self.trainer.updates >= self.trainer.episode_updates)
+        scores = np.zeros(self.trainer.n)
+        if truncated.any():
+            scores = self._scores(truncated)
+            lost = truncated & ~np.isfinite(scores)
+            failure[lost], terminated, truncated = SCORE, terminated | lost, truncated & ~lost
+        self.decisions += moves
+        self.features.push(seen, self._codec.position(control), moves)
+        if self.tracks_quality:
+            self.quality_age[truncated] = self._config.quality_every  # an episode's last decision is always measured
+            self._measure_quality(moves & ~terminated)
+        reward = self._rewards(trace, before, terminated)
+        reward[~moves] = 0.0
+        self.done = terminated | truncated
+        infos = self.infos(moves, control)
+        if terminated.any():
+            infos["failure"] = np.array([FAILURES[f] if f >= 0 else None for f in failure], object)
+            infos["_failure"] = terminated
+        if self._config.score and self.done.any():
+            infos["score"], infos["_score"] = _finite(np.where(terminated, np.inf, scores)), self.done.copy()
+        return Step(moves, reward, terminated, truncated, infos)
+
+    def observations(self) -> np.ndarray:
+        """What is seen on the coming batch, (N, F) float32, finite and within the features' bounds."""
+        return self.features.observe(self.trainer.measurement)
+
+    def infos(self, rows: np.ndarray, control: Control | None = None) -> dict[str, Any]:
+        """Raw numbers of the rows, under the same keys at every step.
+
+        Args:
+            rows: (N,) bool: those that are said to be present, under "_update" for "update" and so on.
+            control: Whose learning rates are told; the base rates without one.
+
+        Returns:
+            Arrays (N,), the numbers finite.
+        """
+        trainer, raw = self.trainer, _finite(self.features.table(self.trainer.measurement))
+        more = _finite(np.stack([on_host(trainer.d_penalty), on_host(trainer.g_penalty), *self.rates(control)]))
+        infos: dict[str, Any] = dict(zip(self.features.scalars, raw.T, strict=False))
+        infos |= zip(("d_penalty", "g_penalty", "d_lr", "g_lr"), more, strict=True)
+        infos["update"] = trainer.updates.copy()
+        infos |= {name: getattr(trainer, name).copy() for name in ("d_updates", "g_updates")}
+        if self.tracks_quality:
+            infos |= {"quality": self.quality.copy(), "quality_age": self.quality_age.copy()}
+        present = rows.copy()
+        return infos | dict.fromkeys([f"_{name}" for name in infos], present)
+
+    def rates(self, control: Control | None = None) -> tuple[np.ndarray, np.ndarray]:
+        """Learning rates of D and G under a control, (N,) float64 each: base × multiplier; the base without one."""
+        d, g = self.trainer.d_optimizer.lr.cpu().numpy(), self.trainer.g_optimizer.lr.cpu().numpy()
+        if control is None:
+            return d.copy(), g.copy()
+        return d * control.d_multiplier.cpu().numpy(), g * control.g_multiplier.cpu().numpy()
+
+    def _measure_quality(self, rows: np.ndarray, ageing: int = 1) -> None:
+        """Renews the quality of those rows, (N,) bool, for which it is due."""
+        self.quality_age[rows] += ageing
+        due = np.flatnonzero(rows & (self.quality_age >= self._config.quality_every))
+        if len(due):
+            self.quality[due] = _finite(self.trainer.quality(due.tolist()))
+            self.quality_age[due] = 0
+
+    def _rewards(self, trace: Trace, quality_before: np.ndarray, failed: np.ndarray) -> np.ndarray:
+        outcome = Outcome(
+            g_losses=trace.on_host[0],
+            d_losses=trace.d_losses(self._config.d_loss_scale),
+            quality_before=quality_before if self._reward.needs_quality else None,
+            quality_after=self.quality if self._reward.needs_quality else None,
+        )
+        horizon = -(-self.trainer.episode_updates // self._config.updates_per_step)
+        return self._reward(outcome, failed, horizon - self.decisions + 1)
+
+    def _scores(self, rows: np.ndarray) -> np.ndarray:
+        """Distances of the chosen rows, (N,) bool, to test data, 0 elsewhere; (N,)."""
+        found = np.zeros(self.trainer.n)
+        for row in np.flatnonzero(rows) if self._config.score else ():
+            found[row] = self.trainer.score(int(row))[0]
+        return found
+
+
+def _finite(values: np.ndarray) -> np.ndarray:
+    """The values with NaN as 0 and infinity as FINITE; themselves if they are finite."""
+    return values if np.isfinite(values).all() else np.nan_to_num(values, nan=0.0, posinf=FINITE, neginf=-FINITE)

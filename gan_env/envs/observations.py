@@ -1,0 +1,189 @@
+"""Measurements as observations: named features, each finite and bounded, one coordinate or more apiece."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from gan_env.registry import Registry
+from gan_env.types import Measurement, d_loss, on_host
+
+EMA = 0.9
+"""Decay of the moving averages, per decision (algorithms §1.3)."""
+
+
+@dataclass(frozen=True)
+class Moment:
+    """What features are computed from: a measurement's numbers and what the rows remember, (N,) float64 each."""
+
+    g_loss: np.ndarray
+    d_loss: np.ndarray
+    """`d_mean` or `d_sum`, whichever the configuration reads."""
+    real_logit: np.ndarray
+    fake_logit: np.ndarray
+    """Means over the batch."""
+    real_accuracy: np.ndarray
+    fake_accuracy: np.ndarray
+    """Shares of the batch."""
+    progress: np.ndarray
+    g_loss_ema: np.ndarray
+    d_loss_ema: np.ndarray
+    last_action: np.ndarray
+    """(N, A): the previous control on the id's axes, 0 at the start."""
+
+
+@dataclass(frozen=True)
+class Feature:
+    """One feature. Its value is clipped to [low, high]; a value that is not finite becomes 0."""
+
+    meaning: str
+    """Its formula: f is the discriminator's logit, x real, x̂ generated, E the mean over the batch."""
+    compute: Callable[[Moment], np.ndarray]
+    low: float = -10.0
+    high: float = 10.0
+
+
+FEATURES: Registry[Feature] = Registry("feature")
+LAST_ACTION = "last_action"
+"""Stands for one coordinate per axis of the action: `last_d_rate`, `last_g_rate`, `last_choice`."""
+
+_add = FEATURES.add
+_add("g_loss", Feature("L_G = E ℓ_G(f(x̂)) on the coming batch", lambda m: m.g_loss))
+_add(
+    "d_loss",
+    Feature(
+        "L_D = (E ℓ_real(f(x)) + E ℓ_fake(f(x̂))) / 2 on the coming batch; not halved if `d_loss_scale` is sum",
+        lambda m: m.d_loss,
+    ),
+)
+_add("loss_gap", Feature("L_G − L_D", lambda m: m.g_loss - m.d_loss))
+_add("g_loss_ema", Feature("m ← 0.9 m + 0.1 L_G at each decision, from the first L_G on", lambda m: m.g_loss_ema))
+_add("d_loss_ema", Feature("m ← 0.9 m + 0.1 L_D at each decision, from the first L_D on", lambda m: m.d_loss_ema))
+_add("real_accuracy", Feature("share of the real batch with f(x) > 0", lambda m: m.real_accuracy, 0, 1))
+_add("fake_accuracy", Feature("share of the generated batch with f(x̂) < 0", lambda m: m.fake_accuracy, 0, 1))
+_add("real_logit", Feature("E f(x)", lambda m: m.real_logit))
+_add("fake_logit", Feature("E f(x̂)", lambda m: m.fake_logit))
+_add("progress", Feature("updates so far / updates in the episode", lambda m: m.progress, 0, 1))
+_add(
+    LAST_ACTION,
+    Feature(
+        "the previous control on each axis of the action, 0 at the start; who updated: −1 G, 0 both, +1 D",
+        lambda m: m.last_action,
+        -1,
+        1,
+    ),
+)
+
+DEFAULT_FEATURES = (
+    "g_loss",
+    "d_loss",
+    "loss_gap",
+    "g_loss_ema",
+    "d_loss_ema",
+    "real_accuracy",
+    "fake_accuracy",
+    "last_action",
+    "progress",
+)
+"""The nine of algorithms §1.3."""
+MINIMAL_FEATURES = ("g_loss", "d_loss")
+"""The smallest state that is consistent with FSCO's reward."""
+
+
+class FeatureMemory:
+    """Turns the measurements of N rows into observations, (N, F) float32; remembers moving averages and actions."""
+
+    def __init__(self, names: tuple[str, ...], axes: tuple[str, ...], d_loss_scale: str, rows: int):
+        if not names:
+            raise ValueError(f"features=() is empty; name at least one of: {', '.join(FEATURES)}")
+        if d_loss_scale not in ("mean", "sum"):
+            raise ValueError(f"d_loss_scale={d_loss_scale!r} is unknown; use 'mean' or 'sum'")
+        features = [FEATURES[name] for name in names]
+        self.names: tuple[str, ...] = tuple(a for name in names for a in (axes if name == LAST_ACTION else (name,)))
+        widths = [len(axes) if name == LAST_ACTION else 1 for name in names]
+        self.low: np.ndarray = np.repeat([f.low for f in features], widths).astype(np.float32)
+        self.high: np.ndarray = np.repeat([f.high for f in features], widths).astype(np.float32)
+        # Every feature is computed once per measurement: observations take some, `info` shows all.
+        self.scalars: tuple[str, ...] = tuple(name for name in FEATURES if name != LAST_ACTION)
+        self._computes = [FEATURES[name].compute for name in self.scalars]
+        self._columns = [
+            i
+            for name in names
+            for i in (
+                range(len(self.scalars), len(self.scalars) + len(axes))
+                if name == LAST_ACTION
+                else (self.scalars.index(name),)
+            )
+        ]
+        self._read: tuple[Measurement, Moment] | None = None
+        self._table: np.ndarray | None = None
+        self.d_loss_scale = d_loss_scale
+        self.g_loss_ema: np.ndarray = np.zeros(rows)
+        self.d_loss_ema: np.ndarray = np.zeros(rows)
+        self.last_action: np.ndarray = np.zeros((rows, len(axes)))
+
+    def start(self, rows: np.ndarray, seen: Measurement) -> None:
+        """The rows' first measurement of an episode: averages begin there."""
+        moment = self._moment(seen)
+        self.g_loss_ema[rows], self.d_loss_ema[rows] = moment.g_loss[rows], moment.d_loss[rows]
+        self.last_action[rows] = 0
+        self._table = None
+
+    def push(self, seen: Measurement, last_action: np.ndarray, rows: np.ndarray) -> None:
+        """The measurement after a decision, for the rows (N,) bool that made one."""
+        moment = self._moment(seen)
+        for average, value in ((self.g_loss_ema, moment.g_loss), (self.d_loss_ema, moment.d_loss)):
+            np.copyto(average, EMA * average + (1 - EMA) * value, where=rows)
+        np.copyto(self.last_action, last_action, where=rows[:, None])
+        self._table = None
+
+    def forget(self) -> None:
+        """Drops what was computed, because the averages or actions were changed from outside."""
+        self._table = None
+
+    def _moment(self, seen: Measurement) -> Moment:
+        """The measurement's numbers; what the rows remember is shown as it will be when it is read."""
+        if self._read is None or self._read[0] is not seen:
+            numbers = seen.summary
+            self._read = (
+                seen,
+                Moment(
+                    g_loss=numbers.g_loss,
+                    d_loss=d_loss(numbers.d_loss_real, numbers.d_loss_fake, self.d_loss_scale),
+                    real_logit=numbers.real_logit,
+                    fake_logit=numbers.fake_logit,
+                    real_accuracy=numbers.real_accuracy,
+                    fake_accuracy=numbers.fake_accuracy,
+                    progress=on_host(seen.progress),
+                    g_loss_ema=self.g_loss_ema,
+                    d_loss_ema=self.d_loss_ema,
+                    last_action=self.last_action,
+                ),
+            )
+            self._table = None
+        return self._read[1]
+
+    def table(self, seen: Measurement) -> np.ndarray:
+        """Every feature as it is, neither clipped nor finite for certain: (N, scalars then axes), float64."""
+        moment = self._moment(seen)
+        if self._table is None:
+            with np.errstate(invalid="ignore"):  # a row that has failed may hold infinities
+                columns = [compute(moment)[:, None] for compute in self._computes]
+            self._table = np.concatenate([*columns, self.last_action], 1)
+        return self._table
+
+    def observe(self, seen: Measurement) -> np.ndarray:
+        """Observations (N, F), finite and within bounds.
+
+        They lie row by row, in memory that torch chose: its products of numbers in another order, or that start at
+        another multiple of 16 bytes, as numpy's arrays may, are rounded in another way, and an agent's run could not be
+        repeated to the bit.
+        """
+        chosen = self.table(seen)[:, self._columns]
+        if (unclear := np.isnan(chosen)).any():
+            chosen[unclear] = 0.0  # a copy, for the columns were picked by number
+        observation = torch.empty(chosen.shape, dtype=torch.float32, device="cpu").numpy()
+        return np.clip(chosen, self.low, self.high, out=observation)

@@ -1,0 +1,162 @@
+"""Snapshots of environments: what belongs to a row beside its training, and whether two environments are alike."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, fields
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from gan_env.envs.config import EnvConfig
+from gan_env.envs.episodes import Episodes
+from gan_env.envs.rewards import Reward
+from gan_env.io.tensor_files import digest
+from gan_env.rendering.draw import COLUMNS, History
+from gan_env.training.snapshot import Rows, Snapshot, SnapshotError, check, chosen, copied, held, look_again, put
+from gan_env.training.trainer import Trainer
+
+_FEATURES = ("g_loss_ema", "d_loss_ema", "last_action")
+_OWN = ("done", "decisions", "quality", "quality_age")
+_POINTS, _LENGTH = "history.points", "history.length"
+
+
+class Batch(Protocol):
+    """What a snapshot reads of a vector environment, which imports this module."""
+
+    config: EnvConfig
+    control: str
+    trainer: Trainer
+    reward: Reward
+    episodes: Episodes
+    history: History | None
+    settings: dict[str, Any]
+
+    @property
+    def resets_at_once(self) -> bool:
+        """Whether a row that ended starts again within the same step."""
+        ...
+
+
+def settings(env: Batch) -> dict[str, Any]:
+    """What an environment was made with, what its configuration leaves to the task included, as JSON can hold it."""
+    config, trainer = env.config, env.trainer
+    found = {field.name: getattr(config, field.name) for field in fields(config) if field.name != "cuda_graphs"}
+    found |= {
+        "control": env.control,
+        "task": _own_task(trainer) if config.task is trainer.task else config.task,
+        "loss": f"{trainer.loss.name}:{trainer.loss.coefficient}",
+        "d_lr": config.d_lr or trainer.task.d_lr,
+        "g_lr": config.g_lr or trainer.task.g_lr,
+        "optimizer": asdict(trainer.d_optimizer.spec),
+        "batch_size": trainer.batch_size,
+        "episode_updates": trainer.episode_updates,
+        "reward": [env.reward.name, env.reward.low, env.reward.high],
+        "dtype": str(trainer.dtype).removeprefix("torch."),
+        "device": trainer.device.type,  # cards draw other numbers than processors
+    }
+    return json.loads(json.dumps(found, default=lambda value: value.item() if hasattr(value, "item") else str(value)))
+
+
+def _own_task(trainer: Trainer) -> str:
+    """The name of a user's own task, and a hash of its modules and held-out data: many are called the same."""
+    modules = "".join(str(module) for module in trainer.templates.values())
+    return f"{trainer.task.name} {digest(modules, {'validation': trainer.task.data.validation()})[:8]}"
+
+
+def take(env: Batch, index: Tensor, *, at_once: bool = False) -> Snapshot:
+    """The chosen rows of an environment; what is to be read at once need not be copied."""
+    rows = dict((chosen if at_once else copied)(_held(env), index))
+    if env.history is not None:
+        points, length = env.history.padded(index.tolist())
+        rows |= {_POINTS: torch.from_numpy(points), _LENGTH: torch.from_numpy(length)}
+    return Snapshot(env.settings, rows, generator_state(env))
+
+
+def put_back(env: Batch, snapshot: Snapshot, index: Tensor) -> None:
+    """Puts a snapshot into the chosen rows; raises SnapshotError, with everything as it was, if it does not fit.
+
+    A history for pictures is taken over where both sides have one; else the picture starts anew.
+    """
+    if not isinstance(snapshot, Snapshot):
+        raise SnapshotError(f"snapshot={type(snapshot).__name__} is no Snapshot; take one with env.snapshot()")
+    _check_settings(snapshot.settings, env.settings)
+    state = {name: value for name, value in snapshot.rows.items() if name not in (_POINTS, _LENGTH)}
+    check(_held(env), state, index)
+    _check_rows(env, state)
+    _check_history(snapshot.rows, len(index))
+    write(env, snapshot.rows, index)
+
+
+def write(env: Batch, rows: Rows, index: Tensor) -> None:
+    """Writes rows that are known to fit into the chosen ones."""
+    put(_held(env), rows, index)
+    env.episodes.features.forget()
+    if env.history is not None:
+        points, length = (rows[name].numpy() if name in rows else None for name in (_POINTS, _LENGTH))
+        env.history.load(index.tolist(), points, length)
+    look_again(env.trainer, index)
+
+
+def generator_state(env: Any) -> dict[str, Any] | None:
+    """Seed and state of `np_random`, None if it was never used."""
+    generator = env._np_random
+    return None if generator is None else {"seed": env._np_random_seed, "state": generator.bit_generator.state}
+
+
+def generator_from(state: dict[str, Any] | None) -> tuple[np.random.Generator | None, int | None]:
+    """`np_random` and its seed; raises SnapshotError for what is no state of one."""
+    if state is None:
+        return None, None
+    bits = np.random.PCG64(0)
+    try:
+        bits.state = state["state"]
+        seed = None if state["seed"] is None else int(state["seed"])
+    except (AttributeError, KeyError, OverflowError, TypeError, ValueError) as error:
+        raise SnapshotError(f"the snapshot's np_random is no generator's state ({error}); take it again") from error
+    return np.random.Generator(bits), seed
+
+
+def _held(env: Batch) -> Rows:
+    """Every tensor of the environment that leads with rows, not copies."""
+    rows, episodes = held(env.trainer), env.episodes
+    rows |= {f"features.{name}": torch.from_numpy(getattr(episodes.features, name)) for name in _FEATURES}
+    return rows | {f"env.{name}": torch.from_numpy(getattr(episodes, name)) for name in _OWN}
+
+
+def _check_settings(theirs: dict[str, Any], ours: dict[str, Any]) -> None:
+    for name in sorted(theirs.keys() | ours.keys()):
+        if name not in theirs or name not in ours or theirs[name] != ours[name]:
+            raise SnapshotError(
+                f"the snapshot was taken with {name}={theirs.get(name)!r}, this environment has "
+                f"{name}={ours.get(name)!r}; restore it into one made with the same settings"
+            )
+
+
+def _check_rows(env: Batch, state: Rows) -> None:
+    """Raises SnapshotError for numbers that no environment has."""
+    if bool((state["updates"] > env.trainer.episode_updates).any()):
+        raise SnapshotError("the snapshot's updates lie behind the end of the episode; take it again")
+    if bool((state["env.decisions"] > state["updates"]).any()):
+        raise SnapshotError("the snapshot's env.decisions are more than its updates; take it again")
+    if not bool(state["env.quality"].isfinite().all()):
+        raise SnapshotError("the snapshot's env.quality is not finite; take it again")
+    if bool(state["env.done"].any()) and env.resets_at_once:
+        raise SnapshotError(
+            "the snapshot has a row that ended its episode, which autoreset_mode='SameStep' would never start again; "
+            "restore it into an environment of another mode"
+        )
+
+
+def _check_history(rows: Rows, count: int) -> None:
+    points, length = rows.get(_POINTS), rows.get(_LENGTH)
+    if points is None and length is None:
+        return
+    if points is not None and length is not None:
+        fits = points.ndim == 3 and points.shape[::2] == (count, len(COLUMNS)) and points.dtype == torch.float64
+        fits = fits and length.shape == (count,) and length.dtype == torch.int64
+        if fits and bool(((length >= 0) & (length <= points.shape[1])).all()):
+            return
+    raise SnapshotError(f"the snapshot's {_POINTS} do not belong to {count} rows; take it again")

@@ -1,0 +1,304 @@
+"""The GAN losses, one place each: what D and G minimise, and what follows from it.
+
+A loss is three functions of a logit: D's on a real sample, D's on a generated one, and G's. D minimises the *sum*
+of the two batch means, plus a penalty where there is one. Whatever follows is computed from these, so that no scale
+can go astray: the ideal discriminator loss V*, signedness, gradients.
+
+Some regularisers live in the discriminator itself (instance noise, spectral norm, gradient normalisation). They act
+where gradients are taken; what is measured, and what controllers see, is the discriminator without them (DeOliveira
+2023, appendix F).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+from torch.nn.functional import relu, softplus
+
+from gan_env.losses.diversity import DIVERSITIES, Diversity
+from gan_env.losses.penalties import (
+    Discriminator,
+    Slope,
+    gradient_normalisation,
+    gradient_penalty,
+    js_penalty,
+    r1_penalty,
+    r2_penalty,
+)
+from gan_env.losses.spectral_norm import spectral_norm
+from gan_env.optimizer_spec import OptimizerSpec
+from gan_env.registry import Registry, unknown
+
+Elementwise = Callable[[Tensor], Tensor]
+Penalty = Callable[[Discriminator, Tensor, Tensor, Tensor], Tensor]
+"""(discriminator, real, fake, mix (n, B) in [0, 1)) to one unweighted penalty per row, (n,)."""
+Dress = Callable[[Slope, float], Tensor]
+"""(D's logits and slopes at samples, coefficient) to the logits (n, B) that take their place."""
+Reweigh = Callable[[Tensor, list[tuple[int, int, int]]], Tensor]
+"""(flat (n, P), matrices) to the weights (n, P) that take their place."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Loss:
+    """A GAN loss. `real`, `fake` and `generator` map logits to losses of the same shape."""
+
+    name: str
+    real: Elementwise
+    """D's loss on the logit of a real sample."""
+    fake: Elementwise
+    """D's loss on the logit of a generated sample."""
+    generator: Elementwise
+    """G's loss on the logit of a generated sample."""
+    formulas: tuple[str, str, str] = ("", "", "")
+    """The three as Python, f the logit: what the documentation prints, and a test holds to the functions."""
+    real_slope: Elementwise | None = None
+    """Derivative of `real`, and so on; where one is missing, autograd finds it: a tenth slower for one GAN."""
+    fake_slope: Elementwise | None = None
+    generator_slope: Elementwise | None = None
+    penalty: Penalty | None = None
+    """Added to D's loss, times `coefficient`."""
+    dress: Dress | None = None
+    """What D says where gradients are taken, if that is a function of its logits and slopes."""
+    reweigh: Reweigh | None = None
+    """D's weights where gradients are taken, if they are a function of its own, which must be plain parameters."""
+    noisy: bool = False
+    """Whether N(0, coefficient²) is added to what D sees where gradients are taken."""
+    clipped: bool = False
+    """Whether D's weights are clipped to [-coefficient, coefficient] after each of its steps."""
+    coefficient: float = 0.0
+    """The one number of a regulariser: weight, standard deviation, bound or Lipschitz constant."""
+    coefficient_is: str = ""
+    """What that number is, and where it comes from."""
+    optimizer: OptimizerSpec = OptimizerSpec()
+    """Of both players, where nothing else is said."""
+    probability: bool = False
+    """Whether sigmoid(logit) estimates the probability that a sample is real."""
+    signed: bool = False
+    """Whether losses can be negative: then a gap or a ratio between them means nothing."""
+    source: str = ""
+    diversity: Diversity | None = None
+    """Added to G's loss where its samples grow alike; see `gan_env.losses.diversity`."""
+
+    @cached_property
+    def ideal_d_loss(self) -> float:
+        """V*: the least `d_sum` of a discriminator that cannot tell real from fake.
+
+        Where real and fake are alike, D is at best one number f, so V* = min over f of real(f) + fake(f)
+        (Hazimeh & Ponomareva, arXiv 2302.00089, read as in algorithms §4.2). Penalties are left out.
+        """
+
+        def total(f: float) -> float:
+            logit = torch.tensor(f, dtype=torch.float64)
+            return float(self.real(logit) + self.fake(logit))
+
+        low, high = -20.0, 20.0
+        while high - low > 1e-9:  # by thirds, for the sum has no second valley; SciPy would be another dependency
+            third = (high - low) / 3
+            if total(low + third) < total(high - third):
+                high -= third
+            else:
+                low += third
+        return total((low + high) / 2)
+
+    def slope(self, part: str, logits: Float[Tensor, "n B"]) -> Float[Tensor, "n B"]:
+        """Derivative of each row's mean loss in its logits; `part` is "real", "fake" or "generator"."""
+        written = getattr(self, f"{part}_slope")
+        if written is not None:
+            return written(logits).div_(logits.shape[-1])
+        with torch.enable_grad():
+            leaf = logits.detach().requires_grad_()
+            (found,) = torch.autograd.grad(getattr(self, part)(leaf).mean(-1).sum(), leaf)
+        return found
+
+    @property
+    def measured_as_trained(self) -> bool:
+        """Whether the measured forward pass is the one that gradients are taken of."""
+        return self.dress is None and self.reweigh is None and not self.noisy
+
+
+LOSSES: Registry[Loss] = Registry("GAN loss", "gan_env.losses", lambda part: isinstance(part, Loss))
+
+
+def get_loss(name: str) -> Loss:
+    """The loss called `name`; `name:X` sets its coefficient, `name+diversity` adds a term to G's.
+
+    Args:
+        name: E.g. `bce`, `wgan-gp:10`, `bce+diversity`, `bce+diversity:voxels`, `wgan-gp:10+diversity`.
+
+    Raises:
+        ValueError: If the name or the term is unknown, X is no number > 0, or the loss has no coefficient.
+    """
+    stem, plus, term = name.partition("+") if isinstance(name, str) else (name, "", "")
+    loss = _with_coefficient(stem)
+    if not plus:
+        return loss
+    if term.split(":")[0] != "diversity":
+        raise unknown("term of a GAN loss", term, ["diversity", *(f"diversity:{kind}" for kind in DIVERSITIES)])
+    kind = term.partition(":")[2] if ":" in term else "image"
+    if kind not in DIVERSITIES:
+        raise unknown("diversity setting", kind, list(DIVERSITIES))
+    return replace(loss, name=name, diversity=DIVERSITIES[kind])
+
+
+def _with_coefficient(name: str) -> Loss:
+    stem, colon, text = name.partition(":") if isinstance(name, str) else (name, "", "")
+    loss = LOSSES[stem]
+    if not colon:
+        return loss
+    if not loss.coefficient_is:
+        raise ValueError(f"loss {stem!r} has no coefficient, got {name!r}; write {stem!r}")
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1.0
+    if not 0 < value < float("inf"):
+        raise ValueError(f"loss {name!r}: {text!r} is no number > 0; e.g. {stem}:{loss.coefficient:g}")
+    return replace(loss, name=name, coefficient=value)
+
+
+def _add(loss: Loss) -> Loss:
+    return LOSSES.add(loss.name, loss)
+
+
+BCE = _add(
+    Loss(
+        name="bce",
+        real=lambda f: softplus(-f),
+        fake=softplus,
+        generator=lambda f: softplus(-f),
+        formulas=("softplus(-f)", "softplus(f)", "softplus(-f)"),
+        real_slope=lambda f: torch.sigmoid(-f).neg_(),
+        fake_slope=torch.sigmoid,
+        generator_slope=lambda f: torch.sigmoid(-f).neg_(),
+        probability=True,
+        source="Goodfellow et al. 2014, arXiv:1406.2661, eq. 1 with the non-saturating generator of section 3",
+    )
+)
+_add(
+    replace(
+        BCE,
+        name="instance-noise",
+        noisy=True,
+        coefficient=0.02**0.5,
+        coefficient_is="standard deviation of the noise on both batches; the thesis has N(0, 0.02 I), a variance",
+        source="Sønderby et al. 2017, arXiv:1610.04490; coefficient of DeOliveira 2023, never annealed",
+    )
+)
+WGAN = _add(
+    Loss(
+        name="wgan",
+        real=torch.neg,
+        fake=lambda f: f,
+        generator=torch.neg,
+        formulas=("-f", "f", "-f"),
+        real_slope=lambda f: torch.full_like(f, -1.0),
+        fake_slope=torch.ones_like,
+        generator_slope=lambda f: torch.full_like(f, -1.0),
+        clipped=True,
+        coefficient=0.01,
+        coefficient_is="bound of D's weights; not given in the thesis, the original's",
+        optimizer=OptimizerSpec(name="rmsprop"),
+        signed=True,
+        source="Arjovsky et al. 2017, arXiv:1701.07875, algorithm 1 (RMSprop as there)",
+    )
+)
+_add(
+    replace(
+        WGAN,
+        name="wgan-unclipped",
+        clipped=False,
+        coefficient_is="",
+        source="the linear loss of the Dirac-GAN, Mescheder et al. 2018, arXiv:1801.04406; unbounded without a clip",
+    )
+)
+_add(
+    replace(
+        WGAN,
+        name="wgan-gp",
+        penalty=gradient_penalty,
+        clipped=False,
+        coefficient=3.0,
+        coefficient_is="weight of the penalty; the thesis' 3, the original has 10",
+        source="Gulrajani et al. 2017, arXiv:1704.00028, eq. 3; RMSprop as in the thesis",
+    )
+)
+_add(
+    replace(
+        BCE,
+        name="js-reg",
+        penalty=js_penalty,
+        coefficient=3.0,
+        coefficient_is="γ; the thesis' 3, the original anneals from 2",
+        source="Roth et al. 2017, arXiv:1705.09367, eq. 21",
+    )
+)
+_add(
+    replace(
+        BCE,
+        name="sn",
+        reweigh=spectral_norm,
+        source="Miyato et al. 2018, arXiv:1802.05957, eq. 8, with the bce loss",
+    )
+)
+_add(
+    replace(
+        BCE,
+        name="r2",
+        penalty=r2_penalty,
+        coefficient=3.0,
+        coefficient_is="γ; the thesis' 3, the original code has 10 without the factor ½",
+        source="Mescheder et al. 2018, arXiv:1801.04406, eq. 10",
+    )
+)
+_add(
+    replace(
+        BCE,
+        name="gran",
+        dress=gradient_normalisation,
+        coefficient=0.83,
+        coefficient_is="Lipschitz constant K, as a factor on the normalised logit; the thesis' 0.83",
+        source="Bhaskara et al. 2022 (GraN-GAN), arXiv:2111.02162; the thesis' Piecewise-GP",
+    )
+)
+_add(
+    replace(
+        BCE,
+        name="r1",
+        penalty=r1_penalty,
+        coefficient=10.0,
+        coefficient_is="γ; the original's 10",
+        source="Mescheder et al. 2018, arXiv:1801.04406, eq. 9",
+    )
+)
+_add(
+    Loss(
+        name="hinge",
+        real=lambda f: relu(1 - f),
+        fake=lambda f: relu(1 + f),
+        generator=torch.neg,
+        formulas=("relu(1 - f)", "relu(1 + f)", "-f"),
+        real_slope=lambda f: (f < 1).to(f.dtype).neg_(),
+        fake_slope=lambda f: (f > -1).to(f.dtype),
+        generator_slope=lambda f: torch.full_like(f, -1.0),
+        signed=True,
+        source="Lim & Ye 2017, arXiv:1705.02894; Miyato et al. 2018, arXiv:1802.05957, eqs. 16-17",
+    )
+)
+_add(
+    Loss(
+        name="lsgan",
+        real=lambda f: (f - 1).square(),
+        fake=torch.square,
+        generator=lambda f: (f - 1).square(),
+        formulas=("(f - 1)**2", "f**2", "(f - 1)**2"),
+        real_slope=lambda f: (f - 1).mul_(2),
+        fake_slope=lambda f: f * 2,
+        generator_slope=lambda f: (f - 1).mul_(2),
+        source="Mao et al. 2017, arXiv:1611.04076, targets 1 and 0, without the factor 1/2",
+    )
+)

@@ -1,0 +1,150 @@
+"""Randomness belongs to the row: every draw is a function of row seed, episode, purpose and index, and of nothing else.
+
+A draw never depends on the number of rows, on neighbours, on earlier actions or on any global generator. Draws come
+in blocks of a constant number of batches, because keying a generator costs as much as dozens of numbers; a block is
+made when the first of its batches is needed, and its state is its number.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from enum import IntEnum
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from gan_env.random.counters import Draws
+
+
+class Purpose(IntEnum):
+    """What a draw is for. Numbers are part of every result: never renumber."""
+
+    GENERATOR_WEIGHTS = 0
+    DISCRIMINATOR_WEIGHTS = 1
+    REAL = 2
+    LATENTS = 3
+    PENALTY = 4
+    QUALITY = 5
+    SCORE = 6
+    SAMPLE = 7
+    CONTROLLER = 8
+
+
+@contextmanager
+def seeded(seed: int) -> Iterator[None]:
+    """Torch's CPU generator starts from `seed` in here; outside, no global generator notices."""
+    with torch.random.fork_rng(devices=[]):
+        torch.default_generator.manual_seed(seed)  # torch.manual_seed would reseed every other device, too
+        yield
+
+
+def key(seed: int, episode: int, purpose: Purpose, index: int) -> int:
+    """128 bits that no other (seed, episode, purpose, index) shares in practice."""
+    words = np.array([seed, episode, purpose, index], dtype=np.int64)
+    return int.from_bytes(hashlib.blake2b(words.tobytes(), digest_size=16).digest(), "little")
+
+
+def rng(seed: int, episode: int, purpose: Purpose, index: int = 0) -> np.random.Generator:
+    """A fresh counter-based generator (Philox) for one draw."""
+    return np.random.Generator(np.random.Philox(key=key(seed, episode, purpose, index)))
+
+
+Draw = Callable[[np.random.Generator], np.ndarray]
+"""One row's block from its generator, (block, *batch shape)."""
+DeviceDraw = Callable[[Draws], Tensor]
+"""The blocks of m rows at once, (m, block, *batch shape)."""
+
+
+class BlockStream:
+    """Batches of one purpose for N rows, addressed by index.
+
+    Args:
+        rows: N.
+        block: Batches that a draw makes.
+        purpose: What they are for.
+        draws: Each makes a block of one row on the CPU.
+        device_draws: Each makes the blocks of many rows on a GPU; where one lacks, a GPU's blocks are made on the CPU
+            too.
+        device: Where batches are wanted.
+        which: Which of the draws is each row's, int64 (N,), as of when a block is made; by default the first.
+    """
+
+    def __init__(
+        self,
+        rows: int,
+        block: int,
+        purpose: Purpose,
+        draws: Sequence[Draw],
+        device_draws: Sequence[DeviceDraw | None] = (),
+        device: torch.device | str = "cpu",
+        which: np.ndarray | None = None,
+    ):
+        self.block, self.purpose, self._draws = block, purpose, draws
+        self.device = torch.device(device)
+        self._device_draws = [each for each in device_draws if each is not None and self.device.type == "cuda"]
+        if len(self._device_draws) < len(draws):
+            self._device_draws = []
+        self._which = np.zeros(rows, np.int64) if which is None else which
+        self._held = np.full(rows, -1)  # which block each row holds
+        self._codes: Tensor | None = None  # (N, block, *batch shape)
+        self._rows = rows
+
+    def forget(self, rows: np.ndarray | slice = slice(None)) -> None:
+        """Drops what the rows hold, because their seed or episode changed."""
+        self._held[rows] = -1
+
+    def at(self, rows: slice, index: np.ndarray, seed: np.ndarray, episode: np.ndarray) -> Tensor:
+        """Batch `index[i]` of each row of the slice, (n, *batch shape); may share memory with this stream.
+
+        `index`, `seed` and `episode` are int64 (n,), one entry per row of the slice.
+        """
+        number = index // self.block
+        due = np.flatnonzero(self._held[rows] != number)
+        if len(due):
+            places = due + (rows.start or 0)
+            self._draw_blocks(places, seed[due], episode[due], number[due])
+            self._held[places] = number[due]
+        assert self._codes is not None
+        place = index % self.block
+        codes = self._codes[rows]
+        if (place == place[0]).all():
+            return codes[:, place[0]]
+        places = torch.from_numpy(place).to(codes.device)
+        return codes[torch.arange(len(place), device=codes.device), places]
+
+    def _draw_blocks(self, places: np.ndarray, seed: np.ndarray, episode: np.ndarray, number: np.ndarray) -> None:
+        """Puts block `number[i]` of each row `places[i]` into `_codes`."""
+        which = self._which[places]
+        if not self._device_draws:
+            rows = zip(*(each.tolist() for each in (places, which, seed, episode, number)), strict=True)
+            for place, kind, s, e, n in rows:
+                drawn = torch.from_numpy(self._draws[kind](rng(s, e, self.purpose, n)))
+                self._room(drawn.unsqueeze(0))[place] = drawn
+            return
+        keys = [key(s, e, self.purpose, -1) for s, e in zip(seed.tolist(), episode.tolist(), strict=True)]
+        words = torch.tensor([[k & 0xFFFFFFFF, k >> 32 & 0xFFFFFFFF] for k in keys], device=self.device)
+        counts = torch.from_numpy(number).to(self.device)
+        for kind in np.unique(which):
+            same = np.flatnonzero(which == kind)
+            among = torch.from_numpy(same).to(self.device)
+            drawn = self._device_draws[kind](Draws(words[among], counts[among]))
+            self._room(drawn)[torch.from_numpy(places[same]).to(self.device)] = drawn
+
+    def _room(self, drawn: Tensor) -> Tensor:
+        """Where the rows' blocks are kept, made like the first that is drawn."""
+        if self._codes is None:
+            self._codes = torch.empty(self._rows, *drawn.shape[1:], dtype=drawn.dtype, device=self.device)
+        return self._codes
+
+
+def normal_block(batches: int, *shape: int) -> Callable[[np.random.Generator], np.ndarray]:
+    """A draw of standard normals in float32, (batches, *shape): the same numbers whatever the game's precision."""
+    return lambda generator: generator.standard_normal((batches, *shape), dtype=np.float32)
+
+
+def uniform_block(batches: int, *shape: int) -> Callable[[np.random.Generator], np.ndarray]:
+    """A draw of numbers uniform in [0, 1) in float32, (batches, *shape)."""
+    return lambda generator: generator.random((batches, *shape), dtype=np.float32)

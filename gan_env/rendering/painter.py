@@ -1,0 +1,199 @@
+"""Pictures of a training: what the generator makes now, losses, controls and quality so far."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from torch import Tensor
+
+from gan_env.rendering.draw import COLUMNS, D_COLOUR, G_COLOUR, QUALITY_COLOUR, draw_samples, plain_log
+from gan_env.tasks.task import Task
+
+MOST_POINTS = 400
+"""Of a history that lines are drawn through: more than there are pixels to tell them apart."""
+SIZE, DPI = (9.6, 3.2), 100
+"""Inches of a picture; in pixels both are multiples of 16, as films want them."""
+BINS = 60
+"""Of a lane that tells who moves."""
+PANELS = {"losses": ("d_loss", "g_loss"), "learning rates": ("d_lr", "g_lr"), "quality": ("quality",)}
+"""Columns of a history by the panel that shows them."""
+LINES: dict[str, dict[str, Any]] = {
+    "d": {"label": "D", "color": D_COLOUR, "linestyle": "-", "linewidth": 1.7},
+    "g": {"label": "G", "color": G_COLOUR, "linestyle": "--", "linewidth": 1.1},
+    "q": {"color": QUALITY_COLOUR, "linewidth": 1.2, "drawstyle": "steps-post"},
+}
+"""By the first letter of a column."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Scene:
+    """What one picture shows."""
+
+    title: str
+    samples: Tensor
+    """Generated samples (M, *shape)."""
+    history: np.ndarray
+    """(decisions, columns), see `COLUMNS`; may be empty."""
+    update: int
+    """Updates so far."""
+    failed: bool = False
+    """Whether its training came to a bad end, which sets no scale for others: it would press their lines flat."""
+
+
+class Painter:
+    """Draws scenes as pictures (320, 960, 3) uint8: samples, losses, controls and, where it is tracked, quality so far.
+
+    All are drawn on one figure, since making its axes takes longer than drawing them.
+
+    Args:
+        task: What is trained.
+        tracked: Whether histories tell the quality.
+        episode_updates: Updates of a whole episode.
+        ideal_d_loss: D's loss where real and generated samples are alike, as histories scale it.
+    """
+
+    def __init__(
+        self, task: Task, *, tracked: bool, episode_updates: int | None = None, ideal_d_loss: float | None = None
+    ):
+        from matplotlib.backends.backend_agg import FigureCanvasAgg
+        from matplotlib.figure import Figure  # not pyplot, which keeps figures and a global state
+
+        self._task, self._total, self._ideal = task, episode_updates, ideal_d_loss
+        figure = Figure(figsize=SIZE, dpi=DPI)
+        self._canvas = FigureCanvasAgg(figure)
+        self._made = figure.add_axes((0.01, 0.03, 0.3, 0.8))
+        edges, width = ((0.385, 0.605, 0.825), 0.155) if tracked else ((0.4, 0.73), 0.25)
+        heights = ((0.15, 0.62), (0.31, 0.46), (0.15, 0.62))  # the lanes are below the rates
+        self._panels = {
+            panel: figure.add_axes((edge, bottom, width, height))
+            for panel, edge, (bottom, height) in zip(PANELS, edges, heights, strict=False)
+        }
+        self._lines = {
+            column: axes.plot([], [], markersize=3, **LINES[column[0]])[0]
+            for panel, axes in self._panels.items()
+            for column in PANELS[panel]
+        }
+        for column in PANELS["learning rates"]:  # a rate holds for its decision, and updates are told at the end of it
+            self._lines[column].set_drawstyle("steps-pre")
+        self._lanes = figure.add_axes((edges[1], 0.15, width, 0.12))
+        self._moves = self._lanes.imshow(np.ones((2, BINS, 3)), aspect="auto", interpolation="nearest")
+        self._lanes.axhline(0.5, color="white", linewidth=1.5)
+        self._lanes.set_yticks([0, 1], ["D moves", "G moves"])
+        self._label()
+
+    def _label(self) -> None:
+        """What stays the same in all pictures."""
+        from matplotlib.ticker import MaxNLocator
+
+        if self._ideal is not None:
+            self._panels["losses"].axhline(self._ideal, color="black", linewidth=0.8, linestyle=":", label="ideal D")
+        for panel, axes in self._panels.items():
+            axes.grid(color="#e5e5e5", linewidth=0.5)
+            title = self._task.quality.name.replace("_", " ") if panel == "quality" else panel
+            axes.set_title(title, fontsize=8, pad=16, y=1)  # with y no picture has to find a place for it
+            if panel == "quality":
+                axes.text(0, 1.03, "validation data, lower is better", fontsize=6.5, transform=axes.transAxes)
+                continue
+            axes.legend(
+                loc="lower left", bbox_to_anchor=(0, 0.99), ncols=3, fontsize=6.5, frameon=False, borderpad=0.1,
+                handlelength=1.6, columnspacing=0.9, handletextpad=0.3, borderaxespad=0.2,
+            )  # fmt: skip
+        for axes in (*self._panels.values(), self._lanes):
+            axes.tick_params(labelsize=7, length=2)
+            axes.xaxis.set_major_locator(MaxNLocator(4, steps=[1, 2, 5, 10], integer=True))
+            axes.set_xlabel("update", fontsize=7, labelpad=1)
+        self._lanes.tick_params(axis="y", labelsize=6, length=0)
+        self._panels["learning rates"].tick_params(labelbottom=False)
+        self._panels["learning rates"].set_xlabel("")
+
+    def pictures(self, scenes: Sequence[Scene]) -> tuple[np.ndarray, ...]:
+        """A picture of each scene, all to one scale, so that their lines can be compared."""
+        end = self._set_scale(scenes)
+        return tuple(self._picture(scene, end) for scene in scenes)
+
+    def _set_scale(self, scenes: Sequence[Scene]) -> int:
+        """Tells the update at which the axes end, too."""
+        end = _right_end(max(scene.update for scene in scenes), self._total)
+        for axes in (*self._panels.values(), self._lanes):
+            axes.set_xlim(0, end)
+        self._moves.set_extent((0, end, 1.5, -0.5))
+        past = np.concatenate([s.history for s in scenes if not s.failed] or [s.history for s in scenes])
+        for panel, axes in self._panels.items():
+            values = past[:, [COLUMNS.index(column) for column in PANELS[panel]]]
+            values = values[np.isfinite(values)]
+            axes.tick_params(axis="y", labelleft=len(values) > 0)
+            if panel == "losses" and self._ideal is not None:
+                values = np.append(values, self._ideal)
+            limits = _limits(panel, values)
+            if panel == "learning rates":
+                plain_log(axes, "y", limits)
+            axes.set_ylim(limits)
+        return end
+
+    def _picture(self, scene: Scene, end: int) -> np.ndarray:
+        self._draw_made(scene)
+        points = scene.history[::-1][:: -(-len(scene.history) // MOST_POINTS) or 1][::-1]  # the last is always there
+        points = np.where(np.isfinite(points), points, np.nan)
+        for column, line in self._lines.items():
+            updates, values = points[:, 0], points[:, COLUMNS.index(column)]
+            if line.get_drawstyle() == "steps-pre":  # the first decision began at 0
+                updates, values = np.append(np.zeros(len(points[:1])), updates), np.append(values[:1], values)
+            line.set_data(updates, values)
+            line.set_marker("o" if len(updates) == 1 else "")  # a line needs two points
+        self._moves.set_data(lanes(scene.history, end))
+        self._canvas.draw()
+        return np.asarray(self._canvas.buffer_rgba())[..., :3].copy()
+
+    def _draw_made(self, scene: Scene) -> None:
+        """What the generator makes now, under its title."""
+        task, samples, labels = self._task, scene.samples, None
+        title = f"{scene.title}\nupdate {scene.update}" + ("" if self._total is None else f" of {self._total}")
+        if task.kind == "domains" and samples.dim() == 2:
+            from gan_env.data.digit_domains import guesses, target
+
+            labels = target("validation").labels[: len(samples)]  # what `sample` makes its samples of
+            accuracy = float((guesses(samples.detach().cpu()) == labels).double().mean())
+            title += f", target accuracy {accuracy:.0%}"
+        for artist in (*self._made.collections, *self._made.images):  # `clear` would make new ticks, which takes long
+            artist.remove()
+        draw_samples(self._made, task, samples, labels)
+        self._made.set_title(title, fontsize=8, y=1)
+
+
+def _right_end(update: int, total: int | None) -> int:
+    """Where the axes end: at the episode's end, or at half, a quarter and so on of it while less is done."""
+    end = max(total or 0, update, 1)
+    while end >= 2 * max(update, 10):
+        end //= 2
+    return end
+
+
+def _limits(panel: str, values: np.ndarray) -> tuple[float, float]:
+    """Of a panel's vertical axis."""
+    low, high = (float(values.min()), float(values.max())) if len(values) else (1.0, 1.0)
+    if panel == "learning rates":
+        return low / 2, high * 2
+    if panel == "quality":
+        return 0.0, 1.08 * high or 1.0
+    margin = 0.05 * (high - low) or 0.05 * abs(high) or 1.0
+    return low - margin, high + margin
+
+
+def lanes(history: np.ndarray, end: int) -> np.ndarray:
+    """Who moves in the updates 1 to `end`: colours (2, `BINS`, 3) for D and G, fuller the more often they do."""
+    found = np.ones((2, BINS, 3))
+    if not len(history):
+        return found
+    last = (history[:, 0].astype(int) * BINS - 1) // end  # the last bin that lies in a decision
+    count = np.bincount(last, minlength=BINS)
+    for lane, (name, colour) in enumerate((("d_moved", D_COLOUR), ("g_moved", G_COLOUR))):
+        share = np.bincount(last, history[:, COLUMNS.index(name)], BINS) / np.maximum(count, 1)
+        rgb = np.array([int(colour[i : i + 2], 16) for i in (1, 3, 5)]) / 255
+        found[lane] = 1 - share[:, None] * (1 - rgb)
+    # A decision holds for all updates since the one before it.
+    later = np.where(count > 0, np.arange(BINS), BINS - 1)[: last[-1] + 1]
+    found[:, : last[-1] + 1] = found[:, np.minimum.accumulate(later[::-1])[::-1]]
+    return found

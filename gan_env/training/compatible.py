@@ -1,0 +1,55 @@
+"""Which tasks can share a batch: those that differ in nothing but their data and the judges of what is made.
+
+Their players are plain MLPs, whose rows go through one product; those of others run row after row and gain nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+
+from gan_env.networks.parameters import flatten
+from gan_env.players.mlp import mlp_layers
+from gan_env.random.streams import Purpose, rng, seeded
+from gan_env.tasks.task import Task
+
+
+def difference(a: Task, b: Task, batch_size: int) -> str:
+    """The first thing that keeps two tasks from sharing a batch, in words; "" if they can."""
+    if a.game is not None or b.game is not None:
+        return "games"
+    compared: dict[str, Callable[[Task], Any]] = {
+        "kinds": lambda task: task.kind,
+        "samples' shapes": lambda task: task.data.shape,
+        "latents": lambda task: (task.latents, task.latent_size),
+        "training data": lambda task: _training_data(task, batch_size),
+    }
+    for what, read in compared.items():
+        if read(a) != read(b):
+            return what
+    for player in ("generator", "discriminator"):
+        if not _same_mlp(getattr(a, player), getattr(b, player)):
+            return f"{player}s"
+    return ""
+
+
+def _training_data(task: Task, batch_size: int) -> tuple[object, ...]:
+    """How its batches are drawn and made: on which device, in what blocks, of what form."""
+    data, block = task.data, task.data.codes(rng(0, 0, Purpose.REAL), batch_size)
+    finite, on_device = hasattr(data, "__len__"), hasattr(data, "device_codes")
+    batch = data.batch(torch.from_numpy(block[:1]))
+    return finite, on_device, data.block(batch_size), block.shape, block.dtype, batch.dtype
+
+
+def _same_mlp(build: Callable[[], torch.nn.Module], other: Callable[[], torch.nn.Module]) -> bool:
+    """Whether two functions build the same plain MLP, the same weights included, from the same seed."""
+    made = []
+    for each in (build, other):
+        with seeded(0):
+            made.append(each())
+    if not all(mlp_layers(module) for module in made):
+        return False
+    one, two = map(flatten, made)
+    return repr(made[0]) == repr(made[1]) and torch.equal(one, two)

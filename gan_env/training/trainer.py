@@ -1,0 +1,477 @@
+"""Measures and updates N GANs under given controls. Plain torch: no Gymnasium, no reinforcement learning.
+
+A decision is made on the very batch that the next update uses: every update ends by drawing the next batch and
+running both players forward on it, and the next update differentiates that same forward pass.
+
+Rows go through in chunks, so that one chunk's activations fit the processor's cache.
+"""
+
+from __future__ import annotations
+
+import copy
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from gan_env.losses.losses import Loss
+from gan_env.losses.spectral_norm import derives_weights, weight_matrices
+from gan_env.networks.parameters import flatten, unflatten
+from gan_env.optimizer_spec import OptimizerSpec
+from gan_env.players.mlp import MLPPlayers
+from gan_env.players.modules import make_players
+from gan_env.players.players import Players
+from gan_env.players.regularised import as_trained
+from gan_env.random.streams import Purpose, key, rng, seeded
+from gan_env.tasks.task import Task
+from gan_env.training.batches import Feed, latent_block
+from gan_env.training.chunks import Chunk, Moves
+from gan_env.training.compatible import difference
+from gan_env.training.cuda_graphs import Record, RecordedEngine
+from gan_env.training.optimizers import RowOptimizer
+from gan_env.training.update import Engine
+from gan_env.types import Control, GameFacts, Measurement, d_loss, on_host
+
+
+def _joined(parts: list[Tensor], axis: int = 0) -> Tensor:
+    """What the chunks hold as one; of one alone, its own."""
+    return parts[0] if len(parts) == 1 else torch.cat(parts, axis)
+
+
+@dataclass(frozen=True)
+class Trace:
+    """What a decision's k updates did."""
+
+    losses: Float[Tensor, "3 looks N"]
+    """G's loss and D's on real and on generated samples: before the first update and after each, so k + 1 looks, on the
+    batch that the following update uses."""
+    gradient: Float[Tensor, "k N"]
+    """Sum of both players' gradient entries in each update: not finite where an entry is not."""
+
+    @cached_property
+    def on_host(self) -> np.ndarray:
+        """The losses after each update, (3, k, N) float64."""
+        return on_host(self.losses[:, 1:])
+
+    def d_losses(self, scale: str) -> np.ndarray:
+        """D's loss after each update, (k, N) float64: the "mean" of both sides or their "sum"."""
+        return d_loss(self.on_host[1], self.on_host[2], scale)
+
+
+class Trainer:
+    """N GANs of one loss in training, of one task or of several that can share a batch.
+
+    Args:
+        task: What is trained: one task, or one for each row, which agree on all but their data and their judges.
+        loss: What the players minimise.
+        rows: N.
+        d_lr, g_lr: Base learning rates, one for all rows or one for each.
+        d_optimizer, g_optimizer: The optimisers.
+        batch_size: B, samples of each side in one update.
+        order: V3 "simultaneous" (both gradients at the old weights) or "alternating" (D steps, then G's loss is
+            computed again on the same latents).
+        episode_updates: Length of the run, for `progress`; 0 if unknown.
+        dtype: Precision of weights and computation. Draws are the same in either.
+        device: Where it runs.
+        way: How N copies of a player are run, see `make_players`.
+        chunk: Rows in one chunk of plain MLPs (others go in one); changes speed and in float32 nothing else. By
+            default as many as suit the cache.
+        record: How updates of plain MLPs are recorded to be replayed, see `recording`; by default they are not. All
+            rows then go in one chunk.
+
+    Raises:
+        ValueError: If tasks cannot share a batch or are not as many as rows, or if a loss or a recording does not fit
+            the players.
+    """
+
+    n: int
+    task: Task
+    """Of the first row: what all rows have in common can be read off it."""
+    tasks: tuple[Task, ...]
+    """Those that rows are of, each once."""
+    which: np.ndarray
+    """(N,) int64: which of `tasks` each row is of."""
+    loss: Loss
+    batch_size: int
+    order: str
+    episode_updates: int
+    dtype: torch.dtype
+    device: torch.device
+    g: Players
+    d: Players
+    g_optimizer: RowOptimizer
+    d_optimizer: RowOptimizer
+    g_penalty: Float[Tensor, " N"]
+    seed: np.ndarray
+    episode: np.ndarray
+    updates: np.ndarray
+    real_index: np.ndarray
+    d_updates: np.ndarray
+    g_updates: np.ndarray
+    d_constant: np.ndarray
+    g_constant: np.ndarray
+
+    def __init__(
+        self,
+        task: Task | Sequence[Task],
+        loss: Loss,
+        rows: int,
+        *,
+        d_lr: float | Sequence[float],
+        g_lr: float | Sequence[float],
+        d_optimizer: OptimizerSpec,
+        g_optimizer: OptimizerSpec,
+        batch_size: int,
+        order: str = "simultaneous",
+        episode_updates: int = 0,
+        dtype: torch.dtype = torch.float32,
+        device: torch.device | str = "cpu",
+        way: str = "auto",
+        chunk: int | None = None,
+        record: Record | None = None,
+    ):
+        of_rows = [task] * rows if isinstance(task, Task) else list(task)
+        if len(of_rows) != rows or not rows:
+            raise ValueError(f"task names {len(of_rows)} tasks for {rows} rows; name one for each row, at least one")
+        self.tasks = tuple({id(each): each for each in of_rows}.values())
+        self.task = task = of_rows[0]
+        self.loss, self.n, self.batch_size, self.order = loss, rows, batch_size, order
+        for other in self.tasks[1:]:
+            if why := difference(task, other, batch_size):
+                raise ValueError(f"tasks {task.name!r} and {other.name!r} cannot share a batch: their {why} differ")
+        self._game = task.game
+        if loss.diversity is not None and task.game is not None:
+            raise ValueError(f"loss={loss.name!r}: task {task.name!r} generates no samples that could be diverse")
+        if loss.reweigh is not None and derives_weights(self._fresh(task.discriminator, 0)):
+            raise ValueError(
+                f"loss={loss.name!r} divides D's own weights by their norm, but this discriminator computes its "
+                "weights from others (spectral_norm, weight_norm, ...); take one of the two away"
+            )
+        self.episode_updates, self.dtype, self.device = episode_updates, dtype, torch.device(device)
+        self._chunk_rows, self._record = chunk, record
+        self.templates: dict[str, nn.Module] = {
+            "g": self._fresh(task.generator, 0).to(self.device, dtype),
+            "d": self._fresh(task.discriminator, 0).to(self.device, dtype),
+        }
+        # Read off the modules once, for walking through them would take most of a fork's time.
+        self._sizes = {name: flatten(module).numel() for name, module in self.templates.items()}
+        self._matrices = weight_matrices(self.templates["d"])
+        self._widest = max(p.shape[0] for module in self.templates.values() for p in module.parameters())
+        seen = task.data.shape if task.game is None else task.game.out_shape
+        self._allocate(
+            rows,
+            lambda flat: make_players(self.templates["g"], flat, seen, way),
+            lambda flat: make_players(self.templates["d"], flat, (), way),
+        )
+        self.which[:] = [next(i for i, each in enumerate(self.tasks) if each is own) for own in of_rows]
+        self._drive(g_optimizer, self._per_row(g_lr), d_optimizer, self._per_row(d_lr))
+
+    def empty_fork(self, rows: int) -> Trainer:
+        """A trainer of so many rows set up like this one, for `snapshot.restore` to fill; shares task and modules."""
+        branch = copy.copy(self)
+        branch.n = rows
+        branch._allocate(rows, self.g.over, self.d.over)
+        branch._drive(self.g_optimizer.spec, branch._per_row(0.0), self.d_optimizer.spec, branch._per_row(0.0))
+        return branch
+
+    def _drive(self, g_spec: OptimizerSpec, g_lr: Tensor, d_spec: OptimizerSpec, d_lr: Tensor) -> None:
+        """What moves the players: their optimisers, and the engine that asks them to."""
+        self.g_optimizer = RowOptimizer(g_spec, self.g.flat, g_lr)
+        self.d_optimizer = RowOptimizer(d_spec, self.d.flat, d_lr)
+        self._engine = Engine(
+            self.loss,
+            self._game,
+            (self.g, self.d),
+            as_trained(self.d, self.loss, self._matrices),
+            (self.g_optimizer, self.d_optimizer),
+            (self.g_penalty, self.d_penalty),
+        )
+        if self._record is not None:
+            self._engine = RecordedEngine(self._engine, self._record)
+
+    def _per_row(self, lr: float | Sequence[float]) -> Tensor:
+        return torch.as_tensor(lr, dtype=torch.float64, device=self.device).expand(self.n).clone()
+
+    def _allocate(self, rows: int, make_g: Callable[[Tensor], Players], make_d: Callable[[Tensor], Players]) -> None:
+        """All that has rows, but for the optimisers; `make_g` and `make_d` put players on weights (N, P)."""
+        task, game, dtype, batch_size = self.task, self._game, self.dtype, self.batch_size
+        self.g, self.d = (
+            make(torch.zeros(rows, self._sizes[name], dtype=dtype, device=self.device))
+            for name, make in (("g", make_g), ("d", make_d))
+        )
+        self._seen_shape = task.data.shape if game is None else game.seen_shape
+        self.which = np.zeros(rows, np.int64)
+        self.feed: Feed = Feed(self.tasks, self.which, self.loss, rows, batch_size, self._seen_shape, self.device)
+        self.d_penalty: Float[Tensor, " N"] = torch.zeros(rows, dtype=dtype, device=self.device)
+        """Weighted penalty in each row's last D update; 0 before the first, and where the loss has none."""
+        self.g_penalty = torch.zeros_like(self.d_penalty)
+        """The diversity term in each row's last G update; 0 where there was none."""
+        # Counters live on the host: they address the draws.
+        self.seed, self.episode = np.zeros(rows, np.int64), np.zeros(rows, np.int64)
+        self.updates, self.real_index = np.zeros(rows, np.int64), np.zeros(rows, np.int64)
+        self.d_updates, self.g_updates = np.zeros(rows, np.int64), np.zeros(rows, np.int64)
+        self.d_constant, self.g_constant = np.zeros(rows, np.int64), np.zeros(rows, np.int64)
+        """Updates for which a player has been seen to give one output for every sample, see `failures`."""
+        chunk = self._chunk_rows or self._cache_rows()
+        if self._record is not None or not (isinstance(self.g, MLPPlayers) and isinstance(self.d, MLPPlayers)):
+            # Autograd's tapes of one chunk would not survive another's step on the same tensor, nor a recording another
+            # chunk's use of the same scratch.
+            chunk = rows
+        spans = [slice(at, min(at + chunk, rows)) for at in range(0, rows, chunk)]
+        self._chunks = [Chunk(span, self.g.flat[span], self.d.flat[span]) for span in spans]
+        self._measurement: Measurement | None = None
+
+    def _cache_rows(self) -> int:
+        """Rows whose widest activation is about half a megabyte: measured best for narrow and wide MLPs alike."""
+        if self.device.type == "cuda":
+            return self.n
+        return max(1, 131_072 // (self._widest * self.batch_size))
+
+    @property
+    def facts(self) -> GameFacts:
+        """What controllers may know of this game."""
+        block = self.task.data.block(self.batch_size)
+        return GameFacts(
+            loss=self.loss.name,
+            ideal_d_loss=self.loss.ideal_d_loss,
+            signed=self.loss.signed,
+            probability=self.loss.probability,
+            kind=self.task.kind,
+            episode_updates=self.episode_updates,
+            updates_per_epoch=block if hasattr(self.task.data, "__len__") else 0,
+        )
+
+    # -- starting -------------------------------------------------------------------------------------------------
+
+    @staticmethod
+    def _fresh(build, seed: int) -> nn.Module:
+        """A module with weights drawn from `seed`; torch's global generators are left as they were."""
+        with seeded(seed):
+            return build()
+
+    @torch.no_grad()
+    def reset(self, seed: np.ndarray, episode: np.ndarray, rows: np.ndarray | None = None) -> None:
+        """Starts the rows afresh (all by default) from `seed` and `episode`, int64, one entry per chosen row."""
+        chosen = np.arange(self.n) if rows is None else np.asarray(rows)
+        self.seed[chosen], self.episode[chosen] = seed, episode
+        for counter in (
+            self.updates,
+            self.real_index,
+            self.d_updates,
+            self.g_updates,
+            self.d_constant,
+            self.g_constant,
+        ):
+            counter[chosen] = 0
+        for row in chosen:
+            for players, build, purpose in (
+                (self.g, self.task.generator, Purpose.GENERATOR_WEIGHTS),
+                (self.d, self.task.discriminator, Purpose.DISCRIMINATOR_WEIGHTS),
+            ):
+                # torch's CPU generator takes 32 bits of a seed; 63 are given so that nothing else is assumed.
+                start = key(int(self.seed[row]), int(self.episode[row]), purpose, 0) >> 65
+                players.flat[int(row)] = flatten(self._fresh(build, start)).to(self.device, self.dtype)
+        index = torch.from_numpy(chosen).to(self.device)
+        self.g_optimizer.reset(index)
+        self.d_optimizer.reset(index)
+        self.feed.forget(chosen)
+        self.d_penalty[index] = self.g_penalty[index] = 0
+        self.look(chosen)
+
+    # -- measuring ------------------------------------------------------------------------------------------------
+
+    def look(self, rows: np.ndarray | None = None) -> None:
+        """Says that weights or counters were changed: the coming batch is drawn and looked at when next needed."""
+        for chunk in self._chunks:
+            if rows is None or ((rows >= chunk.rows.start) & (rows < chunk.rows.stop)).any():
+                chunk.stale = True
+        self._measurement = None
+
+    def _catch_up(self) -> None:
+        """Looks where that is due."""
+        stale = [chunk for chunk in self._chunks if chunk.stale]
+        if stale:
+            with torch.no_grad():
+                for chunk in stale:
+                    self._look(chunk)
+
+    def _look(self, chunk: Chunk) -> None:
+        chunk.forget()
+        self._draw(chunk)
+        self._engine.see(chunk)
+        chunk.stale = False
+
+    def _draw(self, chunk: Chunk) -> None:
+        """The coming batch of real samples and of what G makes samples of."""
+        rows = chunk.rows
+        chunk.codes = self.feed.reals.at(rows, self.real_index[rows], self.seed[rows], self.episode[rows])
+        if self._game is None:
+            inputs = self.feed.latents.at(rows, self.updates[rows], self.seed[rows], self.episode[rows])
+            chunk.real = self._real(chunk).to(self.dtype)
+        else:
+            inputs = self._game.inputs(chunk.codes)
+        chunk.inputs = inputs.to(self.dtype)
+
+    def _real(self, chunk: Chunk) -> Tensor:
+        """The real batch of each row, out of its own task's data."""
+        which = self.which[chunk.rows]
+        if (which == which[0]).all():
+            return self.tasks[which[0]].data.batch(chunk.codes)
+        real: Tensor | None = None
+        for kind in np.unique(which):
+            rows = torch.from_numpy(np.flatnonzero(which == kind)).to(self.device)
+            batch = self.tasks[kind].data.batch(chunk.codes[rows])
+            real = batch.new_empty(len(which), *batch.shape[1:]) if real is None else real
+            real[rows] = batch
+        assert real is not None
+        return real
+
+    def _prepare(self, chunk: Chunk, who: Moves) -> None:
+        """What the coming update takes besides the batch: draws of the loss, and what follows from the rows' age."""
+        loss, rows = self.loss, chunk.rows
+        if loss.noisy or (loss.penalty is not None and who.d is not None):
+            drawn = self.feed.probes.at(rows, self.updates[rows], self.seed[rows], self.episode[rows])
+            chunk.probe = drawn.to(self.dtype)
+        if loss.diversity is not None:
+            turn = (self.g_updates[rows] + 1) % loss.diversity.interval == 0
+            chunk.turn = torch.from_numpy(turn).to(self.device)
+        if self._game is not None:
+            done = torch.from_numpy(self.updates[rows].astype(np.float64))
+            progress = done / self.episode_updates if self.episode_updates else torch.ones_like(done)
+            chunk.strength = -self._game.strength(progress).to(self.device, self.dtype)
+
+    @property
+    def measurement(self) -> Measurement:
+        """What is seen on the coming batch, all rows."""
+        if self._measurement is None:
+            self._catch_up()
+
+            seen = [chunk.seen for chunk in self._chunks]
+            real = _joined([each.pair.real_logits for each in seen])
+            fake = _joined([each.pair.fake_logits for each in seen])
+            numbers = _joined([each.numbers for each in seen], 1)
+            if self._record is not None:  # the next look is put where this one is
+                real, fake, numbers = real.clone(), fake.clone(), numbers.clone()
+            done = self.updates / max(self.episode_updates, 1) if self.episode_updates else np.zeros(self.n)
+            self._measurement = Measurement(
+                real_logits=real,
+                fake_logits=fake,
+                g_loss=numbers[0],
+                d_loss_real=numbers[1],
+                d_loss_fake=numbers[2],
+                update=torch.from_numpy(self.updates.copy()).to(self.device),
+                progress=torch.from_numpy(done).to(self.device),
+            ).knowing(numbers)
+        return self._measurement
+
+    @property
+    def coming_fake(self) -> Tensor:
+        """Generated samples of the coming batch, (N, B, *shape), to be read at once."""
+        self._catch_up()
+        return _joined([chunk.fake for chunk in self._chunks])
+
+    # -- updating -------------------------------------------------------------------------------------------------
+
+    @torch.no_grad()
+    def advance(self, control: Control, updates: int = 1, active: np.ndarray | None = None) -> Trace:
+        """`updates` updates of every active row under one control, each followed by a look at the next batch.
+
+        Args:
+            control: For all N rows; that of inactive rows is ignored.
+            updates: k ≥ 1.
+            active: (N,) bool; rows that take part, all by default. The others stay untouched to the bit.
+        """
+        control.check(self.n)
+        moves = np.ones(self.n, bool) if active is None else active
+        fresh = moves & ~control.reuse_real.cpu().numpy()
+        update_d = control.update_d.cpu().numpy() & moves
+        update_g = control.update_g.cpu().numpy() & moves
+        multipliers = control.d_multiplier.to(self.device), control.g_multiplier.to(self.device)
+        self._catch_up()
+        self._measurement = None
+        losses = torch.empty(3, updates + 1, self.n, dtype=self.dtype, device=self.device)
+        gradient = torch.zeros(updates, self.n, dtype=self.dtype, device=self.device)
+        for chunk in self._chunks:
+            rows = chunk.rows
+            if not moves[rows].any():
+                losses[:, :, rows] = chunk.seen.numbers[:3].unsqueeze(1)
+                continue
+            losses[:, 0, rows] = chunk.seen.numbers[:3]
+            chunk.stale = True  # as a decision leaves it that is cut short, by Ctrl-C or a user's own module
+            who = Moves(update_d[rows], update_g[rows], self.order, self.device)
+            for k in range(updates):
+                self._prepare(chunk, who)
+                self._engine.update(chunk, who, *multipliers, gradient[k])
+                self.d_updates[rows] += update_d[rows]
+                self.g_updates[rows] += update_g[rows]
+                self.updates[rows] += moves[rows]
+                self.real_index[rows] += fresh[rows]
+                self._look(chunk)
+                losses[:, k + 1, rows] = chunk.seen.numbers[:3]
+        return Trace(losses, gradient)
+
+    # -- what came of it ------------------------------------------------------------------------------------------
+
+    @torch.no_grad()
+    def samples(self, count: int, purpose: Purpose, index: int = 0, rows: Sequence[int] | None = None) -> Tensor:
+        """`count` generated samples of each chosen row (all by default), (rows, count, *shape).
+
+        The latents are a function of the row's seed and episode, `purpose` and `index`, so two controllers on one
+        seed are judged on the same latents. A task with a `Game` gives what its G makes of held-out inputs.
+        """
+        made = []
+        for row in range(self.n) if rows is None else rows:
+            if self._game is None:
+                generator = rng(int(self.seed[row]), int(self.episode[row]), purpose, index)
+                # Copied to where torch's numbers start, for rounding depends on it.
+                inputs = torch.tensor(latent_block(self.task, 1, count)(generator))
+            else:
+                inputs = self._game.held_out(purpose, count).unsqueeze(0)
+            made.append(self.g.functional(self.g.flat[row : row + 1], inputs.to(self.device, self.dtype)))
+        return torch.cat(made)
+
+    def task_of(self, row: int) -> Task:
+        """What the row is of."""
+        return self.tasks[self.which[row]]
+
+    def quality(self, rows: Sequence[int]) -> np.ndarray:
+        """Distances of the chosen rows to validation data by their tasks' cheap estimators, (rows,) float64.
+
+        Infinite where a sample is not finite.
+        """
+        found, which = np.empty(len(rows)), self.which[np.asarray(rows, np.int64)]
+        for kind in np.unique(which):
+            quality, same = self.tasks[kind].quality, np.flatnonzero(which == kind)
+            fake = self.samples(quality.samples, Purpose.QUALITY, rows=[rows[i] for i in same.tolist()])
+            made = fake.flatten(1).sum(1).isfinite()  # one row's NaN can stop the quality of all
+            measured = quality(fake if made.all() else torch.nan_to_num(fake, 0.0, 0.0, 0.0))
+            found[same] = on_host(torch.where(made, measured.to(made.device), math.inf))
+        return found
+
+    def score(self, row: int) -> tuple[float, Tensor]:
+        """The row's exact distance to test data, and the generated samples that it was judged by, float32.
+
+        The distance is infinite where a sample is not finite.
+        """
+        task = self.task_of(row)
+        fake = self.samples(task.score.samples, Purpose.SCORE, rows=[row])[0].float()
+        if not fake.isfinite().all():
+            return math.inf, fake
+        if task.distance is not None:
+            return task.distance(self.generator(row), self.discriminator(row)), fake
+        return task.score(fake), fake
+
+    def generator(self, row: int = 0) -> nn.Module:
+        """The row's generator as a plain module of its own: latents (B, latent_size) → samples (B, *shape)."""
+        module = self._fresh(self.task.generator, 0).to(self.device, self.dtype)
+        return unflatten(module, self.g.flat[row])
+
+    def discriminator(self, row: int = 0) -> nn.Module:
+        """The row's discriminator as a plain module of its own: samples (B, *shape) → logits."""
+        module = self._fresh(self.task.discriminator, 0).to(self.device, self.dtype)
+        return unflatten(module, self.d.flat[row])

@@ -1,0 +1,166 @@
+"""One update of some rows, and the look at the batch that comes next: what is computed, and nothing that is decided.
+
+All of it is arithmetic on tensors that lie where the players lie. What the host knows (who moves, what was drawn) is
+given in a `Chunk`, so that a recording of these calls can be replayed (`recording`).
+"""
+
+from __future__ import annotations
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from gan_env.losses.losses import Loss
+from gan_env.players.players import EVERY, Asked, Buffers, Pair, Players, Rows
+from gan_env.players.regularised import penalised
+from gan_env.tasks.task import Game
+from gan_env.training.chunks import Chunk, Judged, Moves
+from gan_env.training.optimizers import RowOptimizer
+
+
+class Engine:
+    """The players of N rows, their optimisers and their loss.
+
+    Args:
+        loss: What the players minimise.
+        game: What G makes and is judged by where it is no plain GAN.
+        g, d: The players.
+        trained_d: D as its own loss sees it, through whatever the loss dresses it in; else D itself.
+        g_optimizer, d_optimizer: On the players' weights.
+        d_penalty, g_penalty: (N,), where each row's weighted penalty and diversity term are put down.
+    """
+
+    def __init__(
+        self,
+        loss: Loss,
+        game: Game | None,
+        players: tuple[Players, Players],
+        trained_d: Players,
+        optimizers: tuple[RowOptimizer, RowOptimizer],
+        penalties: tuple[Float[Tensor, " N"], Float[Tensor, " N"]],
+    ):
+        self.loss, self.game, self.trained_d = loss, game, trained_d
+        self.g, self.d = players
+        self.g_optimizer, self.d_optimizer = optimizers
+        self.g_penalty, self.d_penalty = penalties
+        self._scratch = {name: Buffers() for name in ("d", "late d", "early", "late", "penalty")}
+
+    def see(self, chunk: Chunk) -> None:
+        """Both players' forward passes on the coming batch, which has been drawn."""
+        chunk.out, chunk.g_tape = self.g.forward(chunk.g_flat, chunk.inputs, chunk.g_buffers)
+        loss, game = self.loss, self.game
+        if game is None:
+            chunk.fake = chunk.out
+        else:
+            chunk.real, chunk.fake = game.sides(chunk.out)
+        pair = self.d.pair(chunk.d_flat, chunk.real, chunk.fake, chunk.d_buffers)
+        real, fake = pair.real_logits, pair.fake_logits
+        # One sum for all of them, and here, where they are at hand: one by one on the host they would cost a step more.
+        each = [loss.generator(fake), loss.real(real), loss.fake(fake), real, fake, real > 0, fake < 0]
+        numbers = torch.stack(each).sum(-1) / real.shape[-1]
+        if game is not None:
+            numbers[0] = game.own_loss(chunk.out, chunk.codes)
+        chunk.seen = Judged(pair, numbers)
+
+    def update(self, chunk: Chunk, moves: Moves, d_multiplier: Tensor, g_multiplier: Tensor, gradient: Tensor) -> None:
+        """One update of a chunk that has been seen. Gradients at the old weights are all taken before any weight moves.
+
+        The sums of their entries are added to `gradient`, (N,), as the multipliers are.
+        """
+        real, fake, pair = self._trained(chunk)
+        d_grad, g_grads = None, []
+        if moves.d is not None:
+            real_slope = self.loss.slope("real", pair.real_logits)
+            fake_slope = self.loss.slope("fake", pair.fake_logits)
+            then = () if moves.g_early is None else ("fake",) if self.game is None else ("real", "fake")
+            d_grad = pair.weight_gradient(real_slope, fake_slope, self._scratch["d"], moves.d, then)
+            if self.loss.penalty is not None:
+                d_grad += self._penalty_gradient(chunk, moves.d)
+        if moves.g_early is not None:
+            at_out = self._at_output(chunk, pair, self._scratch["d"], moves.g_early, moves.g_early)
+            last = moves.g_late is None
+            g_grads.append((moves.g_early, self._g_gradient("early", chunk, at_out, moves.g_early, last)))
+        if d_grad is not None and moves.d is not None:
+            rows = chunk.whole(moves.d)
+            gradient[rows] += self.d_optimizer.step(rows, d_grad, d_multiplier[rows])
+            if self.loss.clipped:
+                bound, weights = self.loss.coefficient, self.d.weights
+                self.d.flat[rows, :weights] = self.d.flat[rows, :weights].clamp_(-bound, bound)
+        if moves.g_late is not None:
+            at_out = self._at_output_late(chunk, real, fake, moves.g_late)
+            g_grads.append((moves.g_late, self._g_gradient("late", chunk, at_out, moves.g_late, True)))
+        for places, grad in g_grads:
+            rows = chunk.whole(places)
+            gradient[rows] += self.g_optimizer.step(rows, grad, g_multiplier[rows])
+
+    def _trained(self, chunk: Chunk) -> tuple[Tensor, Tensor, Pair]:
+        """Both batches as D sees them where gradients are taken, and that pass: the measured one if they agree."""
+        if self.loss.measured_as_trained:
+            return chunk.real, chunk.fake, chunk.seen.pair
+        real, fake = chunk.real, chunk.fake
+        if self.loss.noisy:
+            noise = self.loss.coefficient * chunk.probe
+            real, fake = real + noise[:, 0], fake + noise[:, 1]
+        return real, fake, self.trained_d.pair(chunk.d_flat, real, fake, chunk.d_buffers)
+
+    def _penalty_gradient(self, chunk: Chunk, places: Rows) -> Tensor:
+        """Gradient of the weighted penalty in D's weights, (m, P); keeps the penalty itself in `d_penalty`."""
+        assert self.loss.penalty is not None
+        rows = chunk.whole(places)
+        seen = chunk.real[places], chunk.fake[places].detach(), chunk.probe[places]
+        penalty, grad = penalised(self.d, self.loss.penalty, self.d.flat[rows], seen, self._scratch["penalty"])
+        self.d_penalty[rows] = self.loss.coefficient * penalty
+        return grad * self.loss.coefficient
+
+    def _at_output(self, chunk: Chunk, pair: Pair, scratch: Buffers, within: Rows, places: Rows) -> Tensor:
+        """Gradient of G's loss at what it made, (m, M, *out), through D's pass; D's weight gradients are left out.
+
+        `within` are the m rows among those of the pass, `places` the same rows among those of the chunk.
+        """
+        if self.game is None:
+            slope = self.loss.slope("generator", pair.fake_logits)[within]
+            return self._diversified(chunk, pair.input_gradient("fake", slope, scratch, within), places)
+        strength = chunk.strength[places].unsqueeze(-1)
+        at_real, at_fake = (
+            pair.input_gradient(side, strength * self.loss.slope(side, logits)[within], scratch, within)
+            for side, logits in (("real", pair.real_logits), ("fake", pair.fake_logits))
+        )
+        with torch.enable_grad():
+            out = chunk.out[places].detach().requires_grad_()
+            parts = [*self.game.sides(out), self.game.own_loss(out, chunk.codes[places])]
+            (grad,) = torch.autograd.grad(parts, out, [at_real, at_fake, torch.ones_like(parts[2])])
+        return grad
+
+    def _at_output_late(self, chunk: Chunk, real: Tensor, fake: Tensor, places: Rows) -> Tensor:
+        """The same with D's weights as they are now; both batches go through D only where G's loss needs both."""
+        flat, scratch = self.d.flat[chunk.whole(places)], self._scratch["late d"]
+        if self.game is not None:
+            pair = self.trained_d.pair(flat, real[places], fake[places], chunk.late_buffers)
+            return self._at_output(chunk, pair, scratch, EVERY, places)
+        logits, tape = self.trained_d.forward(flat, fake[places], chunk.late_buffers)
+        slope = self.loss.slope("generator", logits)
+        _, at_fake = self.trained_d.backward(tape, slope, scratch, Asked(weights=False, inputs=True, last=True))
+        assert at_fake is not None
+        return self._diversified(chunk, at_fake, places)
+
+    def _diversified(self, chunk: Chunk, at_fake: Tensor, places: Rows) -> Tensor:
+        """With the gradient of the diversity term for the rows whose turn it is; keeps the term in `g_penalty`."""
+        term, rows = self.loss.diversity, chunk.whole(places)
+        if term is None:
+            return at_fake
+        turn = chunk.turn[places]
+        with torch.enable_grad():
+            fake = chunk.fake[places].detach().requires_grad_()
+            penalty = term(fake, chunk.real[places])
+            (grad,) = torch.autograd.grad(penalty.sum(), fake)
+        self.g_penalty[rows] = torch.where(turn, penalty.detach(), 0.0)
+        # Not by a product: a NaN in a row whose turn it is not would stay one.
+        return torch.where(turn.view(-1, *[1] * (grad.dim() - 1)), at_fake + grad, at_fake)
+
+    def _g_gradient(self, when: str, chunk: Chunk, at_out: Tensor, rows: Rows, last: bool) -> Tensor:
+        """G's gradient in its weights from that at what it made."""
+        grad, _ = self.g.backward(
+            chunk.g_tape, at_out, self._scratch[when], Asked(weights=True, inputs=False, rows=rows, last=last)
+        )
+        assert grad is not None
+        return grad
