@@ -109,7 +109,7 @@ int64_t gan_run(void* opaque, const Rows* rows, const Decision* asked, int64_t t
     auto work = [&](int number) {
         for (int64_t row; (row = next++) < n;) {
             if (asked->looks[row] > last) continue;
-            const bool known = (asked->who[row] & KNOWN) && session.owner[row] == number;
+            const bool known = asked->known[row] && session.owner[row] == number;
             session.owner[row] = number;
             if (!session.isa->run(&session.game, session.workers[number], rows, asked, row, known)) ++waiting;
         }
@@ -121,5 +121,15 @@ int64_t gan_run(void* opaque, const Rows* rows, const Decision* asked, int64_t t
     return waiting;
 }
 
-// A block as the kernel draws it, for tests: `kind` is NORMALS or UNIFORMS.
+// Whether every row has a valid control: somebody moves, and multipliers are finite and above 0.
+int gan_control_is_valid(int64_t n, const uint8_t* update_g, const uint8_t* update_d, const double* g_multiplier,
+                         const double* d_multiplier) {
+    bool valid = true;
+    for (int64_t row = 0; row < n; ++row) {
+        const double g = g_multiplier[row], d = d_multiplier[row];
+        valid &= (update_g[row] | update_d[row]) && g > 0 && d > 0 && g - g == 0 && d - d == 0;
+    }
+    return valid;
+}
+
 }  // extern "C"

@@ -280,8 +280,9 @@ public:
     // As many looks and updates as the streams allow; true when the decision is done.
     bool run(const Rows& rows, const Decision& asked, int64_t row, bool known) {
         rows_ = &rows, row_ = row;
-        const uint8_t who = asked.who[row];
         const int64_t n = rows.count, last = asked.updates;
+        const bool active = last && (!asked.active || asked.active[row]);
+        const bool d = active && asked.update_d[row], g = active && asked.update_g[row];
         d_flat_ = static_cast<T*>(rows.d_flat) + row * game_.d.weights;
         g_flat_ = static_cast<T*>(rows.g_flat) + row * game_.g.weights;
         T *losses = static_cast<T*>(asked.losses), *gradient = static_cast<T*>(asked.gradient);
@@ -291,18 +292,17 @@ public:
                 if (!fetch()) return false;
                 see();
             }
-            const int64_t until = who & MOVES ? look : last;  // a row that does not move sees the same throughout
-            for (; look <= until; ++look)
+            do {  // a row that is not active sees the same throughout
                 for (int part = 0; part < 3; ++part) losses[(part * (last + 1) + look) * n + row] = numbers_[part];
-            --look;
-            if (look == last) break;
-            if (!fetch_probe(who)) return false;
+                if (!active && look < last) gradient[look * n + row] = T(0);
+            } while (!active && look++ < last);
+            if (look >= last) break;
+            if (!fetch_probe(d)) return false;
             known_ = -1;
-            gradient[look * n + row] = update(who, asked.g_multiplier[row], asked.d_multiplier[row]);
+            gradient[look * n + row] = update(d, g, asked.g_multiplier[row], asked.d_multiplier[row]);
             ++rows.updates[row];
-            rows.real_index[row] += !(who & REUSE_REAL);
-            rows.d_updates[row] += (who & MOVE_D) != 0;
-            rows.g_updates[row] += (who & MOVE_G) != 0;
+            rows.real_index[row] += !asked.reuse_real[row];
+            rows.d_updates[row] += d, rows.g_updates[row] += g;
         }
         known_ = row;
         asked.looks[row] = last + 1;
@@ -310,6 +310,7 @@ public:
         const int64_t batch = game_.batch;
         memcpy(static_cast<T*>(asked.real_logits) + row * batch, logits_, batch * sizeof(T));
         memcpy(static_cast<T*>(asked.fake_logits) + row * batch, logits_ + vectors_ * L, batch * sizeof(T));
+        examine(asked.vitals + row, n);
         if (asked.fake) {
             T* fake = static_cast<T*>(asked.fake) + row * batch * game_.features;
             for (int64_t s = 0; s < batch; ++s)
@@ -434,9 +435,8 @@ private:
     }
 
     // What the loss draws for the coming update; false where it is not there.
-    bool fetch_probe(uint8_t who) {
-        const bool places = game_.penalty == GP && who & MOVE_D;
-        if (!game_.noisy && !places) return true;
+    bool fetch_probe(bool d) {
+        if (!game_.noisy && !(game_.penalty == GP && d)) return true;
         probe_ = static_cast<const float*>(batch_of(rows_->probe, rows_->updates[row_], 4));
         return probe_ != nullptr;
     }
@@ -522,13 +522,60 @@ private:
         for (int k = 0; k < 7; ++k) numbers_[k] = sum(total[k]) / T(game_.batch);
     }
 
+    // What tells a training that has failed: the largest absolute weight, NaN where one is not finite; 0, or NaN where a
+    // moment is not finite; whether D says one thing of every sample; whether G makes one sample of every latent.
+    void examine(double* out, int64_t step) {
+        V largest = all(T(0)), odd = all(T(0));
+        auto weights = [&](T* at, int64_t count) {
+            const V zero = all(T(0));
+            over<false>(at, count, [&](V w) {
+                const V size = if_greater(w, zero, w, zero - w);
+                largest = if_greater(size, largest, size, largest), odd = odd + (w - w);
+                return w;
+            });
+        };
+        weights(g_flat_, game_.g.weights), weights(d_flat_, game_.d.weights);
+        T lane[L], most = T(0);
+        store(lane, largest);
+        for (T each : lane) most = each > most ? each : most;
+        out[0] = double(most) + double(sum(odd));
+        odd = all(T(0));
+        for (int k = 0; k < 2; ++k) {
+            auto moments = [&](void* at, int64_t count) {
+                if (at) over<false>(static_cast<T*>(at) + row_ * count, count, [&](V m) { return odd = odd + (m - m), m; });
+            };
+            moments(rows_->g_moment[k], game_.g.weights), moments(rows_->d_moment[k], game_.d.weights);
+        }
+        out[step] = double(sum(odd));
+        const T first = *logits_;
+        bool same = true;
+        for (int64_t s = 0; s < game_.batch; ++s) same &= logits_[s] == first && logits_[vectors_ * L + s] == first;
+        out[2 * step] = same;
+        same = true;
+        for (int64_t f = 0; f < game_.features; ++f) {
+            const T made = *clean_[1].at(0, f);
+            V apart = all(T(0));
+            for (int64_t v = 0; v < vectors_; ++v)
+                apart = apart + if_apart(load(clean_[1].at(v / TILE, f) + v % TILE * L), all(made));
+            if (sum(apart) != 0) {
+                same = false;
+                break;
+            }
+        }
+        out[3 * step] = same;
+    }
+    static INLINED V if_apart(V a, V b) {  // 0 where they are equal, 1 elsewhere
+        const V one = all(T(1));
+        return if_at_most(a, b, if_at_most(b, a, all(T(0)), one), one);
+    }
+
     // -- an update ---------------------------------------------------------------------------------------------------
 
     // Whether gradients are taken of another pass than the one that is measured.
     bool trained_apart() const { return game_.noisy || game_.spectral_norm; }
 
-    T update(uint8_t who, double g_multiplier, double d_multiplier) {
-        const bool d = who & MOVE_D, g = who & MOVE_G, late = d && g && game_.alternating;
+    T update(bool d, bool g, double g_multiplier, double d_multiplier) {
+        const bool late = d && g && game_.alternating;
         T total = T(0);
         if (trained_apart()) {
             if (game_.noisy) add_noise();
@@ -834,14 +881,17 @@ private:
     }
 
     // Whole vectors from `at` on, and what is left as one that is filled up with zeros.
-    template <class F>
+    template <bool WRITES = true, class F>
     INLINED void over(T* at, int64_t count, F made) {
-        for (; count >= L; at += L, count -= L) store(at, made(load(at)));
+        for (; count >= L; at += L, count -= L) {
+            const V found = made(load(at));
+            if (WRITES) store(at, found);
+        }
         if (count) {
             T rest[L] = {};
             memcpy(rest, at, count * sizeof(T));
             store(rest, made(load(rest)));
-            memcpy(at, rest, count * sizeof(T));
+            if (WRITES) memcpy(at, rest, count * sizeof(T));
         }
     }
     static T dot(const T* a, const T* b, int64_t count) {

@@ -11,7 +11,6 @@ enum PenaltyKind : int64_t { NO_PENALTY, GP, JS, R1, R2 };
 enum OptimizerKind : int64_t { ADAM, RMSPROP, SGD };
 enum DrawKind : int64_t { FED, NORMALS, UNIFORMS, MIXTURE };
 enum DataForm : int64_t { POINTS, FLOATS, BYTES };  // a code is the sample, or the number of one in a table
-enum Who : uint8_t { MOVE_D = 1, MOVE_G = 2, MOVES = 4, REUSE_REAL = 8, KNOWN = 16 };
 
 // A linear layer and what stands behind it. Places are within a row's flat weights; no bias is -1.
 struct Layer {
@@ -68,14 +67,18 @@ struct Rows {
     const Data* data;  // by `which`
 };
 
-// One decision: k updates of the rows that move, and a look before each and after the last.
+// One decision: k updates of the rows that are active, and a look before each and after the last. With k = 0 the control
+// is not read.
 struct Decision {
     int64_t updates;
-    const uint8_t* who;
+    const uint8_t *update_g, *update_d, *reuse_real;  // (N,) bools, as those that follow
+    const uint8_t* active;  // null: all
+    const uint8_t* known;  // rows whose state nobody changed since the last look
     const double *g_multiplier, *d_multiplier;
     int64_t* looks;  // (N,) made so far; k + 1 when all is done, less where a fed stream has no block
     void *losses, *gradient;  // (3, k + 1, N) and (k, N)
     void *numbers, *real_logits, *fake_logits;  // of the last look: (7, N), (N, B), (N, B)
+    double* vitals;  // (4, N) behind the last update, see `Worker::examine`
     void* fake;  // (N, B, features), what G made for the last look, or null
 };
 

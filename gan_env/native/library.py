@@ -76,8 +76,9 @@ class Rows(ctypes.Structure):  # noqa: D101
 class Decision(ctypes.Structure):  # noqa: D101
     _fields_ = [
         ("updates", _I),
-        *((name, _P) for name in ("who", "g_multiplier", "d_multiplier", "looks", "losses", "gradient")),
-        *((name, _P) for name in ("numbers", "real_logits", "fake_logits", "fake")),
+        *((name, _P) for name in ("update_g", "update_d", "reuse_real", "active", "known")),
+        *((name, _P) for name in ("g_multiplier", "d_multiplier", "looks", "losses", "gradient")),
+        *((name, _P) for name in ("numbers", "real_logits", "fake_logits", "vitals", "fake")),
     ]
 
 
@@ -129,6 +130,7 @@ def library() -> ctypes.CDLL | None:
     made.gan_session_free.argtypes, made.gan_session_free.restype = [_P], None
     made.gan_run.argtypes = [_P, ctypes.POINTER(Rows), ctypes.POINTER(Decision), _I]
     made.gan_run.restype = _I
+    made.gan_control_is_valid.argtypes, made.gan_control_is_valid.restype = [_I, _P, _P, _P, _P], ctypes.c_int
     return made
 
 
