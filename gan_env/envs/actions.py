@@ -23,7 +23,7 @@ G, D, BOTH = CHOICES = 0, 1, 2
 class LogRange:
     """A multiplier as a number in [-1, 1]: 0 is ×1, -1 is ×low, +1 is ×high, log-scaled on either side.
 
-    u = high^a for a ≥ 0 and low^(-a) for a < 0 (algorithms §1.3), so 0 is neutral however uneven the range.
+    u = high^a for a ≥ 0 and low^(-a) for a < 0 (our choice), so 0 is neutral however uneven the range.
     """
 
     def __init__(self, low: float, high: float):

@@ -18,6 +18,7 @@ from gan_env.native import library as lib
 from gan_env.players.mlp import MLPPlayers
 from gan_env.players.players import Players
 from gan_env.random.streams import BlockStream, Purpose, rng
+from gan_env.registry import unknown
 from gan_env.tasks.task import Task
 from gan_env.training.batches import Feed
 from gan_env.training.optimizers import RowOptimizer
@@ -64,6 +65,34 @@ def not_covered(
     return _loss_not_covered(loss, players[1]) or _data_not_covered(tasks, batch_size)
 
 
+def chosen(
+    engine: str,
+    tasks: Sequence[Task],
+    loss: Loss,
+    players: tuple[Players, Players],
+    batch_size: int,
+    dtype: torch.dtype,
+    device: str,
+) -> str:
+    """The engine that trains such rows, "native" or "torch"; the arguments after the first are those of `not_covered`.
+
+    "auto" takes the kernel where it covers them and the processor has fused multiply-adds: in software they are slow.
+
+    Raises:
+        ValueError: If the name is unknown, or "native" is asked for and the kernel does not cover them.
+    """
+    if engine not in ENGINES:
+        raise unknown("engine", engine, list(ENGINES))
+    if engine == "torch":
+        return "torch"
+    why = not_covered(tasks, loss, players, batch_size, dtype, device)
+    if engine == "native":
+        if why:
+            raise ValueError(f"engine='native' cannot be used: {why}; leave it out, or use engine='torch'")
+        return "native"
+    return "torch" if why or lib.instruction_sets()[0] == "plain" else "native"
+
+
 def _loss_not_covered(loss: Loss, d: Players) -> str | None:
     assert isinstance(d, MLPPlayers)
     if _loss_kind(loss) is None:
@@ -72,15 +101,15 @@ def _loss_not_covered(loss: Loss, d: Players) -> str | None:
         return f"loss {loss.name!r} has a diversity term"
     own = (
         (loss.penalty is not None and _penalty_kind(loss) is None)
-        or loss.dress not in (None, LOSSES["gran"].dress)
-        or loss.reweigh not in (None, LOSSES["sn"].reweigh)
+        or loss.normalise not in (None, LOSSES["gran"].normalise)
+        or loss.reparametrise not in (None, LOSSES["sn"].reparametrise)
     )
     if own:
         return f"loss {loss.name!r} has a regulariser of its own"
-    if sum((loss.penalty is not None, loss.dress is not None, loss.reweigh is not None, loss.noisy)) > 1:
+    if sum((loss.penalty is not None, loss.normalise is not None, loss.reparametrise is not None, loss.noisy)) > 1:
         return f"loss {loss.name!r} has more than one regulariser"
-    if (loss.penalty is not None or loss.dress is not None) and not d.straight:
-        return f"loss {loss.name!r} differentiates slopes, and this discriminator's activations are curved"
+    if (loss.penalty is not None or loss.normalise is not None) and not d.piecewise_linear:
+        return f"loss {loss.name!r} reads input gradients, and the discriminator is not piecewise linear"
     return None
 
 
@@ -95,7 +124,7 @@ def _data_not_covered(tasks: Sequence[Task], batch_size: int) -> str | None:
 
 def _loss_kind(loss: Loss) -> int | None:
     def functions(of: Loss) -> tuple[object, ...]:
-        return of.real, of.fake, of.generator, of.real_slope, of.fake_slope, of.generator_slope
+        return of.real, of.fake, of.generator, of.real_gradient, of.fake_gradient, of.generator_gradient
 
     return next((kind for name, kind in _LOSSES.items() if functions(LOSSES[name]) == functions(loss)), None)
 
@@ -255,8 +284,8 @@ class NativeEngine:
             d=d,
             loss=_loss_kind(loss),
             penalty=_penalty_kind(loss) or 0,
-            gradient_normalised=loss.dress is not None,
-            spectral_norm=loss.reweigh is not None,
+            gradient_normalised=loss.normalise is not None,
+            spectral_norm=loss.reparametrise is not None,
             noisy=loss.noisy,
             clipped=loss.clipped,
             alternating=order == "alternating",

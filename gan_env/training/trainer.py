@@ -11,7 +11,7 @@ from __future__ import annotations
 import copy
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import cached_property
 
 import numpy as np
@@ -33,6 +33,7 @@ from gan_env.training.batches import Feed, latent_block
 from gan_env.training.chunks import Chunk, Moves
 from gan_env.training.compatible import difference
 from gan_env.training.cuda_graphs import Record, RecordedEngine
+from gan_env.training.native_engine import NativeEngine, Seen, State, chosen
 from gan_env.training.optimizers import RowOptimizer
 from gan_env.training.update import Engine
 from gan_env.types import Control, GameFacts, Measurement, d_loss, on_host
@@ -81,6 +82,8 @@ class Trainer:
         way: How N copies of a player are run, see `make_players`.
         chunk: Rows in one chunk of plain MLPs (others go in one); changes speed and in float32 nothing else. By
             default as many as suit the cache.
+        engine: What computes: "native", the compiled kernel, "torch", or "auto", the kernel where it covers the game.
+        num_threads: Among which the kernel shares rows out; changes speed alone. torch has threads of its own.
         record: How updates of plain MLPs are recorded to be replayed, see `recording`; by default they are not. All
             rows then go in one chunk.
 
@@ -102,6 +105,9 @@ class Trainer:
     episode_updates: int
     dtype: torch.dtype
     device: torch.device
+    engine: str
+    """What computes: "native" or "torch"."""
+    num_threads: int
     g: Players
     d: Players
     g_optimizer: RowOptimizer
@@ -134,6 +140,8 @@ class Trainer:
         way: str = "auto",
         chunk: int | None = None,
         record: Record | None = None,
+        engine: str = "auto",
+        num_threads: int = 1,
     ):
         of_rows = [task] * rows if isinstance(task, Task) else list(task)
         if len(of_rows) != rows or not rows:
@@ -147,7 +155,7 @@ class Trainer:
         self._game = task.game
         if loss.diversity is not None and task.game is not None:
             raise ValueError(f"loss={loss.name!r}: task {task.name!r} generates no samples that could be diverse")
-        if loss.reweigh is not None and derives_weights(self._fresh(task.discriminator, 0)):
+        if loss.reparametrise is not None and derives_weights(self._fresh(task.discriminator, 0)):
             raise ValueError(
                 f"loss={loss.name!r} divides D's own weights by their norm, but this discriminator computes its "
                 "weights from others (spectral_norm, weight_norm, ...); take one of the two away"
@@ -169,6 +177,8 @@ class Trainer:
             lambda flat: make_players(self.templates["d"], flat, (), way),
         )
         self.which[:] = [next(i for i, each in enumerate(self.tasks) if each is own) for own in of_rows]
+        self.num_threads = num_threads
+        self.engine = chosen(engine, self.tasks, loss, (self.g, self.d), batch_size, dtype, self.device.type)
         self._drive(g_optimizer, self._per_row(g_lr), d_optimizer, self._per_row(d_lr))
 
     def empty_fork(self, rows: int) -> Trainer:
@@ -193,6 +203,18 @@ class Trainer:
         )
         if self._record is not None:
             self._engine = RecordedEngine(self._engine, self._record)
+        self._native: NativeEngine | None = None
+        self._seen: Seen | None = None
+
+    @property
+    def native(self) -> NativeEngine:
+        """The kernel on these rows, made when it is first needed; where `engine` is "native" alone."""
+        if self._native is None:
+            state = State(**{field.name: getattr(self, field.name) for field in fields(State)})
+            self._native = NativeEngine(
+                self.tasks, self.loss, self.order, self.batch_size, self.feed, state, threads=self.num_threads
+            )
+        return self._native
 
     def _per_row(self, lr: float | Sequence[float]) -> Tensor:
         return torch.as_tensor(lr, dtype=torch.float64, device=self.device).expand(self.n).clone()
@@ -290,10 +312,16 @@ class Trainer:
         for chunk in self._chunks:
             if rows is None or ((rows >= chunk.rows.start) & (rows < chunk.rows.stop)).any():
                 chunk.stale = True
-        self._measurement = None
+        self._measurement = self._seen = None
+        if self._native is not None:
+            self._native.forget(rows)
 
     def _catch_up(self) -> None:
         """Looks where that is due."""
+        if self.engine == "native":
+            if self._seen is None:
+                self._seen = self.native.look()
+            return
         stale = [chunk for chunk in self._chunks if chunk.stale]
         if stale:
             with torch.no_grad():
@@ -350,11 +378,13 @@ class Trainer:
         """What is seen on the coming batch, all rows."""
         if self._measurement is None:
             self._catch_up()
-
-            seen = [chunk.seen for chunk in self._chunks]
-            real = _joined([each.pair.real_logits for each in seen])
-            fake = _joined([each.pair.fake_logits for each in seen])
-            numbers = _joined([each.numbers for each in seen], 1)
+            if self._seen is not None:
+                real, fake, numbers = map(torch.from_numpy, (*self._seen.logits, self._seen.numbers))
+            else:
+                seen = [chunk.seen for chunk in self._chunks]
+                real = _joined([each.pair.real_logits for each in seen])
+                fake = _joined([each.pair.fake_logits for each in seen])
+                numbers = _joined([each.numbers for each in seen], 1)
             if self._record is not None:  # the next look is put where this one is
                 real, fake, numbers = real.clone(), fake.clone(), numbers.clone()
             done = self.updates / max(self.episode_updates, 1) if self.episode_updates else np.zeros(self.n)
@@ -372,12 +402,24 @@ class Trainer:
     @property
     def coming_fake(self) -> Tensor:
         """Generated samples of the coming batch, (N, B, *shape), to be read at once."""
+        if self.engine == "native":
+            fake = torch.empty(self.n, self.batch_size, *self._seen_shape, dtype=self.dtype)
+            self._seen = self.native.look(fake)
+            return fake
         self._catch_up()
         return _joined([chunk.fake for chunk in self._chunks])
 
+    @property
+    def vitals(self) -> np.ndarray | None:
+        """What the kernel tells of the rows' health behind the last update, see `Seen`; None where torch computes."""
+        if self.engine == "torch":
+            return None
+        self._catch_up()
+        assert self._seen is not None
+        return self._seen.vitals
+
     # -- updating -------------------------------------------------------------------------------------------------
 
-    @torch.no_grad()
     def advance(self, control: Control, updates: int = 1, active: np.ndarray | None = None) -> Trace:
         """`updates` updates of every active row under one control, each followed by a look at the next batch.
 
@@ -386,6 +428,15 @@ class Trainer:
             updates: k ≥ 1.
             active: (N,) bool; rows that take part, all by default. The others stay untouched to the bit.
         """
+        if self.engine == "torch":
+            return self._advance(control, updates, active)
+        self._measurement = self._seen = None
+        self._seen = seen = self.native.advance(control, updates, active)
+        return Trace(torch.from_numpy(seen.losses), torch.from_numpy(seen.gradient))
+
+    @torch.no_grad()
+    def _advance(self, control: Control, updates: int, active: np.ndarray | None) -> Trace:
+        """The same by torch."""
         control.check(self.n)
         moves = np.ones(self.n, bool) if active is None else active
         fresh = moves & ~control.reuse_real.cpu().numpy()
