@@ -108,6 +108,8 @@ class EnvConfig:
         at_least("updates_per_step", self.updates_per_step, 1)
         at_least("quality_every", self.quality_every, 1)
         at_least("dead_updates", self.dead_updates, 0)
+        if self.cuda_graphs and self.engine == "native":
+            raise ValueError("cuda_graphs=True records torch's updates, got engine='native'; leave one of them out")
         for field in ("batch_size", "episode_updates"):
             if getattr(self, field) is not None:
                 at_least(field, getattr(self, field), 1)

@@ -67,6 +67,7 @@ class Episodes:
             config.features, codec.last_action_names, config.d_loss_scale, trainer.n
         )
         self.tracks_quality: bool = reward.needs_quality or config.track_quality
+        self._native = np.full(trainer.n, int(trainer.engine == "native"))
         self.done = np.zeros(trainer.n, bool)
         self.decisions = np.zeros(trainer.n, np.int64)
         self.quality, self.quality_age = np.zeros(trainer.n), np.zeros(trainer.n, np.int64)
@@ -133,7 +134,7 @@ class Episodes:
         more = _finite(np.stack([on_host(trainer.d_penalty), on_host(trainer.g_penalty), *self.rates(control)]))
         infos: dict[str, Any] = dict(zip(self.features.scalars, raw.T, strict=False))
         infos |= zip(("d_penalty", "g_penalty", "d_lr", "g_lr"), more, strict=True)
-        infos["update"] = trainer.updates.copy()
+        infos["native"], infos["update"] = self._native.copy(), trainer.updates.copy()
         infos |= {name: getattr(trainer, name).copy() for name in ("d_updates", "g_updates")}
         if self.tracks_quality:
             infos |= {"quality": self.quality.copy(), "quality_age": self.quality_age.copy()}

@@ -178,6 +178,8 @@ class Trainer:
         )
         self.which[:] = [next(i for i, each in enumerate(self.tasks) if each is own) for own in of_rows]
         self.num_threads = num_threads
+        if record is not None:  # torch's, whichever would be taken else
+            engine = "torch"
         self.engine = chosen(engine, self.tasks, loss, (self.g, self.d), batch_size, dtype, self.device.type)
         self._drive(g_optimizer, self._per_row(g_lr), d_optimizer, self._per_row(d_lr))
 
