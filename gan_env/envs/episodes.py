@@ -38,6 +38,10 @@ class Step:
     """Those of `Episodes.infos`; where an episode ended, "failure" and "score", too."""
 
 
+_RAW = ("d_penalty", "g_penalty", "d_lr", "g_lr", "native", "update", "d_updates", "g_updates")
+"""Numbers of `infos` that are no features, in their order there."""
+
+
 class Episodes:
     """The episodes of a trainer's N rows: a row that has ended its own stays as it is until `start` is called for it.
 
@@ -130,16 +134,16 @@ class Episodes:
         Returns:
             Arrays (N,), the numbers finite.
         """
-        trainer, raw = self.trainer, _finite(self.features.table(self.trainer.measurement))
-        more = _finite(np.stack([on_host(trainer.d_penalty), on_host(trainer.g_penalty), *self.rates(control)]))
-        infos: dict[str, Any] = dict(zip(self.features.scalars, raw.T, strict=False))
-        infos |= zip(("d_penalty", "g_penalty", "d_lr", "g_lr"), more, strict=True)
-        infos["native"], infos["update"] = self._native.copy(), trainer.updates.copy()
-        infos |= {name: getattr(trainer, name).copy() for name in ("d_updates", "g_updates")}
+        trainer, scalars = self.trainer, self.features.scalars
+        raw = self.features.table(trainer.measurement).T[: len(scalars)]
+        penalties = trainer.d_penalty.cpu().numpy(), trainer.g_penalty.cpu().numpy()
+        # In one piece, for after an update every call of numpy finds its code out of the processor's cache.
+        numbers = _finite(np.array([*raw, *penalties, *self.rates(control)]))
+        counts = np.array([self._native, trainer.updates, trainer.d_updates, trainer.g_updates])
+        infos: dict[str, Any] = dict(zip((*scalars, *_RAW), (*numbers, *counts), strict=True))
         if self.tracks_quality:
             infos |= {"quality": self.quality.copy(), "quality_age": self.quality_age.copy()}
-        present = rows.copy()
-        return infos | dict.fromkeys([f"_{name}" for name in infos], present)
+        return infos | dict.fromkeys(["_" + name for name in infos], rows.copy())
 
     def rates(self, control: Control | None = None) -> tuple[np.ndarray, np.ndarray]:
         """Learning rates of D and G under a control, (N,) float64 each: base × multiplier; the base without one."""

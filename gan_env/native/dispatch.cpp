@@ -78,6 +78,29 @@ struct Session {
     }
 };
 
+template <class T>
+void find_worst(const Rows& rows, const Decision& asked) {
+    const int64_t n = rows.count, looks = asked.updates + 1;
+    const T *losses = static_cast<const T*>(asked.losses), *gradient = static_cast<const T*>(asked.gradient);
+    const T* numbers = static_cast<const T*>(asked.numbers);
+    double weight = 0, loss = 0, odd = 0, constant = 0;
+    for (int64_t row = 0; row < n; ++row) {
+        const double each = asked.vitals[row];
+        if (each > weight) weight = each;
+        odd += asked.vitals[n + row];
+        constant += asked.vitals[2 * n + row] + asked.vitals[3 * n + row];
+    }
+    for (int64_t row = 0; row < n; ++row) weight += asked.vitals[row] - asked.vitals[row];
+    for (int64_t i = 0; i < 3 * looks * n; ++i) {
+        const double size = losses[i] < 0 ? -losses[i] : losses[i];
+        if (size > loss) loss = size;
+    }
+    for (int64_t i = 0; i < 3 * looks * n; ++i) loss += losses[i] - losses[i];
+    for (int64_t i = 0; i < asked.updates * n; ++i) odd += gradient[i] - gradient[i];
+    for (int64_t i = 3 * n; i < 5 * n; ++i) odd += numbers[i] - numbers[i];  // mean logits
+    asked.worst[0] = weight, asked.worst[1] = loss, asked.worst[2] = odd, asked.worst[3] = constant;
+}
+
 }  // namespace
 
 extern "C" {
@@ -118,6 +141,7 @@ int64_t gan_run(void* opaque, const Rows* rows, const Decision* asked, int64_t t
     for (int number = 1; number < threads; ++number) others.emplace_back(work, number);
     work(0);
     for (std::thread& other : others) other.join();
+    if (!waiting) session.game.doubles ? find_worst<double>(*rows, *asked) : find_worst<float>(*rows, *asked);
     return waiting;
 }
 

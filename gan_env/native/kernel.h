@@ -79,6 +79,8 @@ struct Decision {
     void *losses, *gradient;  // (3, k + 1, N) and (k, N)
     void *numbers, *real_logits, *fake_logits;  // of the last look: (7, N), (N, B), (N, B)
     double* vitals;  // (4, N) behind the last update, see `Worker::examine`
+    double* worst;  // (4,) of all rows: the largest weight and loss, NaN where one is not finite; 0, or NaN where a
+                    // gradient, a moment or a logit is not finite; how many players are constant
     void* fake;  // (N, B, features), what G made for the last look, or null
 };
 

@@ -78,7 +78,7 @@ class Decision(ctypes.Structure):  # noqa: D101
         ("updates", _I),
         *((name, _P) for name in ("update_g", "update_d", "reuse_real", "active", "known")),
         *((name, _P) for name in ("g_multiplier", "d_multiplier", "looks", "losses", "gradient")),
-        *((name, _P) for name in ("numbers", "real_logits", "fake_logits", "vitals", "fake")),
+        *((name, _P) for name in ("numbers", "real_logits", "fake_logits", "vitals", "worst", "fake")),
     ]
 
 

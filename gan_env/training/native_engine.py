@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,7 +22,7 @@ from gan_env.registry import unknown
 from gan_env.tasks.task import Task
 from gan_env.training.batches import Feed
 from gan_env.training.optimizers import RowOptimizer
-from gan_env.types import Control
+from gan_env.types import Control, Measurement, Summary
 
 ENGINES = ("auto", "native", "torch")
 _ACTIVATIONS = {type(None): 0, nn.ReLU: 1, nn.LeakyReLU: 2, nn.Tanh: 3}
@@ -186,36 +186,68 @@ class Seen:
 
     def __init__(self, rows: int, batch_size: int, updates: int, dtype: Any):
         looks = updates + 1
-        sizes = (3 * looks * rows, updates * rows, 7 * rows, rows * batch_size, rows * batch_size)
-        ends = np.cumsum(sizes).tolist()
-        self._whole, self._ends = np.empty(ends[-1], dtype), ends
-        start, size = self._whole.ctypes.data, self._whole.itemsize
-        self.pointers = [start, *(start + end * size for end in ends[:-1])]
-        self._rows, self._looks, self._batch = rows, looks, batch_size
+        self._ends = [0]
+        for size in (3 * looks * rows, updates * rows, 7 * rows, rows * batch_size, rows * batch_size):
+            self._ends.append(self._ends[-1] + size)
+        self._whole = np.empty(self._ends[-1], dtype)
+        self._rows, self._looks = rows, looks
         self.vitals = np.empty((4, rows))
         """(4, N) float64, behind the last update: the largest absolute weight, NaN where one is not finite; 0, or NaN
         where a moment is not finite; 1 where D says one thing of every sample; 1 where G makes one sample alone."""
+        self.worst = np.empty(4)
+        """Of all rows: the largest absolute weight, the largest absolute loss; 0, or NaN where a gradient, a moment or
+        a logit is not finite; how many players are constant."""
+
+    def write_places(self, into: lib.Decision) -> None:
+        """Tells the kernel where to write."""
+        start, size = self._whole.ctypes.data, self._whole.itemsize
+        into.losses, into.gradient, into.numbers, into.real_logits, into.fake_logits = (
+            start + at * size for at in self._ends[:-1]
+        )
+        into.vitals, into.worst = self.vitals.ctypes.data, self.worst.ctypes.data
+
+    def _piece(self, number: int) -> np.ndarray:
+        return self._whole[self._ends[number] : self._ends[number + 1]]
 
     @property
     def losses(self) -> np.ndarray:
         """(3, k + 1, N), see `Trace`."""
-        return self._whole[: self._ends[0]].reshape(3, self._looks, self._rows)
+        return self._piece(0).reshape(3, self._looks, self._rows)
 
     @property
     def gradient(self) -> np.ndarray:
         """(k, N), see `Trace`."""
-        return self._whole[self._ends[0] : self._ends[1]].reshape(-1, self._rows)
+        return self._piece(1).reshape(-1, self._rows)
 
     @property
     def numbers(self) -> np.ndarray:
         """(7, N) of the last look, as `Summary` has them."""
-        return self._whole[self._ends[1] : self._ends[2]].reshape(7, self._rows)
+        return self._piece(2).reshape(7, self._rows)
 
     @property
     def logits(self) -> tuple[np.ndarray, np.ndarray]:
         """(N, B) each, of the real and of the generated batch of the last look."""
-        real, fake = (self._whole[a:b].reshape(self._rows, -1) for a, b in zip(self._ends[2:], self._ends[3:], strict=False))
-        return real, fake
+        return self._piece(3).reshape(self._rows, -1), self._piece(4).reshape(self._rows, -1)
+
+
+class LazyMeasurement(Measurement):
+    """A measurement whose tensors are made when one of them is first read: an environment reads the summary alone."""
+
+    @classmethod
+    def of(
+        cls, summary: Summary, make: Callable[[], dict[str, Tensor]], progress_on_host: np.ndarray
+    ) -> LazyMeasurement:
+        """One with this summary and progress, whose fields are `make`'s."""
+        made = object.__new__(cls)
+        vars(made).update(summary=summary, _make=make, progress_on_host=progress_on_host)
+        return made
+
+    def __getattr__(self, name: str) -> Any:
+        """A field that has not been read before, or AttributeError."""
+        if name not in Measurement.__dataclass_fields__ or "_make" not in vars(self):
+            raise AttributeError(name)
+        vars(self).update(vars(self)["_make"]())
+        return vars(self)[name]
 
 
 class NativeEngine:
@@ -401,8 +433,7 @@ class NativeEngine:
     def _run(self, updates: int) -> Seen:
         seen, asked = Seen(self._n, self._batch_size, updates, self._dtype), self._decision
         asked.updates = updates
-        asked.losses, asked.gradient, asked.numbers, asked.real_logits, asked.fake_logits = seen.pointers
-        asked.vitals = _pointer(seen.vitals)
+        seen.write_places(asked)
         self._looks[:] = 0
         try:
             while waiting := self._library.gan_run(self._session, self._rows, asked, self._threads):

@@ -33,10 +33,10 @@ from gan_env.training.batches import Feed, latent_block
 from gan_env.training.chunks import Chunk, Moves
 from gan_env.training.compatible import difference
 from gan_env.training.cuda_graphs import Record, RecordedEngine
-from gan_env.training.native_engine import NativeEngine, Seen, State, chosen
+from gan_env.training.native_engine import LazyMeasurement, NativeEngine, Seen, State, chosen
 from gan_env.training.optimizers import RowOptimizer
 from gan_env.training.update import Engine
-from gan_env.types import Control, GameFacts, Measurement, d_loss, on_host
+from gan_env.types import Control, GameFacts, Measurement, Summary, d_loss, on_host
 
 
 def _joined(parts: list[Tensor], axis: int = 0) -> Tensor:
@@ -62,6 +62,24 @@ class Trace:
     def d_losses(self, scale: str) -> np.ndarray:
         """D's loss after each update, (k, N) float64: the "mean" of both sides or their "sum"."""
         return d_loss(self.on_host[1], self.on_host[2], scale)
+
+
+class LazyTrace(Trace):
+    """What the kernel gave, as a trace whose tensors are made when one is first read."""
+
+    @classmethod
+    def of(cls, seen: Seen) -> LazyTrace:
+        """The trace of a decision."""
+        made = object.__new__(cls)
+        vars(made).update(_seen=seen, on_host=seen.losses[:, 1:].astype(np.float64))
+        return made
+
+    def __getattr__(self, name: str) -> Tensor:
+        """A field that has not been read before, or AttributeError."""
+        if name not in ("losses", "gradient"):
+            raise AttributeError(name)
+        made = vars(self)[name] = torch.from_numpy(getattr(vars(self)["_seen"], name))
+        return made
 
 
 class Trainer:
@@ -381,15 +399,14 @@ class Trainer:
         if self._measurement is None:
             self._catch_up()
             if self._seen is not None:
-                real, fake, numbers = map(torch.from_numpy, (*self._seen.logits, self._seen.numbers))
-            else:
-                seen = [chunk.seen for chunk in self._chunks]
-                real = _joined([each.pair.real_logits for each in seen])
-                fake = _joined([each.pair.fake_logits for each in seen])
-                numbers = _joined([each.numbers for each in seen], 1)
+                self._measurement = self._measured(self._seen)
+                return self._measurement
+            seen = [chunk.seen for chunk in self._chunks]
+            real = _joined([each.pair.real_logits for each in seen])
+            fake = _joined([each.pair.fake_logits for each in seen])
+            numbers = _joined([each.numbers for each in seen], 1)
             if self._record is not None:  # the next look is put where this one is
                 real, fake, numbers = real.clone(), fake.clone(), numbers.clone()
-            done = self.updates / max(self.episode_updates, 1) if self.episode_updates else np.zeros(self.n)
             self._measurement = Measurement(
                 real_logits=real,
                 fake_logits=fake,
@@ -397,9 +414,28 @@ class Trainer:
                 d_loss_real=numbers[1],
                 d_loss_fake=numbers[2],
                 update=torch.from_numpy(self.updates.copy()).to(self.device),
-                progress=torch.from_numpy(done).to(self.device),
+                progress=torch.from_numpy(self._progress()).to(self.device),
             ).knowing(numbers)
         return self._measurement
+
+    def _progress(self) -> np.ndarray:
+        return self.updates / self.episode_updates if self.episode_updates else np.zeros(self.n)
+
+    def _measured(self, seen: Seen) -> Measurement:
+        """What the kernel saw."""
+
+        def make() -> dict[str, Tensor]:
+            real, fake, numbers = map(torch.from_numpy, (*seen.logits, seen.numbers))
+            losses = dict(zip(("g_loss", "d_loss_real", "d_loss_fake"), numbers[:3], strict=True))
+            told = {"update": torch.from_numpy(update), "progress": torch.from_numpy(progress)}
+            return {"real_logits": real, "fake_logits": fake, **losses, **told, "_numbers": numbers}
+
+        update, progress = self.updates.copy(), self._progress()
+        return LazyMeasurement.of(
+            Summary(*seen.numbers.astype(np.float64)),
+            make,
+            progress_on_host=progress,
+        )
 
     @property
     def coming_fake(self) -> Tensor:
@@ -412,13 +448,11 @@ class Trainer:
         return _joined([chunk.fake for chunk in self._chunks])
 
     @property
-    def vitals(self) -> np.ndarray | None:
-        """What the kernel tells of the rows' health behind the last update, see `Seen`; None where torch computes."""
-        if self.engine == "torch":
-            return None
-        self._catch_up()
-        assert self._seen is not None
-        return self._seen.vitals
+    def seen(self) -> Seen | None:
+        """What the kernel gave of the last decision, the rows' health among it; None where torch computes."""
+        if self.engine == "native":
+            self._catch_up()
+        return self._seen
 
     # -- updating -------------------------------------------------------------------------------------------------
 
@@ -434,7 +468,7 @@ class Trainer:
             return self._advance(control, updates, active)
         self._measurement = self._seen = None
         self._seen = seen = self.native.advance(control, updates, active)
-        return Trace(torch.from_numpy(seen.losses), torch.from_numpy(seen.gradient))
+        return LazyTrace.of(seen)
 
     @torch.no_grad()
     def _advance(self, control: Control, updates: int, active: np.ndarray | None) -> Trace:
