@@ -9,7 +9,7 @@ from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 from gan_env.argument_checks import at_least, is_positive
 from gan_env.envs.config import EnvConfig
-from gan_env.io.files import parsed_json
+from gan_env.io.files import NotOurs, read_json
 from gan_env.registry import unknown
 from gan_env.tasks.task import Task
 
@@ -168,9 +168,10 @@ def read_config(path: Path) -> TrainConfig:
 def read_held(path: Path) -> dict[str, Any]:
     """What a run's `config.json` holds; raises ValueError, on one line and naming the file, if it is no training's."""
     try:
-        held = parsed_json(path.read_text())
+        held = read_json(path)
     except OSError as error:
-        raise ValueError(f"{path}: cannot be read ({error.strerror}); name the folder of a training") from error
+        why = str(error) if isinstance(error, NotOurs) else f"{path}: cannot be read ({error.strerror or error})"
+        raise ValueError(f"{why}; name the folder of a training") from error
     except ValueError as error:
         why = " ".join(str(error).split())
         raise ValueError(f"{path}: is no configuration of a training ({why})") from error
