@@ -14,7 +14,7 @@ from typing import Annotated, Any, Literal
 
 import tyro
 
-from gan_env.io.files import parsed_json
+from gan_env.io.files import is_there, parsed_json
 
 from ..report import text as tables
 from . import budget, folder, suites, verify
@@ -104,6 +104,8 @@ class BenchOptions:
     pictures: bool = False
     """Draw samples at six moments of each controller's run with the first seed, a picture a game, to the folder's
     samples/; the report shows them."""
+    trust: bool = False
+    """Read the data and controllers' files that the folder's configuration names elsewhere, too."""
     retry_errors: bool = False
     """Run the groups again in which a controller broke or samples could not be judged (status "error"), once."""
     budget: bool = False
@@ -112,7 +114,8 @@ class BenchOptions:
     """Print one JSON document."""
 
 
-CALL = ("suite", "also", "out", "jobs", "engine", "address", "keep", "pictures", "retry_errors", "budget", "json")
+CALL = ("suite", "also", "out", "jobs", "engine", "address", "keep", "pictures", "trust", "retry_errors", "budget",
+        "json")  # fmt: skip
 """Options that are no setting of a part."""
 
 
@@ -165,8 +168,8 @@ def changes_of(given: BenchOptions) -> dict[str, Any]:
 
 def _budget(given: BenchOptions, asked: BenchConfig | None) -> int:
     """Prints what is left and what it would take; writes nothing."""
-    if given.out is not None and (given.out / "config.json").exists():
-        held = folder.open_folder(given.out, asked)
+    if given.out is not None and is_there(given.out / "config.json"):
+        held = folder.open_folder(given.out, asked, trust=given.trust)
         groups = held.left + (held.crashed if given.retry_errors else [])
     else:
         assert asked is not None, "bench sees to it"
@@ -190,7 +193,7 @@ def bench(arguments: Sequence[str], description: str) -> int:
         asked = suites.configure("quick", {})
     if asked is not None:
         asked = dataclasses.replace(asked, command=shlex.join(["gan-env", "bench", *arguments]))
-    elif given.out is not None and not (given.out / "config.json").exists():
+    elif given.out is not None and not is_there(given.out / "config.json"):
         raise ValueError(
             f"out={str(given.out)!r} holds no benchmark to go on with; for a new one, name a suite, or tasks and "
             "controllers"
@@ -198,7 +201,7 @@ def bench(arguments: Sequence[str], description: str) -> int:
     if given.budget:
         return _budget(given, asked)
     out = given.out or Path("runs") / f"bench-{(asked and asked.suite) or 'grid'}-{time.strftime('%Y%m%d-%H%M%S')}"
-    work = folder.open_folder(out, asked)
+    work = folder.open_folder(out, asked, trust=given.trust)
     retried = work.withdraw_crashed() if given.retry_errors else 0
     work.keep, work.pictures = given.keep, given.pictures
     began, show = time.perf_counter(), sys.stderr.isatty() and not given.json
@@ -249,6 +252,8 @@ class VerifyOptions:
     """Only groups whose training took at most so many, as their rows say."""
     jobs: int = 1
     """Worker processes of one torch thread each."""
+    trust: bool = False
+    """Read the data and controllers' files that the folder's configuration names elsewhere, too."""
     json: bool = False
     """Print one JSON document."""
 
@@ -256,7 +261,7 @@ class VerifyOptions:
 def verify_rows(arguments: Sequence[str], description: str) -> int:
     """The command `gan-env verify`; gives its exit code."""
     given = tyro.cli(VerifyOptions, prog="gan-env verify", description=description, args=arguments)
-    work = folder.open_folder(given.folder, None)
+    work = folder.open_folder(given.folder, None, trust=given.trust)
     show = sys.stderr.isatty() and not given.json
     verdicts = verify.verify(work, local(given.jobs), given.groups, given.seed, given.seconds, show=show)
     equal = all(each.equal for each in verdicts)

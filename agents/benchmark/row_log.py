@@ -175,5 +175,3 @@ class RowLog:
 
 def _lines(rows: Iterable[Row]) -> bytes:
     return "".join(json.dumps(row) + "\n" for row in rows).encode()
-
-

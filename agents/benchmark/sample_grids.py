@@ -59,4 +59,6 @@ def draw_moments(group: Group, contest: Contest, result: GroupResult, folder: Pa
         line[0].set_ylabel(short(name, 12), fontsize=TEXT)
     title = f"{contest.task}, {contest.game.loss}, seed {group.seeds[0]}: samples after so many updates"
     figure.suptitle(title, fontsize=TEXT)
-    write_whole(own_folder(folder) / file_name(group.part, contest), png_of(figure, 32 if task.kind == "plane" else None))
+    write_whole(
+        own_folder(folder) / file_name(group.part, contest), png_of(figure, 32 if task.kind == "plane" else None)
+    )

@@ -13,8 +13,6 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
-from tqdm import tqdm
-
 from gan_env.envs.config import EnvConfig
 from gan_env.envs.env import GANVectorEnv
 from gan_env.io.files import (
@@ -29,6 +27,7 @@ from gan_env.io.files import (
     shown_lines,
     write_whole,
 )
+from gan_env.io.progress import progress_bar
 from gan_env.tasks.task import Task
 
 from ..base import NeedsTrainer
@@ -60,12 +59,9 @@ def evaluate(config: TrainConfig, learned: list[Entry]) -> GroupResult:
     """Runs the learned controllers and the rivals on the evaluate seeds, all in one batch."""
     entries = learned + [Entry(name, make_controller(name)) for name in config.controllers]
     seeds = split_seeds("evaluate", config.evaluate_seeds)
-    with tqdm(
-        total=config.horizon * config.env.updates_per_step,
-        unit="update",
-        desc=f"judging {len(entries)} controllers on {len(seeds)} seeds",
-        disable=not config.progress,
-    ) as bar:
+    updates = config.horizon * config.env.updates_per_step
+    what = f"judging {len(entries)} controllers on {len(seeds)} seeds"
+    with progress_bar(updates, what, "update", show=config.progress) as bar:
         return run_group(config.env, entries, seeds, "evaluate", progress=lambda done: bar.update(done - bar.n))
 
 
@@ -98,6 +94,7 @@ def resume(
     *,
     progress: bool = True,
     save_every: float | None = None,
+    trust: bool = False,
     say: Callable[[str], None] = print,
 ) -> Path:
     """Goes on with a run that was interrupted, from what was saved last, or from its beginning if nothing was.
@@ -107,6 +104,7 @@ def resume(
         config: What `train` was given, where `config.json` cannot tell: a task, reward or optimiser in code.
         progress: Show progress.
         save_every: Least seconds between two saves; by default what it was.
+        trust: Read the data and controllers' files that the folder's configuration names elsewhere, too.
         say: Told the table.
 
     Raises:
@@ -118,7 +116,7 @@ def resume(
     if not is_there(out / CONFIG):
         raise ValueError(f"resume={str(out)!r} holds no training, for there is no {CONFIG} in it; name a run's folder")
     if config is None:
-        config = read_config(out / CONFIG)
+        config = read_config(out / CONFIG, trust=trust)
     else:
         found = first_difference(plain(config), read_held(out / CONFIG))
         if found:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import types
 from dataclasses import dataclass, field, fields, is_dataclass
 from pathlib import Path
-from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
+from typing import Any, Literal
 
-from gan_env.argument_checks import at_least, is_positive
+from gan_env.argument_checks import at_least, is_positive, record_of
 from gan_env.envs.config import EnvConfig
 from gan_env.io.files import NotOurs, read_json
 from gan_env.registry import unknown
@@ -17,7 +16,7 @@ from ..comparison.compare import SPLIT_SIZE
 from ..learned.fsco import FscoConfig
 from ..policies.policy import PolicySpec
 from ..registry import make_controller
-from ..run_kind import TRAINING, refuse_other
+from ..run_kind import TRAINING, refuse_elsewhere, refuse_other
 
 META, UNTRAINED, EMBEDDED = "fsco (meta)", "fsco (untrained)", "fsco (embedded)"
 DDPG_META, DDPG_UNTRAINED = "ddpg (meta)", "ddpg (untrained)"
@@ -65,7 +64,7 @@ class TrainConfig:
     out: Path | None = None
     """The run's folder; runs/TASK-TIME if left out."""
     progress: bool = True
-    """Show progress with the time left."""
+    """Show progress with the time left: a bar on a terminal, elsewhere a line every 12 seconds."""
     save_every: float = 60.0
     """Least seconds between two saves of the training, for `--resume`; saving takes 2 % of the time at most."""
 
@@ -155,11 +154,16 @@ def first_difference(one: dict[str, Any], other: dict[str, Any], path: str = "")
     return None
 
 
-def read_config(path: Path) -> TrainConfig:
-    """The configuration in a run's `config.json`; raises ValueError, on one line and naming the file, for any other."""
+def read_config(path: Path, *, trust: bool = False) -> TrainConfig:
+    """The configuration in a run's `config.json`; raises ValueError, on one line and naming the file, for any other.
+
+    `trust` takes one that names data or controllers' files outside of the run's folder, too.
+    """
     held = read_held(path)
+    if not trust:
+        refuse_elsewhere(path.parent, held)
     try:
-        return _record(TrainConfig, held, "")
+        return record_of(TrainConfig, held)
     except (RecursionError, TypeError, ValueError) as error:
         why = " ".join(str(error).split())
         raise ValueError(f"{path}: is no configuration of a training ({why})") from error
@@ -179,48 +183,3 @@ def read_held(path: Path) -> dict[str, Any]:
     if not isinstance(held, dict):
         raise ValueError(f"{path}: is no configuration of a training (it is a {type(held).__name__})")
     return held
-
-
-def _record(kind: type, held: Any, path: str) -> Any:
-    """A dataclass out of JSON, with every value's type checked."""
-    if not isinstance(held, dict):
-        raise ValueError(f"{path or 'it'} is a {type(held).__name__}, not settings by name")
-    hints = get_type_hints(kind)
-    for name in held:
-        if name not in hints:
-            raise unknown("setting", path + name, sorted(hints))
-    for f in fields(kind):
-        if f.name not in held:
-            raise ValueError(f"{path}{f.name} is missing")
-    return kind(**{name: _value(hints[name], value, path + name) for name, value in held.items()})
-
-
-def _value(hint: Any, value: Any, path: str) -> Any:
-    """A JSON value as its field wants it; raises ValueError if it is of another type."""
-    if is_dataclass(hint) and isinstance(hint, type) and isinstance(value, dict):
-        return _record(hint, value, f"{path}.")
-    origin, inner = get_origin(hint), get_args(hint)
-    if hint is Any or (hint is type(None) and value is None):
-        return value
-    if origin in (Union, types.UnionType):
-        for each in inner:
-            try:
-                return _value(each, value, path)
-            except ValueError:
-                continue
-    elif origin is Literal:
-        if value in inner and isinstance(value, str):
-            return value
-    elif origin is tuple and isinstance(value, list):
-        kinds = [inner[0]] * len(value) if inner[1:] == (...,) else list(inner)
-        if len(kinds) == len(value):
-            return tuple(_value(each, v, f"{path}[{i}]") for i, (each, v) in enumerate(zip(kinds, value, strict=True)))
-    elif hint is Path and isinstance(value, str):
-        return Path(value)
-    elif hint is float and isinstance(value, int) and not isinstance(value, bool):
-        return float(value)
-    elif origin is dict and isinstance(value, dict):
-        return value
-    elif isinstance(hint, type) and type(value) is hint:
-        return value
-    raise ValueError(f"{path}={value!r} is of the wrong type")

@@ -101,7 +101,9 @@ def read_bytes(path: Path | str, largest: int = LARGEST_TEXT) -> bytes:
     with open_to_read(path) as file:
         content = file.read(largest + 1)
     if len(content) > largest:
-        raise OSError(f"{path}: is larger than {largest:,} bytes, which none of gan-env's own is; put the right one there")
+        raise OSError(
+            f"{path}: is larger than {largest:,} bytes, which none of gan-env's own is; put the right one there"
+        )
     return content
 
 
@@ -148,7 +150,7 @@ def parsed_json(text: str | bytes) -> Any:
 
 
 def shown(value: Any) -> Any:
-    """JSON with every character that a terminal would obey, or cannot print, written out: `\\x1b` for the escape."""
+    """JSON with every character that a terminal would obey, or cannot print, written out by its number."""
     if isinstance(value, str):
         return value if value.isprintable() else "".join(c if c.isprintable() else ascii(c)[1:-1] for c in value)
     if isinstance(value, list):
@@ -234,7 +236,9 @@ def make_folder(path: Path) -> None:
     except OSError as error:
         above = next((p for p in (path, *path.absolute().parents) if os.path.lexists(p)), path)
         why = "cannot be written to" if above.is_dir() else "is no folder"
-        raise ValueError(f"out={str(path)!r} cannot be made a folder, for {str(above)!r} {why}; name another") from error
+        raise ValueError(
+            f"out={str(path)!r} cannot be made a folder, for {str(above)!r} {why}; name another"
+        ) from error
     if not os.access(path, os.W_OK | os.X_OK):
         raise ValueError(f"out={str(path)!r} cannot be written to; name another folder")
 
