@@ -14,7 +14,7 @@ from typing import Annotated, Any, Literal
 
 import tyro
 
-from gan_env.io.files import is_there, parsed_json
+from gan_env.io.files import is_there, parsed_json, shown
 
 from ..report import text as tables
 from . import budget, folder, suites, verify
@@ -234,7 +234,7 @@ def bench(arguments: Sequence[str], description: str) -> int:
             print(f"{each.controller} is not defined for {each.task}, {each.loss} and was left out: {each.why}")
         print(f"\n{done.ran} of {done.groups} groups run in {time.perf_counter() - began:.0f} s; rows are in {out}/")
     for group, why in done.failures.items():
-        print(f"gan-env: {group} could not be run and is left for the next call: {why}", file=sys.stderr)
+        print(f"gan-env: {group} could not be run and is left for the next call: {shown(why)}", file=sys.stderr)
     return DONE if done.complete else FAILED
 
 

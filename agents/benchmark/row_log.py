@@ -16,6 +16,8 @@ from ..comparison.rows import Row
 
 CLAIMS = "claims"
 """Folder beside the rows in which the locks of those who work on them lie."""
+MOST_TORN = 1_000
+"""Broken lines behind the last whole group; a kill leaves one."""
 
 
 class RowLog:
@@ -122,18 +124,22 @@ class RowLog:
 
     def _read(self, lines: Iterable[bytes]) -> None:
         """Takes in the whole groups at the start of the lines; only what stands last may be unfinished."""
-        at, block, torn = self._end, [], False
+        at, block, torn = self._end, [], 0
         for line in lines:
             at += len(line)
             row = self._parse(line)
             if row is None or (block and row["group"] != block[0]["group"]):
-                torn, block = True, []
+                torn, block = torn + 1, []
+            if torn > MOST_TORN:
+                raise ValueError(
+                    f"{self.path}: holds {torn:,} broken lines, so it is no file of rows; put the file back"
+                )
             if row is None:
                 continue
             if row["group"] not in self.groups:
                 raise ValueError(
-                    f"{self.path}: group {row['group']} is not in this configuration's plan; the folder's files do not "
-                    "belong together, or another version of the package made them"
+                    f"{self.path}: group {shown(row['group'])[:40]!r} is not in this configuration's plan; the "
+                    "folder's files do not belong together, or another version of the package made them"
                 )
             self._check(row)
             if any(row["key"] == other["key"] for other in block):

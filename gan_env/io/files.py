@@ -29,6 +29,8 @@ LARGEST_TEXT = 2**24
 """Bytes of a configuration or a table; a file beyond this is refused unread."""
 MOST_UNPACKED, LEAST_UNPACKED = 100, 2**24
 """A packed file may hold so many times its own bytes; or so many bytes, if that is more. Our rows shrink to a 15th."""
+LONGEST_LINE = 2**22
+"""Bytes of a line in a packed file."""
 _PLAIN = sum(getattr(os, flag, 0) for flag in ("O_NOFOLLOW", "O_CLOEXEC", "O_BINARY", "O_NONBLOCK"))
 """Opens nothing through a link, and waits for no pipe."""
 
@@ -130,10 +132,10 @@ def open_packed(path: Path | str) -> Iterator[Iterator[bytes]]:
         def lines() -> Iterator[bytes]:
             left = most
             try:
-                while line := unpacked.readline(left + 1):
+                while line := unpacked.readline(min(left, LONGEST_LINE) + 1):
                     left -= len(line)
-                    if left < 0:
-                        raise NotOurs(f"{path}: holds more than {most:,} bytes, far more than its size suggests")
+                    if left < 0 or len(line) > LONGEST_LINE:
+                        raise NotOurs(f"{path}: holds far more than its size suggests, or a line beyond any of ours")
                     yield line
             except (EOFError, gzip.BadGzipFile, zlib.error) as error:
                 raise OSError(f"{path}: is damaged ({error}); put it back") from error

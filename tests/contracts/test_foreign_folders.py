@@ -1,4 +1,4 @@
-"""A folder from somebody else does no harm: a link in the place of any file of ours is refused, its target untouched."""
+"""A folder from somebody else does no harm: what stands in the place of a file of ours is refused and left alone."""
 
 import json
 import os
@@ -18,7 +18,6 @@ from gan_env.cli import main
 from gan_env.envs.config import EnvConfig
 from tests.support.report_rows import rows as report_rows
 from tests.support.report_rows import write
-from tests.support.small_benchmark import config
 
 CONTENT = b"dear and not gan-env's own\n"
 KINDS = ("file", "folder", "itself", "nothing", "hard link")
@@ -39,17 +38,18 @@ NAMES = {
     "bench": BENCH,
     "bench --retry-errors": (*BENCH, "rows.jsonl.retried"),
     "bench, new": ("config.json", "rows.jsonl", "claims", "claims/config"),
-    "report": ("report.html", "figures", "figures/scores-0.png", "rows.jsonl", "config.json", "samples", "samples.png"),
+    "report": ("report.html", "figures", "figures/scores-1.png", "rows.jsonl", "config.json", "samples", "samples.png"),
     "verify": BENCH,
     "train": RUN,
     "train --resume": RUN,
-    "watch": ("config.json", "table.txt", "training.safetensors", "tensorboard", ".lock"),
+    "watch": ("config.json", "table.txt", "tensorboard", ".lock"),
     "watch --film": ("film.gif", "run/config.json", "run/agent.safetensors"),
     "export": ("mine.safetensors",),
     "diagnose": ("losses.csv",),
 }
 """Every file that a command writes, or that it reads from a folder of ours."""
 READ = {
+    "bench": tuple(name for name in BENCH if not name.endswith(".png")),  # of a group that is finished
     "verify": ("config.json", "rows.jsonl", "selection.jsonl"), "diagnose": (),
     "watch --film": ("film.gif", "run/config.json"),
 }  # fmt: skip
@@ -83,7 +83,9 @@ def made(command: str, place: Path, stopped: Path, crashed) -> tuple[Path, list[
     out = place / "given"
     if command in ("bench", "bench --retry-errors", "verify"):
         shutil.copytree(crashed[0], out)
-        more = {"verify": [], "bench": ["--keep", "--pictures"], "bench --retry-errors": ["--retry-errors"]}[command]
+        more = {"verify": [], "bench": ["--keep", "--pictures"]}.get(
+            command, ["--retry-errors", "--keep", "--pictures"]
+        )
         return out, ["verify", str(out)] if command == "verify" else ["bench", "--out", str(out), *more]
     if command == "bench, new":
         out.mkdir()
@@ -146,8 +148,8 @@ def test_a_link_in_the_place_of_a_file_of_ours_leaves_its_target_as_it_was(
     assert code in (0, 1, 2) and "Traceback" not in "\n".join(said)
     if kind != "hard link" and name in READ.get(command, NAMES[command]):
         assert code != 0 and path.is_symlink()
-        assert command == "train" or any(path.name in line for line in said), said
-        assert command == "train" or sum(line.startswith("gan-env:") for line in said) <= 2
+        assert command in ("train", "bench, new") or any(path.name in line for line in said), said
+        assert sum(line.startswith("gan-env:") for line in said) <= 2
 
 
 @pytest.mark.parametrize("command", ["verify", "report"])
@@ -155,16 +157,19 @@ def test_a_folder_without_write_permission_is_read_and_its_times_stay(command, f
     with tempfile.TemporaryDirectory() as base:
         place = Path(base) / "given"
         shutil.copytree(finished.path, place, ignore=shutil.ignore_patterns("claims"))
-        call = {"verify": ["verify", str(place), "--groups", "1"], "report": ["report", str(place), "--out", f"{base}/page"]}
+        call = {
+            "verify": ["verify", str(place), "--groups", "1"],
+            "report": ["report", str(place), "--out", f"{base}/page"],
+        }
         for path in (*place.rglob("*"), place):
             os.chmod(path, 0o555 if path.is_dir() else 0o444)
         times = {str(p): (p.stat().st_mtime_ns, p.stat().st_ctime_ns) for p in (place, *place.rglob("*"))}
         os.chmod(base, 0o777)
         root = hasattr(os, "geteuid") and os.geteuid() == 0
+        plain = ["setpriv", "--bounding-set=-dac_override"] if root and shutil.which("setpriv") else []
         done = subprocess.run(
-            [sys.executable, "-m", "gan_env", *call[command]], capture_output=True, text=True, cwd=base,
+            [*plain, sys.executable, "-m", "gan_env", *call[command]], capture_output=True, text=True, cwd=base,
             env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2]), "MPLCONFIGDIR": base, "HOME": base},
-            **({"user": 65534, "group": 65534} if root else {}),
         )  # fmt: skip
         assert done.returncode == 0, done.stderr
         assert {str(p): (p.stat().st_mtime_ns, p.stat().st_ctime_ns) for p in (place, *place.rglob("*"))} == times
@@ -186,10 +191,9 @@ def test_a_folder_without_write_permission_is_read_and_its_times_stay(command, f
 )  # fmt: skip
 @pytest.mark.parametrize("command", ["bench", "verify", "watch", "train --resume"])
 def test_what_a_configuration_names_elsewhere_is_read_only_if_it_is_trusted(
-    command, field, name, copy, stopped, tmp_path, capsys
+    command, field, name, copy, stopped, tmp_path, tmp_path_factory, capsys
 ):
-    place = tmp_path / "elsewhere"
-    place.mkdir()
+    place = tmp_path_factory.mktemp("elsewhere")
     named = name.replace("PLACE", str(place))
     folder = copy
     if command == "train --resume":
@@ -215,7 +219,9 @@ def test_what_lies_in_the_folder_or_was_named_in_the_call_is_read(tmp_path):
 
     inside = {"parts": [{"controllers": [str(tmp_path / "mine.safetensors"), "constant:0.1", "alt-gda-5", "fsco"]}]}
     refuse_elsewhere(tmp_path, inside)
-    refuse_elsewhere(tmp_path, {"parts": [{"tasks": ["ring", "folder:/x@64"]}]}, {"parts": [{"tasks": ["folder:/x@64"]}]})
+    refuse_elsewhere(
+        tmp_path, {"parts": [{"tasks": ["ring", "folder:/x@64"]}]}, {"parts": [{"tasks": ["folder:/x@64"]}]}
+    )
     with pytest.raises(ValueError, match="names '/x'"):
         refuse_elsewhere(tmp_path, {"parts": [{"tasks": ["ring", "folder:/x@64"]}]})
 
@@ -223,10 +229,15 @@ def test_what_lies_in_the_folder_or_was_named_in_the_call_is_read(tmp_path):
 # -- costs --------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("kind", ["pipe", "device", "folder", "itself", "bomb", "long line", "deep"])
-@pytest.mark.parametrize("name", ["config.json", "rows.jsonl"])
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [(n, k) for n in ("config.json", "rows.jsonl") for k in ("pipe", "device", "folder", "itself", "long line", "deep")]
+    + [("rows.jsonl", "bomb"), ("rows.jsonl", "broken lines")],
+)
 @pytest.mark.parametrize("command", ["report", "watch", "verify", "bench"])
-def test_what_is_no_file_or_holds_far_more_than_it_seems_is_refused_at_once(command, name, kind, copy, capsys):
+def test_what_is_no_file_or_holds_far_more_than_it_seems_is_refused_at_once(
+    command, name, kind, copy, capsys, monkeypatch
+):
     import gzip
     import resource
     import time
@@ -246,13 +257,14 @@ def test_what_is_no_file_or_holds_far_more_than_it_seems_is_refused_at_once(comm
     elif kind == "long line":
         path.write_text('{"x": "' + "y" * 2**25 + '"}\n')
     else:
-        (copy / f"{name}.gz").write_bytes(gzip.compress(bytes(2**29), 1) if name == "rows.jsonl" else b"")
-    memory, began = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, time.perf_counter()
+        (copy / f"{name}.gz").write_bytes(gzip.compress(bytes(2**29) if kind == "bomb" else b"\n" * 2**24, 1))
+    memory, began = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, time.process_time()
+    monkeypatch.setattr("agents.benchmark.command.budget.costs", lambda groups, show: [])
+    monkeypatch.setattr("agents.benchmark.command.budget.table", lambda found, jobs: "")
     call = {"report": ["report"], "watch": ["watch"], "verify": ["verify"], "bench": ["bench", "--budget", "--out"]}
     code = main([*call[command], str(copy)])
     said = capsys.readouterr().err
-    assert "Traceback" not in said and time.perf_counter() - began < 5
+    assert "Traceback" not in said and time.process_time() - began < 3
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - memory < 400 * 2**10
-    if kind in ("pipe", "device", "folder", "itself", "bomb"):
-        skipped = kind == "bomb" and name == "config.json" and command == "report"  # which can do without it
-        assert skipped or (code != 0 and said.count("\n") == 1 and name.partition(".")[0] in said), said
+    if kind not in ("long line", "deep"):
+        assert code != 0 and said.count("\n") == 1 and name in said, said

@@ -106,9 +106,11 @@ def test_the_writer_itself_is_seen_and_every_exception_is_needed():
     "line",
     [
         "open(path, 'w')", "open(path, mode='ab')", "path.open('x')", "path.open('r+b')", "gzip.open(path, 'wt')",
-        "path.write_text('')", "path.write_bytes(b'')", "np.save(path, x)", "np.savez(path, x=x)", "torch.save(x, path)",
-        "figure.savefig(path)", "save_file(x, path)", "picture.save(path)", "os.open(path, os.O_WRONLY)",
-        "os.replace(a, b)", "json.dump(x, file)", "shutil.copyfile(a, b)", "imageio.mimsave(path, x)", "open(p, mode=m)",
+        "path.write_text('')", "path.write_bytes(b'')", "np.save(path, x)", "np.savez(path, x=x)",
+        "torch.save(x, path)", "figure.savefig(path)", "save_file(x, path)", "picture.save(path)",
+        "os.open(path, os.O_WRONLY)",
+        "os.replace(a, b)", "json.dump(x, file)", "shutil.copyfile(a, b)", "imageio.mimsave(path, x)",
+        "open(p, mode=m)",
         "def f():\n    b = io.BytesIO()\n    def g():\n        return 1\n    picture.save(path)", "path.touch()",
     ],
 )  # fmt: skip
@@ -118,7 +120,13 @@ def test_a_call_that_writes_is_noticed(line):
 
 @pytest.mark.parametrize(
     "line",
-    ["open(path)", "path.open('rb')", "gzip.open(path, 'rt')", "b = io.BytesIO()\npicture.save(b, 'png')", "x.save({})"],
+    [
+        "open(path)",
+        "path.open('rb')",
+        "gzip.open(path, 'rt')",
+        "b = io.BytesIO()\npicture.save(b, 'png')",
+        "x.save({})",
+    ],
 )
 def test_a_call_that_reads_or_keeps_to_memory_is_not(line):
     assert not list(writes(line))

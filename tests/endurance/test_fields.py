@@ -18,7 +18,8 @@ from tests.support.small_benchmark import config, ran
 
 VALUES = (
     {}, [], [[]], [1], {"a": 1}, 10**30, -(10**30), 10**400, 1.5, -1, 0, True, None, "", "x", "\x1b[2J\x1b]0;gone\x07",
-    "a\nb\rc", "\ud800", "x" * 10_000, 1e300, -1e-300, float("nan"), float("inf"), "../..", "ring", "1", [None], "\u202e",
+    "a\nb\rc", "\ud800", "x" * 10_000, 1e300, -1e-300, float("nan"), float("inf"), "../..", "ring", "1", [None],
+    "\u202e",
     {"\x1b[31m": "\x1b[31m"}, ["\x1b[31m"], "folder:/nowhere@64", "mine.safetensors",
 )  # fmt: skip
 MISSING = object()
@@ -118,7 +119,10 @@ def fuzz(name: str, seeds: range, tuned, tmp_path, capsys, monkeypatch) -> None:
     folder.mkdir()
     rows, held = read(tuned.path / "rows.jsonl"), json.loads((tuned.path / "config.json").read_text())
     if name.startswith("report"):
-        rows, held = [*report_rows(seeds=2), *report_rows(seeds=2, loss="wgan", d_lr=1e-3)], {"command": "x", "suite": "y"}
+        rows, held = (
+            [*report_rows(seeds=2), *report_rows(seeds=2, loss="wgan", d_lr=1e-3)],
+            {"command": "x", "suite": "y"},
+        )
     selection = (tuned.path / "selection.jsonl").read_bytes()
     for seed in seeds:
         rng = random.Random(seed)
