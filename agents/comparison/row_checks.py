@@ -103,6 +103,8 @@ FIELDS: dict[str, _Field] = {
 """Every field that anything here reads, but for `score`, `return` and `trace`, whose sense depends on `status`."""
 _OF_A_GROUP = ("group", "key", "task", "controller", "seed", "status", "wall_s", "quality", "versions")
 """What the benchmark must find in every row of its own, those that choose a constant among them."""
+_JUDGED = ("return_name", "failure", "runs_as")
+"""What the tables of a benchmark say besides."""
 
 
 def parse_row(line: str | bytes) -> Row:
@@ -140,7 +142,7 @@ def check_row(row: Row, where: str) -> None:
 
 def check_group_row(row: Row, where: str, *, judged: bool) -> None:
     """The same for a row of a benchmark's group; of one that is not `judged`, that it can choose a constant."""
-    check_fields(row, where, _OF_A_GROUP)
+    check_fields(row, where, (*_OF_A_GROUP, *(_JUDGED if judged else ())))
     if judged:
         check_row(row, where)
     elif row["status"] not in _STATUS or (row["status"] == "ok" and row["quality"] is None):

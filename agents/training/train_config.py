@@ -12,7 +12,7 @@ from gan_env.io.files import NotOurs, read_json
 from gan_env.registry import unknown
 from gan_env.tasks.task import Task
 
-from ..comparison.compare import SPLIT_SIZE
+from ..comparison.seeds import SPLIT_SIZE
 from ..learned.fsco import FscoConfig
 from ..policies.policy import PolicySpec
 from ..registry import make_controller
@@ -23,13 +23,17 @@ DDPG_META, DDPG_UNTRAINED = "ddpg (meta)", "ddpg (untrained)"
 
 
 def main_job() -> EnvConfig:
-    """The game of `gan-env train` without options: real handwritten digits, a decision every ten updates."""
+    """Returns the game of `gan-env train` without options: real handwritten digits, a decision every ten updates."""
     return EnvConfig(task="digits", updates_per_step=10, episode_updates=1_000)
 
 
 @dataclass(frozen=True, kw_only=True)
 class TrainConfig:
-    """One training of an agent and its judgement."""
+    """Settings of one training of an agent and of its evaluation.
+
+    >>> TrainConfig(decisions=8_000, controllers=("sim-gda", "dyn-gda")).horizon
+    100
+    """
 
     env: EnvConfig = field(default_factory=main_job)
     """The game."""
@@ -58,7 +62,7 @@ class TrainConfig:
         "dyn-gda",
         "gap-aware",
     )
-    """The rivals."""
+    """Controllers that the agent is compared with."""
     seed: int = 0
     """Seed of the agent, and of which training runs it meets."""
     out: Path | None = None
@@ -95,7 +99,7 @@ class TrainConfig:
         if self.mode == "embedded" and not self.is_fsco:
             raise ValueError(
                 f"mode='embedded' is FSCO's own: control='learning-rate' and reward='loss_gap', not {self.control!r} "
-                f"and {self.env.reward!r}; use mode='meta', or name the rival 'ddpg' among controllers"
+                f"and {self.env.reward!r}; use mode='meta', or name 'ddpg' among controllers"
             )
         for name in self.controllers:
             make_controller(name)
@@ -113,7 +117,7 @@ class TrainConfig:
 
     @property
     def names(self) -> tuple[str, str]:
-        """What tables call the trained and the untrained actor."""
+        """Labels of the trained and the untrained actor."""
         return (META, UNTRAINED) if self.is_fsco else (DDPG_META, DDPG_UNTRAINED)
 
     @property
@@ -123,7 +127,7 @@ class TrainConfig:
 
 
 def plain(value: Any) -> Any:
-    """A configuration as JSON can hold it."""
+    """Converts a configuration to plain values for JSON."""
     if isinstance(value, Task):
         return value.name
     if is_dataclass(value) and not isinstance(value, type):
@@ -142,7 +146,7 @@ HOW_NOT_WHAT = ("out", "progress", "save_every")
 
 
 def first_difference(one: dict[str, Any], other: dict[str, Any], path: str = "") -> str | None:
-    """The first setting in which two plain configurations differ, with both values; None if they will do the same."""
+    """Returns the first setting in which two plain configurations differ, with both values, or None."""
     for name in sorted(one.keys() | other.keys()):
         a, b = one.get(name), other.get(name)
         if isinstance(a, dict) and isinstance(b, dict):
@@ -155,7 +159,7 @@ def first_difference(one: dict[str, Any], other: dict[str, Any], path: str = "")
 
 
 def read_config(path: Path, *, trust: bool = False) -> TrainConfig:
-    """The configuration in a run's `config.json`; raises ValueError, on one line and naming the file, for any other.
+    """Reads a run's `config.json`; raises ValueError, on one line and naming the file, for any other content.
 
     `trust` takes one that names data or controllers' files outside of the run's folder, too.
     """
@@ -170,7 +174,7 @@ def read_config(path: Path, *, trust: bool = False) -> TrainConfig:
 
 
 def read_held(path: Path) -> dict[str, Any]:
-    """What a run's `config.json` holds; raises ValueError, on one line and naming the file, if it is no training's."""
+    """Reads the plain values of a run's `config.json`; raises ValueError, on one line and naming the file."""
     try:
         held = read_json(path)
     except OSError as error:

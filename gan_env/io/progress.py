@@ -21,18 +21,21 @@ class Lines:
         what: Is being done.
         unit: Of `total` and `done`.
         done: How much of it is done already.
+        at_once: Say the first line now, and not only when something has moved.
     """
 
-    def __init__(self, total: int, what: str, unit: str, done: int = 0):
+    def __init__(self, total: int, what: str, unit: str, done: int = 0, *, at_once: bool = True):
         self.total, self.n = total, done
         self._what, self._unit, self._first, self._more = what, unit, done, ""
-        self._began, self._over = time.monotonic(), threading.Event()
-        self._say()
+        self._began, self._over, self._moved = time.monotonic(), threading.Event(), at_once
+        if at_once:
+            self._say()
         threading.Thread(target=self._go_on, daemon=True).start()
 
     def _go_on(self) -> None:
         while not self._over.wait(EVERY_S):
-            self._say()
+            if self._moved:
+                self._say()
 
     def _say(self) -> None:
         line = tqdm.format_meter(
@@ -42,18 +45,26 @@ class Lines:
         print(line, file=sys.stderr, flush=True)
 
     def update(self, more: float = 1) -> None:
-        """So much more is done."""
+        """Moves it; the last line is said when all is done."""
         self.n += more
+        self._moved = True
+        if self.n >= self.total:
+            self.close()
+
+    def reset(self) -> None:
+        """Begins to count time now."""
+        self._began = time.monotonic()
 
     def set_postfix(self, values: dict[str, str], refresh: bool = True) -> None:
-        """What is said behind the time left from now on."""
-        self._more = ", ".join(f"{name} {value}" for name, value in values.items())
+        """Sets what is said behind the time left from now on."""
+        self._more = ", " + ", ".join(f"{name} {value}" for name, value in values.items())
 
     def close(self) -> None:
-        """The last line says how it ended."""
+        """Says how it ended, unless that was said."""
         if not self._over.is_set():
             self._over.set()
-            self._say()
+            if self._moved:
+                self._say()
 
     def __enter__(self) -> Lines:
         return self
@@ -62,8 +73,10 @@ class Lines:
         self.close()
 
 
-def progress_bar(total: int, what: str, unit: str, *, done: int = 0, show: bool = True) -> tqdm | Lines:
-    """Progress on standard error, to be moved by `update` and closed.
+def progress_bar(
+    total: int, what: str, unit: str, *, done: int = 0, show: bool = True, delay: float = 0, last: bool = False
+) -> tqdm | Lines:
+    """Shows progress on standard error, to be moved by `update` and closed.
 
     Args:
         total: Of all that there is to do.
@@ -71,7 +84,9 @@ def progress_bar(total: int, what: str, unit: str, *, done: int = 0, show: bool 
         unit: Of `total` and `done`.
         done: How much of it is done already.
         show: Whether anything is shown at all.
+        delay: Seconds until a bar appears.
+        last: Whether it begins only when another ends, and leaves a terminal as it was.
     """
     if show and not sys.stderr.isatty():
-        return Lines(total, what, unit, done)
-    return tqdm(total=total, initial=done, unit=unit, desc=what, disable=not show)
+        return Lines(total, what, unit, done, at_once=not last)
+    return tqdm(total=total, initial=done, unit=unit, desc=what, disable=not show, delay=delay, leave=not last)

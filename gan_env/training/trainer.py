@@ -147,7 +147,7 @@ class Trainer:
         self._game = task.game
         if loss.diversity is not None and task.game is not None:
             raise ValueError(f"loss={loss.name!r}: task {task.name!r} generates no samples that could be diverse")
-        if loss.reweigh is not None and derives_weights(self._fresh(task.discriminator, 0)):
+        if loss.reparametrise is not None and derives_weights(self._fresh(task.discriminator, 0)):
             raise ValueError(
                 f"loss={loss.name!r} divides D's own weights by their norm, but this discriminator computes its "
                 "weights from others (spectral_norm, weight_norm, ...); take one of the two away"
@@ -236,15 +236,8 @@ class Trainer:
     def facts(self) -> GameFacts:
         """What controllers may know of this game."""
         block = self.task.data.block(self.batch_size)
-        return GameFacts(
-            loss=self.loss.name,
-            ideal_d_loss=self.loss.ideal_d_loss,
-            signed=self.loss.signed,
-            probability=self.loss.probability,
-            kind=self.task.kind,
-            episode_updates=self.episode_updates,
-            updates_per_epoch=block if hasattr(self.task.data, "__len__") else 0,
-        )
+        epoch = block if hasattr(self.task.data, "__len__") else 0
+        return self.loss.game_facts(self.task.kind, episode_updates=self.episode_updates, updates_per_epoch=epoch)
 
     # -- starting -------------------------------------------------------------------------------------------------
 

@@ -99,7 +99,7 @@ def remembered(tuned, monkeypatch):
 
         return run
 
-    monkeypatch.setattr(command, "local", engine)
+    monkeypatch.setattr(command, "local_executor", engine)
     monkeypatch.setattr(files.os, "fsync", lambda handle: None)
 
 
