@@ -8,7 +8,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-
 from gan_env.envs.config import EnvConfig
 from gan_env.io.progress import progress_bar
 from gan_env.tasks.task import Task

@@ -57,7 +57,7 @@ class Lines:
 
     def set_postfix(self, values: dict[str, str], refresh: bool = True) -> None:
         """Sets what is said behind the time left from now on."""
-        self._more = ", " + ", ".join(f"{name} {value}" for name, value in values.items())
+        self._more = ", ".join(f"{name} {value}" for name, value in values.items())
 
     def close(self) -> None:
         """Says how it ended, unless that was said."""
