@@ -1,7 +1,6 @@
 """Logs in the shapes that public training scripts print or write: both losses come out, number for number."""
 # ruff: noqa: E501 (lines of logs are as long as scripts print them)
 
-import io
 import json
 import os
 import sys
@@ -336,8 +335,8 @@ def test_what_is_no_text_file_is_refused_on_one_line(tmp_path, capsys):
     assert "is no regular file" in refused(capsys, "/dev/zero")
     assert "is a folder" in refused(capsys, tmp_path)
     assert "name the log first" in refused(capsys, "--d-column", "a", "b")
-    with open("/dev/zero", "rb") as endless, pytest.MonkeyPatch.context() as patch:
-        patch.setattr(sys, "stdin", io.TextIOWrapper(endless))
+    with open("/dev/zero", encoding="latin-1") as endless, pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys, "stdin", endless)
         assert "is no text" in refused(capsys, "-")
 
 
