@@ -8,11 +8,11 @@ from typing import Any
 from gan_env.envs.config import EnvConfig
 from gan_env.optimizer_spec import OptimizerSpec
 
-from .plan import BenchConfig, Part, Undefined
+from .bench_config import BenchConfig, Part, Undefined
 
 
 def as_json(config: BenchConfig) -> dict[str, Any]:
-    """The configuration as `config.json` holds it; games without what they leave at its default."""
+    """Returns the configuration as `config.json` holds it; of games, only what differs from the defaults."""
     return {
         "suite": config.suite,
         "command": config.command,
@@ -27,12 +27,13 @@ def as_json(config: BenchConfig) -> dict[str, Any]:
 
 
 def from_json(held: dict[str, Any]) -> BenchConfig:
-    """What `as_json` gave; raises ValueError for anything else."""
+    """Reads what `as_json` returned; raises ValueError for anything else."""
     try:
         parts = []
         for part in held["parts"]:
             own, game = _tuples(part), _tuples(part["game"])
-            parts.append(Part(**{**own, "game": _with_spec(EnvConfig(**game))}))
+            # Of a folder that was begun when there was no other engine.
+            parts.append(Part(**{**own, "game": _with_spec(EnvConfig(**{"engine": "torch", **game}))}))
         undefined = tuple(Undefined(**each) for each in held["undefined"])
         return BenchConfig(**{**held, "parts": tuple(parts), "undefined": undefined})
     except (AttributeError, KeyError, TypeError) as error:
@@ -40,7 +41,7 @@ def from_json(held: dict[str, Any]) -> BenchConfig:
 
 
 def difference(held: Any, asked: Any, where: str = "") -> str:
-    """The first place where two JSON values differ, in words; empty if nowhere."""
+    """Returns the first place where two JSON values differ, in words; "" if they are equal."""
     if isinstance(held, dict) and isinstance(asked, dict):
         for name in dict.fromkeys([*held, *asked]):
             if found := difference(held.get(name), asked.get(name), f"{where}.{name}".lstrip(".")):
@@ -54,11 +55,12 @@ def difference(held: Any, asked: Any, where: str = "") -> str:
 
 def _game_json(game: EnvConfig) -> dict[str, Any]:
     game = _with_spec(game)
-    return {f.name: _plain(v) for f in fields(EnvConfig) if (v := getattr(game, f.name)) != f.default}
+    set_here = {f.name: _plain(v) for f in fields(EnvConfig) if (v := getattr(game, f.name)) != f.default}
+    return set_here | {"engine": game.engine}
 
 
 def _with_spec(game: EnvConfig) -> EnvConfig:
-    """The game with its optimiser, if it names one, spelt out in full: "adam" and {"name": "adam"} are the same."""
+    """Spells out the optimiser of a game, if it names one: "adam" and {"name": "adam"} are the same."""
     return game if game.optimizer is None else EnvConfig.of(game, optimizer=OptimizerSpec.of(game.optimizer))
 
 

@@ -6,14 +6,16 @@ import json
 import math
 import random
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from tqdm import tqdm
 
+from gan_env.envs.config import EnvConfig
+
 from ..comparison.rows import ORIGIN, TIMES, Row
-from .executors import Engine, Failed
-from .folder import Folder
+from .executors import Executor, Failed
+from .folder import Folder, Job
 from .plan import Group
 
 
@@ -30,6 +32,13 @@ class Difference:
     def __str__(self) -> str:
         return f"{self.controller}, seed {self.seed}: {self.field} is {_short(self.held)}, now {_short(self.found)}"
 
+
+FLOOR_ROUNDING = 1e-12
+"""Relative difference within which two floors are equal.
+
+Real points on one curve can have several cheapest matchings, whose sums differ in their last bits; which one is found
+depends on the solver. Scores and all else are compared to the bit.
+"""
 
 ABSENT = "absent"
 """Stands for the value of a field that a row does not have, as of one that an earlier version of the package made."""
@@ -62,7 +71,13 @@ def finished(folder: Folder, within_s: float = math.inf) -> list[Group]:
 
 
 def verify(
-    folder: Folder, engine: Engine, groups: int = 3, seed: int = 0, within_s: float = math.inf, *, show: bool = False
+    folder: Folder,
+    executor: Executor,
+    groups: int = 3,
+    seed: int = 0,
+    within_s: float = math.inf,
+    *,
+    show: bool = False,
 ) -> list[Verdict]:
     """Runs `groups` of the finished groups again, chosen by `seed` among those that took at most `within_s` to train.
 
@@ -78,7 +93,7 @@ def verify(
         within = "" if within_s == math.inf else f" that was trained within {within_s:g} s"
         raise ValueError(f"{str(folder.path)!r} has no finished group to verify{within}; run gan-env bench --out first")
     chosen = random.Random(seed).sample(found, min(groups, len(found)))
-    jobs = iter([folder.job(group) for group in chosen])
+    jobs = iter([_by_the_same_engine(folder.job(group), folder.rows_of(group)) for group in chosen])
     verdicts, done = {}, {}
     bar = tqdm(total=sum(group.updates for group in chosen), unit="update", desc="verify", disable=not show)
 
@@ -86,7 +101,7 @@ def verify(
         done[group] = updates
         bar.update(max(sum(done.values()) - bar.n, 0))
 
-    for job, outcome in engine(lambda: next(jobs, None), say):
+    for job, outcome in executor(lambda: next(jobs, None), say):
         group, what = job.group, job.group.what
         if isinstance(outcome, Failed):
             verdicts[group.id] = Verdict(group.id, what, group.cells, failed=outcome.why)
@@ -98,14 +113,27 @@ def verify(
     return [verdicts[group.id] for group in chosen]
 
 
+def _by_the_same_engine(job: Job, held: Sequence[Row]) -> Job:
+    """The job with the engine that the group's rows name; those that name none were made when there was torch alone."""
+    engine = held[0].get("engine", "torch")
+    comparisons = [replace(each, game=EnvConfig.of(each.game, engine=engine)) for each in job.group.comparisons]
+    return replace(job, group=replace(job.group, comparisons=tuple(comparisons)))
+
+
 def _compare(held: Sequence[Row], found: Sequence[Row]) -> list[Difference]:
     differences = []
     for a, b in zip(held, found, strict=True):
         for name in dict.fromkeys([*a, *b]):
             was, now = a.get(name, ABSENT), b.get(name, ABSENT)
-            if name not in TIMES + ORIGIN and _text(was) != _text(now):
+            if name not in TIMES + ORIGIN and not _equal(name, was, now):
                 differences.append(Difference(str(a["controller"]), int(a["seed"]), name, was, now))
     return differences
+
+
+def _equal(name: str, was: Any, now: Any) -> bool:
+    if name == "floor" and isinstance(was, float) and isinstance(now, float):
+        return math.isclose(was, now, rel_tol=FLOOR_ROUNDING)
+    return _text(was) == _text(now)
 
 
 def _origins(held: Row, found: Row) -> list[str]:

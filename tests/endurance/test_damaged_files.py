@@ -21,7 +21,7 @@ from torch import Tensor
 from agents.diagnose.diagnose import diagnose
 from agents.diagnose.loss_logs import read_losses
 from agents.learned.fsco import FscoConfig
-from agents.report.numbers import make_report
+from agents.report.model import make_report
 from agents.training.checkpoints import FORMAT, STATE, VERSION, Checkpoints
 from agents.training.main_job import TrainConfig, plain, read_config, resume
 from agents.training.meta_training import train_meta

@@ -504,6 +504,10 @@ def test_what_an_action_means():
     assert rates == pytest.approx([0.1, 10**-0.5, 1.0, 2.0])
     choices = vector(3, "gan_env/UpdateChoice-v0").codec.decode(np.array([0, 1, 2]))
     assert choices.update_g.tolist() == [True, False, True] and choices.update_d.tolist() == [False, True, True]
+    rates = vector(3, "gan_env/Rates-v0").codec.decode(np.array([[1, -1], [0, 0], [-1, 1.0]]))
+    assert rates.update_g.all() and rates.update_d.all()
+    assert rates.d_multiplier.tolist() == pytest.approx([10, 1, 0.1])
+    assert rates.g_multiplier.tolist() == pytest.approx([0.1, 1, 10])
     joint = vector(3, "gan_env/Joint-v0").codec.decode(np.array([[1, -1, -1], [0, 0, 0], [-1, 1, 1.0]]))
     assert joint.update_g.tolist() == [True, True, False] and joint.update_d.tolist() == [False, True, True]
     assert joint.d_multiplier.tolist() == pytest.approx([10, 1, 0.1])

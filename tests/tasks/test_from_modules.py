@@ -19,6 +19,7 @@ from gan_env.players.modules import AutogradPlayers, ModulePlayers
 from gan_env.players.players import Asked, Buffers
 from gan_env.tasks.task import Task
 from gan_env.types import Control
+from tests.support.coming import coming_real
 
 RATE = 1e-2
 
@@ -48,17 +49,16 @@ def trainer(d=discriminator, g=generator, rows: int = 1, loss: str = "bce", **se
     return made
 
 
-def by_a_plain_loop(make, updates: int, dress=None) -> tuple[nn.Module, nn.Module]:
+def by_a_plain_loop(make, updates: int, normalise=None) -> tuple[nn.Module, nn.Module]:
     """The players after V3 updates with torch alone: D on real, D on fake, both gradients, both steps."""
     probe = make()
     g, d = probe.generator(), probe.discriminator()
-    judge = d if dress is None else lambda x: dress(d, x)
+    judge = d if normalise is None else lambda x: normalise(d, x)
     steps = [torch.optim.Adam(m.parameters(), lr=RATE, betas=(0.5, 0.999)) for m in (g, d)]
     for _ in range(updates):
-        chunk, _ = probe._chunks[0], probe.measurement  # which looks at the coming batch
         latents = probe.feed.latents.at(slice(0, 1), probe.updates, probe.seed, probe.episode)[0].double()
         fake = g(latents)
-        real_logits, fake_logits = judge(chunk.real[0]), judge(fake)
+        real_logits, fake_logits = judge(coming_real(probe)[0]), judge(fake)
         d_loss = softplus(-real_logits).mean() + softplus(fake_logits).mean()
         trained = [[p for p in m.parameters() if p.requires_grad] for m in (g, d)]
         d_grads = torch.autograd.grad(d_loss, trained[1], retain_graph=True)
@@ -71,11 +71,11 @@ def by_a_plain_loop(make, updates: int, dress=None) -> tuple[nn.Module, nn.Modul
     return g, d
 
 
-def assert_trains_as_a_plain_loop(d=discriminator, g=generator, *, updates: int = 4, loss: str = "bce", dress=None):
+def assert_trains_as_a_plain_loop(d=discriminator, g=generator, *, updates: int = 4, loss: str = "bce", normalise=None):
     def make():
         return trainer(d, g, loss=loss)
 
-    plain = by_a_plain_loop(make, updates, dress)
+    plain = by_a_plain_loop(make, updates, normalise)
     own = make()
     start = own.d.flat.clone()
     own.advance(Control.of(1), updates)
@@ -234,7 +234,7 @@ def gradient_normalised(d: nn.Module, samples: torch.Tensor) -> torch.Tensor:
 
 @pytest.mark.parametrize("name", STATEFUL)
 def test_buffers_move_under_a_regulariser_that_dresses_the_discriminator(name):
-    assert_trains_as_a_plain_loop(STATEFUL[name], loss="gran", dress=gradient_normalised)
+    assert_trains_as_a_plain_loop(STATEFUL[name], loss="gran", normalise=gradient_normalised)
 
 
 def test_running_statistics_move_under_spectral_normalisation():

@@ -135,7 +135,7 @@ def test_the_guard_gives_back_the_callers_randomness_and_goes_on_with_its_own():
 
 
 def embedded_run(seeds, decisions=60, **options):
-    trainer = make_trainer(EnvConfig(task="ring", batch_size=8, episode_updates=decisions), len(seeds))
+    trainer = make_trainer(EnvConfig(task="ring", batch_size=32, episode_updates=decisions), len(seeds))
     trainer.reset(np.array(seeds), np.zeros(len(seeds), np.int64))
     agent = make_fsco(hidden=(8,), learning_starts=5, batch_size=8, buffer_size=500, **options)
     agent.reset(seeds, trainer.facts)
