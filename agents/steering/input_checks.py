@@ -32,7 +32,7 @@ NEARER = 10
 """Iterations in a row for a `d_loss` that holds a penalty or label smoothing: read as it is, D must be worse than
 chance, and its own loss much nearer to the one with the sides exchanged. A penalty, which is never negative, cannot
 look like that."""
-INVERTED = 50
+INVERTED = 150
 """Iterations in a row, each after a step of D, in which scores must be inverted where no `d_loss` is given."""
 INVERTED_SHARE = 0.9
 """Share of pairs (real, generated) in which the generated sample must have the higher score."""
