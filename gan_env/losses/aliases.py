@@ -7,7 +7,7 @@ import re
 from gan_env.losses.losses import LOSSES
 
 _ALIASES = {
-    # pix2pix, CycleGAN, BasicSR and MMEditing write `vanilla`; StyleGAN `logistic`; torch, Keras and TensorFlow the rest.
+    # pix2pix, CycleGAN, BasicSR and MMEditing write `vanilla`; StyleGAN `logistic`; torch and Keras most of the rest.
     "bce": (
         "vanilla", "gan", "original", "standard", "dcgan", "sgan", "ns", "nsgan", "non-saturating", "nonsaturating",
         "non-saturating-gan", "non-saturating-logistic", "logistic", "logistic-ns", "logistic-nonsaturating",
