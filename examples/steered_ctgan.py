@@ -7,13 +7,14 @@ to steer a loop that you cannot edit. Needs `pip install ctgan` (Business Source
 The table is one of scikit-learn's, iris by default: a quarter of it is held out, and synthetic rows are judged by how
 well a classifier that is trained on them does there, and by how far their columns are from the held-out ones.
 
-    python steered_ctgan.py --controllers gap-aware dyn-gda --seeds 12 --epochs 300
+    python steered_ctgan.py --controllers gap-aware dyn-gda --seeds 0 1 2 3 4 5 --epochs 300
 """
 
 from __future__ import annotations
 
 import argparse
 import warnings
+from collections.abc import Sequence
 from types import SimpleNamespace
 from unittest import mock
 
@@ -159,7 +160,9 @@ def paired(differences: list[float]) -> str:
     return f"{mean:+.3f} ({mean - half:+.3f} to {mean + half:+.3f})"
 
 
-def main(controllers: list[str], seeds: range, epochs: int, data: str = "iris") -> dict[str, list[dict[str, float]]]:
+def main(
+    controllers: list[str], seeds: Sequence[int], epochs: int, data: str = "iris"
+) -> dict[str, list[dict[str, float]]]:
     """Prints a line for each fit, then means and paired differences; returns the numbers of each arm, seed by seed."""
     torch.set_num_threads(1)
     print("real rows in place of synthetic ones:", rounded(quality(*table(data))), flush=True)
@@ -181,8 +184,8 @@ def main(controllers: list[str], seeds: range, epochs: int, data: str = "iris") 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--controllers", nargs="+", default=["gap-aware", "dyn-gda"])
-    parser.add_argument("--seeds", type=int, default=12)
+    parser.add_argument("--seeds", nargs="+", type=int, default=list(range(12)))
     parser.add_argument("--epochs", type=int, default=300)
     parser.add_argument("--table", default="iris", choices=["iris", "wine", "breast_cancer"])
     given = parser.parse_args()
-    main(given.controllers, range(given.seeds), given.epochs, given.table)
+    main(given.controllers, given.seeds, given.epochs, given.table)
