@@ -39,7 +39,8 @@ def from_json(held: dict[str, Any]) -> BenchConfig:
         for name in ("parts", "undefined"):
             if name not in held:
                 raise TypeError(f"{name} is missing")
-        whole = held | {"command": shown(held.get("command", ""))}
+        parts = [_with_engine(part) for part in held["parts"]] if isinstance(held["parts"], list) else held["parts"]
+        whole = held | {"command": shown(held.get("command", "")), "parts": parts}
         config = record_of(BenchConfig, whole, partial=(BenchConfig, Part, EnvConfig))
         parts = tuple(replace(part, game=_with_spec(part.game)) for part in config.parts)
     except (OverflowError, TypeError) as error:
@@ -47,6 +48,12 @@ def from_json(held: dict[str, Any]) -> BenchConfig:
     if (cells := sum(map(_cells, parts))) > MOST_CELLS:
         raise ValueError(f"a benchmark of {cells:,} runs is too large; at most {MOST_CELLS:,}")
     return replace(config, parts=parts)
+
+
+def _with_engine(part: Any) -> Any:
+    """Names the engine of a part of a folder that was begun when there was no other."""
+    game = part.get("game") if isinstance(part, dict) else None
+    return {**part, "game": {"engine": "torch", **game}} if isinstance(game, dict) else part
 
 
 def _cells(part: Part) -> int:
@@ -70,7 +77,8 @@ def difference(held: Any, asked: Any, where: str = "") -> str:
 
 def _game_json(game: EnvConfig) -> dict[str, Any]:
     game = _with_spec(game)
-    return {f.name: _plain(v) for f in fields(EnvConfig) if (v := getattr(game, f.name)) != f.default}
+    set_here = {f.name: _plain(v) for f in fields(EnvConfig) if (v := getattr(game, f.name)) != f.default}
+    return set_here | {"engine": game.engine}
 
 
 def _with_spec(game: EnvConfig) -> EnvConfig:
