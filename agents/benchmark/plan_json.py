@@ -39,7 +39,8 @@ def from_json(held: dict[str, Any]) -> BenchConfig:
         for name in ("parts", "undefined"):
             if name not in held:
                 raise TypeError(f"{name} is missing")
-        whole = held | {"command": shown(held.get("command", "")), "parts": _with_engine(held["parts"])}
+        parts = [_with_engine(part) for part in held["parts"]] if isinstance(held["parts"], list) else held["parts"]
+        whole = held | {"command": shown(held.get("command", "")), "parts": parts}
         config = record_of(BenchConfig, whole, partial=(BenchConfig, Part, EnvConfig))
         parts = tuple(replace(part, game=_with_spec(part.game)) for part in config.parts)
     except (OverflowError, TypeError) as error:
@@ -49,15 +50,10 @@ def from_json(held: dict[str, Any]) -> BenchConfig:
     return replace(config, parts=parts)
 
 
-def _with_engine(parts: Any) -> Any:
-    """Parts whose games name an engine; those of a folder that was begun when there was torch alone name none."""
-    if not isinstance(parts, list):
-        return parts
-    well_formed = [isinstance(part, dict) and isinstance(part.get("game"), dict) for part in parts]
-    return [
-        part | {"game": {"engine": "torch"} | part["game"]} if fits else part
-        for part, fits in zip(parts, well_formed, strict=True)
-    ]
+def _with_engine(part: Any) -> Any:
+    """Names the engine of a part of a folder that was begun when there was no other."""
+    game = part.get("game") if isinstance(part, dict) else None
+    return {**part, "game": {"engine": "torch", **game}} if isinstance(game, dict) else part
 
 
 def _cells(part: Part) -> int:

@@ -186,4 +186,6 @@ def read_held(path: Path) -> dict[str, Any]:
     refuse_other(path.parent, held, TRAINING)
     if not isinstance(held, dict):
         raise ValueError(f"{path}: is no configuration of a training (it is a {type(held).__name__})")
+    if isinstance(held.get("env"), dict):
+        held["env"] = {"engine": "torch", **held["env"]}  # of a run that was begun when there was no other
     return held

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -71,7 +72,7 @@ class TrainFolder:
             )  # fmt: skip
         curves, running = self._curves(), Lock(folder / LOCK).is_held()
         last = [point for curve in curves.values() for point in curve[-1:]]
-        done = max((int(step) for step, _ in last), default=0)
+        done = min(max((int(step) for step, _ in last), default=0), config.decisions)
         if running and done and config.decisions - done < config.num_envs * config.horizon:
             what += ", being judged soon or now"
         left = self._pace(config) * (config.decisions - done) if running and done else None
@@ -95,7 +96,9 @@ class TrainFolder:
             self._log = EventAccumulator(str(self.folder / LOGS), size_guidance={"scalars": 0})
         self._log.Reload()
         known = self._log.Tags()["scalars"]
-        return {name: [(e.step, e.value) for e in self._log.Scalars(name)] for name in CURVES if name in known}
+        curves = {name: [(e.step, e.value) for e in self._log.Scalars(name)] for name in CURVES if name in known}
+        curves = {name: [point for point in points if math.isfinite(point[1])] for name, points in curves.items()}
+        return {name: points for name, points in curves.items() if points}
 
     def game(self) -> EnvConfig:
         """What its GANs are."""

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from agents.benchmark import command
+from agents.training.train_config import TrainConfig, plain
 from gan_env.cli import main
 from gan_env.io import files
 from tests.support.report_rows import rows as report_rows
@@ -50,7 +51,7 @@ def changed(tree, rng: random.Random):
 
 def spoil(folder: Path, rows: list, held, rng: random.Random) -> None:
     """Writes the files with a change of one field: of the configuration, of the first row, or the same of all rows."""
-    how = rng.randrange(4)
+    how = rng.randrange(4) if held is None or "agent" not in held else 0
     if how == 0 and held is not None:
         held = changed(held, rng)
     elif how == 1:
@@ -109,7 +110,7 @@ def read(path: Path) -> list:
 
 CALLS = {
     "report": ["report", "--out", "page"], "report --markdown": ["report", "--markdown"], "watch": ["watch"],
-    "watch --json": ["watch", "--json"], "verify": ["verify"], "bench": ["bench"],
+    "watch --json": ["watch", "--json"], "watch, training": ["watch"], "verify": ["verify"], "bench": ["bench"],
 }  # fmt: skip
 
 
@@ -123,6 +124,8 @@ def fuzz(name: str, seeds: range, tuned, tmp_path, capsys, monkeypatch) -> None:
             [*report_rows(seeds=2), *report_rows(seeds=2, loss="wgan", d_lr=1e-3)],
             {"command": "x", "suite": "y"},
         )
+    if name == "watch, training":
+        held = plain(TrainConfig())
     selection = (tuned.path / "selection.jsonl").read_bytes()
     for seed in seeds:
         rng = random.Random(seed)
