@@ -28,10 +28,12 @@ class Slope(NamedTuple):
 
 
 def slope_at(discriminator: Discriminator, samples: Tensor) -> Slope:
-    """By autograd, and differentiable by it."""
+    """By autograd, and differentiable by it; where a sample gets several scores, f is their mean."""
     if not samples.requires_grad:
         samples = samples.detach().requires_grad_()
     logits = discriminator(samples)
+    if logits.shape[1] != samples.shape[1]:
+        logits = logits.unflatten(1, (samples.shape[1], -1)).mean(-1)
     (slope,) = torch.autograd.grad(logits.sum(), samples, create_graph=True)
     return Slope(logits, slope.flatten(2).square().sum(-1))
 

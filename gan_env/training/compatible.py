@@ -20,6 +20,8 @@ def difference(a: Task, b: Task, batch_size: int) -> str:
     """The first thing that keeps two tasks from sharing a batch, in words; "" if they can."""
     if a.game is not None or b.game is not None:
         return "games"
+    if a.condition is not None or b.condition is not None:
+        return "labels"
     compared: dict[str, Callable[[Task], Any]] = {
         "kinds": lambda task: task.kind,
         "samples' shapes": lambda task: task.data.shape,
