@@ -201,6 +201,11 @@ class ArrayData:
         return len(self._train)
 
     @property
+    def of_bytes(self) -> bool:
+        """Whether the samples were given as pixels of 0 to 255."""
+        return self._train.dtype == torch.uint8
+
+    @property
     def test_size(self) -> int:
         """Test samples; asking does not touch them."""
         return len(self._test)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import warnings
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -18,6 +19,8 @@ LIMIT = 20_000
 SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".webp", ".gif", ".tif", ".tiff", ".ppm", ".pgm")
 OTHER_FILES = 200_000
 """Files that are no pictures, and folders, that a search passes at most."""
+DARK = 32
+"""Pixels of which no picture of a set reaches this many of 255 are warned of."""
 NAMED = 10
 """Broken files that one message names."""
 T = TypeVar("T")
@@ -118,7 +121,8 @@ class Folder:
         """
         if not self.path.is_dir():
             raise ValueError(f"{self.path} is no folder; write folder:PATH@64 with the folder that holds the pictures")
-        files = list(_shown(picture_files(self.path), f"looking for pictures below {self.path}"))
+        found = picture_files(self.path, skip_unreadable=self.skip_broken)
+        files = list(_shown(found, f"looking for pictures below {self.path}"))
         kept, pixels, broken = [], [], []
         for file in _shown(files, f"reading {self.path.name}", len(files)):
             try:
@@ -127,12 +131,15 @@ class Folder:
             except ValueError as error:
                 broken.append((file, error.__cause__ or error))
         if broken and not self.skip_broken:
-            names = ", ".join(f"{file} ({_one_line(why)})" for file, why in broken[:NAMED])
+            names = ", ".join(
+                f"{file.relative_to(self.path)} ({_one_line(why).replace(repr(str(file)), '').strip()})"
+                for file, why in broken[:NAMED]
+            )
             more = f" and {len(broken) - NAMED} more" if len(broken) > NAMED else ""
             option = str(replace(self, skip_broken=True))
             option = f'data="{option}"' if own else f"folder:{option}"
             raise ValueError(
-                f"{len(broken)} of {len(files)} files cannot be read as pictures: {names}{more}; mend them or take "
+                f"{len(broken)} of {len(files)} files in {self.path} cannot be read as pictures: {names}{more}; mend them or take "
                 f"them away, or leave them out: {option}"
             )
         if len(pixels) < least:
@@ -141,13 +148,20 @@ class Folder:
                 f"{self.path} holds {len(pixels)} pictures ({', '.join(SUFFIXES[:4])}, ...{left_out}); at least "
                 f"{least} are needed"
             )
+        stacked = np.stack(pixels)
+        if stacked.max() < DARK:
+            warnings.warn(
+                f"the pictures of {self.path} are nearly black, {stacked.max()} of 255 at most: if they hold 12 bits in "
+                "files of 16, stretch them to 16 bits",
+                stacklevel=2,
+            )
         folders = [str(file.parent) for file in kept]
         classes = {name: index for index, name in enumerate(sorted(set(folders)))}
         labels = np.array([classes[name] for name in folders], np.int64) if len(classes) > 1 else None
-        return Pictures(np.stack(pixels), labels)
+        return Pictures(stacked, labels)
 
 
-def picture_files(root: Path) -> Iterator[Path]:
+def picture_files(root: Path, *, skip_unreadable: bool = False) -> Iterator[Path]:
     """Yields the picture files below a folder in the order of their paths, `LIMIT` at most.
 
     Hidden files and folders are passed over, as is what macOS adds (`._x.png`, `__MACOSX`), and links to folders.
@@ -168,6 +182,8 @@ def picture_files(root: Path) -> Iterator[Path]:
             with os.scandir(path) as listed:
                 entries = sorted(listed, key=lambda entry: entry.name)
         except OSError as error:
+            if skip_unreadable:
+                continue
             raise ValueError(f"folder {path} cannot be read ({error.strerror}); name another") from error
         below = []
         for entry in entries:

@@ -74,13 +74,18 @@ def _whole(data: Any) -> Tensor:
     if _is_table(data):
         return torch.from_numpy(_table(data))
     if not isinstance(data, np.ndarray):
-        return torch.from_numpy(np.ascontiguousarray(_column(data)))
+        return _own_tensor(_column(data))
     if isinstance(data, np.ma.MaskedArray) and np.ma.is_masked(data):
         raise ValueError(f"data hide {np.ma.count_masked(data)} values by a mask; leave these samples out or fill them")
     if data.dtype.kind not in "biufc":
         raise ValueError(f"data hold values of type {data.dtype}; numbers are needed")
-    native = data.astype(data.dtype.newbyteorder("="), copy=False)
-    return torch.from_numpy(np.ascontiguousarray(native))
+    return _own_tensor(data)
+
+
+def _own_tensor(values: np.ndarray) -> Tensor:
+    """A tensor of an array of any byte order; copied where the array may not be written to, as torch asks."""
+    native = np.ascontiguousarray(values.astype(values.dtype.newbyteorder("="), copy=False))
+    return torch.from_numpy(native if native.flags.writeable else native.copy())
 
 
 def _table(table: Any) -> np.ndarray:
@@ -216,7 +221,7 @@ def _fields(item: Mapping[str, Any]) -> tuple[str | None, str | None]:
 def _sample(value: Any, index: int) -> Tensor:
     if _is_picture(value):
         try:
-            return torch.from_numpy(np.ascontiguousarray(whole(value)))
+            return _own_tensor(whole(value))
         except ValueError as error:
             raise ValueError(f"sample {index} of the data set: {error}") from error
     if isinstance(value, Tensor):
@@ -224,7 +229,7 @@ def _sample(value: Any, index: int) -> Tensor:
     if isinstance(value, Sequence) and _is_array(value):
         value = np.asarray(value, np.float32)
     if isinstance(value, np.ndarray) and value.dtype.kind in "biufc":
-        return torch.from_numpy(np.ascontiguousarray(value))
+        return _own_tensor(value)
     kind = f"array of {value.dtype}" if isinstance(value, np.ndarray) else type(value).__name__
     raise ValueError(
         f"sample {index} of the data set is a {kind}, not a tensor; give the data set a transform, "

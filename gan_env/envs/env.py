@@ -68,12 +68,12 @@ class GANEnv(gym.Env):
         self.action_space, self.observation_space = batch.single_action_space, batch.single_observation_space
 
     @property
-    def spec(self) -> EnvSpec | None:  # pyright: ignore[reportIncompatibleVariableOverride]
+    def spec(self) -> EnvSpec | None:
         """What `gym.make` built it from; of a registered task it holds the name."""
         return self._spec
 
     @spec.setter
-    def spec(self, spec: EnvSpec | None) -> None:
+    def spec(self, spec: EnvSpec | None) -> None:  # pyright: ignore[reportIncompatibleVariableOverride]
         self._spec = with_named_task(spec)
 
     def reset(

@@ -148,12 +148,12 @@ class GANVectorEnv(gym.vector.VectorEnv):
         self._painter: Painter | None = None  # made with the first picture, for matplotlib takes a second to import
 
     @property
-    def spec(self) -> EnvSpec | None:  # pyright: ignore[reportIncompatibleVariableOverride]
+    def spec(self) -> EnvSpec | None:
         """What `gym.make` built it from; of a registered task it holds the name."""
         return self._spec
 
     @spec.setter
-    def spec(self, spec: EnvSpec | None) -> None:
+    def spec(self, spec: EnvSpec | None) -> None:  # pyright: ignore[reportIncompatibleVariableOverride]
         self._spec = with_named_task(spec)
 
     # -- Gymnasium's contract -------------------------------------------------------------------------------------
@@ -425,7 +425,7 @@ class GANVectorEnv(gym.vector.VectorEnv):
     def __setstate__(self, state: dict[str, Any]) -> None:
         """Builds the environment anew and puts its rows back where they were."""
         self.__init__(**state["made"])
-        self.spec = state["spec"]
+        self._spec = state["spec"]
         self._np_random, self._np_random_seed = env_snapshot.generator_from(state["np_random"])
         if state["snapshot"] is not None:
             self.restore(state["snapshot"])

@@ -154,7 +154,7 @@ def range_remark(data: Data, bounds: tuple[float, float] | None) -> str:
     low, high = bounds
     ends, other = ("tanh", "sigmoid") if low < 0 else ("sigmoid", "tanh")
     told = f"data lie in {least:.4g} to {greatest:.4g}, the generator's samples in {low:g} to {high:g} ({ends})"
-    if low < 0 <= least:
+    if low < 0 <= least and not data.of_bytes:
         if greatest <= 1:
             return f"{told}: give 2 * data - 1, or end in a {other}"
         return f"{told}: give data / {'127.5' if greatest <= 255 else f'{greatest / 2:.4g}'} - 1"

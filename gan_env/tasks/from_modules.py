@@ -171,11 +171,18 @@ def tried_latents(
             errors.append(first_line(error))
             continue
         return latents, tuple(_tensor(made, "generator").shape[1:])
-    beside = "" if labels is None else f" and labels {tuple(labels.shape)} {labels.dtype}"
+    beside = "" if labels is None else f" and {_described(labels)}"
     raise ValueError(
         f"generator does not take latents of shape (B, {', '.join(map(str, tried[0]))}){beside}: {errors[0]}; "
-        f"{'set latent_size' if labels is None else 'set latent_size, or see how it uses labels'}"
+        f"{'set latent_size' if labels is None else 'set latent_size, or see how it uses the labels'}"
     )
+
+
+def _described(labels: Tensor) -> str:
+    """Labels that a module was tried with, in words."""
+    shape = ", ".join(map(str, ("B", *labels.shape[1:])))
+    classes = f" from {int(labels.min())} to {int(labels.max())}" if labels.dtype == torch.int64 else ""
+    return f"labels ({shape}{',' if labels.dim() == 1 else ''}) {str(labels.dtype).removeprefix('torch.')}{classes}"
 
 
 def require_shape(made: tuple[int, ...], shape: tuple[int, ...]) -> None:
@@ -281,7 +288,7 @@ def fitted_discriminator(
     try:
         logits = trial.module(10 * probes, *told)
     except FAILS as error:
-        beside = f" and labels {tuple(told[0].shape)} {told[0].dtype}" if told else ""
+        beside = f" and {_described(told[0])}" if told else ""
         raise ValueError(
             f"discriminator does not take samples of the data's shape {shape}{beside}: {first_line(error)}"
         ) from error
