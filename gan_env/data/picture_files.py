@@ -21,7 +21,7 @@ OTHER_FILES = 200_000
 """Files that are no pictures, and folders, that a search passes at most."""
 DARK = 32
 """Pixels of which no picture of a set reaches this many of 255 are warned of."""
-NAMED = 10
+NAMED = 20
 """Broken files that one message names."""
 T = TypeVar("T")
 
@@ -107,6 +107,16 @@ class Folder:
                 )
         return cls(where, **found)  # type: ignore[arg-type]
 
+    def require_folder(self) -> None:
+        """Raises ValueError if there is no such folder."""
+        if self.path.is_file():
+            raise ValueError(
+                f"{self.path} is a file; name a folder of pictures, or read it first, e.g. data=numpy.load(path, "
+                "mmap_mode='r')"
+            )
+        if not self.path.is_dir():
+            raise ValueError(f"{self.path} is no folder; write folder:PATH@64 with the folder that holds the pictures")
+
     def read(self, size: Format, *, least: int, own: bool = False) -> Pictures:
         """Every picture below the folder, in the order of the paths, `LIMIT` at most; their folders are the labels.
 
@@ -119,8 +129,7 @@ class Folder:
             ValueError: If the folder is missing, holds fewer than `least` pictures or too many other files, or naming
                 the files that cannot be read as pictures.
         """
-        if not self.path.is_dir():
-            raise ValueError(f"{self.path} is no folder; write folder:PATH@64 with the folder that holds the pictures")
+        self.require_folder()
         found = picture_files(self.path, skip_unreadable=self.skip_broken)
         files = list(_shown(found, f"looking for pictures below {self.path}"))
         kept, pixels, broken = [], [], []
@@ -139,8 +148,8 @@ class Folder:
             option = str(replace(self, skip_broken=True))
             option = f'data="{option}"' if own else f"folder:{option}"
             raise ValueError(
-                f"{len(broken)} of {len(files)} files in {self.path} cannot be read as pictures: {names}{more}; mend them or take "
-                f"them away, or leave them out: {option}"
+                f"{len(broken)} of {len(files)} files in {self.path} cannot be read as pictures: {names}{more}; "
+                f"mend them or take them away, or leave them out: {option}"
             )
         if len(pixels) < least:
             left_out = f", {len(broken)} broken ones left out" if broken else ""
@@ -151,8 +160,8 @@ class Folder:
         stacked = np.stack(pixels)
         if stacked.max() < DARK:
             warnings.warn(
-                f"the pictures of {self.path} are nearly black, {stacked.max()} of 255 at most: if they hold 12 bits in "
-                "files of 16, stretch them to 16 bits",
+                f"the pictures of {self.path} are nearly black, {stacked.max()} of 255 at most: if they hold 12 bits "
+                "in files of 16, stretch them to 16 bits",
                 stacklevel=2,
             )
         folders = [str(file.parent) for file in kept]

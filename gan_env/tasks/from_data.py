@@ -35,11 +35,7 @@ class OwnData:
         self._samples = Samples(torch.empty(0))
         if isinstance(data, (str, Path)):
             self._folder = Folder.parse(str(data))
-            if self._folder.path.is_file():
-                raise ValueError(
-                    f"data={str(data)!r} is a file; give a folder of pictures, or read it first, e.g. numpy.load(path, "
-                    "mmap_mode='r')"
-                )
+            self._folder.require_folder()
         elif self._ready is None:
             self._samples = _checked(read_samples(data))
 

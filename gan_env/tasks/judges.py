@@ -101,7 +101,7 @@ class Judge:
         """What the user's function gives; raises ValueError if it is no number, or below 0."""
         found = self.distance(*sets)
         try:
-            value = float(found)
+            value = float(found.detach() if isinstance(found, Tensor) else found)
         except (RuntimeError, TypeError, ValueError) as error:
             raise ValueError(f"quality {self.name} gives {str(found)[:40]!r}; one number is needed") from error
         if value < 0:
