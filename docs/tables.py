@@ -253,7 +253,7 @@ def in_discriminator(loss: Loss) -> str:
     if loss.penalty:
         weight = "λ" if loss.coefficient_is.startswith("weight") else "γ"
         return f"+ {weight} {first_line(loss.penalty).partition('. ')[0]}"
-    if regulariser := loss.dress or loss.reweigh:
+    if regulariser := loss.normalise or loss.reparametrise:
         return first_line(regulariser).partition(". ")[0]
     return (
         "noise on what D sees"

@@ -1,4 +1,4 @@
-"""GAN training as a Gymnasium environment, batched from the first line. Importing registers the three ids.
+"""GAN training as a Gymnasium environment, batched from the first line. Importing registers the four ids.
 
 All else, torch with it, is imported when it is first asked for, so that `gan-env --help` is there at once.
 """
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 ENV_IDS = {
     "gan_env/LearningRate-v0": "learning-rate",
     "gan_env/UpdateChoice-v0": "update-choice",
+    "gan_env/Rates-v0": "rates",
     "gan_env/Joint-v0": "joint",
 }
 """Each id, and the `control` that its actions encode."""

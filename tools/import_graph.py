@@ -25,7 +25,8 @@ LAYERS = [
     ["gan_env.training"],
     ["gan_env.rendering"],
     ["gan_env.envs"],
-    ["agents.base", "agents.run_kind", "agents.input_checks"],
+    ["gan_env.testing"],
+    ["agents.base", "agents.run_kind", "agents.steering"],
     ["agents.policies"],
     ["agents.rules"],
     ["agents.learned.sb3"],
@@ -36,7 +37,7 @@ LAYERS = [
     ["agents.report.html"],
     ["agents.benchmark", "agents.training"],
     ["agents.watching"],
-    ["gan_env.testing"],
+    ["agents.testing"],
     ["gan_env.cli"],
 ]
 ROOTS = {"gan_env", "agents", "gan_env.__main__"}

@@ -61,7 +61,7 @@ class EnvConfig:
     d_lr_range: tuple[float, float] = (0.1, 10.0)
     """Least and greatest multiplier that an action can put on the discriminator's rate."""
     g_lr_range: tuple[float, float] = (0.1, 10.0)
-    """The same for the generator's rate (`Joint-v0`)."""
+    """The same for the generator's rate (`Rates-v0`, `Joint-v0`)."""
     quality_every: int = 10
     """Decisions between two measurements of quality, for rewards that read it; in between the last value is held."""
     track_quality: bool = False

@@ -12,7 +12,7 @@ from gan_env.registry import Registry
 from gan_env.types import Measurement, d_loss, on_host
 
 EMA = 0.9
-"""Decay of the moving averages, per decision (algorithms §1.3)."""
+"""Decay of the moving averages per decision; FSCO's paper (arXiv:2504.15099) does not state its own."""
 
 
 @dataclass(frozen=True)
@@ -88,7 +88,7 @@ DEFAULT_FEATURES = (
     "last_action",
     "progress",
 )
-"""The nine of algorithms §1.3."""
+"""Our reading of what FSCO's agent observes; its paper (arXiv:2504.15099) does not say."""
 MINIMAL_FEATURES = ("g_loss", "d_loss")
 """The smallest state that is consistent with FSCO's reward."""
 

@@ -72,6 +72,7 @@ class GANVectorEnv(gym.vector.VectorEnv):
     |---|---|---|
     | `learning-rate` | `gan_env/LearningRate-v0` | `Box(-1, 1, (1,))`: D's learning rate, log-scaled; both update |
     | `update-choice` | `gan_env/UpdateChoice-v0` | `Discrete(3)`: 0 generator, 1 discriminator, 2 both |
+    | `rates` | `gan_env/Rates-v0` | `Box(-1, 1, (2,))`: both players' rates; both update |
     | `joint` | `gan_env/Joint-v0` | `Box(-1, 1, (3,))`: D's rate, G's rate, who updates |
 
     Args:

@@ -23,7 +23,7 @@ from torch.nn.functional import relu, softplus
 from gan_env.losses.diversity import DIVERSITIES, Diversity
 from gan_env.losses.penalties import (
     Discriminator,
-    Slope,
+    InputGradient,
     gradient_normalisation,
     gradient_penalty,
     js_penalty,
@@ -37,10 +37,10 @@ from gan_env.registry import Registry, unknown
 Elementwise = Callable[[Tensor], Tensor]
 Penalty = Callable[[Discriminator, Tensor, Tensor, Tensor], Tensor]
 """(discriminator, real, fake, mix (n, B) in [0, 1)) to one unweighted penalty per row, (n,)."""
-Dress = Callable[[Slope, float], Tensor]
-"""(D's logits and slopes at samples, coefficient) to the logits (n, B) that take their place."""
-Reweigh = Callable[[Tensor, list[tuple[int, int, int]]], Tensor]
-"""(flat (n, P), matrices) to the weights (n, P) that take their place."""
+Normalise = Callable[[InputGradient, float], Tensor]
+"""Maps (D's logits and input gradients, coefficient) to the logits (n, B) that replace them."""
+Reparametrise = Callable[[Tensor, list[tuple[int, int, int]]], Tensor]
+"""Maps (flat weights (n, P), where the matrices lie) to the weights (n, P) that replace them."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,16 +56,16 @@ class Loss:
     """G's loss on the logit of a generated sample."""
     formulas: tuple[str, str, str] = ("", "", "")
     """The three as Python, f the logit: what the documentation prints, and a test holds to the functions."""
-    real_slope: Elementwise | None = None
+    real_gradient: Elementwise | None = None
     """Derivative of `real`, and so on; where one is missing, autograd finds it: a tenth slower for one GAN."""
-    fake_slope: Elementwise | None = None
-    generator_slope: Elementwise | None = None
+    fake_gradient: Elementwise | None = None
+    generator_gradient: Elementwise | None = None
     penalty: Penalty | None = None
     """Added to D's loss, times `coefficient`."""
-    dress: Dress | None = None
-    """What D says where gradients are taken, if that is a function of its logits and slopes."""
-    reweigh: Reweigh | None = None
-    """D's weights where gradients are taken, if they are a function of its own, which must be plain parameters."""
+    normalise: Normalise | None = None
+    """Replaces D's logits in the players' losses by a function of its logits and input gradients."""
+    reparametrise: Reparametrise | None = None
+    """Replaces D's weights in the players' losses by a function of its own, which must be plain parameters."""
     noisy: bool = False
     """Whether N(0, coefficient²) is added to what D sees where gradients are taken."""
     clipped: bool = False
@@ -89,7 +89,7 @@ class Loss:
         """V*: the least `d_sum` of a discriminator that cannot tell real from fake.
 
         Where real and fake are alike, D is at best one number f, so V* = min over f of real(f) + fake(f)
-        (Hazimeh & Ponomareva, arXiv 2302.00089, read as in algorithms §4.2). Penalties are left out.
+        (Hazimeh & Ponomareva 2023, arXiv:2302.00089, our reading). Penalties are left out.
         """
 
         def total(f: float) -> float:
@@ -105,9 +105,9 @@ class Loss:
                 low += third
         return total((low + high) / 2)
 
-    def slope(self, part: str, logits: Float[Tensor, "n B"]) -> Float[Tensor, "n B"]:
-        """Derivative of each row's mean loss in its logits; `part` is "real", "fake" or "generator"."""
-        written = getattr(self, f"{part}_slope")
+    def logit_gradient(self, part: str, logits: Float[Tensor, "n B"]) -> Float[Tensor, "n B"]:
+        """Differentiates each row's mean loss in its logits, (n, B); `part` is "real", "fake" or "generator"."""
+        written = getattr(self, f"{part}_gradient")
         if written is not None:
             return written(logits).div_(logits.shape[-1])
         with torch.enable_grad():
@@ -118,7 +118,7 @@ class Loss:
     @property
     def measured_as_trained(self) -> bool:
         """Whether the measured forward pass is the one that gradients are taken of."""
-        return self.dress is None and self.reweigh is None and not self.noisy
+        return self.normalise is None and self.reparametrise is None and not self.noisy
 
 
 LOSSES: Registry[Loss] = Registry("GAN loss", "gan_env.losses", lambda part: isinstance(part, Loss))
@@ -172,9 +172,9 @@ BCE = _add(
         fake=softplus,
         generator=lambda f: softplus(-f),
         formulas=("softplus(-f)", "softplus(f)", "softplus(-f)"),
-        real_slope=lambda f: torch.sigmoid(-f).neg_(),
-        fake_slope=torch.sigmoid,
-        generator_slope=lambda f: torch.sigmoid(-f).neg_(),
+        real_gradient=lambda f: torch.sigmoid(-f).neg_(),
+        fake_gradient=torch.sigmoid,
+        generator_gradient=lambda f: torch.sigmoid(-f).neg_(),
         probability=True,
         source="Goodfellow et al. 2014, arXiv:1406.2661, eq. 1 with the non-saturating generator of section 3",
     )
@@ -196,9 +196,9 @@ WGAN = _add(
         fake=lambda f: f,
         generator=torch.neg,
         formulas=("-f", "f", "-f"),
-        real_slope=lambda f: torch.full_like(f, -1.0),
-        fake_slope=torch.ones_like,
-        generator_slope=lambda f: torch.full_like(f, -1.0),
+        real_gradient=lambda f: torch.full_like(f, -1.0),
+        fake_gradient=torch.ones_like,
+        generator_gradient=lambda f: torch.full_like(f, -1.0),
         clipped=True,
         coefficient=0.01,
         coefficient_is="bound of D's weights; not given in the thesis, the original's",
@@ -241,7 +241,7 @@ _add(
     replace(
         BCE,
         name="sn",
-        reweigh=spectral_norm,
+        reparametrise=spectral_norm,
         source="Miyato et al. 2018, arXiv:1802.05957, eq. 8, with the bce loss",
     )
 )
@@ -259,7 +259,7 @@ _add(
     replace(
         BCE,
         name="gran",
-        dress=gradient_normalisation,
+        normalise=gradient_normalisation,
         coefficient=0.83,
         coefficient_is="Lipschitz constant K, as a factor on the normalised logit; the thesis' 0.83",
         source="Bhaskara et al. 2022 (GraN-GAN), arXiv:2111.02162; the thesis' Piecewise-GP",
@@ -282,9 +282,9 @@ _add(
         fake=lambda f: relu(1 + f),
         generator=torch.neg,
         formulas=("relu(1 - f)", "relu(1 + f)", "-f"),
-        real_slope=lambda f: (f < 1).to(f.dtype).neg_(),
-        fake_slope=lambda f: (f > -1).to(f.dtype),
-        generator_slope=lambda f: torch.full_like(f, -1.0),
+        real_gradient=lambda f: (f < 1).to(f.dtype).neg_(),
+        fake_gradient=lambda f: (f > -1).to(f.dtype),
+        generator_gradient=lambda f: torch.full_like(f, -1.0),
         signed=True,
         source="Lim & Ye 2017, arXiv:1705.02894; Miyato et al. 2018, arXiv:1802.05957, eqs. 16-17",
     )
@@ -296,9 +296,9 @@ _add(
         fake=torch.square,
         generator=lambda f: (f - 1).square(),
         formulas=("(f - 1)**2", "f**2", "(f - 1)**2"),
-        real_slope=lambda f: (f - 1).mul_(2),
-        fake_slope=lambda f: f * 2,
-        generator_slope=lambda f: (f - 1).mul_(2),
+        real_gradient=lambda f: (f - 1).mul_(2),
+        fake_gradient=lambda f: f * 2,
+        generator_gradient=lambda f: (f - 1).mul_(2),
         source="Mao et al. 2017, arXiv:1611.04076, targets 1 and 0, without the factor 1/2",
     )
 )

@@ -1,7 +1,7 @@
-"""Regularisers of the discriminator's slope ∇f in its samples: penalties on it, and normalisation by its length.
+"""Gradient penalties of the discriminator, and gradient normalisation: functions of ∇f, the logit's input gradient.
 
-Each is written once, as a function of logits and squared lengths of slopes. Autograd can follow that through any
-discriminator, by differentiating its own way back; for plain MLPs `mlp_slopes` writes the gradient out.
+Each is written once, as a function of logits and squared gradient norms. Autograd differentiates it through any
+discriminator (double backward); `players.mlp_gradients` has the gradient written out for plain MLPs.
 """
 
 from __future__ import annotations
@@ -16,38 +16,41 @@ from torch import Tensor
 Discriminator = Callable[[Tensor], Tensor]
 """Samples (n, B, *shape) to logits (n, B), differentiable twice."""
 TINY = 1e-24
-"""Least squared length whose root is taken: the root's own slope has no bound at 0."""
+"""Smallest squared norm whose root is taken: the derivative of the root is unbounded at 0."""
 
 
-class Slope(NamedTuple):
-    """What a discriminator makes of a batch of each row."""
+class InputGradient(NamedTuple):
+    """The logits of a batch of each row, and how steep the logit is in each sample."""
 
     logits: Float[Tensor, "n B"]
-    squared: Float[Tensor, "n B"]
+    squared_norm: Float[Tensor, "n B"]
     """‖∇f‖², the gradient taken in each sample."""
 
 
-def slope_at(discriminator: Discriminator, samples: Tensor) -> Slope:
-    """By autograd, and differentiable by it; where a sample gets several scores, f is their mean."""
+def input_gradient_at(discriminator: Discriminator, samples: Tensor) -> InputGradient:
+    """Differentiates the logits in the samples, by autograd; the result is itself differentiable in the weights.
+
+    Where a sample gets several scores, f is their mean.
+    """
     if not samples.requires_grad:
         samples = samples.detach().requires_grad_()
     logits = discriminator(samples)
     if logits.shape[1] != samples.shape[1]:
         logits = logits.unflatten(1, (samples.shape[1], -1)).mean(-1)
-    (slope,) = torch.autograd.grad(logits.sum(), samples, create_graph=True)
-    return Slope(logits, slope.flatten(2).square().sum(-1))
+    (gradient,) = torch.autograd.grad(logits.sum(), samples, create_graph=True)
+    return InputGradient(logits, gradient.flatten(2).square().sum(-1))
 
 
 Points = Callable[[Tensor, Tensor, Tensor], tuple[Tensor, ...]]
-"""(real, fake, mix (n, B) in [0, 1)) to the batches, each (n, B, *shape), at which a penalty looks."""
+"""Maps (real, fake, mix (n, B) in [0, 1)) to the batches, each (n, B, *shape), that a penalty is evaluated on."""
 
 
-class SlopePenalty:
+class InputGradientPenalty:
     """A penalty on ∇f: called as `losses.Penalty`, (discriminator, real, fake, mix) to one number a row, (n,).
 
     Args:
-        points: At which batches it looks.
-        value: Of the `Slope` at each of them, (n,); its docstring is the penalty's.
+        points: Chooses the batches that it is evaluated on.
+        value: Of the `InputGradient` at each of them, (n,); its docstring is the penalty's.
     """
 
     def __init__(self, points: Points, value: Callable[..., Float[Tensor, " n"]]):
@@ -56,11 +59,11 @@ class SlopePenalty:
 
     def __call__(self, discriminator: Discriminator, real: Tensor, fake: Tensor, mix: Tensor) -> Float[Tensor, " n"]:
         """The penalty, unweighted, differentiable in D's weights."""
-        return self.value(*(slope_at(discriminator, batch) for batch in self.points(real, fake, mix)))
+        return self.value(*(input_gradient_at(discriminator, batch) for batch in self.points(real, fake, mix)))
 
 
-def _on(points: Points) -> Callable[[Callable[..., Tensor]], SlopePenalty]:
-    return lambda value: SlopePenalty(points, value)
+def _on(points: Points) -> Callable[[Callable[..., Tensor]], InputGradientPenalty]:
+    return lambda value: InputGradientPenalty(points, value)
 
 
 def _between(real: Tensor, fake: Tensor, mix: Tensor) -> tuple[Tensor, ...]:
@@ -68,34 +71,34 @@ def _between(real: Tensor, fake: Tensor, mix: Tensor) -> tuple[Tensor, ...]:
 
 
 @_on(_between)
-def gradient_penalty(between: Slope) -> Float[Tensor, " n"]:
+def gradient_penalty(between: InputGradient) -> Float[Tensor, " n"]:
     """E (‖∇f(x̃)‖ − 1)², x̃ between a fake (mix 0) and a real (mix 1) point. Gulrajani et al. 2017, eq. 3."""
-    return (between.squared.clamp_min(TINY).sqrt() - 1).square().mean(-1)
+    return (between.squared_norm.clamp_min(TINY).sqrt() - 1).square().mean(-1)
 
 
 @_on(lambda real, fake, mix: (real, fake))
-def js_penalty(real: Slope, fake: Slope) -> Float[Tensor, " n"]:
+def js_penalty(real: InputGradient, fake: InputGradient) -> Float[Tensor, " n"]:
     """½ {E (1 − σ(f))² ‖∇f‖² over real + E σ(f)² ‖∇f‖² over fake}. Roth et al. 2017, arXiv:1705.09367, eq. 21."""
-    on_real = (torch.sigmoid(-real.logits).square() * real.squared).mean(-1)
-    return (on_real + (torch.sigmoid(fake.logits).square() * fake.squared).mean(-1)) / 2
+    on_real = (torch.sigmoid(-real.logits).square() * real.squared_norm).mean(-1)
+    return (on_real + (torch.sigmoid(fake.logits).square() * fake.squared_norm).mean(-1)) / 2
 
 
 @_on(lambda real, fake, mix: (real,))
-def r1_penalty(real: Slope) -> Float[Tensor, " n"]:
+def r1_penalty(real: InputGradient) -> Float[Tensor, " n"]:
     """½ E ‖∇f‖² over real data. Mescheder et al. 2018, arXiv:1801.04406, eq. 9."""
-    return real.squared.mean(-1) / 2
+    return real.squared_norm.mean(-1) / 2
 
 
 @_on(lambda real, fake, mix: (fake,))
-def r2_penalty(fake: Slope) -> Float[Tensor, " n"]:
+def r2_penalty(fake: InputGradient) -> Float[Tensor, " n"]:
     """½ E ‖∇f‖² over generated data. Mescheder et al. 2018, arXiv:1801.04406, eq. 10."""
-    return fake.squared.mean(-1) / 2
+    return fake.squared_norm.mean(-1) / 2
 
 
 GRAN_EPS = 0.1
 """ε of gradient normalisation; not in the thesis, the value of the original code as far as known."""
 
 
-def gradient_normalisation(slope: Slope, coefficient: float) -> Float[Tensor, "n B"]:
+def gradient_normalisation(at: InputGradient, coefficient: float) -> Float[Tensor, "n B"]:
     """K f ‖∇f‖ / (‖∇f‖² + ε), the gradient taken in the samples. GraN-GAN, Bhaskara et al. 2022."""
-    return coefficient * slope.logits * slope.squared.clamp_min(TINY).sqrt() / (slope.squared + GRAN_EPS)
+    return coefficient * at.logits * at.squared_norm.clamp_min(TINY).sqrt() / (at.squared_norm + GRAN_EPS)

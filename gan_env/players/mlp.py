@@ -20,7 +20,7 @@ ACTIVATIONS: dict[type, Callable[[nn.Module, Tensor], Tensor]] = {
 }
 _aten = torch.ops.aten
 # (module, gradient, activation's *output* because forward overwrites the input, where to write) → gradient before it.
-SLOPES: dict[type, Callable[[Any, Tensor, Tensor, Tensor], Tensor]] = {
+ACTIVATION_BACKWARD: dict[type, Callable[[Any, Tensor, Tensor, Tensor], Tensor]] = {
     nn.ReLU: lambda m, g, after, out: _aten.threshold_backward.grad_input(g, after, 0.0, grad_input=out),
     nn.LeakyReLU: lambda m, g, after, out: _aten.leaky_relu_backward.grad_input(
         g, after, m.negative_slope, True, grad_input=out
@@ -83,8 +83,8 @@ class MLPPlayers:
         self.activations = [activation for _, activation in layers]
         self.sizes = [(linear.out_features, linear.in_features) for linear, _ in layers]
         self._biased = [linear.bias is not None for linear, _ in layers]
-        self.straight = all(a is None or type(a) is not nn.Tanh for a in self.activations)
-        """Whether every activation is made of straight pieces, so that slopes in inputs have none of their own."""
+        self.piecewise_linear = all(a is None or type(a) is not nn.Tanh for a in self.activations)
+        """Whether every activation is piecewise linear, so that input gradients do not depend on the inputs."""
         self._split = [p.numel() for linear, _ in layers for p in (linear.weight, linear.bias) if p is not None]
 
     def over(self, flat: Float[Tensor, "M P"]) -> MLPPlayers:
@@ -160,25 +160,25 @@ class MLPPlayers:
             layers = buffers.views("layers", flat, self.layers_of)
         n, _, batch = g.shape
         out = buffers.get("gradient", flat.shape, flat) if asked.weights else None
-        slopes = None if out is None else buffers.views("gradient", out, self.layers_of)
+        gradients = None if out is None else buffers.views("gradient", out, self.layers_of)
         last = len(self.sizes) - 1
         for i in range(last, -1, -1):
             activation = self.activations[i]
             if activation is not None:
                 after = buffers.take(("held", i), held[i + 1], rows)
-                into = g if i < last else buffers.get("slope", after.shape, g)  # the caller's `g` is not ours
-                g = SLOPES[type(activation)](activation, g, after, into)
+                into = g if i < last else buffers.get("activation", after.shape, g)  # the caller's `g` is not ours
+                g = ACTIVATION_BACKWARD[type(activation)](activation, g, after, into)
             passed = g
             if i > 0 or asked.inputs:
                 width = self.sizes[i][1]
                 passed = torch.bmm(layers[i][1], g, out=buffers.get(("input", width, i % 2), (n, width, batch), flat))
-            if slopes is not None:
+            if gradients is not None:
                 if scale is not None:  # in place, but for what the caller gave
                     g = torch.mul(g, scale, out=g if i < last or activation is not None else torch.empty_like(g))
                 before = buffers.take(("held", i - 1), held[i], rows)
-                self.product(g, before, slopes[i][0], buffers)
-                if slopes[i][2] is not None:
-                    torch.sum(g, -1, keepdim=True, out=slopes[i][2])
+                self.product(g, before, gradients[i][0], buffers)
+                if gradients[i][2] is not None:
+                    torch.sum(g, -1, keepdim=True, out=gradients[i][2])
             g = passed
         return out, g if asked.inputs else None
 
@@ -233,30 +233,30 @@ class JointPair:
         self._known: Rows = EVERY
 
     def weight_gradient(
-        self, real_slope: Tensor, fake_slope: Tensor, scratch: Buffers, rows: Rows, inputs: Sequence[str]
+        self, real_gradient: Tensor, fake_gradient: Tensor, scratch: Buffers, rows: Rows, inputs: Sequence[str]
     ) -> Tensor:
         """See Pair.
 
-        A logit is one number, so whatever is asked of the pass is its slope times something that does not depend on
-        who asks: one way back through D serves both players.
+        A logit is one number, so every gradient is the derivative of the logit times a factor per sample: one backward
+        pass through D serves both players.
         """
-        slopes = torch.cat([real_slope[rows], fake_slope[rows]], 1).unsqueeze(1)
+        factors = torch.cat([real_gradient[rows], fake_gradient[rows]], 1).unsqueeze(1)
         grad, self._at_input = self._players.run_back(
             self._tape,
-            torch.ones_like(slopes),
+            torch.ones_like(factors),
             scratch,
             Asked(weights=True, inputs=bool(inputs), rows=rows),
-            scale=slopes,
+            scale=factors,
         )
         self._known = rows
         assert grad is not None
         return grad
 
-    def input_gradient(self, side: str, slope: Tensor, scratch: Buffers, rows: Rows) -> Tensor:
+    def input_gradient(self, side: str, gradient: Tensor, scratch: Buffers, rows: Rows) -> Tensor:
         """See Pair."""
         half = slice(self._batch) if side == "real" else slice(self._batch, None)
         at_input = self._from_weights(half, scratch.part(side), rows)
-        return (at_input * slope.unsqueeze(1)).transpose(1, 2).unflatten(-1, self._in_shape)
+        return (at_input * gradient.unsqueeze(1)).transpose(1, 2).unflatten(-1, self._in_shape)
 
     def _from_weights(self, half: slice, scratch: Buffers, rows: Rows) -> Tensor:
         """Gradient of the logits of one side for its samples, (m, F, B): from D's step for the rows that it knows.

@@ -1,8 +1,8 @@
-"""Slopes of plain MLPs in their inputs, and gradients of whatever is made of them, written out.
+"""Input gradients of plain MLPs, and the weight gradient of any function of them, written out.
 
-Autograd differentiates its own way back, layer by layer. Where activations are made of straight pieces, the slope is a
-product of weight matrices with the pieces' slopes between, which stay as they are while the weights move: the gradient
-in the weights takes one pass forward more, and the slope has no gradient in the inputs.
+Autograd would differentiate the backward pass once more (double backward). With piecewise linear activations the input
+gradient is a product of weight matrices and the activations' derivatives, which are constant between kinks: its weight
+gradient takes one more forward pass, and it does not depend on the inputs.
 """
 
 from __future__ import annotations
@@ -14,29 +14,29 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from gan_env.losses.penalties import Slope, SlopePenalty, slope_at
-from gan_env.players.mlp import SLOPES, MLPPlayers
+from gan_env.losses.penalties import InputGradient, InputGradientPenalty, input_gradient_at
+from gan_env.players.mlp import ACTIVATION_BACKWARD, MLPPlayers
 from gan_env.players.players import EVERY, Asked, Buffers, Rows
 
 
-class SlopePass:
-    """What straight MLPs with one output make of a batch of each row; lives in the buffers that it was made with."""
+class InputGradientPass:
+    """Forward and backward pass of piecewise linear MLPs with one output; its tensors live in the buffers given."""
 
     def __init__(self, players: MLPPlayers, flat: Float[Tensor, "n P"], samples: Tensor, buffers: Buffers):
         self._players, self._in_shape = players, samples.shape[2:]
         h = samples.flatten(2).transpose(1, 2)
         h = buffers.get("samples", h.shape, h).copy_(h)
         out, (self._flat, self._held, self._layers) = players.run(flat, h, buffers)
-        g, self._behind = torch.ones_like(out), []  # (n, width, M): the logit's slope behind each layer
+        g, self._behind = torch.ones_like(out), []  # (n, width, M): derivative of the logit behind each layer
         for i in reversed(range(len(players.sizes))):
             activation = players.activations[i]
             if activation is not None:
-                g = SLOPES[type(activation)](activation, g, self._held[i + 1], g)
+                g = ACTIVATION_BACKWARD[type(activation)](activation, g, self._held[i + 1], g)
             self._behind.insert(0, g)
-            into = buffers.get(("slope", i), (len(flat), players.sizes[i][1], h.shape[2]), flat)
+            into = buffers.get(("input gradient", i), (len(flat), players.sizes[i][1], h.shape[2]), flat)
             g = torch.bmm(self._layers[i][1], g, out=into)
         self._at_input = g
-        self.slope = Slope(out.squeeze(1), g.square().sum(1))
+        self.gradient = InputGradient(out.squeeze(1), g.square().sum(1))
 
     def weight_gradient(
         self,
@@ -45,9 +45,9 @@ class SlopePass:
         scratch: Buffers,
         rows: Rows = EVERY,
     ) -> Float[Tensor, "m P"]:
-        """Gradient for the weights of a function of logits and squared lengths, from its derivatives in the two.
+        """Returns the weight gradient of a function of logits and squared gradient norms, from its two derivatives.
 
-        `rows` are the m chosen rows; None stands for a function that does not read the logits.
+        `rows` selects m rows; `at_logits` is None for a function that does not read the logits.
         """
         players, layers = self._players, self._layers
         flat = scratch.take("flat", self._flat, rows)
@@ -55,7 +55,7 @@ class SlopePass:
             layers = scratch.views("layers", flat, players.layers_of)
         out = scratch.get("gradient", flat.shape, flat)
         found = scratch.views("gradient", out, players.layers_of)
-        # How the function answers to a change of the logit's slope in a layer's inputs.
+        # Derivative of the function in the gradient of the logit at a layer's inputs.
         answer = self._at_input[rows] * (2 * at_squared).unsqueeze(1)
         for i, activation in enumerate(players.activations):
             behind = scratch.take(("behind", i), self._behind[i], rows)
@@ -67,7 +67,7 @@ class SlopePass:
             players.product(behind, before, found[i][0], scratch)
             if found[i][2] is not None:
                 if at_logits is None:
-                    found[i][2].zero_()  # a slope does not change with a bias
+                    found[i][2].zero_()  # an input gradient does not depend on a bias
                 else:
                     torch.sum(behind * at_logits.unsqueeze(1), -1, keepdim=True, out=found[i][2])
             if i + 1 < len(players.sizes):
@@ -75,11 +75,11 @@ class SlopePass:
                 answer = torch.bmm(layers[i][0], answer, out=into)
                 if activation is not None:
                     held = scratch.take(("held", i + 1), self._held[i + 1], rows)
-                    answer = SLOPES[type(activation)](activation, answer, held, answer)
+                    answer = ACTIVATION_BACKWARD[type(activation)](activation, answer, held, answer)
         return out
 
     def input_gradient(self, at_logits: Float[Tensor, "m M"], rows: Rows, part: slice = EVERY) -> Tensor:
-        """Gradient for a part of the samples, (m, M', *shape), of the same function."""
+        """Returns the gradient of the same function for a part of the samples, (m, M', *shape)."""
         return (
             (self._at_input[rows][:, :, part] * at_logits[:, part].unsqueeze(1))
             .transpose(1, 2)
@@ -89,35 +89,35 @@ class SlopePass:
 
 def penalty_gradient(
     players: MLPPlayers,
-    penalty: SlopePenalty,
+    penalty: InputGradientPenalty,
     flat: Float[Tensor, "n P"],
     seen: tuple[Tensor, Tensor, Tensor],
     buffers: Buffers,
 ) -> tuple[Float[Tensor, " n"], Float[Tensor, "n P"]]:
-    """The penalty of straight MLPs, and its gradient in their weights; `seen` is (real, fake, mix)."""
+    """Computes a penalty of piecewise linear MLPs and its weight gradient; `seen` is (real, fake, mix)."""
     batches = penalty.points(*seen)
-    found = SlopePass(players, flat, batches[0] if len(batches) == 1 else torch.cat(batches, 1), buffers)
+    found = InputGradientPass(players, flat, batches[0] if len(batches) == 1 else torch.cat(batches, 1), buffers)
     with torch.enable_grad():
-        leaves = [part.detach().requires_grad_() for part in found.slope]
+        leaves = [part.detach().requires_grad_() for part in found.gradient]
         split = [part.split([batch.shape[1] for batch in batches], 1) for part in leaves]
-        value = penalty.value(*map(Slope, *split))
+        value = penalty.value(*map(InputGradient, *split))
         at_logits, at_squared = torch.autograd.grad(value.sum(), leaves, allow_unused=True)
     return value.detach(), found.weight_gradient(at_logits, at_squared, buffers.part("weights"))
 
 
-class SlopeDressedPlayers:
-    """Straight MLPs whose logits are replaced by a function of logits and slopes, see `dressed_players`."""
+class GradientNormalisedPlayers:
+    """Piecewise linear MLPs whose logits are replaced by a function of logits and input gradients."""
 
-    def __init__(self, players: MLPPlayers, dress: Callable[[Slope], Tensor]):
-        self.flat, self.weights, self._players, self._dress = players.flat, players.weights, players, dress
+    def __init__(self, players: MLPPlayers, normalise: Callable[[InputGradient], Tensor]):
+        self.flat, self.weights, self._players, self._normalise = players.flat, players.weights, players, normalise
 
-    def over(self, flat: Float[Tensor, "M P"]) -> SlopeDressedPlayers:
+    def over(self, flat: Float[Tensor, "M P"]) -> GradientNormalisedPlayers:
         """See Players."""
-        return SlopeDressedPlayers(self._players.over(flat), self._dress)
+        return GradientNormalisedPlayers(self._players.over(flat), self._normalise)
 
     def functional(self, flat: Float[Tensor, "n P"], inputs: Tensor, /) -> Tensor:
         """See Players."""
-        return self._dress(slope_at(lambda samples: self._players.functional(flat, samples), inputs))
+        return self._normalise(input_gradient_at(lambda samples: self._players.functional(flat, samples), inputs))
 
     def stateful(self, flat: Float[Tensor, "n P"], inputs: Tensor, /) -> tuple[Tensor, Float[Tensor, "n 0"]]:
         """See Players; an MLP has no buffers."""
@@ -125,7 +125,7 @@ class SlopeDressedPlayers:
 
     def forward(self, flat: Float[Tensor, "n P"], inputs: Tensor, buffers: Buffers) -> tuple[Tensor, Any]:
         """See Players."""
-        made = _Dressed(SlopePass(self._players, flat, inputs, buffers), self._dress)
+        made = _Normalised(InputGradientPass(self._players, flat, inputs, buffers), self._normalise)
         return made.logits, made
 
     def backward(self, tape: Any, grad: Tensor, buffers: Buffers, asked: Asked) -> tuple[Tensor | None, Tensor | None]:
@@ -137,24 +137,24 @@ class SlopeDressedPlayers:
             tape.passed.input_gradient(at_logits, rows) if inputs else None,
         )
 
-    def pair(self, flat: Float[Tensor, "n P"], real: Tensor, fake: Tensor, buffers: Buffers) -> _DressedPair:
+    def pair(self, flat: Float[Tensor, "n P"], real: Tensor, fake: Tensor, buffers: Buffers) -> _NormalisedPair:
         """See Players."""
-        both = SlopePass(self._players, flat, torch.cat([real, fake], 1), buffers)
-        return _DressedPair(_Dressed(both, self._dress), real.shape[1])
+        both = InputGradientPass(self._players, flat, torch.cat([real, fake], 1), buffers)
+        return _NormalisedPair(_Normalised(both, self._normalise), real.shape[1])
 
 
-class _Dressed:
-    """Logits made of a pass, and what they answer to."""
+class _Normalised:
+    """Normalised logits of a pass, and their derivatives in the plain ones."""
 
-    def __init__(self, passed: SlopePass, dress: Callable[[Slope], Tensor]):
+    def __init__(self, passed: InputGradientPass, normalise: Callable[[InputGradient], Tensor]):
         self.passed = passed
         with torch.enable_grad():
-            self._leaves = [part.detach().requires_grad_() for part in passed.slope]
-            self._made = dress(Slope(*self._leaves))
+            self._leaves = [part.detach().requires_grad_() for part in passed.gradient]
+            self._made = normalise(InputGradient(*self._leaves))
         self.logits = self._made.detach()
 
     def derivatives(self, grad: Float[Tensor, "m M"], rows: Rows) -> tuple[Tensor, Tensor]:
-        """Gradients in the chosen rows' own logits and squared lengths, (m, M) each, of one in these logits."""
+        """Carries a gradient in the normalised logits to the plain logits and squared norms, (m, M) each."""
         whole = grad
         if not isinstance(rows, slice):
             whole = torch.zeros_like(self.logits)
@@ -163,24 +163,24 @@ class _Dressed:
         return at_logits[rows], at_squared[rows]
 
 
-class _DressedPair:
+class _NormalisedPair:
     """Both batches side by side in one pass."""
 
-    def __init__(self, made: _Dressed, batch: int):
+    def __init__(self, made: _Normalised, batch: int):
         self._made, self._batch = made, batch
         self.real_logits, self.fake_logits = made.logits[:, :batch], made.logits[:, batch:]
 
     def weight_gradient(
-        self, real_slope: Tensor, fake_slope: Tensor, scratch: Buffers, rows: Rows, inputs: Sequence[str]
+        self, real_gradient: Tensor, fake_gradient: Tensor, scratch: Buffers, rows: Rows, inputs: Sequence[str]
     ) -> Tensor:
         """See Pair."""
-        found = self._made.derivatives(torch.cat([real_slope, fake_slope], 1)[rows], rows)
+        found = self._made.derivatives(torch.cat([real_gradient, fake_gradient], 1)[rows], rows)
         return self._made.passed.weight_gradient(*found, scratch, rows)
 
-    def input_gradient(self, side: str, slope: Tensor, scratch: Buffers, rows: Rows) -> Tensor:
+    def input_gradient(self, side: str, gradient: Tensor, scratch: Buffers, rows: Rows) -> Tensor:
         """See Pair."""
         half = slice(self._batch) if side == "real" else slice(self._batch, None)
-        whole = slope.new_zeros(len(slope), self._made.logits.shape[1])
-        whole[:, half] = slope
+        whole = gradient.new_zeros(len(gradient), self._made.logits.shape[1])
+        whole[:, half] = gradient
         at_logits, _ = self._made.derivatives(whole, rows)
         return self._made.passed.input_gradient(at_logits, rows, half)

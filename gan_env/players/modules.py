@@ -42,22 +42,25 @@ class SeparatePair:
         self._tapes = {"real": real_tape, "fake": fake_tape}
 
     def weight_gradient(
-        self, real_slope: Tensor, fake_slope: Tensor, scratch: Buffers, rows: Rows, inputs: Sequence[str]
+        self, real_gradient: Tensor, fake_gradient: Tensor, scratch: Buffers, rows: Rows, inputs: Sequence[str]
     ) -> Tensor:
         """See Pair."""
         total = None
-        for side, slope in (("real", real_slope), ("fake", fake_slope)):  # in order: the last pass' state stays
+        for side, gradient in (
+            ("real", real_gradient),
+            ("fake", fake_gradient),
+        ):  # in order: the last pass' state stays
             asked = Asked(weights=True, inputs=False, rows=rows, last=side not in inputs)
-            grad, _ = self._players.backward(self._tapes[side], slope[rows], scratch.part(side), asked)
+            grad, _ = self._players.backward(self._tapes[side], gradient[rows], scratch.part(side), asked)
             assert grad is not None
             total = grad if total is None else total.add_(grad)
         assert total is not None
         return total
 
-    def input_gradient(self, side: str, slope: Tensor, scratch: Buffers, rows: Rows) -> Tensor:
+    def input_gradient(self, side: str, gradient: Tensor, scratch: Buffers, rows: Rows) -> Tensor:
         """See Pair."""
         tape, part = self._tapes[side], scratch.part(f"through {side}")
-        _, grad = self._players.backward(tape, slope, part, Asked(weights=False, inputs=True, rows=rows, last=True))
+        _, grad = self._players.backward(tape, gradient, part, Asked(weights=False, inputs=True, rows=rows, last=True))
         assert grad is not None
         return grad
 

@@ -120,14 +120,14 @@ class Pair(Protocol):
     fake_logits: Float[Tensor, "n B"]
 
     def weight_gradient(
-        self, real_slope: Tensor, fake_slope: Tensor, scratch: Buffers, rows: Rows, inputs: Sequence[str]
+        self, real_gradient: Tensor, fake_gradient: Tensor, scratch: Buffers, rows: Rows, inputs: Sequence[str]
     ) -> Tensor:
-        """Gradient for the weights (m, P) of logits' slopes (n, B), for the m chosen rows.
+        """Gradient for the weights (m, P) from the gradient in the logits (n, B), for the m chosen rows.
 
         `inputs` are the sides whose `input_gradient` will be asked for afterwards, once, before the next pass.
         """
         ...
 
-    def input_gradient(self, side: str, slope: Tensor, scratch: Buffers, rows: Rows) -> Tensor:
-        """Gradient for the samples (m, B, *shape) of a side, "real" or "fake", of slopes (m, B) for m chosen rows."""
+    def input_gradient(self, side: str, gradient: Tensor, scratch: Buffers, rows: Rows) -> Tensor:
+        """Gradient for the samples (m, B, *shape) of one side, "real" or "fake", from that in m rows' logits (m, B)."""
         ...

@@ -1,6 +1,6 @@
-"""Discriminators that are trained through a regulariser: it dresses their logits, makes or penalises their weights.
+"""Discriminators with gradient normalisation, spectral norm or a gradient penalty.
 
-Where `mlp_slopes` has the gradient written out, that is taken.
+For piecewise linear MLPs `mlp_gradients` has the gradients written out; all others go through autograd.
 """
 
 from __future__ import annotations
@@ -13,30 +13,30 @@ from jaxtyping import Float
 from torch import Tensor
 
 from gan_env.losses.losses import Loss, Penalty
-from gan_env.losses.penalties import Slope, SlopePenalty, slope_at
+from gan_env.losses.penalties import InputGradient, InputGradientPenalty, input_gradient_at
 from gan_env.players.mlp import MLPPlayers
-from gan_env.players.mlp_gradients import SlopeDressedPlayers, penalty_gradient
+from gan_env.players.mlp_gradients import GradientNormalisedPlayers, penalty_gradient
 from gan_env.players.modules import AutogradPlayers
 from gan_env.players.players import Asked, Buffers, Pair, Players, Rows
 
 
 def as_trained(players: Players, loss: Loss, matrices: list[tuple[int, int, int]]) -> Players:
-    """Discriminators as their own loss sees them; themselves where it changes nothing.
+    """Wraps discriminators in what their loss asks for; returns them as they are where it asks for nothing.
 
-    `matrices` are where the weights lie that are matrices, see `regularisers.weight_matrices`.
+    `matrices` says where the weight matrices lie, see `spectral_norm.weight_matrices`.
     """
-    reweigh, dress, coefficient = loss.reweigh, loss.dress, loss.coefficient
-    if reweigh is not None:
-        players = ReweighedPlayers(players, lambda flat: reweigh(flat, matrices))
-    if dress is not None:
-        players = dressed(players, lambda slope: dress(slope, coefficient))
+    reparametrise, normalise, coefficient = loss.reparametrise, loss.normalise, loss.coefficient
+    if reparametrise is not None:
+        players = ReparametrisedPlayers(players, lambda flat: reparametrise(flat, matrices))
+    if normalise is not None:
+        players = gradient_normalised(players, lambda at: normalise(at, coefficient))
     return players
 
 
-def dressed(players: Players, dress: Callable[[Slope], Tensor]) -> Players:
-    """The same copies with logits that are a function of theirs and of their slopes; their state stays theirs."""
-    if isinstance(players, MLPPlayers) and players.straight:
-        return SlopeDressedPlayers(players, dress)
+def gradient_normalised(players: Players, normalise: Callable[[InputGradient], Tensor]) -> Players:
+    """Replaces the logits by a function of logits and input gradients; buffers stay those of `players`."""
+    if isinstance(players, MLPPlayers) and players.piecewise_linear:
+        return GradientNormalisedPlayers(players, normalise)
 
     def stateful(flat: Tensor, samples: Tensor) -> tuple[Tensor, Tensor]:
         states = []
@@ -46,7 +46,7 @@ def dressed(players: Players, dress: Callable[[Slope], Tensor]) -> Players:
             states.append(state)
             return out
 
-        return dress(slope_at(discriminator, samples)), states[-1]
+        return normalise(input_gradient_at(discriminator, samples)), states[-1]
 
     return AutogradPlayers(players.flat, stateful, players.weights)
 
@@ -58,8 +58,8 @@ def penalised(
     seen: tuple[Tensor, Tensor, Tensor],
     scratch: Buffers,
 ) -> tuple[Float[Tensor, " n"], Float[Tensor, "n P"]]:
-    """A penalty and its gradient in the weights; `seen` is what it is called with: (real, fake, mix)."""
-    if isinstance(penalty, SlopePenalty) and isinstance(players, MLPPlayers) and players.straight:
+    """Computes a penalty (n,) and its weight gradient (n, P); `seen` is (real, fake, mix)."""
+    if isinstance(penalty, InputGradientPenalty) and isinstance(players, MLPPlayers) and players.piecewise_linear:
         return penalty_gradient(players, penalty, flat, seen, scratch)
     with torch.enable_grad():
         leaf = flat.detach().requires_grad_()
@@ -68,23 +68,23 @@ def penalised(
     return value.detach(), grad
 
 
-class ReweighedPlayers:
+class ReparametrisedPlayers:
     """The same copies with other weights, made of theirs: run as they are run, and differentiated through the making.
 
     The regulariser is computed once for all that is asked of one pass.
     """
 
-    def __init__(self, players: Players, reweigh: Callable[[Tensor], Tensor]):
+    def __init__(self, players: Players, reparametrise: Callable[[Tensor], Tensor]):
         self.flat, self.weights = players.flat, players.weights
-        self._players, self._reweigh = players, reweigh
+        self._players, self._reparametrise = players, reparametrise
 
-    def over(self, flat: Float[Tensor, "M P"]) -> ReweighedPlayers:
+    def over(self, flat: Float[Tensor, "M P"]) -> ReparametrisedPlayers:
         """See Players."""
-        return ReweighedPlayers(self._players.over(flat), self._reweigh)
+        return ReparametrisedPlayers(self._players.over(flat), self._reparametrise)
 
     def forward(self, flat: Float[Tensor, "n P"], inputs: Tensor, buffers: Buffers) -> tuple[Tensor, Any]:
         """See Players."""
-        made = _Made(flat, self._reweigh, buffers)
+        made = _Made(flat, self._reparametrise, buffers)
         out, tape = self._players.forward(made.held, inputs, buffers)
         return out, (made, tape)
 
@@ -96,27 +96,27 @@ class ReweighedPlayers:
 
     def functional(self, flat: Float[Tensor, "n P"], inputs: Tensor, /) -> Tensor:
         """See Players."""
-        return self._players.functional(self._reweigh(flat), inputs)
+        return self._players.functional(self._reparametrise(flat), inputs)
 
     def stateful(self, flat: Float[Tensor, "n P"], inputs: Tensor, /) -> tuple[Tensor, Float[Tensor, "n S"]]:
         """See Players."""
-        return self._players.stateful(self._reweigh(flat), inputs)
+        return self._players.stateful(self._reparametrise(flat), inputs)
 
     def pair(self, flat: Float[Tensor, "n P"], real: Tensor, fake: Tensor, buffers: Buffers) -> Pair:
         """See Players."""
-        made = _Made(flat, self._reweigh, buffers)
-        return _ReweighedPair(made, self._players.pair(made.held, real, fake, buffers), self.weights)
+        made = _Made(flat, self._reparametrise, buffers)
+        return _ReparametrisedPair(made, self._players.pair(made.held, real, fake, buffers), self.weights)
 
 
 class _Made:
     """Weights made of others, kept for their gradient."""
 
-    def __init__(self, flat: Float[Tensor, "n P"], reweigh: Callable[[Tensor], Tensor], buffers: Buffers):
+    def __init__(self, flat: Float[Tensor, "n P"], reparametrise: Callable[[Tensor], Tensor], buffers: Buffers):
         self._home = flat
         with torch.enable_grad():
             self._leaf = flat.detach().requires_grad_()
-            self._made = reweigh(self._leaf)
-        self.held = buffers.get("reweighed", flat.shape, flat).copy_(self._made.detach())
+            self._made = reparametrise(self._leaf)
+        self.held = buffers.get("reparametrised", flat.shape, flat).copy_(self._made.detach())
 
     def gradient(self, grad: Float[Tensor, "m P"], rows: Rows, weights: int) -> Float[Tensor, "m P"]:
         """From the gradient in the weights that were made to that in those that they were made of."""
@@ -130,7 +130,7 @@ class _Made:
         return found[rows]
 
 
-class _ReweighedPair:
+class _ReparametrisedPair:
     """A pass on both batches, with gradients for the weights behind those that it ran with."""
 
     def __init__(self, made: _Made, pair: Pair, weights: int):
@@ -138,12 +138,12 @@ class _ReweighedPair:
         self.real_logits, self.fake_logits = pair.real_logits, pair.fake_logits
 
     def weight_gradient(
-        self, real_slope: Tensor, fake_slope: Tensor, scratch: Buffers, rows: Rows, inputs: Sequence[str]
+        self, real_gradient: Tensor, fake_gradient: Tensor, scratch: Buffers, rows: Rows, inputs: Sequence[str]
     ) -> Tensor:
         """See Pair."""
-        found = self._pair.weight_gradient(real_slope, fake_slope, scratch, rows, inputs)
+        found = self._pair.weight_gradient(real_gradient, fake_gradient, scratch, rows, inputs)
         return self._made.gradient(found, rows, self._weights)
 
-    def input_gradient(self, side: str, slope: Tensor, scratch: Buffers, rows: Rows) -> Tensor:
+    def input_gradient(self, side: str, gradient: Tensor, scratch: Buffers, rows: Rows) -> Tensor:
         """See Pair."""
-        return self._pair.input_gradient(side, slope, scratch, rows)
+        return self._pair.input_gradient(side, gradient, scratch, rows)

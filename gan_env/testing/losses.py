@@ -27,15 +27,15 @@ def a_loss_is_finite_and_of_each_logit_by_itself(loss: Loss) -> None:
         require(torch.equal(alone, whole[:, :5]), f"{part} of a logit depends on the others in the batch")
 
 
-def a_slope_that_is_written_out_is_the_one_that_autograd_finds(loss: Loss) -> None:
+def a_written_out_derivative_is_the_one_that_autograd_finds(loss: Loss) -> None:
     """The derivative of each row's mean; the logits are left alone."""
     for part in PARTS:
         at, leaf = logits(), logits().requires_grad_()
         (wanted,) = torch.autograd.grad(getattr(loss, part)(leaf).mean(-1).sum(), leaf)
-        found = loss.slope(part, at)
-        require(torch.equal(at, logits()), f"{part}_slope changed the logits")
+        found = loss.logit_gradient(part, at)
+        require(torch.equal(at, logits()), f"{part}_gradient changed the logits")
         gap = float((found - wanted).abs().max())
-        require(gap <= 1e-12, f"{part}_slope is up to {gap:.2g} off the derivative of {part}")
+        require(gap <= 1e-12, f"{part}_gradient is up to {gap:.2g} off the derivative of {part}")
 
 
 def a_loss_that_can_be_negative_says_so(loss: Loss) -> None:
@@ -67,7 +67,7 @@ def gans_train_under_it_from_the_seed_alone(loss: Loss) -> None:
 
 PROMISES = (
     a_loss_is_finite_and_of_each_logit_by_itself,
-    a_slope_that_is_written_out_is_the_one_that_autograd_finds,
+    a_written_out_derivative_is_the_one_that_autograd_finds,
     a_loss_that_can_be_negative_says_so,
     the_ideal_loss_of_d_is_the_least_where_real_and_fake_are_alike,
     logits_that_are_said_to_be_probabilities_are,

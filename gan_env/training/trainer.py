@@ -153,7 +153,7 @@ class Trainer:
             raise ValueError(
                 f"loss={loss.name!r} compares whole samples, and a conditional GAN's hold labels; leave it out"
             )
-        if loss.reweigh is not None and derives_weights(self._fresh(task.discriminator, 0)):
+        if loss.reparametrise is not None and derives_weights(self._fresh(task.discriminator, 0)):
             raise ValueError(
                 f"loss={loss.name!r} divides D's own weights by their norm, but this discriminator computes its "
                 "weights from others (spectral_norm, weight_norm, ...); take one of the two away"

@@ -25,7 +25,7 @@ class Engine:
         loss: What the players minimise.
         game: What G makes and is judged by where it is no plain GAN.
         g, d: The players.
-        trained_d: D as its own loss sees it, through whatever the loss dresses it in; else D itself.
+        trained_d: D wrapped in the regulariser of the loss; D itself without one.
         g_optimizer, d_optimizer: On the players' weights.
         d_penalty, g_penalty: (N,), where each row's weighted penalty and diversity term are put down.
     """
@@ -70,10 +70,10 @@ class Engine:
         real, fake, pair = self._trained(chunk)
         d_grad, g_grads = None, []
         if moves.d is not None:
-            real_slope = self.loss.slope("real", pair.real_logits)
-            fake_slope = self.loss.slope("fake", pair.fake_logits)
+            real_gradient = self.loss.logit_gradient("real", pair.real_logits)
+            fake_gradient = self.loss.logit_gradient("fake", pair.fake_logits)
             then = () if moves.g_early is None else ("fake",) if self.game is None else ("real", "fake")
-            d_grad = pair.weight_gradient(real_slope, fake_slope, self._scratch["d"], moves.d, then)
+            d_grad = pair.weight_gradient(real_gradient, fake_gradient, self._scratch["d"], moves.d, then)
             if self.loss.penalty is not None:
                 d_grad += self._penalty_gradient(chunk, moves.d)
         if moves.g_early is not None:
@@ -118,11 +118,11 @@ class Engine:
         `within` are the m rows among those of the pass, `places` the same rows among those of the chunk.
         """
         if self.game is None:
-            slope = self.loss.slope("generator", pair.fake_logits)[within]
+            slope = self.loss.logit_gradient("generator", pair.fake_logits)[within]
             return self._diversified(chunk, pair.input_gradient("fake", slope, scratch, within), places)
         strength = chunk.strength[places].unsqueeze(-1)
         at_real, at_fake = (
-            pair.input_gradient(side, strength * self.loss.slope(side, logits)[within], scratch, within)
+            pair.input_gradient(side, strength * self.loss.logit_gradient(side, logits)[within], scratch, within)
             for side, logits in (("real", pair.real_logits), ("fake", pair.fake_logits))
         )
         with torch.enable_grad():
@@ -138,7 +138,7 @@ class Engine:
             pair = self.trained_d.pair(flat, real[places], fake[places], chunk.late_buffers)
             return self._at_output(chunk, pair, scratch, EVERY, places)
         logits, tape = self.trained_d.forward(flat, fake[places], chunk.late_buffers)
-        slope = self.loss.slope("generator", logits)
+        slope = self.loss.logit_gradient("generator", logits)
         _, at_fake = self.trained_d.backward(tape, slope, scratch, Asked(weights=False, inputs=True, last=True))
         assert at_fake is not None
         return self._diversified(chunk, at_fake, places)

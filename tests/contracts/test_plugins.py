@@ -139,7 +139,10 @@ def test_the_template_is_installed_listed_checked_and_benchmarked(tmp_path):
     listed = json.loads(run("-m", "gan_env", "list", "--json", env=env, cwd=tmp_path))
     assert "moons" in listed["tasks"] and "d_loss" in listed["rewards"] and "cooling" in listed["controllers"]
     assert [each["package"] for each in listed["plugins"]] == ["gan-env-moons 0.1.0"] * 3
-    kit = "from gan_env.testing import *; check_task('moons'); check_reward('d_loss'); check_controller('cooling')"
+    kit = (
+        "from agents.testing import check_controller; from gan_env.testing import *; "
+        "check_task('moons'); check_reward('d_loss'); check_controller('cooling')"
+    )
     run("-W", "error", "-c", kit, env=env, cwd=tmp_path)
     asked = ("--tasks", "moons", "--controllers", "cooling,sim-gda", "--reward", "d_loss", "--seeds", "2")
     size = ("--updates", "20", "--batch-size", "8", "--group-rows", "2", "--jobs", "2", "--out", "mine")

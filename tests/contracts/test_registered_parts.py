@@ -3,10 +3,11 @@
 import pytest
 
 from agents import list_controllers
+from agents import testing as controllers
 from gan_env.envs.rewards import REWARDS
 from gan_env.losses.losses import LOSSES
 from gan_env.tasks.task import TASKS, make_task
-from gan_env.testing import check_reward, check_task, controllers, losses, rewards, tasks
+from gan_env.testing import check_reward, check_task, losses, rewards, tasks
 
 SCORING = (tasks.real_samples_beat_an_untrained_generator, tasks.the_score_repeats_and_refuses_what_it_cannot_judge)
 QUICK, COSTLY_SCORE = ("digits", "dirac"), ("circle", "digits-domains", "grid", "line", "ring", "spiral")

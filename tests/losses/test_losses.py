@@ -18,7 +18,7 @@ from gan_env.types import Control
 
 ROWS, LR = 3, 1e-3
 
-IDEAL = {  # algorithms §4.2
+IDEAL = {  # worked out by hand: the least of real(f) + fake(f)
     "hinge": 2.0,
     "lsgan": 0.5,
     "wgan": 0.0,
@@ -222,8 +222,8 @@ def test_a_loss_that_cannot_be_had_is_refused_by_name(name):
 
 def test_a_slope_that_is_not_written_out_is_found_by_autograd():
     logits = torch.randn(3, 40, dtype=torch.float64) * 3
-    unwritten = replace(LOSSES["bce"], real_slope=None)
-    torch.testing.assert_close(unwritten.slope("real", logits), LOSSES["bce"].slope("real", logits))
+    unwritten = replace(LOSSES["bce"], real_gradient=None)
+    torch.testing.assert_close(unwritten.logit_gradient("real", logits), LOSSES["bce"].logit_gradient("real", logits))
 
 
 # GCANN's diversity term

@@ -9,10 +9,10 @@ from gan_env.losses.penalties import gradient_normalisation
 from gan_env.losses.spectral_norm import spectral_norm, weight_matrices
 from gan_env.networks.parameters import flatten
 from gan_env.players.mlp import MLPPlayers
-from gan_env.players.mlp_gradients import SlopeDressedPlayers
+from gan_env.players.mlp_gradients import GradientNormalisedPlayers
 from gan_env.players.modules import AutogradPlayers, ModulePlayers
 from gan_env.players.players import EVERY, Asked, Buffers
-from gan_env.players.regularised import ReweighedPlayers, dressed, penalised
+from gan_env.players.regularised import ReparametrisedPlayers, gradient_normalised, penalised
 
 ROWS, BATCH = 3, 7
 STRAIGHT = {
@@ -73,19 +73,23 @@ def through(players, real, fake, slopes, rows):
 
 
 @pytest.mark.parametrize("net", STRAIGHT)
-@pytest.mark.parametrize("how", ["dressed", "reweighed", "both"])
+@pytest.mark.parametrize("how", ["dressed", "reparametrised", "both"])
 def test_a_regularised_discriminator_and_its_gradients_are_autograds(how, net):
     written, plain = both(STRAIGHT[net])
     matrices = weight_matrices(STRAIGHT[net]())
 
     def regularised(players):
         if how != "dressed":
-            players = ReweighedPlayers(players, lambda flat: spectral_norm(flat, matrices))
-        return players if how == "reweighed" else dressed(players, lambda slope: gradient_normalisation(slope, 0.83))
+            players = ReparametrisedPlayers(players, lambda flat: spectral_norm(flat, matrices))
+        return (
+            players
+            if how == "reparametrised"
+            else gradient_normalised(players, lambda slope: gradient_normalisation(slope, 0.83))
+        )
 
     fast, slow = regularised(written), regularised(plain)
-    assert isinstance(slow, AutogradPlayers | ReweighedPlayers)
-    assert isinstance(fast, SlopeDressedPlayers) == (how == "dressed")
+    assert isinstance(slow, AutogradPlayers | ReparametrisedPlayers)
+    assert isinstance(fast, GradientNormalisedPlayers) == (how == "dressed")
     real, fake = batches(net)
     slopes = torch.randn(ROWS, BATCH).double(), torch.randn(ROWS, BATCH).double()
     for rows in (EVERY, torch.tensor([2, 0])):
@@ -96,7 +100,9 @@ def test_a_regularised_discriminator_and_its_gradients_are_autograds(how, net):
 
 def test_a_bent_activation_goes_the_general_way():
     bent, plain = both(lambda: nn.Sequential(nn.Linear(4, 6), nn.Tanh(), nn.Linear(6, 1)))
-    assert not bent.straight and isinstance(dressed(bent, lambda slope: slope.logits), AutogradPlayers)
+    assert not bent.piecewise_linear and isinstance(
+        gradient_normalised(bent, lambda slope: slope.logits), AutogradPlayers
+    )
     seen = (*batches(""), torch.rand(ROWS, BATCH).double())
     for players in (bent, plain):
         value, grad = penalised(players, LOSSES["wgan-gp"].penalty, players.flat, seen, Buffers())

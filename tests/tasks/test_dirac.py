@@ -1,4 +1,4 @@
-"""The Dirac-GAN: known dynamics, which the engine, the orders and the oracles must reproduce (algorithms §3.6)."""
+"""The Dirac-GAN: known dynamics that engine, orders and oracles must reproduce (DeOliveira 2023, section 3)."""
 
 import math
 

@@ -48,11 +48,11 @@ def trainer(d=discriminator, g=generator, rows: int = 1, loss: str = "bce", **se
     return made
 
 
-def by_a_plain_loop(make, updates: int, dress=None) -> tuple[nn.Module, nn.Module]:
+def by_a_plain_loop(make, updates: int, normalise=None) -> tuple[nn.Module, nn.Module]:
     """The players after V3 updates with torch alone: D on real, D on fake, both gradients, both steps."""
     probe = make()
     g, d = probe.generator(), probe.discriminator()
-    judge = d if dress is None else lambda x: dress(d, x)
+    judge = d if normalise is None else lambda x: normalise(d, x)
     steps = [torch.optim.Adam(m.parameters(), lr=RATE, betas=(0.5, 0.999)) for m in (g, d)]
     for _ in range(updates):
         chunk, _ = probe._chunks[0], probe.measurement  # which looks at the coming batch
@@ -71,11 +71,11 @@ def by_a_plain_loop(make, updates: int, dress=None) -> tuple[nn.Module, nn.Modul
     return g, d
 
 
-def assert_trains_as_a_plain_loop(d=discriminator, g=generator, *, updates: int = 4, loss: str = "bce", dress=None):
+def assert_trains_as_a_plain_loop(d=discriminator, g=generator, *, updates: int = 4, loss: str = "bce", normalise=None):
     def make():
         return trainer(d, g, loss=loss)
 
-    plain = by_a_plain_loop(make, updates, dress)
+    plain = by_a_plain_loop(make, updates, normalise)
     own = make()
     start = own.d.flat.clone()
     own.advance(Control.of(1), updates)
@@ -234,7 +234,7 @@ def gradient_normalised(d: nn.Module, samples: torch.Tensor) -> torch.Tensor:
 
 @pytest.mark.parametrize("name", STATEFUL)
 def test_buffers_move_under_a_regulariser_that_dresses_the_discriminator(name):
-    assert_trains_as_a_plain_loop(STATEFUL[name], loss="gran", dress=gradient_normalised)
+    assert_trains_as_a_plain_loop(STATEFUL[name], loss="gran", normalise=gradient_normalised)
 
 
 def test_running_statistics_move_under_spectral_normalisation():

@@ -9,11 +9,12 @@ import torch
 from torch import nn
 
 from agents.rules.scripted import Scripted
+from agents.testing import check_controller
 from gan_env import Control, Task
 from gan_env.envs.rewards import Reward
 from gan_env.losses.losses import LOSSES
 from gan_env.networks.mlp import mlp_discriminator, mlp_generator
-from gan_env.testing import BrokenPromise, check_controller, check_loss, check_reward, check_task, losses
+from gan_env.testing import BrokenPromise, check_loss, check_reward, check_task, losses
 from gan_env.testing.promises import keep_all
 
 POINTS = torch.randn(280, 2, generator=torch.Generator().manual_seed(0))
@@ -103,7 +104,7 @@ def test_a_controller_that_breaks_a_promise_is_told_which(make, promise, found):
 
 
 def test_what_a_controller_must_not_touch_is_watched():
-    from gan_env.testing import controllers as kit
+    from agents import testing as kit
 
     for rule, found in ((Drawing(), "global generator of torch"), (Meddling(), "changed g_loss")):
         subject = kit.subject_of(partial(Scripted, "own", rule))
@@ -114,7 +115,7 @@ def test_what_a_controller_must_not_touch_is_watched():
 
 
 def test_a_row_that_notices_its_neighbours_is_found():
-    from gan_env.testing import controllers as kit
+    from agents import testing as kit
 
     with pytest.raises(BrokenPromise, match="beside two other rows"):
         kit.a_row_does_not_notice_its_neighbours(kit.subject_of(partial(Scripted, "own", Averaging())))
@@ -160,11 +161,11 @@ def test_a_reward_that_breaks_a_promise_is_told_which(reward, promise, found):
 @pytest.mark.parametrize(
     ("changes", "promise", "found"),
     [
-        ({"real_slope": torch.sigmoid}, "slope that is written out", "real_slope is up to"),
-        ({"generator": lambda f: f, "generator_slope": None}, "negative says so", "signed is False"),
-        ({"fake": lambda f: f - f.mean(), "fake_slope": None}, "of each logit by itself", "depends on the others"),
-        ({"real": lambda f: (f - 1) ** 2, "real_slope": None}, "probabilities are", "probability is True"),
-        ({"real": torch.log, "real_slope": None}, "finite", "not finite for logits"),
+        ({"real_gradient": torch.sigmoid}, "written out derivative", "real_gradient is up to"),
+        ({"generator": lambda f: f, "generator_gradient": None}, "negative says so", "signed is False"),
+        ({"fake": lambda f: f - f.mean(), "fake_gradient": None}, "of each logit by itself", "depends on the others"),
+        ({"real": lambda f: (f - 1) ** 2, "real_gradient": None}, "probabilities are", "probability is True"),
+        ({"real": torch.log, "real_gradient": None}, "finite", "not finite for logits"),
     ],
 )
 def test_a_loss_that_breaks_a_promise_is_told_which(changes, promise, found):

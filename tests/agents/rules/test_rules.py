@@ -17,8 +17,7 @@ from agents.base import CONTROLLERS, Controller
 from agents.registry import controller_summary
 from agents.rules.dynamic_gda import RULES, wasserstein_1d
 from agents.rules.scripted import ScriptedFactory
-from gan_env.testing import check_controller
-from gan_env.testing.controllers import story
+from agents.testing import check_controller, story
 from gan_env.types import Control, GameFacts, Measurement
 
 GAME = GameFacts(episode_updates=14)

@@ -1,4 +1,4 @@
-"""The report's headline: sentences that follow from its numbers by rule, for and against controllers alike."""
+"""Writes the report's headline: sentences that follow from its numbers by fixed rules."""
 
 from __future__ import annotations
 
@@ -6,17 +6,17 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from ..comparisons import Difference
-from ..formatting import p_equals
-from ..numbers import Report
-from ..statistics import Interval
+from .comparisons import Difference
+from .model import Report
+from .statistics import FEWEST, Interval
+from .tables import NO_RANKING, p_equals
 
 STRONG = 0.5
-"""Spearman correlation from which on the reward is said to agree or to disagree with quality."""
+"""Smallest absolute Spearman correlation at which the reward agrees or disagrees with quality."""
 
 
 def headline(report: Report) -> list[str]:
-    """Plain sentences: who does better and worse than the baseline and the best constant, ranks, failures, reward."""
+    """Returns sentences on differences to the baseline and the best constant, ranks, failures and the reward."""
     constants = sorted({name for name in report.best_constants.values() if name})
     sentences = _against(report, report.to_baseline, report.baseline)
     if constants:
@@ -26,21 +26,27 @@ def headline(report: Report) -> list[str]:
 
 
 def _against(report: Report, found: Sequence[Difference], other: str) -> list[str]:
-    """Who is better and who is worse than one rival: one configuration with figures, several with counts."""
-    rivals = set(report.rivals([d.controller for d in found]))
-    entries = [d for d in found if d.controller in rivals]
+    """Lists contestants that are better and worse than `other`: with differences, or with counts of configurations."""
+    contestants = set(report.contestants([d.controller for d in found]))
+    entries = [d for d in found if d.controller in contestants]
     if not entries:
-        return [f"Nothing can be compared with {other}: no other competitor shares its seeds."]
+        return [f"Nothing can be compared with {other}: no other contestant shares its seeds."]
+    if not any(d.t.bounded for d in entries):
+        return [f"Compared with {other}: too few runs for an interval (fewer than {FEWEST})."]
     if len({d.block for d in found}) > 1:
         return _counted(entries, other)
     better = [f"{d.controller} ({_gap(d.t)})" for d in _sorted(entries) if d.verdict < 0]
     worse = [f"{d.controller} ({_gap(d.t)})" for d in _sorted(entries) if d.verdict > 0]
     if not better and not worse:
         return [f"No controller's 95 % interval excludes zero against {other}."]
-    first = f"Better than {other}: {', '.join(better)}." if better else f"No controller does better than {other}."
-    second = f"Worse than {other}: {', '.join(worse)}." if worse else f"None is shown to be worse than {other}."
+    first = (
+        f"Better than {other}: {', '.join(better)}." if better else f"No controller is shown to be better than {other}."
+    )
+    second = (
+        f"Worse than {other}: {', '.join(worse)}." if worse else f"No controller is shown to be worse than {other}."
+    )
     rest = [d.controller for d in entries if d.verdict == 0]
-    open_ = f" Not told apart from it: {', '.join(rest)}." if rest else ""
+    open_ = f" No difference shown: {', '.join(rest)}." if rest else ""
     return [first, second + open_]
 
 
@@ -57,8 +63,8 @@ def _counted(entries: Sequence[Difference], other: str) -> list[str]:
         for name in sorted(decided, key=lambda name: float(np.mean(verdicts[name])))
     ]
     rest = [name for name in verdicts if name not in decided]
-    open_ = f" In none either way: {', '.join(rest)}." if rest else ""
-    where = f"Against {other}, by configurations whose 95 % interval excludes zero"
+    open_ = f" No difference shown in any: {', '.join(rest)}." if rest else ""
+    where = f"Against {other}, in configurations whose 95 % interval excludes zero"
     return [f"{where}: {'; '.join(parts)}.{open_}"]
 
 
@@ -73,10 +79,10 @@ def _gap(interval: Interval) -> str:
 def _ranking(report: Report) -> list[str]:
     ranking = report.ranking
     if ranking is None:
-        return ["Nobody is ranked: fewer than two competitors were run on the same seeds of every configuration."]
+        return [NO_RANKING]
     found = []
     if not ranking.official:
-        found.append("This is no official ranking: the best constant multiplier is missing (see there).")
+        found.append("The ranking is not official: the best constant multiplier is missing.")
     else:
         first = [
             n for n, r in zip(ranking.controllers, ranking.ranks, strict=True) if r.value == ranking.ranks[0].value
@@ -84,26 +90,26 @@ def _ranking(report: Report) -> list[str]:
         near = ranking.controllers[: 1 + max((e for s, e in ranking.cliques if s == 0), default=0)]
         tied = [name for name in near if name not in first]
         text = f"Best average rank: {' and '.join(first)} ({ranking.ranks[0].value:.2f} of {len(ranking.controllers)})"
-        text += f"; Nemenyi's test does not tell it from {', '.join(tied)}" if tied else ""
+        text += f"; Nemenyi's test does not distinguish it from {', '.join(tied)}" if tied else ""
         found.append(text + ".")
     if ranking.friedman is not None:
         p = ranking.friedman.p
-        verdict = "ranks differ" if p < 0.05 else "no difference between ranks is shown"
+        verdict = "average ranks differ" if p < 0.05 else "it shows no difference between average ranks"
         found.append(f"Friedman's test over {ranking.blocks} blocks: {p_equals(p)}, {verdict}.")
     return found
 
 
 def _floor(report: Report) -> list[str]:
-    """How far the best mean is from what real data score; for one configuration."""
-    rivals = set(report.rivals([s.controller for s in report.scores]))
-    known = [s for s in report.scores if s.mean is not None and s.controller in rivals]
+    """Compares the best mean with the score of real data, for a single configuration."""
+    contestants = set(report.contestants([s.controller for s in report.scores]))
+    known = [s for s in report.scores if s.mean is not None and s.controller in contestants]
     if len(report.facts.configurations) > 1 or not known:
         return []
     best = min(known, key=lambda s: s.mean.value if s.mean else np.inf)
     assert best.mean is not None
     ratio = f", {best.mean.value / best.floor:.3g} times the floor of {best.floor:.3g}" if best.floor > 0 else ""
     return [
-        f"The lowest mean score is {best.mean.value:.3g} ({best.controller}){ratio}; fresh real data score the floor."
+        f"The lowest mean score is {best.mean.value:.3g} ({best.controller}){ratio}. Fresh real data score the floor."
     ]
 
 
@@ -115,12 +121,12 @@ def _failures(report: Report) -> list[str]:
         counts[failure.controller] = counts.get(failure.controller, 0) + 1
     parts = ", ".join(f"{name} {count}" for name, count in sorted(counts.items(), key=lambda c: -c[1]))
     return [
-        f"{len(report.failures)} of {report.facts.runs} runs failed: {parts}. Failures rank last; means impute them."
+        f"{len(report.failures)} of {report.facts.runs} runs failed: {parts}. Failed runs rank last; means impute them."
     ]
 
 
 def _rewards(report: Report) -> list[str]:
-    """One sentence for each reward in the rows: how the ranking of runs by return fits that by quality."""
+    """Says for each reward in the rows whether it agrees with quality."""
     found: dict[str, list[float]] = {}
     for each in report.agreements:
         if not np.isnan(each.runs):
@@ -131,6 +137,6 @@ def _rewards(report: Report) -> list[str]:
 def _reward(name: str, values: list[float]) -> str:
     value = float(np.median(values))
     verdict = "agrees with" if value >= STRONG else "disagrees with" if value <= -STRONG else "says little about"
-    where = "over all runs" if len(values) == 1 else f"median of {len(values)} configurations"
+    where = "over all runs" if len(values) == 1 else f"over all runs, median of {len(values)} configurations"
     shown = f"{value:+.2f}".replace("-", "−")
     return f"The reward {name} {verdict} quality: Spearman(return, −score) is {shown} ({where})."

@@ -1,4 +1,4 @@
-"""What every controller promises, on made-up GANs whose discriminator is lost, level, ahead or perfect in turn."""
+"""Checks a controller of your own: what every controller promises, on made-up GANs whose D is lost or ahead in turn."""
 
 from __future__ import annotations
 
@@ -15,6 +15,9 @@ from torch.nn.functional import softplus
 
 from gan_env.testing.promises import generators_left_alone, keep_all, require, trained, under_other_generators
 from gan_env.types import Control, GameFacts, Measurement, Transition
+
+from .base import NeedsTrainer
+from .registry import make_controller
 
 STEPS = 14
 SEEDS = (7, 8, 9)
@@ -37,8 +40,6 @@ class Subject:
 
 
 def _give_trainer(controller: object, seeds: Sequence[int]) -> None:
-    from agents.base import NeedsTrainer
-
     if isinstance(controller, NeedsTrainer):
         controller.bind(trained(list(seeds), batch_size=16, episode_updates=STEPS))
 
@@ -193,8 +194,6 @@ PROMISES = (
 
 def subject_of(controller: str | Callable[[], Any], game: GameFacts | None = None) -> Subject:
     """A controller by name or maker, in this game; by default one of 14 updates with the bce loss."""
-    from agents import make_controller
-
     if not (isinstance(controller, str) or callable(controller)):
         raise ValueError(f"controller={controller!r} must be a name, or a function that makes it anew each time")
     make = (lambda: make_controller(controller)) if isinstance(controller, str) else controller
