@@ -11,10 +11,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from gan_env.envs.rewards import fsco_reward, losses_apart
 from gan_env.losses.aliases import our_name
 from gan_env.losses.losses import Loss, get_loss
 from gan_env.registry import unknown
-from gan_env.types import Control, GameFacts, Measurement, Transition
+from gan_env.types import Control, Measurement, Transition
 
 from .base import Controller, NeedsTrainer
 from .policies.policy_files import load_controller
@@ -124,15 +125,7 @@ class Steer:
         self._steps = StepWatch(self._rates.optimizers)
         self._update = 0
         self._last: tuple[Measurement, Control] | None = None
-        facts = GameFacts(
-            loss=self.loss.name,
-            ideal_d_loss=self.loss.ideal_d_loss,
-            signed=self.loss.signed,
-            probability=self.loss.probability,
-            kind=kind,
-            episode_updates=episode_updates,
-            updates_per_epoch=updates_per_epoch,
-        )
+        facts = self.loss.game_facts(kind, episode_updates=episode_updates, updates_per_epoch=updates_per_epoch)
         self.controller.reset([seed], facts)
 
     @property
@@ -336,13 +329,13 @@ def _controller(given: str | Path | Controller) -> tuple[Controller, str]:
 
 def _transition(before: Measurement, control: Control, after: Measurement) -> Transition:
     """With FSCO's reward, −|L_G − L_D|, which needs nothing that a loop does not have."""
-    gap = (after.g_loss - after.d_mean).abs().double()
+    gap = losses_apart(after.g_loss, after.d_mean).double()
     never = torch.zeros(1, dtype=torch.bool)
     return Transition(
         before=before,
         control=control,
         after=after,
-        reward=-torch.nan_to_num(gap, nan=10.0, posinf=10.0).clamp(max=10.0),
+        reward=torch.from_numpy(fsco_reward(gap.numpy(), 1)),
         terminated=never,
         truncated=never,
     )

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from at_rates import at_rates, command_line
 
-from agents.comparison.compare import Entry
+from agents.comparison.contestants import Contestant
 from agents.report.statistics import mean_interval, spearman
 from agents.report.text import by_controller, paired_difference, scores
 from agents.training.main_job import META, UNTRAINED, TrainConfig, evaluate, train_meta
@@ -37,7 +37,7 @@ def run(rate: float, updates: int, decisions: int, seeds: int) -> list[dict[str,
     start = time.perf_counter()
     trained, untrained = train_meta(config)
     train_s = time.perf_counter() - start
-    result = evaluate(config, [Entry(META, trained), Entry(UNTRAINED, untrained)])
+    result = evaluate(config, [Contestant(META, trained), Contestant(UNTRAINED, untrained)])
     for row in result.rows:  # the mean multiplier stands for the trace, which would fill the file
         row["d_rate"] = float(np.exp(np.mean(row.pop("trace")["log_d_multiplier"])))
         row["train_s"] = train_s

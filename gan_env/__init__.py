@@ -7,13 +7,16 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from gan_env.envs.actions import LogRange
     from gan_env.envs.config import EnvConfig
     from gan_env.envs.env import GANEnv, GANVectorEnv
     from gan_env.envs.observations import FEATURES, Feature
     from gan_env.envs.rewards import REWARDS, Outcome, Reward, RewardContext
     from gan_env.losses.losses import LOSSES, Loss, get_loss
+    from gan_env.networks.mlp import mlp_discriminator, mlp_generator
     from gan_env.optimizer_spec import OptimizerSpec
-    from gan_env.tasks.task import TASKS, Task, make_task
+    from gan_env.tasks.reference_scores import marks
+    from gan_env.tasks.task import TASKS, Data, Game, Quality, Score, Task, make_task
     from gan_env.training.snapshot import Snapshot, SnapshotError
     from gan_env.types import Control, GameFacts, Measurement, Transition
 
@@ -27,20 +30,25 @@ ENV_IDS = {
 
 _ON_DEMAND = {
     "Control": "gan_env.types",
+    "Data": "gan_env.tasks.task",
     "EnvConfig": "gan_env.envs.config",
     "FEATURES": "gan_env.envs.observations",
     "Feature": "gan_env.envs.observations",
     "GANEnv": "gan_env.envs.env",
     "GANVectorEnv": "gan_env.envs.env",
+    "Game": "gan_env.tasks.task",
     "GameFacts": "gan_env.types",
     "LOSSES": "gan_env.losses.losses",
+    "LogRange": "gan_env.envs.actions",
     "Loss": "gan_env.losses.losses",
     "Measurement": "gan_env.types",
     "OptimizerSpec": "gan_env.optimizer_spec",
     "Outcome": "gan_env.envs.rewards",
+    "Quality": "gan_env.tasks.task",
     "REWARDS": "gan_env.envs.rewards",
     "Reward": "gan_env.envs.rewards",
     "RewardContext": "gan_env.envs.rewards",
+    "Score": "gan_env.tasks.task",
     "Snapshot": "gan_env.training.snapshot",
     "SnapshotError": "gan_env.training.snapshot",
     "TASKS": "gan_env.tasks.task",
@@ -48,6 +56,9 @@ _ON_DEMAND = {
     "Transition": "gan_env.types",
     "get_loss": "gan_env.losses.losses",
     "make_task": "gan_env.tasks.task",
+    "marks": "gan_env.tasks.reference_scores",
+    "mlp_discriminator": "gan_env.networks.mlp",
+    "mlp_generator": "gan_env.networks.mlp",
 }
 
 
@@ -74,22 +85,27 @@ else:
             )
 
 __all__ = [
-    "ENV_IDS",
     "Control",
+    "Data",
+    "ENV_IDS",
     "EnvConfig",
     "FEATURES",
     "Feature",
     "GANEnv",
     "GANVectorEnv",
+    "Game",
     "GameFacts",
     "LOSSES",
+    "LogRange",
     "Loss",
     "Measurement",
     "OptimizerSpec",
     "Outcome",
+    "Quality",
     "REWARDS",
     "Reward",
     "RewardContext",
+    "Score",
     "Snapshot",
     "SnapshotError",
     "TASKS",
@@ -97,4 +113,7 @@ __all__ = [
     "Transition",
     "get_loss",
     "make_task",
+    "marks",
+    "mlp_discriminator",
+    "mlp_generator",
 ]

@@ -25,8 +25,9 @@ from gan_env.io.files import Lock, parsed_json, write_whole
 
 from ..comparison.rows import Row
 from ..run_kind import BENCHMARK, refuse_other
+from .bench_config import BenchConfig
 from .contestants import best_constant, tuned_on
-from .plan import BenchConfig, Group, built, plan, prepared, without_undefined
+from .plan import Group, built, plan, prepared, without_undefined
 from .plan_json import as_json, difference, from_json
 from .row_log import CLAIMS, RowLog
 from .sample_grids import is_pictured
@@ -38,7 +39,7 @@ class Job:
 
     group: Group
     runs_as: tuple[dict[str, str], ...] = ()
-    """Of each contest, the constant that stands for each best-constant, if there are any."""
+    """Of each comparison, the constant that stands for each best-constant, if there are any."""
     keep: Path | None = None
     """Folder for the generators of the rows that are scored, if they are to be kept."""
     pictures: Path | None = None
@@ -138,11 +139,11 @@ class Folder:
     def job(self, group: Group) -> Job:
         """The group with its constants chosen."""
         found = []
-        for contest in group.contests:
+        for comparison in group.comparisons:
             chosen = {}
-            for name, ids in contest.needs:
+            for name, ids in comparison.needs:
                 rows = [row for i in ids for row in self.selection.rows[i]]
-                chosen[name] = best_constant(rows, built(tuned_on(name) or contest.task).quality.worst)
+                chosen[name] = best_constant(rows, built(tuned_on(name) or comparison.task).quality.worst)
             found.append(chosen)
         keep = self.path / "generators" if self.keep else None
         return Job(group, tuple(found), keep, self.path / "samples" if self.pictures and is_pictured(group) else None)

@@ -8,11 +8,11 @@ from typing import Any
 from gan_env.envs.config import EnvConfig
 from gan_env.optimizer_spec import OptimizerSpec
 
-from .plan import BenchConfig, Part, Undefined
+from .bench_config import BenchConfig, Part, Undefined
 
 
 def as_json(config: BenchConfig) -> dict[str, Any]:
-    """The configuration as `config.json` holds it; games without what they leave at its default."""
+    """Returns the configuration as `config.json` holds it; of games, only what differs from the defaults."""
     return {
         "suite": config.suite,
         "command": config.command,
@@ -27,7 +27,7 @@ def as_json(config: BenchConfig) -> dict[str, Any]:
 
 
 def from_json(held: dict[str, Any]) -> BenchConfig:
-    """What `as_json` gave; raises ValueError for anything else."""
+    """Reads what `as_json` returned; raises ValueError for anything else."""
     try:
         parts = []
         for part in held["parts"]:
@@ -40,7 +40,7 @@ def from_json(held: dict[str, Any]) -> BenchConfig:
 
 
 def difference(held: Any, asked: Any, where: str = "") -> str:
-    """The first place where two JSON values differ, in words; empty if nowhere."""
+    """Returns the first place where two JSON values differ, in words; "" if they are equal."""
     if isinstance(held, dict) and isinstance(asked, dict):
         for name in dict.fromkeys([*held, *asked]):
             if found := difference(held.get(name), asked.get(name), f"{where}.{name}".lstrip(".")):
@@ -58,7 +58,7 @@ def _game_json(game: EnvConfig) -> dict[str, Any]:
 
 
 def _with_spec(game: EnvConfig) -> EnvConfig:
-    """The game with its optimiser, if it names one, spelt out in full: "adam" and {"name": "adam"} are the same."""
+    """Spells out the optimiser of a game, if it names one: "adam" and {"name": "adam"} are the same."""
     return game if game.optimizer is None else EnvConfig.of(game, optimizer=OptimizerSpec.of(game.optimizer))
 
 

@@ -15,7 +15,7 @@ import torch
 
 from gan_env.envs.config import EnvConfig
 from gan_env.losses.losses import Loss
-from gan_env.types import GameFacts, Measurement
+from gan_env.types import Measurement
 
 from ..rules.gap_aware import GapAware, ideal_gap_unit
 from .loss_logs import LEAST, LossLog
@@ -111,7 +111,7 @@ def _check_signs(log: LossLog, loss: Loss) -> None:
 def _as_gap_aware(d: np.ndarray, loss: Loss) -> dict[str, float]:
     """What gap-aware, given this log, would have done to D's rate."""
     rule, ones = GapAware(), torch.zeros(1, 1)
-    memory = rule.start([0], GameFacts(loss=loss.name, ideal_d_loss=loss.ideal_d_loss, signed=loss.signed))
+    memory = rule.start([0], loss.game_facts())
     found = []
     for value in d:
         half = torch.tensor([value / 2], dtype=torch.float64)

@@ -13,15 +13,15 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
-from tqdm import tqdm
-
 from gan_env.envs.config import EnvConfig
 from gan_env.envs.env import GANVectorEnv
 from gan_env.io.files import LOCK, PARTIAL, locked, remove_partials, write_whole
 from gan_env.tasks.task import Task
 
 from ..base import NeedsTrainer
-from ..comparison.compare import Entry, GroupResult, run_group, split_seeds
+from ..comparison.compare import compare
+from ..comparison.contestants import Contestant
+from ..comparison.result import ComparisonResult
 from ..learned.fsco import EmbeddedFSCO, FscoConfig
 from ..policies.policy_files import save_controller
 from ..registry import make_controller
@@ -42,21 +42,14 @@ from .train_config import (
 CONFIG, TABLE = "config.json", "table.txt"
 
 
-def evaluate(config: TrainConfig, learned: list[Entry]) -> GroupResult:
-    """Runs the learned controllers and the rivals on the evaluate seeds, all in one batch."""
-    entries = learned + [Entry(name, make_controller(name)) for name in config.controllers]
-    seeds = split_seeds("evaluate", config.evaluate_seeds)
-    with tqdm(
-        total=config.horizon * config.env.updates_per_step,
-        unit="update",
-        desc=f"judging {len(entries)} controllers on {len(seeds)} seeds",
-        disable=not config.progress,
-    ) as bar:
-        return run_group(config.env, entries, seeds, "evaluate", progress=lambda done: bar.update(done - bar.n))
+def evaluate(config: TrainConfig, learned: list[Contestant]) -> ComparisonResult:
+    """Compares the learned controllers with `config.controllers` on the evaluate seeds, all in one batch."""
+    contestants = learned + [Contestant(name, make_controller(name)) for name in config.controllers]
+    return compare(config.env, contestants, seeds=config.evaluate_seeds, progress=config.progress)
 
 
 def train(config: TrainConfig, say: Callable[[str], None] = print) -> Path:
-    """The whole job; writes the run's folder and gives its path.
+    """Trains, compares and writes the run's folder; returns its path.
 
     The folder holds `config.json`, `rows.jsonl`, the agent, TensorBoard files, `table.txt` and pictures; until it is
     finished also the state that `resume` goes on from.
@@ -140,17 +133,17 @@ def _work(config: TrainConfig, out: Path, say: Callable[[str], None]) -> Path:
     checkpoints = Checkpoints(out, config.save_every)
     stop = Stop(f"stopped; nothing is lost, go on with: gan-env train --resume {shlex.quote(str(out))}")
     with stop.listening():
-        learned = [Entry(EMBEDDED, EmbeddedFSCO(_embedded(config)))] if config.is_fsco else []
+        learned = [Contestant(EMBEDDED, EmbeddedFSCO(_embedded(config)))] if config.is_fsco else []
         if config.mode == "meta":
             trained, untrained = train_meta(config, out / "tensorboard", checkpoints, stop)
             save_controller(trained, out / "agent.safetensors")
-            learned = [Entry(trained.name, trained), Entry(untrained.name, untrained), *learned]
+            learned = [Contestant(trained.name, trained), Contestant(untrained.name, untrained), *learned]
         result = evaluate(config, learned)  # repeated from its beginning by `resume`: it is short, and exact
         write_whole(out / "rows.jsonl", "".join(json.dumps(row) + "\n" for row in result.rows))
         if config.mode == "embedded":
-            entry = learned[0].controller
-            assert isinstance(entry, EmbeddedFSCO)
-            save_controller(entry.policy(0), out / "agent.safetensors")
+            agent = learned[0].controller
+            assert isinstance(agent, EmbeddedFSCO)
+            save_controller(agent.policy(0), out / "agent.safetensors")
         table = summary(result.rows, trained=config.names[0], untrained=config.names[1])
         draw_run(config.env.build_task(), result, out)
         write_whole(out / TABLE, table + "\n")  # the last: whoever finds it finds everything
@@ -161,7 +154,7 @@ def _work(config: TrainConfig, out: Path, say: Callable[[str], None]) -> Path:
 
 
 def _check(config: TrainConfig) -> None:
-    """Raises ValueError for what would fail later: device, data, reward, a rival that the game is not defined for."""
+    """Raises ValueError for what would fail later: device, data, reward, a controller that refuses the game."""
     env = GANVectorEnv(1, control=config.control, config=config.env)
     env.reset(seed=0)
     for name in config.controllers:

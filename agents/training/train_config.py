@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import types
+from collections.abc import Callable
 from dataclasses import dataclass, field, fields, is_dataclass
 from pathlib import Path
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
@@ -13,7 +15,7 @@ from gan_env.io.files import parsed_json
 from gan_env.registry import unknown
 from gan_env.tasks.task import Task
 
-from ..comparison.compare import SPLIT_SIZE
+from ..comparison.seeds import SPLIT_SIZE
 from ..learned.fsco import FscoConfig
 from ..policies.policy import PolicySpec
 from ..registry import make_controller
@@ -24,13 +26,17 @@ DDPG_META, DDPG_UNTRAINED = "ddpg (meta)", "ddpg (untrained)"
 
 
 def main_job() -> EnvConfig:
-    """The game of `gan-env train` without options: real handwritten digits, a decision every ten updates."""
+    """Returns the game of `gan-env train` without options: real handwritten digits, a decision every ten updates."""
     return EnvConfig(task="digits", updates_per_step=10, episode_updates=1_000)
 
 
 @dataclass(frozen=True, kw_only=True)
 class TrainConfig:
-    """One training of an agent and its judgement."""
+    """Settings of one training of an agent and of its evaluation.
+
+    >>> TrainConfig(decisions=8_000, controllers=("sim-gda", "dyn-gda")).horizon
+    100
+    """
 
     env: EnvConfig = field(default_factory=main_job)
     """The game."""
@@ -59,7 +65,7 @@ class TrainConfig:
         "dyn-gda",
         "gap-aware",
     )
-    """The rivals."""
+    """Controllers that the agent is compared with."""
     seed: int = 0
     """Seed of the agent, and of which training runs it meets."""
     out: Path | None = None
@@ -96,7 +102,7 @@ class TrainConfig:
         if self.mode == "embedded" and not self.is_fsco:
             raise ValueError(
                 f"mode='embedded' is FSCO's own: control='learning-rate' and reward='loss_gap', not {self.control!r} "
-                f"and {self.env.reward!r}; use mode='meta', or name the rival 'ddpg' among controllers"
+                f"and {self.env.reward!r}; use mode='meta', or name 'ddpg' among controllers"
             )
         for name in self.controllers:
             make_controller(name)
@@ -114,7 +120,7 @@ class TrainConfig:
 
     @property
     def names(self) -> tuple[str, str]:
-        """What tables call the trained and the untrained actor."""
+        """Labels of the trained and the untrained actor."""
         return (META, UNTRAINED) if self.is_fsco else (DDPG_META, DDPG_UNTRAINED)
 
     @property
@@ -124,7 +130,7 @@ class TrainConfig:
 
 
 def plain(value: Any) -> Any:
-    """A configuration as JSON can hold it."""
+    """Converts a configuration to plain values for JSON."""
     if isinstance(value, Task):
         return value.name
     if is_dataclass(value) and not isinstance(value, type):
@@ -143,7 +149,7 @@ HOW_NOT_WHAT = ("out", "progress", "save_every")
 
 
 def first_difference(one: dict[str, Any], other: dict[str, Any], path: str = "") -> str | None:
-    """The first setting in which two plain configurations differ, with both values; None if they will do the same."""
+    """Returns the first setting in which two plain configurations differ, with both values, or None."""
     for name in sorted(one.keys() | other.keys()):
         a, b = one.get(name), other.get(name)
         if isinstance(a, dict) and isinstance(b, dict):
@@ -156,7 +162,7 @@ def first_difference(one: dict[str, Any], other: dict[str, Any], path: str = "")
 
 
 def read_config(path: Path) -> TrainConfig:
-    """The configuration in a run's `config.json`; raises ValueError, on one line and naming the file, for any other."""
+    """Reads a run's `config.json`; raises ValueError, on one line and naming the file, for any other content."""
     held = read_held(path)
     try:
         return _record(TrainConfig, held, "")
@@ -166,7 +172,7 @@ def read_config(path: Path) -> TrainConfig:
 
 
 def read_held(path: Path) -> dict[str, Any]:
-    """What a run's `config.json` holds; raises ValueError, on one line and naming the file, if it is no training's."""
+    """Reads the plain values of a run's `config.json`; raises ValueError, on one line and naming the file."""
     try:
         held = parsed_json(path.read_text())
     except OSError as error:
@@ -181,7 +187,7 @@ def read_held(path: Path) -> dict[str, Any]:
 
 
 def _record(kind: type, held: Any, path: str) -> Any:
-    """A dataclass out of JSON, with every value's type checked."""
+    """Makes a dataclass of JSON, with every value's type checked."""
     if not isinstance(held, dict):
         raise ValueError(f"{path or 'it'} is a {type(held).__name__}, not settings by name")
     hints = get_type_hints(kind)
@@ -195,31 +201,31 @@ def _record(kind: type, held: Any, path: str) -> Any:
 
 
 def _value(hint: Any, value: Any, path: str) -> Any:
-    """A JSON value as its field wants it; raises ValueError if it is of another type."""
-    if is_dataclass(hint) and isinstance(hint, type) and isinstance(value, dict):
-        return _record(hint, value, f"{path}.")
+    """Converts a JSON value to the type of its field; raises ValueError if it is of another type."""
     origin, inner = get_origin(hint), get_args(hint)
-    if hint is Any or (hint is type(None) and value is None):
-        return value
     if origin in (Union, types.UnionType):
         for each in inner:
-            try:
+            with contextlib.suppress(ValueError):
                 return _value(each, value, path)
-            except ValueError:
-                continue
-    elif origin is Literal:
-        if value in inner and isinstance(value, str):
-            return value
+    elif isinstance(hint, type) and is_dataclass(hint) and isinstance(value, dict):
+        return _record(hint, value, f"{path}.")
     elif origin is tuple and isinstance(value, list):
         kinds = [inner[0]] * len(value) if inner[1:] == (...,) else list(inner)
         if len(kinds) == len(value):
             return tuple(_value(each, v, f"{path}[{i}]") for i, (each, v) in enumerate(zip(kinds, value, strict=True)))
-    elif hint is Path and isinstance(value, str):
-        return Path(value)
-    elif hint is float and isinstance(value, int) and not isinstance(value, bool):
-        return float(value)
-    elif origin is dict and isinstance(value, dict):
-        return value
-    elif isinstance(hint, type) and type(value) is hint:
+    elif convert := _CONVERTED.get((hint, type(value))):
+        return convert(value)
+    elif _is_plain(hint, origin, inner, value):
         return value
     raise ValueError(f"{path}={value!r} is of the wrong type")
+
+
+_CONVERTED: dict[tuple[Any, type], Callable[[Any], Any]] = {(Path, str): Path, (float, int): float}
+"""Conversions, by the type of a field and that of its JSON value."""
+
+
+def _is_plain(hint: Any, origin: Any, inner: tuple[Any, ...], value: Any) -> bool:
+    """Tells whether a JSON value is of its field's type as it stands."""
+    if origin is Literal:
+        return isinstance(value, str) and value in inner
+    return hint is Any or type(value) is (origin or hint)

@@ -11,9 +11,9 @@ from typing import Any, Literal
 from gan_env.envs.config import EnvConfig
 from gan_env.io.files import LOCK, Lock, parsed_json
 
-from ..benchmark.contestants import make_entry
+from ..benchmark.contestants import resolve_contestant
 from ..benchmark.folder import CLAIMS, Folder, open_folder
-from ..comparison.controller_runner import Entry
+from ..comparison.contestants import Contestant, make_contestant
 from ..policies.policy_files import load_controller
 from ..report import text as tables
 from ..run_kind import BENCHMARK, kind_of
@@ -101,13 +101,13 @@ class TrainFolder:
         """What its GANs are."""
         return self.config.env
 
-    def entries(self) -> list[Entry]:
+    def contestants(self) -> list[Contestant]:
         """The agent and plain training; raises ValueError while there is no agent."""
         file = self.folder / "agent.safetensors"
         if not file.is_file():
             raise ValueError(f"{self.folder} holds no agent yet; wait for its training, or name a --controller")
         agent = load_controller(file)
-        return [Entry(agent.name, agent), make_entry("sim-gda", self.game())]
+        return [Contestant(agent.name, agent), make_contestant("sim-gda", self.game())]
 
 
 class BenchFolder:
@@ -147,7 +147,7 @@ class BenchFolder:
         """Its first game."""
         return self._judged(self._bench)[0]["game"]
 
-    def entries(self) -> list[Entry]:
+    def contestants(self) -> list[Contestant]:
         """The controller with the best mean score in its first game so far, and plain training."""
         found = self._judged(self._bench)
         rows = [row for group in found for row in group["rows"] if group["game"] == found[0]["game"]]
@@ -155,8 +155,8 @@ class BenchFolder:
         chosen = next(row for row in rows if row["controller"] == best)
         runs_as = chosen["runs_as"] if chosen["runs_as"] != best else ""
         typed = dict(zip(found[0]["names"], found[0]["controllers"], strict=True))[best]
-        entry = make_entry(typed, self.game(), runs_as)
-        return [entry] if best == "sim-gda" else [entry, make_entry("sim-gda", self.game())]
+        best_one = resolve_contestant(typed, self.game(), runs_as)
+        return [best_one] if best == "sim-gda" else [best_one, make_contestant("sim-gda", self.game())]
 
     @staticmethod
     def _judged(bench: Folder) -> list[dict[str, Any]]:
@@ -166,10 +166,10 @@ class BenchFolder:
         found = []
         for group in groups:
             rows = iter(bench.rows_of(group))
-            for contest in group.contests:
-                own = list(itertools.islice(rows, len(contest.controllers) * len(group.seeds)))
-                found.append({"game": contest.game, "rows": own, "names": contest.names,
-                              "controllers": contest.controllers})  # fmt: skip
+            for comparison in group.comparisons:
+                own = list(itertools.islice(rows, len(comparison.controllers) * len(group.seeds)))
+                found.append({"game": comparison.game, "rows": own, "names": comparison.names,
+                              "controllers": comparison.controllers})  # fmt: skip
         return found
 
 

@@ -1,4 +1,4 @@
-"""`gan-env train`: the main job."""
+"""The command `gan-env train`: the main job."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ HELPS = {
 
 
 def run(arguments: Sequence[str]) -> int:
-    """The command."""
+    """Runs the command; returns its exit code."""
     game = options_of(
         EnvConfig,
         main_job(),

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Annotated
 import tyro
 
 from agents.benchmark.command import split_list
-from agents.benchmark.contestants import make_entry
-from agents.comparison.compare import SPLIT_SIZE, split_seeds
+from agents.comparison.contestants import make_contestant
+from agents.comparison.seeds import SPLIT_SIZE, split_seeds
 from agents.watching.film import Film, check_film, write_film
 from agents.watching.watch import CURVES, Progress, watched
 from gan_env.envs.config import EnvConfig
@@ -177,14 +177,14 @@ def _film(given: Watch, path: Path) -> int:
     if len(set(names)) < len(names):
         raise ValueError(f"controller={given.controller!r} names one twice; leave it out once")
     if run is not None and not names:
-        entries = run.entries()
+        contestants = run.contestants()
     else:
-        entries = [make_entry(name, game) for name in names or ["gap-aware"]]
-    film = Film(game, entries, split_seeds("evaluate", given.seed + 1)[-1], given.frames)
+        contestants = [make_contestant(name, game) for name in names or ["gap-aware"]]
+    film = Film(game, contestants, split_seeds("evaluate", given.seed + 1)[-1], given.frames)
     quiet = given.json or not sys.stderr.isatty()
-    with tqdm(total=film.updates, unit="update", desc=f"filming {len(entries)}", disable=quiet) as bar:
+    with tqdm(total=film.updates, unit="update", desc=f"filming {len(contestants)}", disable=quiet) as bar:
         write_film(path, film.frames(lambda done: bar.update(done - bar.n)), given.fps)
-    outcomes = {entry.name: outcome for entry, outcome in zip(film.entries, film.outcomes, strict=True)}
+    outcomes = {each.label: outcome for each, outcome in zip(film.contestants, film.outcomes, strict=True)}
     score = film.env.trainer.task.score.name
     if given.json:
         print_json({"film": path, "task": film.env.trainer.task.name, "score_name": score, "outcomes": outcomes})

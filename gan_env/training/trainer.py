@@ -242,15 +242,8 @@ class Trainer:
     def facts(self) -> GameFacts:
         """What controllers may know of this game."""
         block = self.task.data.block(self.batch_size)
-        return GameFacts(
-            loss=self.loss.name,
-            ideal_d_loss=self.loss.ideal_d_loss,
-            signed=self.loss.signed,
-            probability=self.loss.probability,
-            kind=self.task.kind,
-            episode_updates=self.episode_updates,
-            updates_per_epoch=block if hasattr(self.task.data, "__len__") else 0,
-        )
+        epoch = block if hasattr(self.task.data, "__len__") else 0
+        return self.loss.game_facts(self.task.kind, episode_updates=self.episode_updates, updates_per_epoch=epoch)
 
     # -- starting -------------------------------------------------------------------------------------------------
 

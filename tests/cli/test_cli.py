@@ -62,7 +62,7 @@ def test_a_wrong_call_gets_one_line_and_exit_code_2(arguments, named, capsys, tm
         (["list", "task"], "tasks"),
         (["train", "--control", "jont"], "joint"),
         (["train", "--optimizer", "adm"], "adam"),
-        (["bench", "--engine", "lokal"], "local"),
+        (["bench", "--executor", "lokal"], "local"),
     ],
 )
 def test_a_missed_choice_hears_the_nearest_one(arguments, near, capsys):

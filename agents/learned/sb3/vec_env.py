@@ -88,6 +88,11 @@ class PrivateRandomness:
 class SB3VecEnv(VecEnv):
     """A `GANVectorEnv` with same-step autoreset as SB3's VecEnv.
 
+    >>> from gan_env import GANVectorEnv
+    >>> batch = GANVectorEnv(4, task="dirac", reward="quality", score=False, autoreset_mode="SameStep")
+    >>> SB3VecEnv(batch).num_envs
+    4
+
     Hands on `terminal_observation`, and `TimeLimit.truncated` for episodes that merely ran out of updates: without
     it every truncation would be learned as an end without a future. Each episode ends with SB3's `episode` record.
 
@@ -127,7 +132,7 @@ class SB3VecEnv(VecEnv):
         self._actions = actions
 
     def step_wait(self) -> tuple[np.ndarray, np.ndarray, np.ndarray, list[dict[str, Any]]]:
-        """One decision of every row."""
+        """Makes one decision of every row."""
         assert self._actions is not None, "step_async comes before step_wait"
         observations, rewards, terminated, truncated, infos = self.env.step(self._actions)
         done = terminated | truncated
@@ -144,11 +149,11 @@ class SB3VecEnv(VecEnv):
         return observations, rewards.astype(np.float32), done, rows
 
     def state(self) -> dict[str, Any]:
-        """The environment's snapshot, and the returns and lengths of the episodes under way."""
+        """Returns the environment's snapshot, and the returns and lengths of the episodes under way."""
         return {"env": vars(self.env.snapshot()), "returns": self._returns.copy(), "lengths": self._lengths.copy()}
 
     def load(self, state: dict[str, Any]) -> None:
-        """Takes over what `state` gave, in place of a reset."""
+        """Restores a `state`, in place of a reset."""
         self.env.restore(Snapshot(**state["env"]))
         if state["lengths"].dtype != self._lengths.dtype:  # a cast would make something of anything
             raise ValueError(f"lengths of episodes are {state['lengths'].dtype}, not {self._lengths.dtype}")
@@ -160,7 +165,7 @@ class SB3VecEnv(VecEnv):
         self.env.close()
 
     def get_attr(self, attr_name: str, indices: Any = None) -> list[Any]:
-        """The environment's attribute, once for each chosen row."""
+        """Returns the environment's attribute, once for each chosen row."""
         return [getattr(self.env, attr_name)] * len(list(self._get_indices(indices)))
 
     def set_attr(self, attr_name: str, value: Any, indices: Any = None) -> None:
@@ -183,11 +188,11 @@ class SB3VecEnv(VecEnv):
         return [method(*args, **kwargs)] * len(rows)
 
     def env_is_wrapped(self, wrapper_class: type, indices: Any = None) -> list[bool]:
-        """Whether rows are wrapped: never, for they are one environment. Episode records come from this adapter."""
+        """Tells whether rows are wrapped: never, they are one environment. Episode records come from this adapter."""
         return [False] * len(list(self._get_indices(indices)))
 
     def get_images(self) -> Sequence[np.ndarray | None]:
-        """One picture of each row."""
+        """Draws one picture of each row."""
         return self.env.render() or [None] * self.num_envs
 
 

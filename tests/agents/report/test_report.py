@@ -9,8 +9,7 @@ import numpy as np
 import pytest
 from matplotlib.figure import Figure
 
-from agents import make_controller
-from agents.comparison.compare import Entry, run_group
+from agents import compare
 from agents.registry import is_embedded, is_learned
 from agents.report.blocks import make_blocks, read_rows
 from agents.report.headline import headline
@@ -358,7 +357,7 @@ def test_seeds_that_not_everybody_ran_are_left_out_of_ranks_and_pairs(tmp_path):
 def test_rows_of_the_benchmark_itself_are_read(tmp_path):
     config = EnvConfig(task="digits", batch_size=8, episode_updates=12)
     names = ["sim-gda", "constant:3", "dyn-gda"]
-    found = run_group(config, [Entry(n, make_controller(n)) for n in names], [3, 4, 5], "tune").rows
+    found = compare(config, names, seeds=[3, 4, 5], split="tune").rows
     report, path = write_report(write(tmp_path / "a", found), "sim-gda")
     assert report.ranking and set(report.ranking.controllers) == set(names)
     assert report.facts.splits == ["tune"] and path.stat().st_size > 10_000

@@ -189,13 +189,13 @@ def test_a_stop_while_judging_leaves_at_once_and_judging_is_repeated(finished, t
     out = tmp_path / "run"
     import agents.training.main_job as training
 
-    def run_group(*arguments, **more):
+    def compare(*arguments, **more):
         os.kill(os.getpid(), signal.SIGINT)
         time.sleep(5)
         raise AssertionError("went on")
 
     with monkeypatch.context() as patch:
-        patch.setattr(training, "run_group", run_group)
+        patch.setattr(training, "compare", compare)
         assert main(["train", *FLAGS, "--out", str(out)]) == 1
     assert (out / "agent.safetensors").exists()
     assert main(["train", "--resume", str(out)]) == 0
