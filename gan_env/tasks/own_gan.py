@@ -15,6 +15,7 @@ from gan_env.tasks.condition import Condition
 from gan_env.tasks.from_data import OwnData, range_remark
 from gan_env.tasks.judges import held_labels, judges, spread
 from gan_env.tasks.protocols import Data
+from gan_env.tasks.trial import Trial, takes_labels
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,12 +67,10 @@ def fitted(
         ValueError: Naming the argument that does not fit the others.
     """
     own, remarks = OwnData(data), []
-    g, d = (
-        from_modules.Trial.of(*each, dtype) for each in ((generator, "generator"), (discriminator, "discriminator"))
-    )
+    g, d = (Trial.of(*each, dtype) for each in ((generator, "generator"), (discriminator, "discriminator")))
     if conditional is None and g.latents is not None:  # it was one in another task
         conditional = True
-    labelled = from_modules.takes_labels(g, d, conditional, own.labels, own.why_no_labels)
+    labelled = takes_labels(g, d, conditional, own.labels, own.why_no_labels)
     if conditional is None and not labelled and own.labels is not None and g.offers_labels and d.offers_labels:
         remarks.append(
             "the data hold labels, which the players take but do not need: they train without; conditional=True gives "
