@@ -1,4 +1,4 @@
-"""Interfaces of a task's parts: data, a cheap measure of quality, the final score, and the wiring of other games."""
+"""Interfaces of a task's parts: data, a cheap measure of quality, the final score, the wiring of its players."""
 
 from __future__ import annotations
 
@@ -83,8 +83,8 @@ class Score(Protocol):
 
 
 @runtime_checkable
-class Game(Protocol):
-    """Where G makes something of the data instead of latents, and has a loss of its own besides D's verdict.
+class Wiring(Protocol):
+    """How the players are joined where G makes something of the data and has a loss of its own besides D's verdict.
 
     G's loss is `own_loss` minus `strength` times D's loss on both sides: gradient reversal (Ganin & Lempitsky 2015,
     arXiv:1409.7495, eq. 10 to 18).

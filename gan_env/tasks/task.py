@@ -20,16 +20,16 @@ from gan_env.tasks.condition import Condition
 from gan_env.tasks.judges import judges
 from gan_env.tasks.own_gan import fitted
 from gan_env.tasks.protocols import Data as Data
-from gan_env.tasks.protocols import Game as Game
 from gan_env.tasks.protocols import Quality as Quality
 from gan_env.tasks.protocols import Score as Score
+from gan_env.tasks.protocols import Wiring as Wiring
+from gan_env.types import KINDS
 
-KINDS = ("plane", "image", "voxels", "domains", "dirac", "custom")
 PLAYERS = ("generator", "discriminator", "data", "latent_size", "condition")
 
 
 def _no_samples(count: int) -> torch.Tensor:
-    raise ValueError("a task with a game of its own needs a Quality, for its G makes no samples of latents")
+    raise ValueError("a task with a wiring of its own needs a Quality, for its G makes no samples of latents")
 
 
 @dataclass(frozen=True, kw_only=True, init=False)
@@ -55,7 +55,7 @@ class Task:
         kind: "plane", "image", "voxels", "domains", "dirac" or "custom": how it is drawn, and some controllers have
             defaults by kind. By default from the data's shape.
         batch_size, d_lr, g_lr, episode_updates, optimizer, dtype: Defaults of a run, as in `EnvConfig`.
-        latents, distance, game: See the fields.
+        latents, distance, wiring: See the fields.
 
     Raises:
         ValueError: Naming the argument that does not fit the others.
@@ -81,8 +81,8 @@ class Task:
     """N(0, I), or the number 1 (Dirac-GAN)."""
     distance: Callable[[nn.Module, nn.Module], float] | None
     """A score that is read off the generator and the discriminator themselves, in place of samples."""
-    game: Game | None
-    """How G is fed and what it learns, where it is no plain GAN."""
+    wiring: Wiring | None
+    """How G is fed and what it learns, where the game is no plain GAN."""
     condition: Condition | None = field(init=False)
     """The labels that both players of a conditional GAN are given; they lie behind latents and samples."""
 
@@ -107,7 +107,7 @@ class Task:
         dtype: Literal["float32", "float64"] = "float32",
         latents: Literal["normal", "ones"] = "normal",
         distance: Callable[[nn.Module, nn.Module], float] | None = None,
-        game: Game | None = None,
+        wiring: Wiring | None = None,
     ):
         one_of("dtype", dtype, ("float32", "float64"))
         values: dict[str, Any] = {
@@ -122,9 +122,9 @@ class Task:
             "dtype": dtype,
             "latents": latents,
             "distance": distance,
-            "game": game,
+            "wiring": wiring,
         }
-        if game is None:
+        if wiring is None:
             for each in latent_size if isinstance(latent_size, tuple) else (latent_size,):
                 at_least("latent_size", each, 1)
             gan = fitted(

@@ -146,8 +146,8 @@ class Trainer:
         for other in self.tasks[1:]:
             if why := difference(task, other, batch_size):
                 raise ValueError(f"tasks {task.name!r} and {other.name!r} cannot share a batch: their {why} differ")
-        self._game = task.game
-        if loss.diversity is not None and task.game is not None:
+        self._game = task.wiring
+        if loss.diversity is not None and task.wiring is not None:
             raise ValueError(f"loss={loss.name!r}: task {task.name!r} generates no samples that could be diverse")
         if loss.diversity is not None and task.condition is not None:
             raise ValueError(
@@ -168,7 +168,7 @@ class Trainer:
         self._sizes = {name: flatten(module).numel() for name, module in self.templates.items()}
         self._matrices = weight_matrices(self.templates["d"])
         self._widest = max(p.shape[0] for module in self.templates.values() for p in module.parameters())
-        seen = self._sample_shape if task.game is None else task.game.out_shape
+        seen = self._sample_shape if task.wiring is None else task.wiring.out_shape
         self._allocate(
             rows,
             lambda flat: make_players(self.templates["g"], flat, seen, way),
@@ -439,7 +439,7 @@ class Trainer:
         """`count` generated samples of each chosen row (all by default), (rows, count, *shape).
 
         The latents are a function of the row's seed and episode, `purpose` and `index`, so two controllers on one
-        seed are judged on the same latents. A task with a `Game` gives what its G makes of held-out inputs.
+        seed are judged on the same latents. A task with a `Wiring` gives what its G makes of held-out inputs.
         """
         made, condition = [], self.task.condition
         for row in range(self.n) if rows is None else rows:
