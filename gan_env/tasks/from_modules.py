@@ -196,7 +196,7 @@ def fitted_discriminator(
         inputs = condition.join(probes.flatten(1), labels)
     if patches or condition is not None:
         build = partial(_scoring, trial.build, shape, condition)
-    module = fresh(build).to(trial.dtype)
+    module = trial.module if build is trial.build else fresh(build).to(trial.dtype)
     remarks += look_over(module, inputs, "discriminator")
     for name, part in module.named_modules(remove_duplicate=False):
         without = partial(_without, build, name)

@@ -32,8 +32,8 @@ def first_line(error: BaseException) -> str:
     return (str(error) or type(error).__name__).splitlines()[0]
 
 
-def builder(build: Any, role: str) -> Build:
-    """Returns a builder whose every module holds weights of its own; a frozen part that calls share is copied.
+def builder(build: Any, role: str) -> tuple[Build, nn.Module]:
+    """Returns a builder whose every module holds weights of its own, and the first; a shared frozen part is copied.
 
     Raises:
         ValueError: If it builds no module, or one whose weights cannot be copied, drawn afresh and trained.
@@ -71,7 +71,9 @@ def builder(build: Any, role: str) -> Build:
     if not any(p.requires_grad for p in module.parameters()):
         raise ValueError(f"{role} has no weights to train")
     held = (*module.parameters(), *module.buffers())
-    return partial(_copied, made) if any(id(p) in shared for p in held) else made
+    if any(id(p) in shared for p in held):
+        return partial(_copied, made), copy.deepcopy(module)
+    return made, module
 
 
 def _copied(build: Build) -> nn.Module:
@@ -139,7 +141,7 @@ def look_over(module: nn.Module, inputs: Tensor, role: str) -> list[str]:
 def _require_gradients(module: nn.Module, inputs: Tensor, role: str) -> None:
     """Raises ValueError unless the module runs on weights handed to it, and differentiably in what it is trained by."""
     weights: dict[str, Tensor] = {name: p for name, p in module.named_parameters() if p.requires_grad}
-    given = inputs.clone().requires_grad_()
+    given = inputs[:2].clone().requires_grad_()  # two are enough for layers that normalise over the batch
     with torch.enable_grad(), seeded(0):
         try:
             out = functional_call(module, weights, (given,))

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from gan_env.tasks.condition import ConditionalGenerator, own_module
-from gan_env.tasks.module_checks import Build, builder, fresh
+from gan_env.tasks.module_checks import Build, builder
 
 LABEL_ARGUMENTS = ("y", "c", "label", "labels", "cond", "condition", "conditions", "classes", "class_labels", "target")
 """What an optional second argument is called that takes labels."""
@@ -30,8 +30,7 @@ class Trial:
     @classmethod
     def of(cls, build: Any, role: str, dtype: torch.dtype) -> Trial:
         """Builds a module; raises ValueError as `module_checks.builder`."""
-        made = builder(build, role)
-        module = fresh(made)
+        made, module = builder(build, role)
         latents = module.latents if isinstance(module, ConditionalGenerator) else None
         if own_module(module) is not module:
             made = partial(_unwrapped, made)
