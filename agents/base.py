@@ -46,7 +46,12 @@ class Controller(Protocol):
 
 @runtime_checkable
 class NeedsTrainer(Protocol):
-    """A controller that also needs the trainer, to fork GANs or to measure quality; not for a user's own loop."""
+    """A controller that also needs the trainer, to fork GANs or to measure quality; not for a user's own loop.
+
+    >>> from agents import make_controller
+    >>> [isinstance(make_controller(name), NeedsTrainer) for name in ("lookahead", "dyn-gda")]
+    [True, False]
+    """
 
     def bind(self, trainer: Trainer, rows: slice = slice(None)) -> None:
         """Sets, before `reset`, the trainer and its own rows of it: `bind(env.unwrapped.trainer)`."""
@@ -56,6 +61,10 @@ class NeedsTrainer(Protocol):
 @runtime_checkable
 class Learns(Protocol):
     """A controller that learns from transitions: the benchmark calls `learn` after every update.
+
+    >>> from agents import make_controller
+    >>> isinstance(make_controller("gap-aware"), Learns)
+    False
 
     The others are frozen: nothing that they would learn from is collected. Embedded FSCO is none of these, since it
     finds its reward in the measurement that it acts on.

@@ -46,7 +46,7 @@ class Lazy:
 
 EMBEDDED = "(embedded)"
 """In the name of a controller that learns within the run it is judged on: never in one ranking with frozen ones."""
-HEAD_ROOM = "head-room, not a competitor"
+HEAD_ROOM = "head-room, not ranked"
 UNTRAINED, REPLAY = "(untrained)", "(replay)"
 """In a row's controller name: how it came to be what it is."""
 TUNED_CONSTANT = "best-constant"

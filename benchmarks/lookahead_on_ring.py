@@ -62,7 +62,7 @@ def run(rate: float, updates: int, horizon: int, seeds: int) -> tuple[list[dict[
             f"{str(mean_interval(found)) if len(found) else 'failed':<30}"
             f"{str(mean_interval(difference)) if len(difference) else '':<30}{len(group) - len(found):>7}"
         )
-    return rows, "\n".join(lines) + "\nlookahead: head-room, not a competitor"
+    return rows, "\n".join(lines) + "\nlookahead: head-room, not ranked"
 
 
 def main() -> None:

@@ -181,6 +181,11 @@ class Measurement:
         losses = [self.g_loss, self.d_loss_real, self.d_loss_fake]
         return torch.stack([*losses, real.mean(-1), fake.mean(-1), _share(real > 0, real), _share(fake < 0, fake)])
 
+    @cached_property
+    def progress_on_host(self) -> np.ndarray:
+        """`progress`, (N,) float64."""
+        return on_host(self.progress)
+
     def knowing(self, numbers: Float[Tensor, "7 N"]) -> Measurement:
         """Itself, with the seven numbers of `summary` set: worked out already, from these very logits and losses."""
         vars(self)["_numbers"] = numbers

@@ -2,6 +2,8 @@ import jaxtyping
 import pytest
 import torch
 
+from gan_env.native.library import instruction_sets
+
 torch.set_num_threads(1)  # two threads on a busy machine can be ten times slower
 
 
@@ -16,6 +18,14 @@ def no_shape_checks():
     jaxtyping.config.update("jaxtyping_disable", True)
     yield
     jaxtyping.config.update("jaxtyping_disable", False)
+
+
+@pytest.fixture(params=["torch", "native"])
+def engine(request):
+    """Both engines, one after the other."""
+    if request.param == "native" and not instruction_sets():
+        pytest.skip("the compiled kernel is not installed")
+    return request.param
 
 
 @pytest.fixture(scope="session")

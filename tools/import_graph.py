@@ -48,7 +48,7 @@ FREE = {"_replace", "_asdict", "_fields", "_make"}
 """Public methods of named tuples, whose names begin with an underscore so that fields cannot clash with them."""
 FOREIGN = {
     *("_np_random", "_np_random_seed"),  # Gymnasium's generator, which its property makes when it is first read
-    *("_modules", "_forward_pre_hooks", "_backward_hooks", "_DropoutNd"),  # torch: no public way to ask
+    *("_modules", "_forward_pre_hooks", "_backward_hooks", "_DropoutNd", "_version"),  # torch: no public way to ask
     *("_seeds", "_reset_seeds", "_get_indices", "_stats_window_size"),  # Stable-Baselines3's base classes
 }
 """Private names of other packages that ours cannot do without."""

@@ -114,7 +114,11 @@ class Undefined:
 
 @dataclass(frozen=True, kw_only=True)
 class BenchConfig:
-    """A whole benchmark: what `config.json` holds."""
+    """A whole benchmark: what `config.json` holds.
+
+    >>> BenchConfig(parts=(Part(controllers=("sim-gda",)), Part(name="fast", updates=10))).parts[1].name
+    'fast'
+    """
 
     parts: tuple[Part, ...] = (Part(),)
     suite: str = ""

@@ -203,6 +203,9 @@ def open_folder(path: Path, asked: BenchConfig | None) -> Folder:
     except ValueError as error:
         raise ValueError(f"{file}: {error}") from error
     held, wanted = as_json(config), as_json(prepared(config) if asked is None else asked)
+    for ours, theirs in zip(wanted["parts"], held["parts"], strict=False):
+        if ours["game"]["engine"] == "auto":  # a folder goes on with the engine that it was begun with
+            ours["game"]["engine"] = theirs["game"]["engine"]
     neutral = {"undefined": [], "skip_undefined": False, "command": ""}  # what was left out stays left out
     if found := difference(held | neutral, wanted | neutral):
         raise ValueError(

@@ -32,7 +32,8 @@ def from_json(held: dict[str, Any]) -> BenchConfig:
         parts = []
         for part in held["parts"]:
             own, game = _tuples(part), _tuples(part["game"])
-            parts.append(Part(**{**own, "game": _with_spec(EnvConfig(**game))}))
+            # Of a folder that was begun when there was no other engine.
+            parts.append(Part(**{**own, "game": _with_spec(EnvConfig(**{"engine": "torch", **game}))}))
         undefined = tuple(Undefined(**each) for each in held["undefined"])
         return BenchConfig(**{**held, "parts": tuple(parts), "undefined": undefined})
     except (AttributeError, KeyError, TypeError) as error:
@@ -54,7 +55,8 @@ def difference(held: Any, asked: Any, where: str = "") -> str:
 
 def _game_json(game: EnvConfig) -> dict[str, Any]:
     game = _with_spec(game)
-    return {f.name: _plain(v) for f in fields(EnvConfig) if (v := getattr(game, f.name)) != f.default}
+    set_here = {f.name: _plain(v) for f in fields(EnvConfig) if (v := getattr(game, f.name)) != f.default}
+    return set_here | {"engine": game.engine}
 
 
 def _with_spec(game: EnvConfig) -> EnvConfig:

@@ -6,14 +6,16 @@ import json
 import math
 import random
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from tqdm import tqdm
 
+from gan_env.envs.config import EnvConfig
+
 from ..comparison.rows import ORIGIN, TIMES, Row
 from .executors import Executor, Failed
-from .folder import Folder
+from .folder import Folder, Job
 from .plan import Group
 
 
@@ -91,7 +93,7 @@ def verify(
         within = "" if within_s == math.inf else f" that was trained within {within_s:g} s"
         raise ValueError(f"{str(folder.path)!r} has no finished group to verify{within}; run gan-env bench --out first")
     chosen = random.Random(seed).sample(found, min(groups, len(found)))
-    jobs = iter([folder.job(group) for group in chosen])
+    jobs = iter([_by_the_same_engine(folder.job(group), folder.rows_of(group)) for group in chosen])
     verdicts, done = {}, {}
     bar = tqdm(total=sum(group.updates for group in chosen), unit="update", desc="verify", disable=not show)
 
@@ -109,6 +111,13 @@ def verify(
         verdicts[group.id] = Verdict(group.id, what, group.cells, _compare(held, found), _origins(held[0], found[0]))
     bar.close()
     return [verdicts[group.id] for group in chosen]
+
+
+def _by_the_same_engine(job: Job, held: Sequence[Row]) -> Job:
+    """The job with the engine that the group's rows name; those that name none were made when there was torch alone."""
+    engine = held[0].get("engine", "torch")
+    comparisons = [replace(each, game=EnvConfig.of(each.game, engine=engine)) for each in job.group.comparisons]
+    return replace(job, group=replace(job.group, comparisons=tuple(comparisons)))
 
 
 def _compare(held: Sequence[Row], found: Sequence[Row]) -> list[Difference]:

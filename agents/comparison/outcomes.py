@@ -87,6 +87,7 @@ def _game_fields(trainer: Trainer, config: EnvConfig, task: Task) -> Row:
         "quality_name": task.quality.name,
         "device": str(trainer.device),
         "threads": torch.get_num_threads(),
+        "engine": trainer.engine,
         "machine": machine(trainer.device),
         "versions": versions(),
     }

@@ -17,7 +17,7 @@ from gan_env.registry import plugins
 Row = dict[str, Any]
 TIMES = ("wall_s", "control_s")
 """Fields of a row that no two runs share."""
-ORIGIN = ("versions", "machine", "device", "threads")
+ORIGIN = ("versions", "machine", "device", "threads", "engine")
 """Fields that say what a row was made with; where they differ, rounding may."""
 
 

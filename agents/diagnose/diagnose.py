@@ -23,6 +23,9 @@ from .quality import quality_symptoms, scores_at_the_end
 from .reading import DLoss, Reading, reading_of
 from .symptoms import GRAVE, Sure, Symptom, balance, constant, critic, diverged, swings
 
+GAP_AWARE_ROWS = 2_000
+"""Last rows of a log that gap-aware is replayed on; it forgets what is a hundred rows away."""
+
 
 @dataclass(frozen=True)
 class Diagnosis:
@@ -34,7 +37,8 @@ class Diagnosis:
     """What D's logged loss is taken for."""
     symptoms: tuple[Symptom, ...]
     gap_aware: dict[str, float] | None
-    """Multipliers that gap-aware would have put on D's rate: "last" and "mean"; None where it has no say."""
+    """Multipliers that gap-aware would have put on D's rate in the last `GAP_AWARE_ROWS` rows: "last" and "mean"; None
+    where it has no say."""
     hints: tuple[str, ...] = ()
     """About how the log was read."""
 
@@ -113,7 +117,7 @@ def _as_gap_aware(d: np.ndarray, loss: Loss) -> dict[str, float]:
     rule, ones = GapAware(), torch.zeros(1, 1)
     memory = rule.start([0], loss.game_facts())
     found = []
-    for value in d:
+    for value in d[-GAP_AWARE_ROWS:]:
         half = torch.tensor([value / 2], dtype=torch.float64)
         seen = Measurement(
             real_logits=ones, fake_logits=ones, g_loss=half, d_loss_real=half, d_loss_fake=half,

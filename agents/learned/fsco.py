@@ -36,7 +36,11 @@ from .sb3.vec_env import PrivateRandomness
 
 @dataclass(frozen=True, kw_only=True)
 class FscoConfig:
-    """The agent's settings. The paper leaves all of them open; these are ours."""
+    """The agent's settings. The paper leaves all of them open; these are ours.
+
+    >>> FscoConfig(hidden=(32,), gradient_steps=2).gamma
+    0.99
+    """
 
     learning_rate: float = 1e-3
     """Of actor and critic; SB3's default."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 
 import numpy as np
@@ -35,41 +36,34 @@ def _against(report: Report, found: Sequence[Difference], other: str) -> list[st
         return [f"Compared with {other}: too few runs for an interval (fewer than {FEWEST})."]
     if len({d.block for d in found}) > 1:
         return _counted(entries, other)
-    better = [f"{d.controller} ({_gap(d.t)})" for d in _sorted(entries) if d.verdict < 0]
-    worse = [f"{d.controller} ({_gap(d.t)})" for d in _sorted(entries) if d.verdict > 0]
-    if not better and not worse:
+    if not any(d.verdict for d in entries):
         return [f"No controller's 95 % interval excludes zero against {other}."]
-    first = (
-        f"Better than {other}: {', '.join(better)}." if better else f"No controller is shown to be better than {other}."
-    )
-    second = (
-        f"Worse than {other}: {', '.join(worse)}." if worse else f"No controller is shown to be worse than {other}."
-    )
-    rest = [d.controller for d in entries if d.verdict == 0]
-    open_ = f" No difference shown: {', '.join(rest)}." if rest else ""
-    return [first, second + open_]
+    sentences = []
+    for verdict, word in ((-1, "better"), (1, "worse")):
+        decided = sorted((d for d in entries if d.verdict == verdict), key=lambda d: d.t.value)
+        listed = ", ".join(f"{d.controller} ({_gap(d.t)})" for d in decided)
+        none = f"No controller is shown to be {word} than {other}."
+        sentences.append(f"{word.capitalize()} than {other}: {listed}." if decided else none)
+    if rest := [d.controller for d in entries if not d.verdict]:
+        sentences[-1] += f" No difference shown: {', '.join(rest)}."
+    return sentences
 
 
 def _counted(entries: Sequence[Difference], other: str) -> list[str]:
     verdicts: dict[str, list[int]] = {}
     for d in entries:
         verdicts.setdefault(d.controller, []).append(d.verdict)
-    if not any(v for each in verdicts.values() for v in each):
-        return [f"No controller's 95 % interval excludes zero against {other} in any configuration."]
     decided = [name for name, each in verdicts.items() if any(each)]
+    if not decided:
+        return [f"No controller's 95 % interval excludes zero against {other} in any configuration."]
     parts = [
-        f"{name} better in {sum(v < 0 for v in verdicts[name])} and worse in {sum(v > 0 for v in verdicts[name])} "
-        f"of {len(verdicts[name])}"
+        f"{name} better in {verdicts[name].count(-1)} and worse in {verdicts[name].count(1)} of {len(verdicts[name])}"
         for name in sorted(decided, key=lambda name: float(np.mean(verdicts[name])))
     ]
     rest = [name for name in verdicts if name not in decided]
     open_ = f" No difference shown in any: {', '.join(rest)}." if rest else ""
     where = f"Against {other}, in configurations whose 95 % interval excludes zero"
     return [f"{where}: {'; '.join(parts)}.{open_}"]
-
-
-def _sorted(entries: Sequence[Difference]) -> list[Difference]:
-    return sorted(entries, key=lambda d: d.t.value)
 
 
 def _gap(interval: Interval) -> str:
@@ -84,12 +78,11 @@ def _ranking(report: Report) -> list[str]:
     if not ranking.official:
         found.append("The ranking is not official: the best constant multiplier is missing.")
     else:
-        first = [
-            n for n, r in zip(ranking.controllers, ranking.ranks, strict=True) if r.value == ranking.ranks[0].value
-        ]
+        best = ranking.ranks[0].value
+        first = [name for name, r in zip(ranking.controllers, ranking.ranks, strict=True) if r.value == best]
         near = ranking.controllers[: 1 + max((e for s, e in ranking.cliques if s == 0), default=0)]
         tied = [name for name in near if name not in first]
-        text = f"Best average rank: {' and '.join(first)} ({ranking.ranks[0].value:.2f} of {len(ranking.controllers)})"
+        text = f"Best average rank: {' and '.join(first)} ({best:.2f} of {len(ranking.controllers)})"
         text += f"; Nemenyi's test does not distinguish it from {', '.join(tied)}" if tied else ""
         found.append(text + ".")
     if ranking.friedman is not None:
@@ -102,27 +95,21 @@ def _ranking(report: Report) -> list[str]:
 def _floor(report: Report) -> list[str]:
     """Compares the best mean with the score of real data, for a single configuration."""
     contestants = set(report.contestants([s.controller for s in report.scores]))
-    known = [s for s in report.scores if s.mean is not None and s.controller in contestants]
+    known = [(s.mean.value, s.controller, s.floor) for s in report.scores if s.mean and s.controller in contestants]
     if len(report.facts.configurations) > 1 or not known:
         return []
-    best = min(known, key=lambda s: s.mean.value if s.mean else np.inf)
-    assert best.mean is not None
-    ratio = f", {best.mean.value / best.floor:.3g} times the floor of {best.floor:.3g}" if best.floor > 0 else ""
-    return [
-        f"The lowest mean score is {best.mean.value:.3g} ({best.controller}){ratio}. Fresh real data score the floor."
-    ]
+    mean, name, floor = min(known)
+    ratio = f", {mean / floor:.3g} times the floor of {floor:.3g}" if floor > 0 else ""
+    return [f"The lowest mean score is {mean:.3g} ({name}){ratio}. Fresh real data score the floor."]
 
 
 def _failures(report: Report) -> list[str]:
     if not report.failures:
         return [f"None of {report.facts.runs} runs failed."]
-    counts: dict[str, int] = {}
-    for failure in report.failures:
-        counts[failure.controller] = counts.get(failure.controller, 0) + 1
-    parts = ", ".join(f"{name} {count}" for name, count in sorted(counts.items(), key=lambda c: -c[1]))
-    return [
-        f"{len(report.failures)} of {report.facts.runs} runs failed: {parts}. Failed runs rank last; means impute them."
-    ]
+    counts = Counter(failure.controller for failure in report.failures)
+    parts = ", ".join(f"{name} {count}" for name, count in counts.most_common())
+    failed = f"{len(report.failures)} of {report.facts.runs} runs failed"
+    return [f"{failed}: {parts}. Failed runs rank last; means impute them."]
 
 
 def _rewards(report: Report) -> list[str]:
@@ -131,12 +118,11 @@ def _rewards(report: Report) -> list[str]:
     for each in report.agreements:
         if not np.isnan(each.runs):
             found.setdefault(each.reward, []).append(each.runs)
-    return [_reward(name, values) for name, values in found.items()]
-
-
-def _reward(name: str, values: list[float]) -> str:
-    value = float(np.median(values))
-    verdict = "agrees with" if value >= STRONG else "disagrees with" if value <= -STRONG else "says little about"
-    where = "over all runs" if len(values) == 1 else f"over all runs, median of {len(values)} configurations"
-    shown = f"{value:+.2f}".replace("-", "−")
-    return f"The reward {name} {verdict} quality: Spearman(return, −score) is {shown} ({where})."
+    sentences = []
+    for name, values in found.items():
+        value = float(np.median(values))
+        verdict = "agrees with" if value >= STRONG else "disagrees with" if value <= -STRONG else "says little about"
+        where = "over all runs" if len(values) == 1 else f"over all runs, median of {len(values)} configurations"
+        shown = f"{value:+.2f}".replace("-", "−")
+        sentences.append(f"The reward {name} {verdict} quality: Spearman(return, −score) is {shown} ({where}).")
+    return sentences

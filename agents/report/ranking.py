@@ -123,7 +123,7 @@ def _ranking(
     blocks: Sequence[Block], contestants: list[str], seeds: list[np.ndarray], out: dict[str, str], baseline: str
 ) -> Ranking:
     """Computes the ranking from the scores (seeds, contestants) of each configuration."""
-    medians = np.array([_medians(scores) for scores in seeds])
+    medians = np.array([np.median(scores, axis=0) for scores in seeds])  # infinite where half of the runs failed
     by_configuration = len(blocks) >= ENOUGH
     strata = [medians] if by_configuration else seeds
     table = np.concatenate(strata)
@@ -132,7 +132,7 @@ def _ranking(
     average, names, count = bounds.value[order], [contestants[i] for i in order], len(table)
     tested = len(names) > 2 and count > 1
     difference = critical_difference(len(names), count) if tested else None
-    runs = {n: [r for b in blocks for r in b.rows if r["controller"] == n] for n in names}
+    runs = [np.concatenate([b.of(name, imputed=False) for b in blocks]) for name in names]  # NaN: not run
     lacking = [b.label for b in blocks if best_constant(b) is None]
     return Ranking(
         controllers=names,
@@ -141,8 +141,8 @@ def _ranking(
         unit="configuration" if by_configuration else "seed of a configuration",
         blocks=count,
         ranks=[Interval.of(Bounds(*(part[i] for part in bounds)), *map(len, strata)) for i in order],
-        failures=[sum(row["status"] != "ok" for row in runs[n]) for n in names],
-        runs=[len(runs[n]) for n in names],
+        failures=[int(np.isinf(found).sum()) for found in runs],
+        runs=[int((~np.isnan(found)).sum()) for found in runs],
         friedman=friedman(table) if tested else None,
         critical_difference=difference,
         cliques=[] if difference is None else cliques(average, difference),
@@ -153,11 +153,6 @@ def _ranking(
     )
 
 
-def _medians(scores: np.ndarray) -> np.ndarray:
-    """Returns medians over seeds of scores (seeds, controllers); infinite where a middle run failed."""
-    return np.array([np.sort(c)[[(len(c) - 1) // 2, len(c) // 2]].mean() for c in scores.T])
-
-
 def _ratios(blocks: Sequence[Block], names: Sequence[str], *, imputed: bool) -> dict[str, list[np.ndarray]]:
     """Divides each controller's scores by the best median of their configuration; one array per configuration.
 
@@ -166,7 +161,7 @@ def _ratios(blocks: Sequence[Block], names: Sequence[str], *, imputed: bool) -> 
     found: dict[str, list[np.ndarray]] = {name: [] for name in names if all(name in b.controllers for b in blocks)}
     for block in blocks:
         scores = {name: block.of(name, imputed=False) for name in found}
-        best = min((float(_medians(s[~np.isnan(s)][:, None])[0]) for s in scores.values()), default=np.inf)
+        best = min((float(np.median(s[~np.isnan(s)])) for s in scores.values()), default=np.inf)
         if 0 < best < np.inf:
             for name, parts in found.items():
                 values = block.of(name, imputed=imputed)

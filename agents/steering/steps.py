@@ -158,10 +158,10 @@ def _call_after_step(optimizer: Any, method: Callable[[], Any]) -> bool:
             alive()
 
     for each in (optimizer, getattr(optimizer, "optimizer", None)):  # Accelerate's wrapper has no hooks of its own
-        try:
-            handle = each.register_step_post_hook(hook)
-        except AttributeError:
+        register = getattr(each, "register_step_post_hook", None)
+        if register is None:
             continue
+        handle = register(hook)
         weakref.finalize(method().__self__, handle.remove).atexit = False
         return True
     return False

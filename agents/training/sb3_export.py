@@ -57,6 +57,9 @@ def _controller(
 class SaveController(BaseCallback):
     """Writes the actor as a controller file when training ends, for `gan-env bench` and `agents.Steer`.
 
+    >>> SaveController("controllers", verbose=0).folder.name
+    'controllers'
+
     In rl-zoo3: `"callback": "agents.SaveController"` among the hyper-parameters.
 
     Args:

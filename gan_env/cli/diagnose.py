@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal
 
 import tyro
 
-from agents.diagnose.diagnose import Diagnosis, diagnose, lines
+from agents.diagnose.diagnose import GAP_AWARE_ROWS, Diagnosis, diagnose, lines
 from agents.diagnose.loss_logs import read_losses
 from gan_env.losses.aliases import our_name
 from gan_env.losses.losses import get_loss
@@ -123,10 +123,11 @@ def told(found: Diagnosis) -> str:
                 parts += textwrap.wrap(f"{label}: {text}.", 100, initial_indent="    ", subsequent_indent="      ")
     if found.gap_aware is not None:
         rates = found.gap_aware
+        over = f" of the last {GAP_AWARE_ROWS:,} rows" if len(log.d) > GAP_AWARE_ROWS else ""
         parts += [
             "",
-            f"gap-aware would have put D's rate at x{rates['last']:.2f} at the end (x{rates['mean']:.2f} on average, "
-            "if every row is an update).",
+            f"gap-aware would have put D's rate at x{rates['last']:.2f} at the end (x{rates['mean']:.2f} on average"
+            f"{over}, if every row is an update).",
         ]
     parts += [line for hint in found.hints for line in ("", *textwrap.wrap(f"But: {hint}.", 100))]
     return "\n".join(parts)

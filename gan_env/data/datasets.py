@@ -250,6 +250,11 @@ class ArrayData:
             self._labels_on_device[codes.device] = self.labels[0].to(codes.device)
         return self._labels_on_device[codes.device][codes]
 
+    @property
+    def samples(self) -> Tensor:
+        """The training samples as they are kept, (A, *shape): bytes or float32, which `from_pixels` turns into samples."""
+        return self._train
+
     def train(self) -> Float[Tensor, "A ..."]:
         """The whole training split, for what is fitted to it once."""
         return from_pixels(self._train)

@@ -7,6 +7,7 @@ Gymnasium here, so that an exported policy decodes its actions in a user's own l
 from __future__ import annotations
 
 import math
+from functools import lru_cache
 from typing import Protocol, runtime_checkable
 
 import numpy as np
@@ -34,7 +35,7 @@ class LogRange:
     def multiplier(self, a: np.ndarray) -> np.ndarray:
         """Multipliers of numbers in [-1, 1]."""
         a = np.asarray(a, np.float64)
-        return np.exp(np.where(a >= 0, a * math.log(self.high), -a * math.log(self.low)))
+        return np.exp(np.abs(a) * np.where(a >= 0, math.log(self.high), math.log(self.low)))
 
     def position(self, multiplier: np.ndarray) -> np.ndarray:
         """The number whose multiplier this is; outside [-1, 1] where the range does not reach."""
@@ -95,6 +96,16 @@ def _position(name: str, scale: LogRange, multiplier: Tensor) -> np.ndarray:
     return a.clip(-1, 1)
 
 
+@lru_cache
+def _constants(rows: int) -> tuple[Tensor, Tensor, Tensor]:
+    """True, False and 1.0 for each row, made once: a control is never changed in place."""
+    return (
+        torch.ones(rows, dtype=torch.bool),
+        torch.zeros(rows, dtype=torch.bool),
+        torch.ones(rows, dtype=torch.float64),
+    )
+
+
 class LearningRateCodec:
     """`LearningRate-v0`: one number for the discriminator's learning rate; both players update."""
 
@@ -106,7 +117,14 @@ class LearningRateCodec:
 
     def decode(self, actions: np.ndarray) -> Control:
         """See Codec."""
-        return Control.of(len(actions), d_multiplier=torch.from_numpy(self._d.multiplier(actions[:, 0])))
+        yes, no, one = _constants(len(actions))
+        return Control(
+            update_g=yes,
+            update_d=yes,
+            d_multiplier=torch.from_numpy(self._d.multiplier(actions[:, 0])),
+            g_multiplier=one,
+            reuse_real=no,
+        )
 
     def encode(self, control: Control) -> np.ndarray:
         """See Codec."""

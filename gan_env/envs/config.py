@@ -16,6 +16,7 @@ from gan_env.registry import unknown
 from gan_env.tasks.task import Task, make_task, parse_task
 from gan_env.training.cuda_graphs import cuda_graphs
 from gan_env.training.memory import out_of_memory, what_fits
+from gan_env.training.native_engine import ENGINES
 from gan_env.training.trainer import Trainer
 
 
@@ -81,6 +82,12 @@ class EnvConfig:
     cuda_graphs: bool = False
     """On CUDA, record the update of plain MLPs once and replay it where all rows do the same; changes speed alone."""
 
+    engine: Literal["auto", "native", "torch"] = "auto"
+    """What trains: "native", the compiled kernel, which covers plain MLPs on a processor; "torch", which covers all; or
+    "auto", the kernel where it covers the game. Their rounding differs; `info` and a benchmark's rows say which it was."""
+    num_threads: int = 1
+    """Threads among which the kernel shares rows out; changes speed alone. torch's are set by torch.set_num_threads."""
+
     def __post_init__(self) -> None:
         if not isinstance(self.task, Task):
             parse_task(self.task)
@@ -97,9 +104,13 @@ class EnvConfig:
         one_of("order", self.order, ("simultaneous", "alternating"))
         one_of("d_loss_scale", self.d_loss_scale, ("mean", "sum"))
         one_of("dtype", self.dtype, (None, "float32", "float64"))
+        one_of("engine", self.engine, ENGINES)
+        at_least("num_threads", self.num_threads, 1)
         at_least("updates_per_step", self.updates_per_step, 1)
         at_least("quality_every", self.quality_every, 1)
         at_least("dead_updates", self.dead_updates, 0)
+        if self.cuda_graphs and self.engine == "native":
+            raise ValueError("cuda_graphs=True records torch's updates, got engine='native'; leave one of them out")
         for field in ("batch_size", "episode_updates"):
             if getattr(self, field) is not None:
                 at_least(field, getattr(self, field), 1)
@@ -210,6 +221,8 @@ def make_trainer(config: EnvConfig, rows: int, tasks: Sequence[Task] = ()) -> Tr
             episode_updates=episode,
             dtype=config.torch_dtype,
             device=config.torch_device,
+            engine=config.engine,
+            num_threads=config.num_threads,
             record=cuda_graphs(config.torch_device) if config.cuda_graphs else None,
         )
 

@@ -178,11 +178,7 @@ class GANEnv(gym.Env):
 
 def _one(infos: dict[str, Any]) -> dict[str, Any]:
     """The only row's info: what is present, as plain numbers and strings."""
-    return {
-        name: value[0].item() if hasattr(value[0], "item") else value[0]
-        for name, value in infos.items()
-        if not name.startswith("_") and infos[f"_{name}"][0]
-    }
+    return {name: value.item() for name, value in infos.items() if name[0] != "_" and infos["_" + name].item()}
 
 
 __all__ = ["FAILURES", "FINITE", "GANEnv", "GANVectorEnv", "failures", "make_trainer"]

@@ -16,7 +16,7 @@ from gan_env.envs.failures import FAILURES, SCORE, failures
 from gan_env.envs.observations import FeatureMemory
 from gan_env.envs.rewards import Outcome, Reward
 from gan_env.training.trainer import Trace, Trainer
-from gan_env.types import Control, on_host
+from gan_env.types import Control
 
 FINITE = 1e9
 """Stands for infinity among the raw numbers of `info`, which hold neither NaN nor infinity."""
@@ -36,6 +36,10 @@ class Step:
     """(N,) bool: the updates ran out in this decision."""
     infos: dict[str, Any]
     """Those of `Episodes.infos`; where an episode ended, "failure" and "score", too."""
+
+
+_RAW = ("d_penalty", "g_penalty", "d_lr", "g_lr", "native", "update", "d_updates", "g_updates")
+"""Numbers of `infos` that are no features, in their order there."""
 
 
 class Episodes:
@@ -67,6 +71,7 @@ class Episodes:
             config.features, codec.last_action_names, config.d_loss_scale, trainer.n
         )
         self.tracks_quality: bool = reward.needs_quality or config.track_quality
+        self._native = np.full(trainer.n, int(trainer.engine == "native"))
         self.done = np.zeros(trainer.n, bool)
         self.decisions = np.zeros(trainer.n, np.int64)
         self.quality, self.quality_age = np.zeros(trainer.n), np.zeros(trainer.n, np.int64)
@@ -129,16 +134,16 @@ class Episodes:
         Returns:
             Arrays (N,), the numbers finite.
         """
-        trainer, raw = self.trainer, _finite(self.features.table(self.trainer.measurement))
-        more = _finite(np.stack([on_host(trainer.d_penalty), on_host(trainer.g_penalty), *self.rates(control)]))
-        infos: dict[str, Any] = dict(zip(self.features.scalars, raw.T, strict=False))
-        infos |= zip(("d_penalty", "g_penalty", "d_lr", "g_lr"), more, strict=True)
-        infos["update"] = trainer.updates.copy()
-        infos |= {name: getattr(trainer, name).copy() for name in ("d_updates", "g_updates")}
+        trainer, scalars = self.trainer, self.features.scalars
+        raw = self.features.table(trainer.measurement).T[: len(scalars)]
+        penalties = trainer.d_penalty.cpu().numpy(), trainer.g_penalty.cpu().numpy()
+        # In one piece, for after an update every call of numpy finds its code out of the processor's cache.
+        numbers = _finite(np.array([*raw, *penalties, *self.rates(control)]))
+        counts = np.array([self._native, trainer.updates, trainer.d_updates, trainer.g_updates])
+        infos: dict[str, Any] = dict(zip((*scalars, *_RAW), (*numbers, *counts), strict=True))
         if self.tracks_quality:
             infos |= {"quality": self.quality.copy(), "quality_age": self.quality_age.copy()}
-        present = rows.copy()
-        return infos | dict.fromkeys([f"_{name}" for name in infos], present)
+        return infos | dict.fromkeys(["_" + name for name in infos], rows.copy())
 
     def rates(self, control: Control | None = None) -> tuple[np.ndarray, np.ndarray]:
         """Learning rates of D and G under a control, (N,) float64 each: base × multiplier; the base without one."""

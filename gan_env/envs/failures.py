@@ -36,7 +36,9 @@ _GRADIENT, _MOMENTS, _WEIGHTS, _LOSS, _LOGITS, SCORE, _LOSS_BOUND, _WEIGHT_BOUND
 
 def failures(trainer: Trainer, trace: Trace, moves: np.ndarray, config: EnvConfig) -> np.ndarray:
     """Index into FAILURES for each row after a decision, (N,) int; -1 where all is well or the row did not move."""
-    k = len(trace.gradient)
+    k = config.updates_per_step
+    if trainer.seen is not None and _kernel_says_well(trainer, trainer.seen.worst, moves, k, config):
+        return np.full(trainer.n, -1)
     # By plain numbers, few of which differ: after an update the processor no longer has numpy's code at hand.
     if not any(update % EXAMINE_EVERY < k for update in set(trainer.updates.tolist())):
         if _all_is_well(trainer, trace, config):
@@ -54,6 +56,17 @@ def failures(trainer: Trainer, trace: Trace, moves: np.ndarray, config: EnvConfi
     for cause, rows in ((_LOSS_BOUND, past[0]), (_WEIGHT_BOUND, past[1]), (_DEAD_D, dead[0]), (_DEAD_G, dead[1])):
         causes = np.where((causes < 0) & rows, cause, causes)
     return np.where(moves, causes, -1)
+
+
+def _kernel_says_well(trainer: Trainer, worst: np.ndarray, moves: np.ndarray, k: int, config: EnvConfig) -> bool:
+    """Whether all rows show nothing wrong and no player is constant, by `Seen.worst`."""
+    weight, loss, odd, constant = worst.tolist()
+    if not (weight <= config.weight_bound and loss <= config.loss_bound and odd == 0 and constant == 0):
+        return False
+    if trainer.d_constant.any() or trainer.g_constant.any():
+        due = moves & (trainer.updates % EXAMINE_EVERY < k)
+        trainer.d_constant[due] = trainer.g_constant[due] = 0
+    return True
 
 
 def _all_is_well(trainer: Trainer, trace: Trace, config: EnvConfig) -> bool:
@@ -97,6 +110,8 @@ def _first_non_finite(trace: Trace, weights: np.ndarray, logits: np.ndarray, mom
 
 def _largest_weight(trainer: Trainer) -> np.ndarray:
     """The largest absolute weight of each row, (N,); NaN where a buffer is not finite, however large it may count."""
+    if trainer.seen is not None:
+        return trainer.seen.vitals[0]
     found = []
     for players in (trainer.g, trainer.d):
         weights, buffers = players.flat[:, : players.weights], players.flat[:, players.weights :]
@@ -107,6 +122,8 @@ def _largest_weight(trainer: Trainer) -> np.ndarray:
 
 def _finite_moments(trainer: Trainer) -> np.ndarray:
     """Whether every moment of the optimisers is finite, (N,) bool."""
+    if trainer.seen is not None:
+        return np.isfinite(trainer.seen.vitals[1])
     sums = torch.zeros(trainer.n, dtype=trainer.dtype, device=trainer.device)
     for optimizer in (trainer.g_optimizer, trainer.d_optimizer):
         for moment in optimizer.moments:
@@ -122,9 +139,13 @@ def _dead(trainer: Trainer, due: np.ndarray, dead_updates: int) -> np.ndarray:
     seen = trainer.measurement
     if not dead_updates or trainer.task.latents == "ones" or seen.fake_logits.shape[1] < 2:
         return dead  # a constant generator is what the Dirac-GAN is about, and one sample cannot differ from itself
-    fake = trainer.coming_fake.flatten(2)[:, :, : math.prod(trainer.task.data.shape)]  # labels that follow are not G's
-    logits = torch.cat([seen.real_logits, seen.fake_logits], 1)
-    constant = torch.stack([logits.amax(1) == logits.amin(1), (fake.amax(1) == fake.amin(1)).all(1)]).cpu().numpy()
+    if trainer.seen is not None:
+        constant = trainer.seen.vitals[2:] == 1
+    else:
+        # Labels that follow are not G's.
+        fake = trainer.coming_fake.flatten(2)[:, :, : math.prod(trainer.task.data.shape)]
+        logits = torch.cat([seen.real_logits, seen.fake_logits], 1)
+        constant = torch.stack([logits.amax(1) == logits.amin(1), (fake.amax(1) == fake.amin(1)).all(1)]).cpu().numpy()
     for i, counter in enumerate((trainer.d_constant, trainer.g_constant)):
         counter[due] = np.where(constant[i], counter + EXAMINE_EVERY, 0)[due]
         for row in np.flatnonzero(due & (counter >= dead_updates)):

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from gan_env.registry import Registry
-from gan_env.types import Measurement, d_loss, on_host
+from gan_env.types import Measurement, d_loss
 
 EMA = 0.9
 """Decay of the moving averages per decision; FSCO's paper (arXiv:2504.15099) does not state its own."""
@@ -135,9 +135,12 @@ class FeatureMemory:
     def push(self, seen: Measurement, last_action: np.ndarray, rows: np.ndarray) -> None:
         """The measurement after a decision, for the rows (N,) bool that made one."""
         moment = self._moment(seen)
+        everyone: bool = rows.all()
         for average, value in ((self.g_loss_ema, moment.g_loss), (self.d_loss_ema, moment.d_loss)):
-            np.copyto(average, EMA * average + (1 - EMA) * value, where=rows)
-        np.copyto(self.last_action, last_action, where=rows[:, None])
+            new = EMA * average
+            new += (1 - EMA) * value
+            np.copyto(average, new, where=True if everyone else rows)
+        np.copyto(self.last_action, last_action, where=True if everyone else rows[:, None])
         self._table = None
 
     def forget(self) -> None:
@@ -157,7 +160,7 @@ class FeatureMemory:
                     fake_logit=numbers.fake_logit,
                     real_accuracy=numbers.real_accuracy,
                     fake_accuracy=numbers.fake_accuracy,
-                    progress=on_host(seen.progress),
+                    progress=seen.progress_on_host,
                     g_loss_ema=self.g_loss_ema,
                     d_loss_ema=self.d_loss_ema,
                     last_action=self.last_action,
@@ -171,8 +174,8 @@ class FeatureMemory:
         moment = self._moment(seen)
         if self._table is None:
             with np.errstate(invalid="ignore"):  # a row that has failed may hold infinities
-                columns = [compute(moment)[:, None] for compute in self._computes]
-            self._table = np.concatenate([*columns, self.last_action], 1)
+                rows = [compute(moment) for compute in self._computes]
+            self._table = np.array([*rows, *self.last_action.T]).T
         return self._table
 
     def observe(self, seen: Measurement) -> np.ndarray:
@@ -182,7 +185,7 @@ class FeatureMemory:
         another multiple of 16 bytes, as numpy's arrays may, are rounded in another way, and an agent's run could not be
         repeated to the bit.
         """
-        chosen = self.table(seen)[:, self._columns]
+        chosen = self.table(seen).take(self._columns, 1)
         if (unclear := np.isnan(chosen)).any():
             chosen[unclear] = 0.0  # a copy, for the columns were picked by number
         observation = torch.empty(chosen.shape, dtype=torch.float32, device="cpu").numpy()

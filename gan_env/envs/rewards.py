@@ -24,7 +24,12 @@ and a collapse below it is seen."""
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a decision did to N rows; arrays are float64."""
+    """What a decision did to N rows; arrays are float64.
+
+    >>> two_updates_of_one_row = Outcome(np.array([[0.7], [0.8]]), np.array([[0.6], [0.5]]), None, None)
+    >>> two_updates_of_one_row.g_losses.mean(0)
+    array([0.75])
+    """
 
     g_losses: np.ndarray
     """(k, N): L_G on the measurement after each of the k updates."""

@@ -43,7 +43,8 @@ class Batch(Protocol):
 def settings(env: Batch) -> dict[str, Any]:
     """What an environment was made with, what its configuration leaves to the task included, as JSON can hold it."""
     config, trainer = env.config, env.trainer
-    found = {field.name: getattr(config, field.name) for field in fields(config) if field.name != "cuda_graphs"}
+    speed_alone = ("cuda_graphs", "num_threads")
+    found = {field.name: getattr(config, field.name) for field in fields(config) if field.name not in speed_alone}
     found |= {
         "control": env.control,
         "task": _own_task(trainer) if config.task is trainer.task else config.task,
@@ -56,6 +57,7 @@ def settings(env: Batch) -> dict[str, Any]:
         "reward": [env.reward.name, env.reward.low, env.reward.high],
         "dtype": str(trainer.dtype).removeprefix("torch."),
         "device": trainer.device.type,  # cards draw other numbers than processors
+        "engine": trainer.engine,  # they round in different ways
     }
     return json.loads(json.dumps(found, default=lambda value: value.item() if hasattr(value, "item") else str(value)))
 
@@ -127,6 +129,7 @@ def _held(env: Batch) -> Rows:
 
 
 def _check_settings(theirs: dict[str, Any], ours: dict[str, Any]) -> None:
+    theirs = {"engine": "torch"} | theirs  # of a snapshot that was taken when there was no other
     for name in sorted(theirs.keys() | ours.keys()):
         if name not in theirs or name not in ours or theirs[name] != ours[name]:
             raise SnapshotError(

@@ -82,7 +82,7 @@ class MLPPlayers:
         self.flat, self.weights, self._out_shape = flat, flat.shape[1], out_shape
         self.activations = [activation for _, activation in layers]
         self.sizes = [(linear.out_features, linear.in_features) for linear, _ in layers]
-        self._biased = [linear.bias is not None for linear, _ in layers]
+        self.biased = [linear.bias is not None for linear, _ in layers]
         self.piecewise_linear = all(a is None or type(a) is not nn.Tanh for a in self.activations)
         """Whether every activation is piecewise linear, so that input gradients do not depend on the inputs."""
         self._split = [p.numel() for linear, _ in layers for p in (linear.weight, linear.bias) if p is not None]
@@ -97,7 +97,7 @@ class MLPPlayers:
         """Weights (n, out, in), their transposes and biases (n, out, 1) or None of each layer, as views."""
         # One split: autograd would make a slice's gradient by adding it to zeros as large as all of `flat`.
         pieces, found = iter(flat.split(self._split, 1)), []
-        for (out, inp), biased in zip(self.sizes, self._biased, strict=True):
+        for (out, inp), biased in zip(self.sizes, self.biased, strict=True):
             weight = next(pieces).unflatten(1, (out, inp))
             found.append((weight, weight.transpose(1, 2), next(pieces).unsqueeze(-1) if biased else None))
         return found

@@ -88,35 +88,41 @@ class BlockStream:
         if len(self._device_draws) < len(draws):
             self._device_draws = []
         self._which = np.zeros(rows, np.int64) if which is None else which
-        self._held = np.full(rows, -1)  # which block each row holds
-        self._codes: Tensor | None = None  # (N, block, *batch shape)
+        self.held = np.full(rows, -1)
+        """(N,) int64: which block each row holds, -1 for none."""
+        self.codes: Tensor | None = None
+        """The blocks, (N, block, *batch shape); None before the first is drawn."""
         self._rows = rows
 
     def forget(self, rows: np.ndarray | slice = slice(None)) -> None:
         """Drops what the rows hold, because their seed or episode changed."""
-        self._held[rows] = -1
+        self.held[rows] = -1
 
     def at(self, rows: slice, index: np.ndarray, seed: np.ndarray, episode: np.ndarray) -> Tensor:
         """Batch `index[i]` of each row of the slice, (n, *batch shape); may share memory with this stream.
 
         `index`, `seed` and `episode` are int64 (n,), one entry per row of the slice.
         """
-        number = index // self.block
-        due = np.flatnonzero(self._held[rows] != number)
-        if len(due):
-            places = due + (rows.start or 0)
-            self._draw_blocks(places, seed[due], episode[due], number[due])
-            self._held[places] = number[due]
-        assert self._codes is not None
+        self.hold(rows, index, seed, episode)
+        assert self.codes is not None
         place = index % self.block
-        codes = self._codes[rows]
+        codes = self.codes[rows]
         if (place == place[0]).all():
             return codes[:, place[0]]
         places = torch.from_numpy(place).to(codes.device)
         return codes[torch.arange(len(place), device=codes.device), places]
 
+    def hold(self, rows: slice, index: np.ndarray, seed: np.ndarray, episode: np.ndarray) -> None:
+        """Draws the blocks of those batches where they are not held; the arguments are those of `at`."""
+        number = index // self.block
+        due = np.flatnonzero(self.held[rows] != number)
+        if len(due):
+            places = due + (rows.start or 0)
+            self._draw_blocks(places, seed[due], episode[due], number[due])
+            self.held[places] = number[due]
+
     def _draw_blocks(self, places: np.ndarray, seed: np.ndarray, episode: np.ndarray, number: np.ndarray) -> None:
-        """Puts block `number[i]` of each row `places[i]` into `_codes`."""
+        """Puts block `number[i]` of each row `places[i]` into `codes`."""
         which = self._which[places]
         if not self._device_draws:
             rows = zip(*(each.tolist() for each in (places, which, seed, episode, number)), strict=True)
@@ -135,9 +141,9 @@ class BlockStream:
 
     def _room(self, drawn: Tensor) -> Tensor:
         """Where the rows' blocks are kept, made like the first that is drawn."""
-        if self._codes is None:
-            self._codes = torch.empty(self._rows, *drawn.shape[1:], dtype=drawn.dtype, device=self.device)
-        return self._codes
+        if self.codes is None:
+            self.codes = torch.empty(self._rows, *drawn.shape[1:], dtype=drawn.dtype, device=self.device)
+        return self.codes
 
 
 def normal_block(batches: int, *shape: int) -> Callable[[np.random.Generator], np.ndarray]:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import copy
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import cached_property
 
 import numpy as np
@@ -35,9 +35,10 @@ from gan_env.training.batches import Feed, latent_block
 from gan_env.training.chunks import Chunk, Moves
 from gan_env.training.compatible import difference
 from gan_env.training.cuda_graphs import Record, RecordedEngine
+from gan_env.training.native_engine import LazyMeasurement, NativeEngine, Seen, State, chosen
 from gan_env.training.optimizers import RowOptimizer
 from gan_env.training.update import Engine
-from gan_env.types import Control, GameFacts, Measurement, d_loss, on_host
+from gan_env.types import Control, GameFacts, Measurement, Summary, d_loss, on_host
 
 
 def _joined(parts: list[Tensor], axis: int = 0) -> Tensor:
@@ -65,6 +66,24 @@ class Trace:
         return d_loss(self.on_host[1], self.on_host[2], scale)
 
 
+class LazyTrace(Trace):
+    """What the kernel gave, as a trace whose tensors are made when one is first read."""
+
+    @classmethod
+    def of(cls, seen: Seen) -> LazyTrace:
+        """The trace of a decision."""
+        made = object.__new__(cls)
+        vars(made).update(_seen=seen, on_host=seen.losses[:, 1:].astype(np.float64))
+        return made
+
+    def __getattr__(self, name: str) -> Tensor:
+        """A field that has not been read before, or AttributeError."""
+        if name not in ("losses", "gradient"):
+            raise AttributeError(name)
+        made = vars(self)[name] = torch.from_numpy(getattr(vars(self)["_seen"], name))
+        return made
+
+
 class Trainer:
     """N GANs of one loss in training, of one task or of several that can share a batch.
 
@@ -83,6 +102,8 @@ class Trainer:
         way: How N copies of a player are run, see `make_players`.
         chunk: Rows in one chunk of plain MLPs (others go in one); changes speed and in float32 nothing else. By
             default as many as suit the cache.
+        engine: What computes: "native", the compiled kernel, "torch", or "auto", the kernel where it covers the game.
+        num_threads: Among which the kernel shares rows out; changes speed alone. torch has threads of its own.
         record: How updates of plain MLPs are recorded to be replayed, see `recording`; by default they are not. All
             rows then go in one chunk.
 
@@ -104,6 +125,9 @@ class Trainer:
     episode_updates: int
     dtype: torch.dtype
     device: torch.device
+    engine: str
+    """What computes: "native" or "torch"."""
+    num_threads: int
     g: Players
     d: Players
     g_optimizer: RowOptimizer
@@ -136,6 +160,8 @@ class Trainer:
         way: str = "auto",
         chunk: int | None = None,
         record: Record | None = None,
+        engine: str = "auto",
+        num_threads: int = 1,
     ):
         of_rows = [task] * rows if isinstance(task, Task) else list(task)
         if len(of_rows) != rows or not rows:
@@ -175,6 +201,10 @@ class Trainer:
             lambda flat: make_players(self.templates["d"], flat, (), way),
         )
         self.which[:] = [next(i for i, each in enumerate(self.tasks) if each is own) for own in of_rows]
+        self.num_threads = num_threads
+        if record is not None:  # torch's, whichever would be taken else
+            engine = "torch"
+        self.engine = chosen(engine, self.tasks, loss, (self.g, self.d), batch_size, dtype, self.device.type)
         self._drive(g_optimizer, self._per_row(g_lr), d_optimizer, self._per_row(d_lr))
 
     def empty_fork(self, rows: int) -> Trainer:
@@ -199,6 +229,18 @@ class Trainer:
         )
         if self._record is not None:
             self._engine = RecordedEngine(self._engine, self._record)
+        self._native: NativeEngine | None = None
+        self._seen: Seen | None = None
+
+    @property
+    def native(self) -> NativeEngine:
+        """The kernel on these rows, made when it is first needed; where `engine` is "native" alone."""
+        if self._native is None:
+            state = State(**{field.name: getattr(self, field.name) for field in fields(State)})
+            self._native = NativeEngine(
+                self.tasks, self.loss, self.order, self.batch_size, self.feed, state, threads=self.num_threads
+            )
+        return self._native
 
     def _per_row(self, lr: float | Sequence[float]) -> Tensor:
         return torch.as_tensor(lr, dtype=torch.float64, device=self.device).expand(self.n).clone()
@@ -289,10 +331,16 @@ class Trainer:
         for chunk in self._chunks:
             if rows is None or ((rows >= chunk.rows.start) & (rows < chunk.rows.stop)).any():
                 chunk.stale = True
-        self._measurement = None
+        self._measurement = self._seen = None
+        if self._native is not None:
+            self._native.forget(rows)
 
     def _catch_up(self) -> None:
         """Looks where that is due."""
+        if self.engine == "native":
+            if self._seen is None:
+                self._seen = self.native.look()
+            return
         stale = [chunk for chunk in self._chunks if chunk.stale]
         if stale:
             with torch.no_grad():
@@ -355,14 +403,15 @@ class Trainer:
         """What is seen on the coming batch, all rows."""
         if self._measurement is None:
             self._catch_up()
-
+            if self._seen is not None:
+                self._measurement = self._measured(self._seen)
+                return self._measurement
             seen = [chunk.seen for chunk in self._chunks]
             real = _joined([each.pair.real_logits for each in seen])
             fake = _joined([each.pair.fake_logits for each in seen])
             numbers = _joined([each.numbers for each in seen], 1)
             if self._record is not None:  # the next look is put where this one is
                 real, fake, numbers = real.clone(), fake.clone(), numbers.clone()
-            done = self.updates / max(self.episode_updates, 1) if self.episode_updates else np.zeros(self.n)
             self._measurement = Measurement(
                 real_logits=real,
                 fake_logits=fake,
@@ -370,9 +419,28 @@ class Trainer:
                 d_loss_real=numbers[1],
                 d_loss_fake=numbers[2],
                 update=torch.from_numpy(self.updates.copy()).to(self.device),
-                progress=torch.from_numpy(done).to(self.device),
+                progress=torch.from_numpy(self._progress()).to(self.device),
             ).knowing(numbers)
         return self._measurement
+
+    def _progress(self) -> np.ndarray:
+        return self.updates / self.episode_updates if self.episode_updates else np.zeros(self.n)
+
+    def _measured(self, seen: Seen) -> Measurement:
+        """What the kernel saw."""
+
+        def make() -> dict[str, Tensor]:
+            real, fake, numbers = map(torch.from_numpy, (*seen.logits, seen.numbers))
+            losses = dict(zip(("g_loss", "d_loss_real", "d_loss_fake"), numbers[:3], strict=True))
+            told = {"update": torch.from_numpy(update), "progress": torch.from_numpy(progress)}
+            return {"real_logits": real, "fake_logits": fake, **losses, **told, "_numbers": numbers}
+
+        update, progress = self.updates.copy(), self._progress()
+        return LazyMeasurement.of(
+            Summary(*seen.numbers.astype(np.float64)),
+            make,
+            progress_on_host=progress,
+        )
 
     @property
     def _sample_shape(self) -> tuple[int, ...]:
@@ -389,12 +457,22 @@ class Trainer:
     @property
     def coming_fake(self) -> Tensor:
         """Generated samples of the coming batch, (N, B, *shape), to be read at once; with a label behind, flat."""
+        if self.engine == "native":
+            fake = torch.empty(self.n, self.batch_size, *self._seen_shape, dtype=self.dtype)
+            self._seen = self.native.look(fake)
+            return fake
         self._catch_up()
         return _joined([chunk.fake for chunk in self._chunks])
 
+    @property
+    def seen(self) -> Seen | None:
+        """What the kernel gave of the last decision, the rows' health among it; None where torch computes."""
+        if self.engine == "native":
+            self._catch_up()
+        return self._seen
+
     # -- updating -------------------------------------------------------------------------------------------------
 
-    @torch.no_grad()
     def advance(self, control: Control, updates: int = 1, active: np.ndarray | None = None) -> Trace:
         """`updates` updates of every active row under one control, each followed by a look at the next batch.
 
@@ -403,6 +481,15 @@ class Trainer:
             updates: k ≥ 1.
             active: (N,) bool; rows that take part, all by default. The others stay untouched to the bit.
         """
+        if self.engine == "torch":
+            return self._advance(control, updates, active)
+        self._measurement = self._seen = None
+        self._seen = seen = self.native.advance(control, updates, active)
+        return LazyTrace.of(seen)
+
+    @torch.no_grad()
+    def _advance(self, control: Control, updates: int, active: np.ndarray | None) -> Trace:
+        """The same by torch."""
         control.check(self.n)
         moves = np.ones(self.n, bool) if active is None else active
         fresh = moves & ~control.reuse_real.cpu().numpy()

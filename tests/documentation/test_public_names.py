@@ -11,7 +11,7 @@ import pytest
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
 EXAMPLES = sorted((ROOT / "examples").rglob("*.py"))
-PUBLIC = ("gan_env", "agents", "gan_env.testing", "agents.zoo")
+PUBLIC = ("gan_env", "agents", "gan_env.testing", "agents.testing", "agents.zoo")
 """Packages that a user imports from."""
 FENCE = re.compile(r"^```(python|diff)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 

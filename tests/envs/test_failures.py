@@ -37,7 +37,8 @@ CAUSES = {
 
 def make(game: str, **more) -> GANVectorEnv:
     # Rows that rest change the rounding of their neighbours' products where 32 does not divide the batch.
-    settings = {"batch_size": 32, "episode_updates": 300, "score": False, "d_lr": 3e-3, "g_lr": 3e-3} | GAMES[game]
+    settings = {"batch_size": 32, "episode_updates": 300, "score": False, "d_lr": 3e-3, "g_lr": 3e-3, "engine": "torch"}
+    settings |= GAMES[game]
     env = GANVectorEnv(ROWS, **settings | more)
     env.reset(seed=0)
     return env

@@ -296,7 +296,7 @@ def test_two_own_tasks_of_one_name_are_told_apart():
 
 
 def test_after_a_decision_that_was_cut_short_the_next_one_is_made_on_what_is_there(monkeypatch):
-    env, twin = make(rows=2), make(rows=2)
+    env, twin = make(rows=2, engine="torch"), make(rows=2, engine="torch")
     env.reset(seed=0)
 
     def interrupted(*_):

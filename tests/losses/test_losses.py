@@ -15,6 +15,7 @@ from gan_env.losses.losses import LOSSES, get_loss
 from gan_env.losses.penalties import GRAN_EPS
 from gan_env.losses.spectral_norm import POWER_ITERATIONS, largest_singular_value
 from gan_env.types import Control
+from tests.support.coming import coming_real
 
 ROWS, LR = 3, 1e-3
 
@@ -32,19 +33,18 @@ def test_the_ideal_discriminator_loss_is_that_of_the_table(name):
     assert LOSSES[name].ideal_d_loss == pytest.approx(IDEAL.get(name, math.log(4)), abs=1e-9)
 
 
-def trained_once(name, order="simultaneous", **control):
+def trained_once(name, engine, order="simultaneous", **control):
     """A trainer before and after one SGD update, so that (before − after) / rate is the gradient."""
     config = EnvConfig(task="ring", loss=name, optimizer="sgd", d_lr=LR, g_lr=LR, dtype="float64", order=order)
-    trainer = make_trainer(config, ROWS)
+    trainer = make_trainer(EnvConfig.of(config, engine=engine), ROWS)
     trainer.reset(np.arange(ROWS) + 5, np.zeros(ROWS, np.int64))
     scale_up(trainer)
-    (chunk,) = trainer._chunks
     held = {
         "g": trainer.g.flat.clone(),
         "d": trainer.d.flat.clone(),
         "modules": [(trainer.generator(row), trainer.discriminator(row)) for row in range(ROWS)],
-        "real": chunk.real.clone(),
-        "fake": chunk.fake.clone(),
+        "real": coming_real(trainer).clone(),
+        "fake": trainer.coming_fake.clone(),
         "probe": drawn(trainer, trainer.feed.probes),
         "latents": drawn(trainer, trainer.feed.latents),
     }
@@ -129,8 +129,8 @@ def flat_gradient(loss, module):
 
 
 @pytest.mark.parametrize("name", LOSSES)
-def test_both_gradients_are_those_of_a_plain_single_gan(name):
-    trainer, held = trained_once(name)
+def test_both_gradients_are_those_of_a_plain_single_gan(name, engine):
+    trainer, held = trained_once(name, engine)
     for row, (generator, discriminator) in enumerate(held["modules"]):
         real, fake = held["real"][row], generator(held["latents"][row])
         torch.testing.assert_close(fake.detach(), held["fake"][row], atol=1e-12, rtol=1e-12)
@@ -151,9 +151,9 @@ def test_both_gradients_are_those_of_a_plain_single_gan(name):
 
 
 @pytest.mark.parametrize("name", LOSSES)
-def test_an_alternating_generator_meets_the_new_discriminator(name):
-    _, held = trained_once(name, order="alternating")
-    trainer, _ = trained_once(name, order="alternating")
+def test_an_alternating_generator_meets_the_new_discriminator(name, engine):
+    _, held = trained_once(name, engine, order="alternating")
+    trainer, _ = trained_once(name, engine, order="alternating")
     for row, (generator, discriminator) in enumerate(held["modules"]):
         with torch.no_grad():  # D's step is that of the other test; what G sees of it is tested here
             at = 0
@@ -169,8 +169,8 @@ def test_an_alternating_generator_meets_the_new_discriminator(name):
 
 
 @pytest.mark.parametrize("name", LOSSES)
-def test_what_is_measured_is_the_discriminator_without_its_own_regulariser(name):
-    trainer, held = trained_once(name, update_d=False)
+def test_what_is_measured_is_the_discriminator_without_its_own_regulariser(name, engine):
+    trainer, held = trained_once(name, engine, update_d=False)
     config = EnvConfig(task="ring", loss=name, optimizer="sgd", d_lr=LR, g_lr=LR, dtype="float64")
     again = make_trainer(config, ROWS)
     again.reset(np.arange(ROWS) + 5, np.zeros(ROWS, np.int64))
@@ -257,7 +257,7 @@ def test_every_fifth_update_of_g_adds_the_gradient_of_the_diversity_term(order):
     assert torch.equal(plain.g.flat, with_term.g.flat) and not with_term.g_penalty.any()
     before = with_term.g.flat.clone()
     generator, latents = with_term.generator(0), drawn(with_term, with_term.feed.latents)[0]
-    real = with_term._chunks[0].real[:1]
+    real = coming_real(with_term)[:1]
     penalty = DIVERSITIES["image"](generator(latents).unsqueeze(0), real).sum()
     wanted = flat_gradient(penalty, generator)
     for made in (plain, with_term):

@@ -19,6 +19,7 @@ from gan_env.players.modules import AutogradPlayers, ModulePlayers
 from gan_env.players.players import Asked, Buffers
 from gan_env.tasks.task import Task
 from gan_env.types import Control
+from tests.support.coming import coming_real
 
 RATE = 1e-2
 
@@ -55,10 +56,9 @@ def by_a_plain_loop(make, updates: int, normalise=None) -> tuple[nn.Module, nn.M
     judge = d if normalise is None else lambda x: normalise(d, x)
     steps = [torch.optim.Adam(m.parameters(), lr=RATE, betas=(0.5, 0.999)) for m in (g, d)]
     for _ in range(updates):
-        chunk, _ = probe._chunks[0], probe.measurement  # which looks at the coming batch
         latents = probe.feed.latents.at(slice(0, 1), probe.updates, probe.seed, probe.episode)[0].double()
         fake = g(latents)
-        real_logits, fake_logits = judge(chunk.real[0]), judge(fake)
+        real_logits, fake_logits = judge(coming_real(probe)[0]), judge(fake)
         d_loss = softplus(-real_logits).mean() + softplus(fake_logits).mean()
         trained = [[p for p in m.parameters() if p.requires_grad] for m in (g, d)]
         d_grads = torch.autograd.grad(d_loss, trained[1], retain_graph=True)

@@ -69,6 +69,7 @@ def trainer(record=None, task="ring", **settings) -> Trainer:
     made = Trainer(
         of, config.gan_loss, ROWS, d_lr=1e-2, g_lr=1e-2, d_optimizer=config.optimizer_spec,
         g_optimizer=config.optimizer_spec, batch_size=8, order=config.order, record=record,
+        engine="torch",
     )  # fmt: skip
     made.reset(np.arange(ROWS) + 3, np.zeros(ROWS, np.int64))
     return made

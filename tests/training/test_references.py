@@ -22,6 +22,7 @@ from gan_env.training.batches import LATENT_BLOCK
 from gan_env.training.optimizers import RowOptimizer
 from gan_env.training.trainer import Trainer
 from gan_env.types import Control
+from tests.support.coming import coming_real
 
 UPDATES = 200
 SEEDS = (3, 11)
@@ -92,8 +93,8 @@ class PlainGAN:
 
 
 @pytest.mark.parametrize("order", ["simultaneous", "alternating"])
-def test_200_updates_agree_with_modules_and_torch_adam_in_float64(order, no_shape_checks):
-    own = trainer(order=order)
+def test_200_updates_agree_with_modules_and_torch_adam_in_float64(order, engine, no_shape_checks):
+    own = trainer(order=order, engine=engine)
     plain = PlainGAN(own, 1)
     start = own.g.flat.clone()
     for update in range(UPDATES):
@@ -104,8 +105,8 @@ def test_200_updates_agree_with_modules_and_torch_adam_in_float64(order, no_shap
 
 
 @pytest.mark.parametrize("order", ["simultaneous", "alternating"])
-def test_taking_turns_agrees_with_a_plain_loop_and_spares_the_frozen_players_moments(order, no_shape_checks):
-    own = trainer(order=order)
+def test_taking_turns_agrees_with_a_plain_loop_and_spares_the_frozen_players_moments(order, engine, no_shape_checks):
+    own = trainer(order=order, engine=engine)
     plain = PlainGAN(own, 1)
     for update in range(UPDATES):
         turn = update % 2 == 0
@@ -119,8 +120,8 @@ def test_taking_turns_agrees_with_a_plain_loop_and_spares_the_frozen_players_mom
     assert own.d_updates.tolist() == own.g_updates.tolist() == [UPDATES // 2] * own.n
 
 
-def test_rows_that_do_different_things_each_agree_with_their_own_plain_loop(no_shape_checks):
-    own = trainer()
+def test_rows_that_do_different_things_each_agree_with_their_own_plain_loop(engine, no_shape_checks):
+    own = trainer(engine=engine)
     plain = [PlainGAN(own, row) for row in range(own.n)]
     rng = torch.Generator().manual_seed(0)
     for update in range(UPDATES):
@@ -131,8 +132,8 @@ def test_rows_that_do_different_things_each_agree_with_their_own_plain_loop(no_s
     assert max(gan.gap(own) for gan in plain) <= 1e-9
 
 
-def test_multipliers_scale_the_base_rate_and_do_not_compound():
-    own = trainer(rows=1)
+def test_multipliers_scale_the_base_rate_and_do_not_compound(engine):
+    own = trainer(rows=1, engine=engine)
     plain = PlainGAN(own, 0)
     for update in range(50):
         d_multiplier, g_multiplier = 0.5 + update % 3, 2.0 - update % 2
@@ -143,19 +144,19 @@ def test_multipliers_scale_the_base_rate_and_do_not_compound():
     assert plain.gap(own) <= 1e-9
 
 
-def test_a_reused_real_batch_comes_again_while_latents_go_on():
-    own = trainer(rows=1)
+def test_a_reused_real_batch_comes_again_while_latents_go_on(engine):
+    own = trainer(rows=1, engine=engine)
     plain = PlainGAN(own, 0)
     own.advance(Control.of(1, reuse_real=True))
-    torch.testing.assert_close(own._chunks[0].real[0], plain.batch(0)[0], rtol=0, atol=0)
-    torch.testing.assert_close(own._chunks[0].fake[0], own.generator()(plain.batch(1)[1]), rtol=0, atol=1e-12)
+    torch.testing.assert_close(coming_real(own)[0], plain.batch(0)[0], rtol=0, atol=0)
+    torch.testing.assert_close(own.coming_fake[0], own.generator()(plain.batch(1)[1]), rtol=0, atol=1e-12)
     own.advance(Control.of(1))
-    torch.testing.assert_close(own._chunks[0].real[0], plain.batch(1)[0], rtol=0, atol=0)
+    torch.testing.assert_close(coming_real(own)[0], plain.batch(1)[0], rtol=0, atol=0)
 
 
-def test_each_float32_update_is_torchs_up_to_rounding(no_shape_checks):
+def test_each_float32_update_is_torchs_up_to_rounding(engine, no_shape_checks):
     # Rounding grows over a whole run, so every update starts from the float64 run's state, weights and moments cast.
-    exact, own = trainer(rows=1), trainer(rows=1, dtype="float32")
+    exact, own = trainer(rows=1, engine=engine), trainer(rows=1, dtype="float32", engine=engine)
     plain, gaps = PlainGAN(exact, 0, torch.float32), []
     lr = float(own.g_optimizer.lr[0])
     for update in range(UPDATES):

@@ -51,6 +51,7 @@ def started(seeds: list[int], *, chunk: int = 32, **settings) -> Trainer:
             order=old.order,
             dtype=old.dtype,
             chunk=chunk,
+            engine=old.engine,
         )
     trainer.reset(np.array(seeds), np.zeros(len(seeds), np.int64))
     return trainer
@@ -239,7 +240,7 @@ def test_a_row_past_a_declared_bound_ends_and_says_which():
     ids=lambda settings: "-".join(map(str, settings.values())),
 )
 def test_the_summary_that_the_engine_works_out_is_that_of_the_measurement_to_the_bit(settings):
-    trainer = trained(started([3, 4, 5], chunk=2, **settings), decisions=3)
+    trainer = trained(started([3, 4, 5], chunk=2, engine="torch", **settings), decisions=3)
     trainer.g.flat[1, 0] = torch.nan  # a row that has failed, too
     trainer.look(np.array([1]))
     seen = trainer.measurement

@@ -34,6 +34,7 @@ _OTHER = _VALIDATION | {
 TAGS = {"tag", "metric", "name", "key", "scalar"}
 """Columns of a table with a row for each number that say which one it is."""
 COUNTS = ("update", "step", "iteration", "iter", "it", "batch", "epoch", "iters", "steps", "updates")
+_HELD_OUT = re.compile("|".join(sorted(_VALIDATION)), re.IGNORECASE)
 _GLUED = re.compile(
     r"(loss|err|l)?(netd|netg|discriminator|generator|critic|discrim|disc|dis|gen|d|g)(loss|losses|err|cost)?"
 )
@@ -119,7 +120,7 @@ def _bare(metric: str, words: list[str], rest: list[str], more: bool) -> bool:
 
 def is_validation(text: str) -> bool:
     """Whether a line or a label is about held-out data."""
-    return bool(_VALIDATION & set(words_of(text)))
+    return bool(_HELD_OUT.search(text)) and bool(_VALIDATION & set(words_of(text)))
 
 
 # -- measures beside the losses -----------------------------------------------------------------------------------

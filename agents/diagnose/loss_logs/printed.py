@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from functools import lru_cache
 from itertools import islice
 
 from .names import PLAYERS, is_validation, words_of
@@ -96,7 +97,7 @@ def _pairs(line: str, comma: bool) -> Iterator[tuple[str, float, bool]]:
         if not name:
             continue
         if held_out is None:
-            held_out = is_validation(line[: token.start()])
+            held_out = is_validation(line[: token.start()][-_REACH:])
         name, player = _with_player(name, gap, player)
         if held_out and not is_validation(name):
             name = f"val {name}"
@@ -112,6 +113,7 @@ def _pairs(line: str, comma: bool) -> Iterator[tuple[str, float, bool]]:
             yield name, value, opened and bool(re.match(r"\s*,?\s*[-+.\d]", rest))
 
 
+@lru_cache(4_096)
 def _name(gap: str) -> tuple[str, bool]:
     """The name at the end of what stands between two numbers, and whether a list begins behind it."""
     text = gap[-_REACH:].rstrip()
@@ -127,6 +129,7 @@ def _name(gap: str) -> tuple[str, bool]:
     return name, opened
 
 
+@lru_cache(4_096)
 def _with_player(name: str, gap: str, player: str) -> tuple[str, str]:
     """A name such as `loss`, with the player from the label before it: `Discriminator: loss=0.5`, `D [loss: 0.5]`."""
     words = set(words_of(name))

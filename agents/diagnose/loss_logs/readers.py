@@ -18,6 +18,10 @@ from .table import Table, decimal_commas, number
 
 _SERIES = 8
 """Numbers in a list from which it is a column, and not what one row holds."""
+_WIDEST = 20_000
+"""Characters of a line of a table."""
+_BANNER = 5_000
+"""Lines within which the names of a table stand."""
 _LONGEST = 2**20
 """Characters of a line that Python's parser is given."""
 _WRAPPED = re.compile(r"\b(?:torch\.)?(?:tensor|np\.\w+|numpy\.\w+|array|Array)\(\s*([^(),\]\[]+?)\s*(?:,[^()]*)?\)")
@@ -50,7 +54,7 @@ def _documents(text: str) -> Iterator[dict[str, Any]]:
             budget -= error.pos - at
             at += 1
         except RecursionError:
-            budget -= 10_000
+            budget -= 100_000
             at += 1
         else:
             if isinstance(held, dict):
@@ -174,6 +178,8 @@ def read_delimited(lines: list[str]) -> Table:
 
 
 def _fields(line: str, mark: str) -> list[str]:
+    if len(line) > _WIDEST:
+        return []
     if mark == "blank":
         return line.split()
     if mark == "blanks":
@@ -193,8 +199,10 @@ def _delimited(lines: list[str], mark: str) -> Table:
     """Rows below a line of names that have as many fields as it; another such line may follow."""
     comma = decimal_commas(field for line in islice(lines, 2_000) for field in _fields(line, mark))
     table, names = Table(), []
-    split = ((line, _fields(line, mark)) for line in lines if line and not _RULE.fullmatch(line))
-    for (_, fields), (_, following) in pairwise(chain(split, [("", [])])):
+    split = (_fields(line, mark) for line in lines if line and not _RULE.fullmatch(line))
+    for count, (fields, following) in enumerate(pairwise(chain(split, [[]]))):
+        if count > _BANNER and not names:
+            break
         if len(fields) < 2:
             continue
         if header := _header(fields, following, comma):

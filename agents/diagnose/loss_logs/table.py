@@ -66,6 +66,7 @@ class Table:
         self.spread: set[str] = set()
         """Columns that were shorter than others, and whose values were spread over the rows evenly."""
         self._merged: dict[str, str] = {}
+        self._crowded = False
         self._at: dict[str, array[int]] = {}
         self._values: dict[str, array[float]] = {}
 
@@ -99,8 +100,9 @@ class Table:
         if name not in self._at and self._merged:
             name = self._merged.get(_COUNTER.sub("#", name), name)
         if name not in self._at:
-            if len(self._at) >= MOST_NAMES:
+            if len(self._at) >= MOST_NAMES and not self._crowded:
                 self.merge_counted()
+                self._crowded = len(self._at) > MOST_NAMES / 2
             if len(self._at) >= MOST_NAMES:
                 return
             self._at[name], self._values[name] = array("q"), array("d")

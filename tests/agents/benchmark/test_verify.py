@@ -50,7 +50,7 @@ def test_verify_allows_a_floor_its_last_bits_and_no_more(copy, relative, found):
     row["floor"] *= 1 + relative
     lines[2] = json.dumps(row)
     (copy / "rows.jsonl").write_text("\n".join(lines) + "\n")
-    verdicts = verify(open_folder(copy, None), local(1), groups=9)
+    verdicts = verify(open_folder(copy, None), local_executor(1), groups=9)
     assert sum(d.field == "floor" for v in verdicts for d in v.differences) == found
 
 

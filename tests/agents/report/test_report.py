@@ -1,4 +1,4 @@
-"""`gan-env report`: numbers that follow from the rows, a page that loads nothing, and one clear error for bad rows."""
+"""`gan-env report`: numbers that follow from the rows, a page that loads nothing, one clear error for bad rows."""
 
 import gzip
 import json
@@ -103,14 +103,14 @@ def test_every_failure_is_listed_and_imputed_scores_are_marked(everything):
     assert "†" in path.read_text()
 
 
-def test_learners_within_the_run_and_oracles_stand_apart(everything):
+def test_controllers_trained_online_and_oracles_are_listed_separately(everything):
     report, path = everything
     assert report.ranking is not None
     assert report.ranking.left_out.keys() == {"fsco (embedded)", "dirac-oracle", HOSTILE}
-    assert report.embedded == ["fsco (embedded)"] and "not a competitor" in report.notes["dirac-oracle"]
+    assert report.embedded == ["fsco (embedded)"] and "not ranked" in report.notes["dirac-oracle"]
     text = Page(path.read_text()).text
     assert "Listed separately: trained online, during the evaluation run" in text
-    assert "dirac-oracle (an oracle, not a competitor)" in text
+    assert "dirac-oracle (an oracle, not ranked)" in text
     assert not any("dirac-oracle" in line or "embedded" in line for line in headline(report))
 
 
@@ -137,7 +137,7 @@ def test_the_headline_says_who_wins_and_who_loses(tmp_path):
     assert "None of 40 runs failed" in said
 
 
-def test_when_nothing_is_told_apart_the_headline_says_so(tmp_path):
+def test_the_headline_says_so_when_no_difference_is_shown(tmp_path):
     rng = np.random.default_rng(0)
     noise = [row(name, seed, float(rng.uniform(1, 2))) for name in CONTROLLERS for seed in range(6)]
     said = headline(make_report(write(tmp_path / "a", noise))[0])
@@ -253,7 +253,7 @@ def test_rates_make_curves_and_an_area(tmp_path):
     assert curves["sim-gda"].area.value == pytest.approx(1.75 + offset)
 
 
-def test_markdown_has_the_area_of_each_controller_with_learners_within_the_run_apart(tmp_path, capsys):
+def test_markdown_has_the_area_of_each_controller_with_those_trained_online_listed_separately(tmp_path, capsys):
     found = [r for rate, level in ((1e-2, 2.0), (1e-4, 3.0), (1e-3, 1.0))  # as workers finished them
              for r in rows({"sim-gda": level, "fsco (embedded)": 1.0}, seeds=5, d_lr=rate, g_lr=rate)]  # fmt: skip
     assert main(["report", str(write(tmp_path / "a", found)), "--markdown"]) == 0
@@ -471,7 +471,7 @@ def test_the_smallest_and_oddest_folders_are_reported(tmp_path, found):
         ("fsco(d_loss_scale='sum')", True, True), ("dyn-gda(c1=1.2)", False, False), ("best-constant", False, False),
     ],
 )  # fmt: skip
-def test_who_learns_within_the_run_and_who_needs_a_replay(name, embedded, learned):
+def test_who_is_trained_online_and_who_needs_a_replay(name, embedded, learned):
     assert (is_embedded(name), is_learned(name)) == (embedded, learned)
 
 

@@ -1,0 +1,147 @@
+"""The compiled library: where it is, what it can do, and its plain C interface. No Python headers: one fits all."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import subprocess
+import tempfile
+from concurrent.futures import ThreadPoolExecutor
+from functools import cache
+from pathlib import Path
+
+HERE = Path(__file__).parent
+NAME = "libgan_env_native.so"
+FLAGS = ("-std=c++17", "-fPIC", "-ffp-contract=off", "-fno-math-errno", "-fno-exceptions", "-fno-rtti")
+ISAS = {
+    "x86_64": {
+        "avx512": ("-O3", "-mavx512f", "-mavx512dq", "-mavx512bw", "-mavx512vl", "-mfma"),
+        "avx2": ("-O3", "-mavx2", "-mfma"),
+        "plain": ("-O2",),
+    },
+    "aarch64": {"neon": ("-O3",)},
+}
+"""Of each machine: the instruction sets that the kernel is compiled for, and with which flags."""
+
+# -- mirrors of `kernel.h` --------------------------------------------------------------------------------------------
+
+_I, _D, _P = ctypes.c_int64, ctypes.c_double, ctypes.c_void_p
+
+
+class Layer(ctypes.Structure):
+    """See `kernel.h`, as for all of these."""
+
+    _fields_ = [(name, _I) for name in ("outputs", "inputs", "weight", "bias", "activation")] + [("slope", _D)]
+
+
+class Player(ctypes.Structure):  # noqa: D101
+    _fields_ = [("count", _I), ("weights", _I), ("layer", ctypes.POINTER(Layer))]
+
+
+class Optimizer(ctypes.Structure):  # noqa: D101
+    _fields_ = [("kind", _I)] + [(name, _D) for name in ("beta1", "beta2", "alpha", "momentum", "eps")]
+
+
+class Game(ctypes.Structure):  # noqa: D101
+    _fields_ = [
+        *((name, _I) for name in ("doubles", "batch", "latents", "features")),
+        *((name, Player) for name in ("g", "d")),
+        *((name, _I) for name in ("loss", "penalty", "gradient_normalised", "spectral_norm")),
+        *((name, _I) for name in ("noisy", "clipped", "alternating")),
+        ("coefficient", _D),
+        *((name, Optimizer) for name in ("g_optimizer", "d_optimizer")),
+    ]
+
+
+class Data(ctypes.Structure):  # noqa: D101
+    _fields_ = [("form", _I), ("table", _P), ("centres", _P), ("modes", _I), ("std", _D)]
+
+
+class Stream(ctypes.Structure):  # noqa: D101
+    _fields_ = [*((name, _I) for name in ("draw", "purpose", "length", "width")), ("codes", _P), ("held", _P)]
+
+
+class Rows(ctypes.Structure):  # noqa: D101
+    _fields_ = [
+        ("count", _I),
+        *((name, _P) for name in ("g_flat", "d_flat")),
+        *((name, _P * 2) for name in ("g_moment", "d_moment")),
+        *((name, _P) for name in ("g_steps", "d_steps", "g_lr", "d_lr", "seed", "episode", "which")),
+        *((name, _P) for name in ("updates", "real_index", "g_updates", "d_updates", "d_penalty")),
+        *((name, Stream) for name in ("real", "latent", "probe")),
+        ("data", ctypes.POINTER(Data)),
+    ]
+
+
+class Decision(ctypes.Structure):  # noqa: D101
+    _fields_ = [
+        ("updates", _I),
+        *((name, _P) for name in ("update_g", "update_d", "reuse_real", "active", "known")),
+        *((name, _P) for name in ("g_multiplier", "d_multiplier", "looks", "losses", "gradient")),
+        *((name, _P) for name in ("numbers", "real_logits", "fake_logits", "vitals", "worst", "fake")),
+    ]
+
+
+# -- the library ------------------------------------------------------------------------------------------------------
+
+
+def compile_library(folder: Path, compiler: str = "g++", machine: str | None = None) -> Path:
+    """Compiles the kernel into a folder and returns the library's file.
+
+    Args:
+        folder: Where the library is put; made where it is missing.
+        compiler: GCC's name, of version 9 or later.
+        machine: "x86_64" or "aarch64"; by default this one.
+
+    Raises:
+        OSError: If there is no such compiler.
+        subprocess.CalledProcessError: If it fails; `stderr` says why.
+    """
+    isas = ISAS[machine or os.uname().machine]
+    folder.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory() as scratch:
+        objects = [str(Path(scratch) / f"{name}.o") for name in (*isas, "dispatch")]
+        sources = [("kernel.cpp", (*flags, f"-DISA={name}")) for name, flags in isas.items()]
+        jobs = [
+            [compiler, *FLAGS, *flags, "-c", str(HERE / source), "-o", made]
+            for (source, flags), made in zip([*sources, ("dispatch.cpp", ("-O2",))], objects, strict=True)
+        ]
+        with ThreadPoolExecutor(os.cpu_count()) as pool:
+            list(pool.map(lambda job: subprocess.run(job, check=True, capture_output=True, text=True), jobs))
+        made = Path(scratch) / NAME
+        link = [compiler, "-shared", "-pthread", *objects, "-o", str(made)]
+        subprocess.run(link, check=True, capture_output=True, text=True)
+        target = folder / NAME
+        fresh = target.with_suffix(f".{os.getpid()}")  # a library that is in use is replaced, not written into
+        fresh.write_bytes(made.read_bytes())
+        fresh.replace(target)
+    return target
+
+
+@cache
+def library() -> ctypes.CDLL | None:
+    """The library beside this file, or None where there is none."""
+    file = HERE / NAME
+    if not file.is_file():
+        return None
+    made = ctypes.CDLL(str(file))
+    made.gan_isa.argtypes, made.gan_isa.restype = [ctypes.c_int], ctypes.c_char_p
+    made.gan_session.argtypes, made.gan_session.restype = [ctypes.POINTER(Game), ctypes.c_char_p], _P
+    made.gan_session_free.argtypes, made.gan_session_free.restype = [_P], None
+    made.gan_run.argtypes = [_P, ctypes.POINTER(Rows), ctypes.POINTER(Decision), _I]
+    made.gan_run.restype = _I
+    made.gan_control_is_valid.argtypes, made.gan_control_is_valid.restype = [_I, _P, _P, _P, _P], ctypes.c_int
+    return made
+
+
+def instruction_sets() -> tuple[str, ...]:
+    """Those that the library holds and this processor runs, the fastest first; none without a library."""
+    made, found = library(), []
+    if made is not None:
+        while name := made.gan_isa(len(found)):
+            found.append(name.decode())
+    return tuple(found)
+
+
+if __name__ == "__main__":
+    print(compile_library(HERE))

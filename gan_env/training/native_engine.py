@@ -1,0 +1,475 @@
+"""A trainer's rows in the compiled kernel: which games it covers, and a decision of all rows in one call."""
+
+from __future__ import annotations
+
+import ctypes
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from gan_env.data.datasets import ArrayData, GaussianMixture, PlaneData
+from gan_env.losses.losses import LOSSES, Loss
+from gan_env.native import library as lib
+from gan_env.players.mlp import MLPPlayers
+from gan_env.players.players import Players
+from gan_env.random.streams import BlockStream, Purpose, rng
+from gan_env.registry import unknown
+from gan_env.tasks.task import Task
+from gan_env.training.batches import Feed
+from gan_env.training.optimizers import RowOptimizer
+from gan_env.types import Control, Measurement, Summary
+
+ENGINES = ("auto", "native", "torch")
+_ACTIVATIONS = {type(None): 0, nn.ReLU: 1, nn.LeakyReLU: 2, nn.Tanh: 3}
+_LOSSES = {"bce": 0, "wgan": 1, "hinge": 2, "lsgan": 3}
+"""Those whose functions of a logit the kernel has; others share them."""
+_PENALTIES = {"wgan-gp": 1, "js-reg": 2, "r1": 3, "r2": 4}
+_OPTIMIZERS = {"adam": 0, "rmsprop": 1, "sgd": 2}
+_FED, _NORMALS, _UNIFORMS, _MIXTURE = range(4)
+_POINTS, _FLOATS, _BYTES = range(3)
+_MOST_LAYERS = 64
+_POINTERS: dict[torch.dtype, Any] = {torch.float32: np.float32, torch.float64: np.float64}
+
+
+def not_covered(
+    tasks: Sequence[Task],
+    loss: Loss,
+    players: tuple[Players, Players],
+    batch_size: int,
+    dtype: torch.dtype,
+    device: str,
+) -> str | None:
+    """Why the kernel cannot train such rows, in words that go on after "because"; None if it can.
+
+    Args:
+        tasks: Those that rows are of.
+        loss: What the players minimise.
+        players: G and D.
+        batch_size: B.
+        dtype: Precision of weights and computation.
+        device: Type of the device, "cpu" or "cuda".
+    """
+    if lib.library() is None:
+        return "the compiled kernel is not installed"
+    if device != "cpu":
+        return f"the kernel runs on processors, not on {device}"
+    if dtype not in _POINTERS:
+        return f"the kernel computes in float32 or float64, not in {dtype}"
+    if any(task.wiring is not None for task in tasks):
+        return f"task {tasks[0].name!r} is no plain GAN"
+    for name, each in zip(("generator", "discriminator"), players, strict=True):
+        if not isinstance(each, MLPPlayers):
+            return f"the {name} is no plain MLP"
+        if len(each.sizes) > _MOST_LAYERS:
+            return f"the {name} has more than {_MOST_LAYERS} layers"
+    return _loss_not_covered(loss, players[1]) or _data_not_covered(tasks, batch_size)
+
+
+def chosen(
+    engine: str,
+    tasks: Sequence[Task],
+    loss: Loss,
+    players: tuple[Players, Players],
+    batch_size: int,
+    dtype: torch.dtype,
+    device: str,
+) -> str:
+    """The engine that trains such rows, "native" or "torch"; the arguments after the first are those of `not_covered`.
+
+    "auto" takes the kernel where it covers them and the processor has fused multiply-adds: in software they are slow.
+
+    Raises:
+        ValueError: If the name is unknown, or "native" is asked for and the kernel does not cover them.
+    """
+    if engine not in ENGINES:
+        raise unknown("engine", engine, list(ENGINES))
+    if engine == "torch":
+        return "torch"
+    why = not_covered(tasks, loss, players, batch_size, dtype, device)
+    if engine == "native":
+        if why:
+            raise ValueError(f"engine='native' cannot be used: {why}; leave it out, or use engine='torch'")
+        return "native"
+    return "torch" if why or lib.instruction_sets()[0] == "plain" else "native"
+
+
+def _loss_not_covered(loss: Loss, d: Players) -> str | None:
+    assert isinstance(d, MLPPlayers)
+    if _loss_kind(loss) is None:
+        return f"loss {loss.name!r} has functions of its own"
+    if loss.diversity is not None:
+        return f"loss {loss.name!r} has a diversity term"
+    own = (
+        (loss.penalty is not None and _penalty_kind(loss) is None)
+        or loss.normalise not in (None, LOSSES["gran"].normalise)
+        or loss.reparametrise not in (None, LOSSES["sn"].reparametrise)
+    )
+    if own:
+        return f"loss {loss.name!r} has a regulariser of its own"
+    if sum((loss.penalty is not None, loss.normalise is not None, loss.reparametrise is not None, loss.noisy)) > 1:
+        return f"loss {loss.name!r} has more than one regulariser"
+    if (loss.penalty is not None or loss.normalise is not None) and not d.piecewise_linear:
+        return f"loss {loss.name!r} reads input gradients, and the discriminator is not piecewise linear"
+    return None
+
+
+def _data_not_covered(tasks: Sequence[Task], batch_size: int) -> str | None:
+    for data in (task.data for task in tasks):
+        if type(data) not in (PlaneData, ArrayData):
+            made = data.batch(torch.from_numpy(data.codes(rng(0, 0, Purpose.REAL), batch_size)[:1])).dtype
+            if made != torch.float32:
+                return f"the data's batches are {made}, not float32"
+    return None
+
+
+def _loss_kind(loss: Loss) -> int | None:
+    def functions(of: Loss) -> tuple[object, ...]:
+        return of.real, of.fake, of.generator, of.real_gradient, of.fake_gradient, of.generator_gradient
+
+    return next((kind for name, kind in _LOSSES.items() if functions(LOSSES[name]) == functions(loss)), None)
+
+
+def _penalty_kind(loss: Loss) -> int | None:
+    return next((kind for name, kind in _PENALTIES.items() if LOSSES[name].penalty is loss.penalty), None)
+
+
+def _player(players: Players) -> lib.Player:
+    assert isinstance(players, MLPPlayers)
+    layers, at = (lib.Layer * len(players.sizes))(), 0
+    described = zip(layers, players.sizes, players.biased, players.activations, strict=True)
+    for layer, (outputs, inputs), biased, activation in described:
+        layer.outputs, layer.inputs, layer.weight = outputs, inputs, at
+        at += outputs * inputs
+        layer.bias = at if biased else -1
+        at += outputs * biased
+        layer.activation = _ACTIVATIONS[type(activation)]
+        layer.slope = activation.negative_slope if isinstance(activation, nn.LeakyReLU) else 0.0
+    return lib.Player(len(layers), at, layers)
+
+
+def _optimizer(optimizer: RowOptimizer) -> lib.Optimizer:
+    spec = optimizer.spec
+    return lib.Optimizer(_OPTIMIZERS[spec.name], *spec.betas, spec.alpha, spec.momentum, spec.eps)
+
+
+def _pointer(value: Tensor | np.ndarray) -> int:
+    return value.data_ptr() if isinstance(value, Tensor) else value.ctypes.data
+
+
+@dataclass(frozen=True)
+class State:
+    """What the kernel reads and writes in place: the trainer's own tensors and counters, see `Trainer`."""
+
+    g: Players
+    d: Players
+    g_optimizer: RowOptimizer
+    d_optimizer: RowOptimizer
+    d_penalty: Tensor
+    seed: np.ndarray
+    episode: np.ndarray
+    which: np.ndarray
+    updates: np.ndarray
+    real_index: np.ndarray
+    g_updates: np.ndarray
+    d_updates: np.ndarray
+
+
+class Seen:
+    """What a decision of k updates gave, in one piece of memory; arrays are of the game's precision.
+
+    Args:
+        rows: N.
+        batch_size: B.
+        updates: k.
+        dtype: NumPy's name of the precision.
+    """
+
+    def __init__(self, rows: int, batch_size: int, updates: int, dtype: Any):
+        looks = updates + 1
+        self._ends = [0]
+        for size in (3 * looks * rows, updates * rows, 7 * rows, rows * batch_size, rows * batch_size):
+            self._ends.append(self._ends[-1] + size)
+        self._whole = np.empty(self._ends[-1], dtype)
+        self._rows, self._looks = rows, looks
+        self.vitals = np.empty((4, rows))
+        """(4, N) float64, behind the last update: the largest absolute weight, NaN where one is not finite; 0, or NaN
+        where a moment is not finite; 1 where D says one thing of every sample; 1 where G makes one sample alone."""
+        self.worst = np.empty(4)
+        """Of all rows: the largest absolute weight, the largest absolute loss; 0, or NaN where a gradient, a moment or
+        a logit is not finite; how many players are constant."""
+
+    def write_places(self, into: lib.Decision) -> None:
+        """Tells the kernel where to write."""
+        start, size = self._whole.ctypes.data, self._whole.itemsize
+        into.losses, into.gradient, into.numbers, into.real_logits, into.fake_logits = (
+            start + at * size for at in self._ends[:-1]
+        )
+        into.vitals, into.worst = self.vitals.ctypes.data, self.worst.ctypes.data
+
+    def _piece(self, number: int) -> np.ndarray:
+        return self._whole[self._ends[number] : self._ends[number + 1]]
+
+    @property
+    def losses(self) -> np.ndarray:
+        """(3, k + 1, N), see `Trace`."""
+        return self._piece(0).reshape(3, self._looks, self._rows)
+
+    @property
+    def gradient(self) -> np.ndarray:
+        """(k, N), see `Trace`."""
+        return self._piece(1).reshape(-1, self._rows)
+
+    @property
+    def numbers(self) -> np.ndarray:
+        """(7, N) of the last look, as `Summary` has them."""
+        return self._piece(2).reshape(7, self._rows)
+
+    @property
+    def logits(self) -> tuple[np.ndarray, np.ndarray]:
+        """(N, B) each, of the real and of the generated batch of the last look."""
+        return self._piece(3).reshape(self._rows, -1), self._piece(4).reshape(self._rows, -1)
+
+
+class LazyMeasurement(Measurement):
+    """A measurement whose tensors are made when one of them is first read: an environment reads the summary alone."""
+
+    @classmethod
+    def of(
+        cls, summary: Summary, make: Callable[[], dict[str, Tensor]], progress_on_host: np.ndarray
+    ) -> LazyMeasurement:
+        """One with this summary and progress, whose fields are `make`'s."""
+        made = object.__new__(cls)
+        vars(made).update(summary=summary, _make=make, progress_on_host=progress_on_host)
+        return made
+
+    def __getattr__(self, name: str) -> Any:
+        """A field that has not been read before, or AttributeError."""
+        if name not in Measurement.__dataclass_fields__ or "_make" not in vars(self):
+            raise AttributeError(name)
+        vars(self).update(vars(self)["_make"]())
+        return vars(self)[name]
+
+
+class NativeEngine:
+    """The kernel at work on the rows of a trainer.
+
+    Args:
+        tasks: Those that rows are of.
+        loss: What the players minimise.
+        order: "simultaneous" or "alternating".
+        batch_size: B.
+        feed: Of which it draws.
+        state: What it reads and writes.
+        threads: Among which rows are shared out; changes speed alone.
+        isa: An instruction set of `library.instruction_sets`, by default the fastest; changes speed alone.
+
+    Raises:
+        ValueError: If this machine or the library does not have the instruction set.
+    """
+
+    def __init__(
+        self,
+        tasks: Sequence[Task],
+        loss: Loss,
+        order: str,
+        batch_size: int,
+        feed: Feed,
+        state: State,
+        *,
+        threads: int = 1,
+        isa: str = "",
+    ):
+        made = lib.library()
+        assert made is not None, "see not_covered"
+        self._library, self._threads, self._session = made, threads, None
+        self._tasks, self._state, self._batch_size = tasks, state, batch_size
+        flat = state.g.flat
+        self._n, self._dtype = len(flat), _POINTERS[flat.dtype]
+        game = self._game(loss, order)
+        self._session = made.gan_session(ctypes.byref(game), isa.encode())
+        if not self._session:
+            raise ValueError(f"isa={isa!r} is none of {', '.join(lib.instruction_sets())}")
+        self._kept: list[object] = []
+        """What the structs point to."""
+        self._fed: list[tuple[BlockStream, lib.Stream, np.ndarray]] = []
+        """Streams whose blocks the kernel does not draw itself, and the counters that address them."""
+        self._samples: Tensor | None = None
+        self._rows = self._make_rows(feed, loss)
+        self._looks, self._known = np.zeros(self._n, np.int64), np.zeros(self._n, bool)
+        self._decision = lib.Decision(looks=_pointer(self._looks), known=_pointer(self._known))
+
+    def __del__(self) -> None:
+        if self._session:
+            self._library.gan_session_free(self._session)
+
+    # -- what it is told once -------------------------------------------------------------------------------------
+
+    def _game(self, loss: Loss, order: str) -> lib.Game:
+        state = self._state
+        g, d = _player(state.g), _player(state.d)
+        return lib.Game(
+            doubles=self._dtype == np.float64,
+            batch=self._batch_size,
+            latents=g.layer[0].inputs,
+            features=d.layer[0].inputs,
+            g=g,
+            d=d,
+            loss=_loss_kind(loss),
+            penalty=_penalty_kind(loss) or 0,
+            gradient_normalised=loss.normalise is not None,
+            spectral_norm=loss.reparametrise is not None,
+            noisy=loss.noisy,
+            clipped=loss.clipped,
+            alternating=order == "alternating",
+            coefficient=loss.coefficient,
+            g_optimizer=_optimizer(state.g_optimizer),
+            d_optimizer=_optimizer(state.d_optimizer),
+        )
+
+    def _make_rows(self, feed: Feed, loss: Loss) -> lib.Rows:
+        state, rows = self._state, lib.Rows(count=self._n)
+        for name in ("g", "d"):
+            players, optimizer = getattr(state, name), getattr(state, f"{name}_optimizer")
+            for field, value in (("flat", players.flat), ("steps", optimizer.steps), ("lr", optimizer.lr)):
+                setattr(rows, f"{name}_{field}", _pointer(value))
+            for i, moment in enumerate(optimizer.moments):
+                getattr(rows, f"{name}_moment")[i] = _pointer(moment)
+        for name in ("seed", "episode", "which", "updates", "real_index", "g_updates", "d_updates", "d_penalty"):
+            setattr(rows, name, _pointer(getattr(state, name)))
+        data = (lib.Data * len(self._tasks))()
+        for described, each in zip(data, self._tasks, strict=True):
+            self._describe(described, each.data)
+        rows.data = data
+        task, size = self._tasks[0], self._batch_size
+        self._real_stream(rows.real, feed.reals, math.prod(task.data.shape))
+        latents = _NORMALS if task.latents == "normal" else _FED
+        self._stream(rows.latent, feed.latents, latents, (size, task.latent_size), state.updates)
+        if loss.noisy:
+            self._stream(rows.probe, feed.probes, _NORMALS, (2, size, *task.data.shape), state.updates)
+        elif loss.penalty is not None:
+            self._stream(rows.probe, feed.probes, _UNIFORMS, (size,), state.updates)
+        return rows
+
+    def _describe(self, into: lib.Data, data: Any) -> None:
+        """Where real samples of a task come from."""
+        into.form = _POINTS
+        if type(data) is ArrayData:
+            table = data.samples.contiguous()
+            into.form = _BYTES if table.dtype == torch.uint8 else _FLOATS
+            table = table if into.form == _BYTES else table.float()
+            into.table = _pointer(table)
+            self._kept.append(table)
+        elif type(data) is PlaneData and isinstance(data.distribution, GaussianMixture):
+            centres = np.ascontiguousarray(data.distribution.centres, np.float64)
+            into.centres, into.modes, into.std = _pointer(centres), len(centres), data.distribution.std
+            self._kept.append(centres)
+
+    def _real_stream(self, into: lib.Stream, stream: BlockStream, features: int) -> None:
+        size, data = self._batch_size, [task.data for task in self._tasks]
+        if all(type(each) is PlaneData for each in data):
+            mixtures = all(isinstance(each.distribution, GaussianMixture) for each in data)  # type: ignore[attr-defined]
+            self._stream(into, stream, _MIXTURE if mixtures else _FED, (size, features), self._state.real_index)
+        elif all(type(each) is ArrayData for each in data):
+            self._stream(into, stream, _FED, (size,), self._state.real_index)
+        else:  # each batch is made by the data themselves
+            held = np.full(self._n, -1)
+            self._samples = torch.empty(self._n, size, features)
+            self._kept.append(held)
+            into.draw, into.length, into.width = _FED, 1, size * features
+            into.codes, into.held = _pointer(self._samples), _pointer(held)
+            self._fed.append((stream, into, self._state.real_index))
+            self._held = held
+
+    def _stream(
+        self, into: lib.Stream, stream: BlockStream, draw: int, shape: tuple[int, ...], index: np.ndarray
+    ) -> None:
+        into.draw, into.purpose, into.length, into.width = draw, int(stream.purpose), stream.block, math.prod(shape)
+        into.held = _pointer(stream.held)
+        if draw == _FED:
+            self._fed.append((stream, into, index))
+        elif stream.codes is None:
+            stream.codes = torch.empty(self._n, stream.block, *shape)
+        into.codes = None if stream.codes is None else _pointer(stream.codes)
+        self._kept.append(stream)
+
+    # -- a decision -----------------------------------------------------------------------------------------------
+
+    def forget(self, rows: np.ndarray | None = None) -> None:
+        """Says that weights, counters or draws of the rows (all by default) were changed."""
+        self._known[slice(None) if rows is None else rows] = False
+        if self._samples is not None:
+            self._held[slice(None) if rows is None else rows] = -1
+
+    def look(self, fake: Tensor | None = None) -> Seen:
+        """The look at the coming batch; `fake`, (N, B, *shape), takes what G makes of it."""
+        asked = self._decision
+        asked.fake = None if fake is None else _pointer(fake)
+        seen = self._run(0)
+        asked.fake = None
+        return seen
+
+    def advance(self, control: Control, updates: int, active: np.ndarray | None) -> Seen:
+        """`updates` updates of every active row under one control, each followed by a look at the next batch.
+
+        Raises:
+            ValueError: If it is no control for N rows.
+        """
+        n, asked = self._n, self._decision
+        flags = control.update_g, control.update_d, control.reuse_real
+        rates = control.g_multiplier, control.d_multiplier
+        if any(each.shape != (n,) for each in (*flags, *rates)):
+            control.check(n)
+        given = [*(_plain(each, torch.bool) for each in flags), *(_plain(each, torch.float64) for each in rates)]
+        asked.update_g, asked.update_d, asked.reuse_real, asked.g_multiplier, asked.d_multiplier = (
+            each.data_ptr() for each in given
+        )
+        if not self._library.gan_control_is_valid(
+            n, asked.update_g, asked.update_d, asked.g_multiplier, asked.d_multiplier
+        ):
+            control.check(n)
+        asked.active = None if active is None else _pointer(active)
+        return self._run(updates)
+
+    def _run(self, updates: int) -> Seen:
+        seen, asked = Seen(self._n, self._batch_size, updates, self._dtype), self._decision
+        asked.updates = updates
+        seen.write_places(asked)
+        self._looks[:] = 0
+        try:
+            while waiting := self._library.gan_run(self._session, self._rows, asked, self._threads):
+                if waiting < 0:
+                    raise MemoryError("the kernel found no memory to work in")
+                self._supply(updates)
+        except BaseException:
+            self.forget()
+            raise
+        self._known[:] = True
+        return seen
+
+    def _supply(self, updates: int) -> None:
+        """Draws the blocks that rows wait for."""
+        state = self._state
+        for row in np.flatnonzero(self._looks <= updates).tolist():
+            one = slice(row, row + 1)
+            for stream, into, index in self._fed:
+                at = one, index[one], state.seed[one], state.episode[one]
+                if self._samples is not None and index is state.real_index:
+                    data = self._tasks[state.which[row]].data
+                    self._samples[row] = data.batch(stream.at(*at))[0].flatten(1)
+                    self._held[row] = index[row]
+                else:
+                    stream.hold(*at)
+                    assert stream.codes is not None
+                    into.codes = _pointer(stream.codes)
+
+
+def _plain(value: Tensor, dtype: torch.dtype) -> Tensor:
+    """The tensor as C reads it."""
+    if value.dtype == dtype and value.is_contiguous() and not value.is_cuda:
+        return value
+    return value.to("cpu", dtype).contiguous()
