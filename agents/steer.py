@@ -14,7 +14,7 @@ from torch import Tensor
 from gan_env.envs.rewards import fsco_reward, losses_apart
 from gan_env.losses.losses import Loss
 from gan_env.registry import unknown
-from gan_env.types import Control, Measurement, Transition
+from gan_env.types import KINDS, Control, Measurement, Transition
 
 from .base import Controller, NeedsTrainer
 from .policies.policy_files import load_controller
@@ -25,7 +25,6 @@ from .steering.scores import Scores, read_number, read_scores
 from .steering.steps import StepWatch
 
 FORMAT = "gan-env steer 1"
-_KINDS = ("plane", "image", "voxels", "domains", "dirac")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -102,8 +101,8 @@ class Steer:
         updates_per_epoch: int = 0,
         losses: str = "scores",
     ):
-        if kind not in _KINDS:
-            raise unknown("kind", kind, list(_KINDS))
+        if kind not in KINDS:
+            raise unknown("kind", kind, list(KINDS))
         if losses not in ("scores", "given"):
             raise unknown("losses", losses, ["scores", "given"])
         if isinstance(seed, bool) or not isinstance(seed, int) or not 0 <= seed < 2**63:
