@@ -16,8 +16,8 @@ IDEAL_D, IDEAL_G = 2 * np.log(2), np.log(2)
 
 def white(rows: int, loss: str) -> list[tuple[np.ndarray, np.ndarray]]:
     rng = np.random.default_rng(rows)
-    level = (IDEAL_D, IDEAL_G) if loss == "bce" else (0.0, 0.0)
-    return [tuple(mean + 0.1 * rng.standard_normal(rows) for mean in level) for _ in range(SEEDS)]
+    d, g = (IDEAL_D, IDEAL_G) if loss == "bce" else (0.0, 0.0)
+    return [(d + 0.1 * rng.standard_normal(rows), g + 0.1 * rng.standard_normal(rows)) for _ in range(SEEDS)]
 
 
 def drift(rows: int, loss: str) -> list[tuple[np.ndarray, np.ndarray]]:
