@@ -14,7 +14,7 @@ from typing import Annotated, Any, Literal
 
 import tyro
 
-from gan_env.io.files import parsed_json
+from gan_env.io.files import is_there, parsed_json, shown
 
 from ..report import text as tables
 from . import budget, folder, running, suites, verify
@@ -104,6 +104,8 @@ class BenchOptions:
     pictures: bool = False
     """Draw samples at six checkpoints of each controller's run with the first seed, a picture a game, to the folder's
     samples/; the report shows them."""
+    trust: bool = False
+    """Read the data and controllers' files that the folder's configuration names elsewhere, too."""
     retry_errors: bool = False
     """Run the groups again in which a controller broke or samples could not be judged (status "error"), once."""
     budget: bool = False
@@ -112,7 +114,8 @@ class BenchOptions:
     """Print one JSON document."""
 
 
-CALL = ("suite", "also", "out", "jobs", "executor", "address", "keep", "pictures", "retry_errors", "budget", "json")
+CALL = ("suite", "also", "out", "jobs", "executor", "address", "keep", "pictures", "trust", "retry_errors", "budget",
+        "json")  # fmt: skip
 """Options that are no setting of a part."""
 
 
@@ -177,7 +180,7 @@ def bench(arguments: Sequence[str], description: str) -> int:
     if given.budget:
         return _budget(given, asked)
     out = given.out or Path("runs") / f"bench-{(asked and asked.suite) or 'grid'}-{time.strftime('%Y%m%d-%H%M%S')}"
-    work = folder.open_folder(out, asked)
+    work = folder.open_folder(out, asked, trust=given.trust)
     retried = work.withdraw_crashed() if given.retry_errors else 0
     work.keep, work.pictures = given.keep, given.pictures
     began, show = time.perf_counter(), sys.stderr.isatty() and not given.json
@@ -192,7 +195,7 @@ def bench(arguments: Sequence[str], description: str) -> int:
     else:
         _print_tables(work, done, time.perf_counter() - began)
     for group, why in done.failures.items():
-        print(f"gan-env: {group} could not be run and is left for the next call: {why}", file=sys.stderr)
+        print(f"gan-env: {group} could not be run and is left for the next call: {shown(why)}", file=sys.stderr)
     return DONE if done.complete else FAILED
 
 
@@ -201,7 +204,7 @@ def _asked(given: BenchOptions, arguments: Sequence[str]) -> BenchConfig | None:
     changes, also = changes_of(given), split_list(given.also or "")
     if given.suite is None and not changes and not also:
         if given.out is not None:
-            if not (given.out / "config.json").exists():
+            if not is_there(given.out / "config.json"):
                 raise ValueError(
                     f"out={str(given.out)!r} holds no benchmark to go on with; for a new one, name a suite, or tasks "
                     "and controllers"
@@ -215,8 +218,8 @@ def _asked(given: BenchOptions, arguments: Sequence[str]) -> BenchConfig | None:
 
 def _budget(given: BenchOptions, asked: BenchConfig | None) -> int:
     """Prints what is left and what it would take; writes nothing."""
-    if given.out is not None and (given.out / "config.json").exists():
-        held = folder.open_folder(given.out, asked)
+    if given.out is not None and is_there(given.out / "config.json"):
+        held = folder.open_folder(given.out, asked, trust=given.trust)
         groups = held.left + (held.crashed if given.retry_errors else [])
     else:
         assert asked is not None, "`_asked` sees to it"
@@ -275,6 +278,8 @@ class VerifyOptions:
     """Only groups whose training took at most so many, as their rows say."""
     jobs: int = 1
     """Worker processes of one torch thread each."""
+    trust: bool = False
+    """Read the data and controllers' files that the folder's configuration names elsewhere, too."""
     json: bool = False
     """Print one JSON document."""
 
@@ -282,7 +287,7 @@ class VerifyOptions:
 def verify_rows(arguments: Sequence[str], description: str) -> int:
     """Runs the command `gan-env verify`; returns its exit code."""
     given = tyro.cli(VerifyOptions, prog="gan-env verify", description=description, args=arguments)
-    work = folder.open_folder(given.folder, None)
+    work = folder.open_folder(given.folder, None, trust=given.trust)
     show = sys.stderr.isatty() and not given.json
     verdicts = verify.verify(work, local_executor(given.jobs), given.groups, given.seed, given.seconds, show=show)
     equal = all(each.equal for each in verdicts)

@@ -21,7 +21,7 @@ from typing import Any
 from safetensors.torch import save
 from torch import nn
 
-from gan_env.io.files import write_whole
+from gan_env.io.files import own_folder, write_whole
 from gan_env.io.process import settle
 
 from ..comparison.batch import Comparison, run_batch
@@ -75,10 +75,9 @@ def run_job(job: Job, progress: Callable[[int], object] = lambda updates: None) 
 
 def keep_generator(folder: Path, row: Row, generator: nn.Module) -> None:
     """Writes a generator's weights as `KEY.safetensors`; `make_task(task).generator()` can load them."""
-    folder.mkdir(exist_ok=True)
     weights = {name: value.detach().cpu().contiguous() for name, value in generator.state_dict().items()}
     metadata = {name: str(row[name]) for name in ("task", "loss", "controller", "seed", "score", "key")}
-    write_whole(folder / f"{row['key']}.safetensors", save(weights, metadata))
+    write_whole(own_folder(folder) / f"{row['key']}.safetensors", save(weights, metadata))
 
 
 def local_executor(jobs: int) -> Executor:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from gan_env.io.files import write_whole
+from gan_env.io.files import own_folder, write_whole
 from gan_env.rendering.draw import draw_samples
 
 from ..comparison.result import ComparisonResult
@@ -60,5 +60,5 @@ def draw_sample_grid(group: Group, comparison: PlannedComparison, result: Compar
         line[0].set_ylabel(short(name, 12), fontsize=TEXT)
     title = f"{comparison.task}, {comparison.game.loss}, seed {group.seeds[0]}: samples after so many updates"
     figure.suptitle(title, fontsize=TEXT)
-    folder.mkdir(exist_ok=True)
-    write_whole(folder / file_name(group.part, comparison), png_of(figure, 32 if task.kind == "plane" else None))
+    png = png_of(figure, 32 if task.kind == "plane" else None)
+    write_whole(own_folder(folder) / file_name(group.part, comparison), png)

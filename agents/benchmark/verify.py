@@ -12,6 +12,7 @@ from typing import Any
 from tqdm import tqdm
 
 from gan_env.envs.config import EnvConfig
+from gan_env.io.files import shown
 
 from ..comparison.rows import ORIGIN, TIMES, Row
 from .executors import Executor, Failed
@@ -107,7 +108,7 @@ def verify(
             verdicts[group.id] = Verdict(group.id, what, group.cells, failed=outcome.why)
             continue
         held = folder.rows_of(group)
-        found = json.loads(json.dumps(outcome))  # as rows come back from a file
+        found = shown(json.loads(json.dumps(outcome)))  # as rows come back from a file
         verdicts[group.id] = Verdict(group.id, what, group.cells, _compare(held, found), _origins(held[0], found[0]))
     bar.close()
     return [verdicts[group.id] for group in chosen]

@@ -8,9 +8,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from tqdm import tqdm
-
 from gan_env.envs.config import EnvConfig
+from gan_env.io.progress import progress_bar
 from gan_env.tasks.task import Task
 
 from ..base import Controller
@@ -87,8 +86,8 @@ def _bars(
     what = f"{contestants} controllers × {seeds} seeds"
     generators = (contestants + 1) * seeds if config.score else contestants * seeds
     with (
-        tqdm(total=updates, unit="update", desc=f"training {what}", disable=not show, delay=delay) as training,
-        tqdm(total=generators, unit="run", desc="scoring", disable=not show, delay=delay, leave=False) as scoring,
+        progress_bar(updates, f"training {what}", "update", show=show, delay=delay) as training,
+        progress_bar(generators, "scoring", "run", show=show, delay=delay, last=True) as scoring,
     ):
 
         def scored() -> None:

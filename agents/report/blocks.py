@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gzip
 import json
 import re
 from collections.abc import Iterable
@@ -13,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from gan_env.io.files import parsed_json
+from gan_env.io.files import is_there, open_packed, open_to_read, read_json, shown
 
 from ..comparison.row_checks import finite, read_row
 from ..comparison.rows import Row
@@ -35,12 +34,12 @@ def read_rows(folder: Path) -> list[Row]:
         ValueError: If there is no such file, a line is not a row, or the benchmark's last group is incomplete; the
             message names the line.
     """
-    path = next((p for p in (folder / "rows.jsonl", folder / "rows.jsonl.gz") if p.is_file()), None)
+    path = next((p for p in (folder / "rows.jsonl", folder / "rows.jsonl.gz") if is_there(p)), None)
     if path is None:
         raise ValueError(f"{str(folder)!r} holds no rows.jsonl; name a folder that gan-env bench or train wrote")
     rows, first = [], {}
     try:
-        with gzip.open(path, "rt", encoding="utf-8") if path.suffix == ".gz" else path.open(encoding="utf-8") as file:
+        with open_packed(path) if path.suffix == ".gz" else open_to_read(path) as file:
             for number, line in enumerate(file, 1):
                 row = read_row(line, f"{path.name} line {number}")
                 cell = (_config_key(row), row["controller"], row["seed"])
@@ -143,10 +142,10 @@ def _short_names(names: list[str]) -> dict[str, str]:
 def read_config(folder: Path) -> dict[str, Any]:
     """Reads `folder/config.json`; {} where there is none. ValueError if it is not a JSON object."""
     path = folder / "config.json"
-    if not path.is_file():
+    if not is_there(path):
         return {}
     try:
-        config = parsed_json(path.read_text(encoding="utf-8"))
+        config = shown(read_json(path))
     except ValueError as error:
         raise ValueError(f"{str(path)!r} is not JSON ({error}); repair or remove it") from error
     if not isinstance(config, dict):

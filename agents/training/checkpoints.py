@@ -11,6 +11,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
+from gan_env.io.files import cut, has_folder, is_there
 from gan_env.io.tensor_files import pack, read_tensors, unpack, write_tensors
 
 FORMAT, VERSION = "gan-env training", 1
@@ -60,8 +61,9 @@ class Checkpoints:
 
         Raises:
             TrainingStateError: If the file is damaged, of another kind or of an unknown version.
+            NotOurs: If it is a link, or no file at all.
         """
-        if not self.path.exists():
+        if not is_there(self.path):
             return None
         remedy = "remove it to start this training from its beginning"
         content, tensors = read_tensors(self.path, FORMAT, VERSION, error=TrainingStateError, remedy=remedy)
@@ -82,9 +84,12 @@ class Checkpoints:
 
 
 def _logs(folder: Path | None) -> list[Path]:
-    """Lists TensorBoard's own files in a folder; other files belong to the user."""
-    found = [] if folder is None else sorted(folder.glob("events.out.tfevents.*"))
-    return [file for file in found if file.is_file() and not file.is_symlink()]
+    """Lists TensorBoard's own files in a folder; other files belong to the user.
+
+    Raises NotOurs for a link or no file of such a name: TensorBoard opens its files by name, each time that it writes.
+    """
+    found = [] if folder is None or not has_folder(folder) else sorted(folder.glob("events.out.tfevents.*"))
+    return [file for file in found if is_there(file, alone=True)]
 
 
 def log_sizes(folder: Path | None) -> dict[str, int]:
@@ -98,8 +103,7 @@ def cut_logs(folder: Path | None, sizes: dict[str, int]) -> None:
         if file.name not in sizes:
             file.unlink()
         elif file.stat().st_size > sizes[file.name]:
-            with file.open("r+b") as log:
-                log.truncate(sizes[file.name])
+            cut(file, sizes[file.name])
 
 
 # -- stopping -----------------------------------------------------------------------------------------------------

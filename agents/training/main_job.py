@@ -15,7 +15,18 @@ from pathlib import Path
 
 from gan_env.envs.config import EnvConfig
 from gan_env.envs.env import GANVectorEnv
-from gan_env.io.files import LOCK, PARTIAL, locked, remove_partials, write_whole
+from gan_env.io.files import (
+    LOCK,
+    PARTIAL,
+    has_folder,
+    is_there,
+    locked,
+    make_folder,
+    read_text,
+    remove_partials,
+    shown_lines,
+    write_whole,
+)
 from gan_env.tasks.task import Task
 
 from ..base import NeedsTrainer
@@ -40,6 +51,9 @@ from .train_config import (
 )
 
 CONFIG, TABLE = "config.json", "table.txt"
+FILES = (CONFIG, "rows.jsonl", "agent.safetensors", "samples.png", "scores.png", "curves.png", TABLE, STATE)
+"""What a run writes, beside the folder of logs."""
+LOGS = "tensorboard"
 
 
 def evaluate(config: TrainConfig, learned: list[Contestant]) -> ComparisonResult:
@@ -55,17 +69,15 @@ def train(config: TrainConfig, say: Callable[[str], None] = print) -> Path:
     finished also the state that `resume` goes on from.
 
     Raises:
-        ValueError: If a setting is unfit or the folder holds something.
-        OSError: If the folder cannot be written to; what was there is unchanged.
+        ValueError: If a setting is unfit, the folder cannot be made or holds something.
+        OSError: If the folder cannot be written to, or a link stands in the place of a file of ours; what was there is
+            unchanged.
         Stopped: A KeyboardInterrupt, after Ctrl-C or SIGTERM, when everything is saved.
     """
     _check(config)
     out = config.out or Path("runs") / f"{_task_name(config.env)}-{time.strftime('%Y%m%d-%H%M%S')}"
     _need_empty(out)
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise OSError(f"out={str(out)!r} cannot be made a folder ({error.strerror}); name another") from error
+    make_folder(out)
     with locked(out):
         _need_empty(out)  # again: somebody else may have been quicker
         remove_partials(out)
@@ -79,6 +91,7 @@ def resume(
     *,
     progress: bool = True,
     save_every: float | None = None,
+    trust: bool = False,
     say: Callable[[str], None] = print,
 ) -> Path:
     """Goes on with a run that was interrupted, from what was saved last, or from its beginning if nothing was.
@@ -88,6 +101,7 @@ def resume(
         config: What `train` was given, where `config.json` cannot tell: a task, reward or optimiser in code.
         progress: Show progress.
         save_every: Least seconds between two saves; by default what it was.
+        trust: Read the data and controllers' files that the folder's configuration names elsewhere, too.
         say: Told the table.
 
     Raises:
@@ -96,18 +110,18 @@ def resume(
         Stopped: As `train`.
     """
     out = Path(out)
-    if not (out / CONFIG).is_file():
+    if not is_there(out / CONFIG):
         raise ValueError(f"resume={str(out)!r} holds no training, for there is no {CONFIG} in it; name a run's folder")
     if config is None:
-        config = read_config(out / CONFIG)
+        config = read_config(out / CONFIG, trust=trust)
     else:
         found = first_difference(plain(config), read_held(out / CONFIG))
         if found:
             raise ValueError(f"resume={str(out)!r} was begun with other settings: {found}")
     config = replace(config, out=out, progress=progress)
     config = config if save_every is None else replace(config, save_every=save_every)
-    if (out / TABLE).is_file() and not (out / STATE).exists():
-        say((out / TABLE).read_text())
+    if is_there(out / TABLE) and not is_there(out / STATE):
+        say(shown_lines(read_text(out / TABLE)))
         say(f"{out}/ is finished; there is nothing left to do")
         return out
     _check(config)
@@ -129,13 +143,16 @@ def _work(config: TrainConfig, out: Path, say: Callable[[str], None]) -> Path:
     from ..report.text import summary
     from .run_pictures import draw_run  # matplotlib takes a second to import
 
+    for name in FILES:  # what would be refused at the end is refused now
+        is_there(out / name)
+    has_folder(out / LOGS)
     began = time.perf_counter()
     checkpoints = Checkpoints(out, config.save_every)
     stop = Stop(f"stopped; nothing is lost, go on with: gan-env train --resume {shlex.quote(str(out))}")
     with stop.listening():
         learned = [Contestant(EMBEDDED, EmbeddedFSCO(_embedded(config)))] if config.is_fsco else []
         if config.mode == "meta":
-            trained, untrained = train_meta(config, out / "tensorboard", checkpoints, stop)
+            trained, untrained = train_meta(config, out / LOGS, checkpoints, stop)
             save_controller(trained, out / "agent.safetensors")
             learned = [Contestant(trained.name, trained), Contestant(untrained.name, untrained), *learned]
         result = evaluate(config, learned)  # repeated from its beginning by `resume`: it is short, and exact

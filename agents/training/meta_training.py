@@ -12,10 +12,10 @@ from typing import Any
 import numpy as np
 from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.logger import TensorBoardOutputFormat, configure
-from tqdm import tqdm
 
 from gan_env.envs.config import EnvConfig
 from gan_env.envs.env import GANVectorEnv
+from gan_env.io.progress import progress_bar
 
 from ..comparison.rows import versions
 from ..comparison.seeds import SPLITS
@@ -38,13 +38,8 @@ class _Watch(BaseCallback):
         super().__init__()
         config = training.config
         self._env, self._positions, self._between = training.env, training.positions, between
-        self._bar = tqdm(
-            total=config.decisions,
-            initial=training.model.num_timesteps,
-            unit="decision",
-            desc="training",
-            disable=not config.progress,
-        )
+        done = training.model.num_timesteps
+        self._bar = progress_bar(config.decisions, "training", "decision", done=done, show=config.progress)
 
     def _on_rollout_start(self) -> None:
         self._between()  # the one place where nothing is under way

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from matplotlib.figure import Figure
 
+from gan_env.io.files import write_whole
 from gan_env.rendering.draw import draw_samples
 from gan_env.tasks.task import Task
 
@@ -19,9 +20,9 @@ def draw_run(task: Task, result: ComparisonResult, out: Path) -> None:
     """Writes samples.png, curves.png and scores.png into the folder."""
     names = ranked(result.rows)
     draw_samples_of_all(task, result, out / "samples.png")
-    (out / "scores.png").write_bytes(png_of(score_dots(result.rows, names)))
+    write_whole(out / "scores.png", png_of(score_dots(result.rows, names)))
     if (curves := training_curves(result.rows, names, columns=4)) is not None:
-        (out / "curves.png").write_bytes(png_of(curves))
+        write_whole(out / "curves.png", png_of(curves))
 
 
 def draw_samples_of_all(task: Task, result: ComparisonResult, path: Path) -> None:
@@ -46,4 +47,4 @@ def draw_samples_of_all(task: Task, result: ComparisonResult, path: Path) -> Non
             if legend := axes.get_legend():
                 legend.remove()
     figure.suptitle(f"samples and mean score ({result.rows[0]['score_name']}, lower is better)", fontsize=10)
-    path.write_bytes(png_of(figure))
+    write_whole(path, png_of(figure))

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import contextlib
-import types
-from collections.abc import Callable
 from dataclasses import dataclass, field, fields, is_dataclass
 from pathlib import Path
-from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
+from typing import Any, Literal
 
-from gan_env.argument_checks import at_least, is_positive
+from gan_env.argument_checks import at_least, is_positive, record_of
 from gan_env.envs.config import EnvConfig
-from gan_env.io.files import parsed_json
+from gan_env.io.files import NotOurs, read_json
 from gan_env.registry import unknown
 from gan_env.tasks.task import Task
 
@@ -19,7 +16,7 @@ from ..comparison.seeds import SPLIT_SIZE
 from ..learned.fsco import FscoConfig
 from ..policies.policy import PolicySpec
 from ..registry import make_controller
-from ..run_kind import TRAINING, refuse_other
+from ..run_kind import TRAINING, refuse_elsewhere, refuse_other
 
 META, UNTRAINED, EMBEDDED = "fsco (meta)", "fsco (untrained)", "fsco (embedded)"
 DDPG_META, DDPG_UNTRAINED = "ddpg (meta)", "ddpg (untrained)"
@@ -71,7 +68,7 @@ class TrainConfig:
     out: Path | None = None
     """The run's folder; runs/TASK-TIME if left out."""
     progress: bool = True
-    """Show progress with the time left."""
+    """Show progress with the time left: a bar on a terminal, elsewhere a line every 12 seconds."""
     save_every: float = 60.0
     """Least seconds between two saves of the training, for `--resume`; saving takes 2 % of the time at most."""
 
@@ -161,11 +158,16 @@ def first_difference(one: dict[str, Any], other: dict[str, Any], path: str = "")
     return None
 
 
-def read_config(path: Path) -> TrainConfig:
-    """Reads a run's `config.json`; raises ValueError, on one line and naming the file, for any other content."""
+def read_config(path: Path, *, trust: bool = False) -> TrainConfig:
+    """Reads a run's `config.json`; raises ValueError, on one line and naming the file, for any other content.
+
+    `trust` takes one that names data or controllers' files outside of the run's folder, too.
+    """
     held = read_held(path)
+    if not trust:
+        refuse_elsewhere(path.parent, held)
     try:
-        return _record(TrainConfig, held, "")
+        return record_of(TrainConfig, held)
     except (RecursionError, TypeError, ValueError) as error:
         why = " ".join(str(error).split())
         raise ValueError(f"{path}: is no configuration of a training ({why})") from error
@@ -174,58 +176,16 @@ def read_config(path: Path) -> TrainConfig:
 def read_held(path: Path) -> dict[str, Any]:
     """Reads the plain values of a run's `config.json`; raises ValueError, on one line and naming the file."""
     try:
-        held = parsed_json(path.read_text())
+        held = read_json(path)
     except OSError as error:
-        raise ValueError(f"{path}: cannot be read ({error.strerror}); name the folder of a training") from error
+        why = str(error) if isinstance(error, NotOurs) else f"{path}: cannot be read ({error.strerror or error})"
+        raise ValueError(f"{why}; name the folder of a training") from error
     except ValueError as error:
         why = " ".join(str(error).split())
         raise ValueError(f"{path}: is no configuration of a training ({why})") from error
     refuse_other(path.parent, held, TRAINING)
     if not isinstance(held, dict):
         raise ValueError(f"{path}: is no configuration of a training (it is a {type(held).__name__})")
+    if isinstance(held.get("env"), dict):
+        held["env"] = {"engine": "torch", **held["env"]}  # of a run that was begun when there was no other
     return held
-
-
-def _record(kind: type, held: Any, path: str) -> Any:
-    """Makes a dataclass of JSON, with every value's type checked."""
-    if not isinstance(held, dict):
-        raise ValueError(f"{path or 'it'} is a {type(held).__name__}, not settings by name")
-    hints = get_type_hints(kind)
-    for name in held:
-        if name not in hints:
-            raise unknown("setting", path + name, sorted(hints))
-    for f in fields(kind):
-        if f.name not in held:
-            raise ValueError(f"{path}{f.name} is missing")
-    return kind(**{name: _value(hints[name], value, path + name) for name, value in held.items()})
-
-
-def _value(hint: Any, value: Any, path: str) -> Any:
-    """Converts a JSON value to the type of its field; raises ValueError if it is of another type."""
-    origin, inner = get_origin(hint), get_args(hint)
-    if origin in (Union, types.UnionType):
-        for each in inner:
-            with contextlib.suppress(ValueError):
-                return _value(each, value, path)
-    elif isinstance(hint, type) and is_dataclass(hint) and isinstance(value, dict):
-        return _record(hint, value, f"{path}.")
-    elif origin is tuple and isinstance(value, list):
-        kinds = [inner[0]] * len(value) if inner[1:] == (...,) else list(inner)
-        if len(kinds) == len(value):
-            return tuple(_value(each, v, f"{path}[{i}]") for i, (each, v) in enumerate(zip(kinds, value, strict=True)))
-    elif convert := _CONVERTED.get((hint, type(value))):
-        return convert(value)
-    elif _is_plain(hint, origin, inner, value):
-        return value
-    raise ValueError(f"{path}={value!r} is of the wrong type")
-
-
-_CONVERTED: dict[tuple[Any, type], Callable[[Any], Any]] = {(Path, str): Path, (float, int): float}
-"""Conversions, by the type of a field and that of its JSON value."""
-
-
-def _is_plain(hint: Any, origin: Any, inner: tuple[Any, ...], value: Any) -> bool:
-    """Tells whether a JSON value is of its field's type as it stands."""
-    if origin is Literal:
-        return isinstance(value, str) and value in inner
-    return hint is Any or type(value) is (origin or hint)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import os
 from collections.abc import Callable, Iterator, Sequence
 from importlib import import_module
 from importlib.util import find_spec
@@ -14,7 +13,7 @@ import numpy as np
 
 from gan_env.envs.config import EnvConfig
 from gan_env.envs.env import GANVectorEnv
-from gan_env.io.files import PARTIAL, write_whole
+from gan_env.io.files import is_there, write_by, write_whole
 from gan_env.registry import unknown
 from gan_env.rendering.draw import tiled
 from gan_env.rendering.painter import Scene
@@ -100,28 +99,32 @@ def _gif(path: Path, frames: Iterator[np.ndarray], fps: float) -> None:
 
 def _mp4(path: Path, frames: Iterator[np.ndarray], fps: float) -> None:
     imageio_ffmpeg: Any = import_module("imageio_ffmpeg")
-    partial, first = path.with_name(f".{path.stem}.{os.getpid()}{PARTIAL}.mp4"), next(frames)
-    writer = imageio_ffmpeg.write_frames(str(partial), (first.shape[1], first.shape[0]), fps=fps)
-    try:
+    first = next(frames)
+
+    def write(place: Path) -> None:
+        writer = imageio_ffmpeg.write_frames(str(place), (first.shape[1], first.shape[0]), fps=fps)
         writer.send(None)  # it opens the file
         writer.send(first.tobytes())
         for frame in frames:
             writer.send(frame.tobytes())
         writer.close()
-        os.replace(partial, path)
-    finally:
-        partial.unlink(missing_ok=True)
+
+    write_by(path, write)
 
 
 WRITERS: dict[str, Callable[[Path, Iterator[np.ndarray], float], None]] = {".gif": _gif, ".mp4": _mp4}
 
 
 def check_film(path: Path) -> None:
-    """Raises ValueError for a film that could not be written in the end: its kind, its folder, a missing package."""
+    """Raises ValueError for a film that could not be written in the end: its kind, its folder, a missing package.
+
+    Raises NotOurs for a link or a folder in its place.
+    """
     if path.suffix not in WRITERS:
         raise unknown("kind of film", path.suffix, list(WRITERS))
     if not path.absolute().parent.is_dir():
         raise ValueError(f"film={str(path)!r}: there is no folder {path.absolute().parent}; make it first")
+    is_there(path)  # raises for what would be refused when the film is done
     if path.suffix == ".mp4" and find_spec("imageio_ffmpeg") is None:
         raise ValueError(f"film={str(path)!r} needs imageio-ffmpeg: pip install 'gan-env[render]'; or name a .gif")
 

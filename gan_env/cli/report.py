@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated
 
 import tyro
 
@@ -18,6 +19,7 @@ HELP = """
       gan-env report runs/mine
       gan-env report runs/mine --baseline alt-gda-5
       gan-env report runs/mine --json
+      gan-env report theirs --out pages/theirs
       gan-env report runs/table-1 --markdown --published theirs.csv
 """
 
@@ -34,6 +36,8 @@ class Report:
     """Print Markdown tables (scores, average ranks, tests) instead of writing the page."""
     published: Path | None = None
     """CSV file (task,loss,controller,score) of published numbers, which --markdown prints next to ours."""
+    out: Annotated[Path | None, tyro.conf.arg(metavar="DIR", help_behavior_hint="")] = None
+    """Where the page and its figures go (the folder itself); the folder is then only read."""
     json: bool = False
     """Print the page's numbers as one JSON document."""
 
@@ -47,12 +51,14 @@ def run(arguments: Sequence[str]) -> int:
 
     if given.published is not None and not given.markdown:
         raise ValueError(f"published={str(given.published)!r} is printed by --markdown only; give that, too")
+    if given.markdown and given.out is not None:
+        raise ValueError(f"out={str(given.out)!r} is where the page goes, and --markdown writes none; give one of them")
     if given.markdown and given.json:
         raise ValueError("markdown and json exclude each other; give one of them")
     if given.markdown:
         print(write_markdown(Path(given.folder), given.baseline, given.published), end="")
         return DONE
-    report, path = write_report(given.folder, given.baseline)
+    report, path = write_report(given.folder, given.baseline, given.out)
     if given.json:
         print_json({"page": path, "headline": headline(report), **report.plain()})
         return DONE

@@ -65,6 +65,8 @@ class Watch:
     """Pictures of the film, about."""
     fps: float = 15.0
     """Pictures a second."""
+    trust: bool = False
+    """Read the data and controllers' files that the folder's configuration names elsewhere, too."""
     json: bool = False
     """Print what there is as one JSON document, once."""
 
@@ -79,7 +81,7 @@ def run(arguments: Sequence[str]) -> int:
             raise ValueError(f"--{name} is of a film; name its file, too: --film FILE.gif")
     if given.folder is None:
         raise ValueError("name a run's folder, or a film to make: gan-env watch --task ring --film ring.gif")
-    run = watched(given.folder)
+    run = watched(given.folder, trust=given.trust)
     seen = run.look()
     if given.json:
         print_json(asdict(seen))
@@ -167,7 +169,7 @@ def _film(given: Watch, path: Path) -> int:
     check_film(path)
     if not 0 < given.fps <= 60:
         raise ValueError(f"fps={given.fps} must be above 0 and at most 60")
-    run = None if given.folder is None else watched(given.folder)
+    run = None if given.folder is None else watched(given.folder, trust=given.trust)
     changes = {"task": given.task, "loss": given.loss, "episode_updates": given.updates}
     own = EnvConfig() if run is None or given.task is not None else EnvConfig.of(run.game(), updates_per_step=1)
     game = EnvConfig.of(own, **{name: value for name, value in changes.items() if value is not None})

@@ -252,7 +252,7 @@ class ArrayData:
 
     @property
     def samples(self) -> Tensor:
-        """The training samples as they are kept, (A, *shape): bytes or float32; `from_pixels` turns them into samples."""
+        """The training samples as stored, (A, *shape): bytes or float32, which `from_pixels` turns into samples."""
         return self._train
 
     def train(self) -> Float[Tensor, "A ..."]:

@@ -38,6 +38,13 @@ def shipped(name: str) -> dict[str, np.ndarray]:
         return dict(arrays)
 
 
+def npz(**arrays: np.ndarray) -> bytes:
+    """Arrays as a packed .npz file holds them."""
+    content = io.BytesIO()
+    np.savez_compressed(content, **arrays)  # pyright: ignore[reportArgumentType]  (of its own flags)
+    return content.getvalue()
+
+
 # -- one reader for each set --------------------------------------------------------------------------------------
 
 

@@ -84,7 +84,7 @@ class EnvConfig:
 
     engine: Literal["auto", "native", "torch"] = "auto"
     """What trains: "native", the compiled kernel, which covers plain MLPs on a processor; "torch", which covers all; or
-    "auto", the kernel where it covers the game. Their rounding differs; `info` and a benchmark's rows say which it was."""
+    "auto", the kernel where it covers the game. Their rounding differs; `info` and a benchmark's rows name it."""
     num_threads: int = 1
     """Threads among which the kernel shares rows out; changes speed alone. torch's are set by torch.set_num_threads."""
 

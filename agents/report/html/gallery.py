@@ -10,6 +10,8 @@ from pathlib import Path
 from matplotlib.figure import Figure
 from tqdm import tqdm
 
+from gan_env.io.files import has_folder, is_there, read_bytes
+
 from ..blocks import Block, ranked
 from ..comparisons import Difference
 from ..model import Report
@@ -151,12 +153,14 @@ def _differences(report: Report, found: Sequence[Difference], other: str, name: 
 
 def _samples(folder: Path) -> list[Picture]:
     """Reads the folder's sample pictures, by name; skips and counts what is not a PNG, and what is too much."""
-    paths = sorted((folder / "samples").glob("*.png")) if (folder / "samples").is_dir() else []
-    if not paths and (folder / "samples.png").is_file():
+    paths = sorted((folder / "samples").glob("*.png")) if has_folder(folder / "samples") else []
+    if not paths and is_there(folder / "samples.png"):
         paths = [folder / "samples.png"]
     pictures, size = [], 0
     for path in paths:
-        data = path.read_bytes()
+        if not is_there(path) or path.stat().st_size > SAMPLES_BYTES:
+            continue
+        data = read_bytes(path, SAMPLES_BYTES)
         if data.startswith(_PNG) and len(pictures) < MOST_SAMPLES and size + len(data) <= SAMPLES_BYTES:
             pictures.append(Picture(f"samples/{path.name}", data, path.stem))
             size += len(data)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from gan_env.io.files import write_whole
+from gan_env.io.files import make_folder, own_folder, write_whole
 
 from .. import tables
 from ..headline import headline
@@ -18,8 +18,10 @@ CONFIG_LENGTH = 20_000
 """Characters of config.json that the page shows."""
 
 
-def write_report(folder: Path | str, baseline: str) -> tuple[Report, Path]:
-    """Writes `report.html` and `figures/*.png` into a folder of rows; returns the numbers and the page's path.
+def write_report(folder: Path | str, baseline: str, out: Path | None = None) -> tuple[Report, Path]:
+    """Writes `report.html` and `figures/*.png` of a folder of rows; returns the numbers and the page's path.
+
+    They go into `out`, which is then made, or else into the folder itself; nothing else of it is touched.
 
     Raises:
         ValueError: As `make_report`.
@@ -28,11 +30,14 @@ def write_report(folder: Path | str, baseline: str) -> tuple[Report, Path]:
     folder = Path(folder)
     report, blocks = make_report(folder, baseline)
     album = draw(report, blocks, folder)
-    (folder / "figures").mkdir(exist_ok=True)
+    if out is not None:
+        make_folder(out)
+    place = folder if out is None else out
+    own_folder(place / "figures")
     for pictures in (found for section, found in album.items() if section != "samples"):
         for each in pictures:
-            write_whole(folder / "figures" / f"{each.name}.png", each.png)
-    path = folder / "report.html"
+            write_whole(place / "figures" / f"{each.name}.png", each.png)
+    path = place / "report.html"
     write_whole(path, page(report, album).encode())
     return report, path
 

@@ -106,7 +106,7 @@ def test_a_controller_file_that_changed_is_refused(tmp_path):
     write(1)
     for again in (asked, None):
         with pytest.raises(ValueError, match=r"files.*agent\.safetensors is"):
-            open_folder(tmp_path / "out", again)
+            open_folder(tmp_path / "out", again, trust=True)
 
 
 def test_one_agent_under_two_paths_is_refused(tmp_path):
@@ -151,7 +151,7 @@ def test_data_of_ones_own_are_pinned(tmp_path):
     add([110])
     for again in (asked, None):
         with pytest.raises(ValueError, match="files.*folder:"):
-            open_folder(tmp_path / "out", again)
+            open_folder(tmp_path / "out", again, trust=True)
 
 
 def test_the_row_of_a_replay_names_whom_it_replays(tmp_path):

@@ -3,6 +3,8 @@
 import gzip
 import json
 import os
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -246,6 +248,70 @@ def test_sound_groups_stay_when_crashed_ones_are_withdrawn(copy):
     at_work.put(job.group, run_job(job))
     at_work.close()
     assert told(open_folder(copy, None).all_rows()) == told(map(json.loads, lines))
+
+
+def test_a_file_that_was_replaced_twice_while_another_held_it_is_never_taken_for_the_old_one(copy, finished):
+    """The worst order: one has read the rows; meanwhile others take crashed groups out, again and again."""
+    first, second = finished.groups
+    sound = {group.id: finished.rows_of(group) for group in (first, second)}
+    crashed = [row | {"status": "error", "score": None} for row in sound[first.id]]
+    (copy / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in [*crashed, *sound[second.id]]))
+    at_work, other = open_folder(copy, None), open_folder(copy, None)
+    held = os.stat(copy / "rows.jsonl").st_ino
+    for _ in range(20):  # where numbers of files are free again at once, the second is the old one's
+        assert other.withdraw_crashed() == 1
+        assert os.stat(copy / "rows.jsonl").st_ino != held
+        other.rows.append(first.id, [row | {"failure": "x" * 40} for row in crashed])
+    assert other.withdraw_crashed() == 1
+    at_work.rows.append(first.id, sound[first.id])  # at the end of what is there now, not of what it knew
+    for folder in (at_work, other, open_folder(copy, None)):
+        folder.refresh()
+        assert not folder.left and told(folder.all_rows()) == told(finished.all_rows())
+    assert not (copy / "rows.jsonl.torn").exists()
+
+
+def test_a_group_is_claimed_once_although_others_finish_and_withdraw_it_meanwhile(copy, finished):
+    (copy / "rows.jsonl").unlink()
+    ours, theirs = open_folder(copy, config()), open_folder(copy, config())
+    for group in finished.groups:
+        job = ours.take()
+        assert job is not None and job.group.id == group.id
+        other = theirs.take()
+        assert other is None or other.group.id != group.id
+        theirs.close()
+        ours.put(group, finished.rows_of(group))
+    assert theirs.take() is None and sorted(os.listdir(copy / "claims")) == ["rows.jsonl"]
+
+
+@pytest.mark.slow
+def test_six_processes_that_begin_a_folder_at_one_instant_all_get_in(tmp_path):
+    code = """
+import sys, time
+from pathlib import Path
+from agents.benchmark import running
+from agents.benchmark.executors import local_executor
+from agents.benchmark.folder import open_folder
+from tests.support.small_benchmark import config
+asked = config(seeds=8)
+print("ready", flush=True)
+sys.stdin.read(1)
+done = running.run(open_folder(Path(sys.argv[1]), asked), local_executor(1))
+print(done.complete, done.ran)
+"""
+    call = [sys.executable, "-c", code, str(tmp_path / "out")]
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    others = [
+        subprocess.Popen(call, text=True, env={**os.environ, "PYTHONPATH": os.getcwd()}, **pipes) for _ in range(6)
+    ]
+    for each in others:
+        assert each.stdout.readline() == "ready\n"
+    for each in others:
+        each.stdin.write("g")
+        each.stdin.flush()
+    said = [each.communicate() for each in others]
+    assert all(out.startswith("True ") for out, _ in said), said
+    assert sum(int(out.split()[1]) for out, _ in said) == 4  # each group was run by one of them
+    assert len(open_folder(tmp_path / "out", None).all_rows()) == 16
 
 
 def test_a_controller_that_learns_is_told_what_came_of_each_update():
