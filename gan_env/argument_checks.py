@@ -37,7 +37,7 @@ def at_least(field: str, value: object, least: int) -> None:
 
 def is_positive(value: object) -> bool:
     """Whether the value is a finite number > 0."""
-    return isinstance(value, Real) and not isinstance(value, bool) and sys.float_info.max >= value > 0
+    return isinstance(value, Real) and not isinstance(value, bool) and value <= sys.float_info.max and float(value) > 0
 
 
 def check_types(owner: str, hints: Mapping[str, Any], values: Mapping[str, object]) -> None:
