@@ -12,21 +12,19 @@ import torch
 from torch import Tensor
 
 from gan_env.envs.rewards import fsco_reward, losses_apart
-from gan_env.losses.aliases import our_name
-from gan_env.losses.losses import Loss, get_loss
+from gan_env.losses.losses import Loss
 from gan_env.registry import unknown
-from gan_env.types import Control, Measurement, Transition
+from gan_env.types import KINDS, Control, Measurement, Transition
 
 from .base import Controller, NeedsTrainer
 from .policies.policy_files import load_controller
 from .registry import CONTROLLERS, make_controller
-from .steering.input_checks import InputChecks, reflection
+from .steering.input_checks import InputChecks, read_loss, reflection
 from .steering.rates import HasGroups, Rates
 from .steering.scores import Scores, read_number, read_scores
 from .steering.steps import StepWatch
 
 FORMAT = "gan-env steer 1"
-_KINDS = ("plane", "image", "voxels", "domains", "dirac")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -103,8 +101,8 @@ class Steer:
         updates_per_epoch: int = 0,
         losses: str = "scores",
     ):
-        if kind not in _KINDS:
-            raise unknown("kind", kind, list(_KINDS))
+        if kind not in KINDS:
+            raise unknown("kind", kind, list(KINDS))
         if losses not in ("scores", "given"):
             raise unknown("losses", losses, ["scores", "given"])
         if isinstance(seed, bool) or not isinstance(seed, int) or not 0 <= seed < 2**63:
@@ -113,7 +111,7 @@ class Steer:
             if isinstance(value, bool) or not isinstance(value, int) or value < 0:
                 raise ValueError(f"{name}={value!r} must be a whole number >= 0; 0 where it is unknown")
         self._rates = Rates(opt_g, opt_d)
-        self.loss = get_loss(our_name(loss) or loss) if isinstance(loss, str) else loss
+        self.loss = read_loss(loss) if isinstance(loss, str) else loss
         self.controller, self.name = _controller(controller)
         if isinstance(self.controller, NeedsTrainer):
             raise ValueError(

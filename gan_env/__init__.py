@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from gan_env.networks.mlp import mlp_discriminator, mlp_generator
     from gan_env.optimizer_spec import OptimizerSpec
     from gan_env.tasks.reference_scores import marks
-    from gan_env.tasks.task import TASKS, Data, Game, Quality, Score, Task, make_task
+    from gan_env.tasks.task import TASKS, Data, Quality, Score, Task, Wiring, make_task
     from gan_env.training.snapshot import Snapshot, SnapshotError
     from gan_env.types import Control, GameFacts, Measurement, Transition
 
@@ -36,7 +36,6 @@ _ON_DEMAND = {
     "Feature": "gan_env.envs.observations",
     "GANEnv": "gan_env.envs.env",
     "GANVectorEnv": "gan_env.envs.env",
-    "Game": "gan_env.tasks.task",
     "GameFacts": "gan_env.types",
     "LOSSES": "gan_env.losses.losses",
     "LogRange": "gan_env.envs.actions",
@@ -54,6 +53,7 @@ _ON_DEMAND = {
     "TASKS": "gan_env.tasks.task",
     "Task": "gan_env.tasks.task",
     "Transition": "gan_env.types",
+    "Wiring": "gan_env.tasks.task",
     "get_loss": "gan_env.losses.losses",
     "make_task": "gan_env.tasks.task",
     "marks": "gan_env.tasks.reference_scores",
@@ -93,7 +93,6 @@ __all__ = [
     "Feature",
     "GANEnv",
     "GANVectorEnv",
-    "Game",
     "GameFacts",
     "LOSSES",
     "LogRange",
@@ -111,6 +110,7 @@ __all__ = [
     "TASKS",
     "Task",
     "Transition",
+    "Wiring",
     "get_loss",
     "make_task",
     "marks",

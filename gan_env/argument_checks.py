@@ -37,7 +37,8 @@ def at_least(field: str, value: object, least: int) -> None:
 
 def is_positive(value: object) -> bool:
     """Whether the value is a finite number > 0."""
-    return isinstance(value, Real) and not isinstance(value, bool) and value <= sys.float_info.max and float(value) > 0
+    # Compared before any conversion: a whole number can be too large for a float.
+    return isinstance(value, Real) and not isinstance(value, bool) and 0 < value <= sys.float_info.max  # type: ignore[operator]
 
 
 def check_types(owner: str, hints: Mapping[str, Any], values: Mapping[str, object]) -> None:

@@ -6,7 +6,8 @@ import math
 
 import torch
 
-from gan_env.losses.losses import Loss
+from gan_env.losses.aliases import our_name
+from gan_env.losses.losses import Loss, get_loss
 from gan_env.types import Measurement
 
 TOLERANCE = 0.02
@@ -25,15 +26,52 @@ is the mean of sigmoid(f) - sigmoid(-f), which is positive), so it leaves [0, 1]
 MLPs with 16 first weights each, Adam at 2e-4 and 1e-3, none had more than 6 such iterations; at a rate of 1e-5, with
 256 inputs, two of 32 had more than 50. Without a least distance an untrained D stays in [0, 1] for hundreds.
 """
-EQUAL = 5
+EQUAL = 10
 """Iterations in a row in which `d_loss` must equal the loss with the sides exchanged, and not the loss itself."""
 NEARER = 10
-"""Iterations in a row for a `d_loss` that holds more than the adversarial loss: D must seem worse than chance while
-its own loss is near the one with the sides exchanged."""
-INVERTED = 50
+"""Iterations in a row for a `d_loss` that holds a penalty or label smoothing: read as it is, D must be worse than
+chance, and its own loss much nearer to the one with the sides exchanged. A penalty, which is never negative, cannot
+look like that."""
+INVERTED = 150
 """Iterations in a row, each after a step of D, in which scores must be inverted where no `d_loss` is given."""
 INVERTED_SHARE = 0.9
 """Share of pairs (real, generated) in which the generated sample must have the higher score."""
+
+
+class Sides:
+    """Finds out from D's own loss whether D is trained with real and generated exchanged.
+
+    Args:
+        ideal: V*, the loss of a D that cannot tell real from generated.
+    """
+
+    def __init__(self, ideal: float):
+        self._ideal, self._margin = ideal, 0.1 * (abs(ideal) or 1.0)
+        self.equal = 0
+        """Iterations in a row in which D's own loss equalled the one with the sides exchanged."""
+        self._nearer = 0
+
+    def are_exchanged(self, d_loss: float, direct: float, exchanged: float, outputs: int) -> bool:
+        """Takes in one iteration; returns whether the sides are exchanged beyond doubt.
+
+        Args:
+            d_loss: D's own loss: the sum over both sides, half of it, or either summed over the outputs.
+            direct: The loss that follows from the scores.
+            exchanged: The same with real and generated exchanged.
+            outputs: Discriminators or scales.
+        """
+        if not all(map(math.isfinite, (d_loss, direct, exchanged))) or _alike(direct, exchanged):
+            return False  # it says nothing
+        scales = {1.0, 0.5, float(outputs), outputs / 2}
+        if any(_alike(d_loss, scale * direct) for scale in scales):
+            self.equal = self._nearer = 0
+            return False
+        off = min(abs(d_loss - scale * exchanged) / (1 + abs(scale * exchanged)) for scale in scales)
+        self.equal = self.equal + 1 if off <= TOLERANCE else 0
+        near = abs(d_loss - exchanged) < abs(d_loss - direct) / 4
+        better, worse = exchanged < self._ideal - self._margin, self._ideal + self._margin < direct
+        self._nearer = self._nearer + 1 if near and better and worse else 0
+        return self.equal >= EQUAL or self._nearer >= NEARER
 
 
 class InputChecks:
@@ -49,7 +87,8 @@ class InputChecks:
         self.exchanged = False
         """Whether `d_loss` has shown that D is trained with real and generated exchanged."""
         self._within = loss.probability  # every score so far was in [0, 1]
-        self._apart = self._equal = self._nearer = self._inverted = 0
+        self._apart = self._inverted = 0
+        self._sides = Sides(loss.ideal_d_loss)
         self._said: set[str] = set()
 
     def new(self, seen: Measurement, outputs: int, d_moved: bool, *, g_loss: float | None, d_loss: float | None) -> str:
@@ -75,9 +114,13 @@ class InputChecks:
         if d_loss is None:
             if self._scores_inverted(seen, d_moved):
                 return self._once("inverted", self._inverted_text())
-        elif not self.exchanged and self._sides_exchanged(seen, outputs, d_loss, "d_loss" in unlike):
-            self.exchanged = True
-            return self._exchanged_text(d_loss)
+        elif not self.exchanged:
+            exchanged = float(self.loss.fake(seen.real_logits).mean() + self.loss.real(seen.fake_logits).mean())
+            self.exchanged = self._sides.are_exchanged(d_loss, theirs["d_loss"], exchanged, outputs)
+            if self.exchanged:
+                return self._exchanged_text(d_loss)
+            if self._sides.equal:
+                unlike.pop("d_loss", None)  # wait until that is sure
         if self._given:
             unlike = {}
         if self._within and (why := self._sigmoid(seen, unlike)):
@@ -86,7 +129,7 @@ class InputChecks:
                 f"real_logits and fake_logits look like probabilities: {why}. Controllers read scores before the "
                 "sigmoid; if D ends in one, give output.logit(1e-6)",
             )
-        if not unlike or self._equal or self._said & {"sigmoid", "losses"}:
+        if not unlike or self._said & {"sigmoid", "losses"}:
             return ""
         return self._losses_differ(unlike, theirs, max(-low, high))
 
@@ -132,27 +175,6 @@ class InputChecks:
             return f"all lay in [0, 1] so far, half of it apart in {ITERATIONS} iterations"
         return ""
 
-    def _sides_exchanged(self, seen: Measurement, outputs: int, d_loss: float, unlike: bool) -> bool:
-        """Whether `d_loss` has shown by now that D learns high scores for generated samples."""
-        direct, exchanged = float(seen.d_sum[0]), float(_exchanged(self.loss, seen))
-        if not all(map(math.isfinite, (d_loss, direct, exchanged))) or _alike(direct, exchanged):
-            return False  # says nothing
-        scales = {1.0, 0.5, float(outputs), outputs / 2}
-        self._equal = (
-            self._equal + 1
-            if unlike
-            and any(
-                abs(d_loss - s * exchanged) <= min(TOLERANCE * (1 + abs(s * exchanged)), abs(d_loss - s * direct) / 20)
-                for s in scales
-            )
-            else 0
-        )
-        ideal = self.loss.ideal_d_loss
-        margin = 0.1 * (abs(ideal) or 1.0)
-        near = abs(d_loss - exchanged) < abs(d_loss - direct) / 4
-        self._nearer = self._nearer + 1 if near and exchanged < ideal - margin and ideal + margin < direct else 0
-        return self._equal >= EQUAL or self._nearer >= NEARER
-
     def _scores_inverted(self, seen: Measurement, d_moved: bool) -> bool:
         if "inverted" in self._said:
             return False
@@ -185,6 +207,14 @@ class InputChecks:
         )
 
 
+def read_loss(name: str) -> Loss:
+    """Returns the loss of this name, or of one that other repositories use for it; raises ValueError for others."""
+    try:
+        return get_loss(our_name(name) or name)
+    except ValueError as error:
+        raise ValueError(f"{error}. For another loss name the one nearest to it, with losses='given'") from None
+
+
 def reflection(loss: Loss) -> float | None:
     """Returns c for which c - f is the score of a D that was trained with real and generated exchanged.
 
@@ -199,10 +229,6 @@ def reflection(loss: Loss) -> float | None:
 
 def _minus(total: float) -> str:
     return f"{total:g} - scores" if total else "-scores"
-
-
-def _exchanged(loss: Loss, seen: Measurement) -> torch.Tensor:
-    return loss.fake(seen.real_logits).mean() + loss.real(seen.fake_logits).mean()
 
 
 def _alike(given: float, computed: float) -> bool:

@@ -53,6 +53,9 @@ class FeatureNet(nn.Module):
         images = images.float()
         if images.shape[-1] != self.side:
             images = adaptive_avg_pool2d(images, self.side)
+        first = next(iter(self.trunk.children()))
+        if isinstance(first, nn.Conv2d) and images.shape[1] == 1:  # grey is a colour of equal parts
+            images = images.expand(-1, first.in_channels, -1, -1)
         return self.trunk(images)
 
     def forward(self, images: Float[Tensor, "B C H W"]) -> Float[Tensor, "B K"]:

@@ -120,7 +120,7 @@ def other(**changes) -> Task:
         (lambda: other(data=torch.randn(100, 2)), "training data"),
         (lambda: other(generator=lambda: nn.Sequential(nn.Linear(10, 2))), "generators"),
         (lambda: other(discriminator=lambda: nn.Sequential(nn.Linear(2, 4), nn.ReLU(), nn.Linear(4, 1))), "discrimin"),
-        (lambda: make_task("digits-domains"), "games"),
+        (lambda: make_task("digits-domains"), "wirings"),
     ],
 )
 def test_tasks_that_differ_in_more_than_data_are_told_apart_and_refused(task, what):

@@ -27,6 +27,7 @@ _LONGEST = 2**20
 _WRAPPED = re.compile(r"\b(?:torch\.)?(?:tensor|np\.\w+|numpy\.\w+|array|Array)\(\s*([^(),\]\[]+?)\s*(?:,[^()]*)?\)")
 _SPECIAL = re.compile(r"(?<![\w'\"])([-+]?(?:nan|inf))(?![\w'\"])")
 _RULE = re.compile(r"[\s|+:=\-\u2500-\u257f]*")
+_OBJECT = re.compile(r"\{\s*\"")
 _BLANKS = re.compile(r"\s{2,}|\t")
 
 
@@ -46,20 +47,21 @@ def read_python(lines: list[str]) -> Table:
 
 
 def _documents(text: str) -> Iterator[dict[str, Any]]:
-    decoder, at, budget = json.JSONDecoder(), text.find("{"), 4 * len(text) + 100_000
-    while at >= 0 and budget > 0:
+    """Every JSON object in a text, until failures have cost as much as reading it fifty times."""
+    decoder, budget, start = json.JSONDecoder(), 50 * len(text) + 1_000_000, _OBJECT.search(text)
+    while start is not None and budget > 0:
+        at = start.start()
         try:
             held, at = decoder.raw_decode(text, at)
-        except json.JSONDecodeError as error:
-            budget -= error.pos - at
-            at += 1
-        except RecursionError:
-            budget -= 100_000
-            at += 1
-        else:
             if isinstance(held, dict):
                 yield held
-        at = text.find("{", at)
+        except json.JSONDecodeError as error:  # which counts the lines before it
+            budget -= error.pos + 20 * (error.pos - at)
+            at += 1
+        except RecursionError:
+            budget -= 1_000_000
+            at += 1
+        start = _OBJECT.search(text, at)
 
 
 def _dicts(lines: list[str]) -> Iterator[dict[str, Any]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import random
 import time
 from collections.abc import Iterator, Sequence
@@ -172,9 +173,19 @@ class SB3VecEnv(VecEnv):
         setattr(self.env, attr_name, value)
 
     def env_method(self, method_name: str, *args: Any, indices: Any = None, **kwargs: Any) -> list[Any]:
-        """Calls a method of the environment once; every chosen row gets the answer."""
-        answer = getattr(self.env, method_name)(*args, **kwargs)
-        return [answer] * len(list(self._get_indices(indices)))
+        """Calls a method of the environment for each chosen row; returns their answers.
+
+        A method that takes a `row` is asked for each row's own, unless the call names one; `render` gives each row's
+        picture. Any other method is called once, and all chosen rows get its answer.
+        """
+        method, rows = getattr(self.env, method_name), list(self._get_indices(indices))
+        if method_name == "render":
+            images = self.get_images()
+            return [images[row] for row in rows]
+        signature = inspect.signature(method)
+        if "row" in signature.parameters and "row" not in signature.bind_partial(*args, **kwargs).arguments:
+            return [method(*args, row=row, **kwargs) for row in rows]
+        return [method(*args, **kwargs)] * len(rows)
 
     def env_is_wrapped(self, wrapper_class: type, indices: Any = None) -> list[bool]:
         """Tells whether rows are wrapped: never, they are one environment. Episode records come from this adapter."""

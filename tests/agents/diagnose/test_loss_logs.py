@@ -1,11 +1,16 @@
 """Logs in the shapes that public training scripts print or write: both losses come out, number for number."""
+# ruff: noqa: E501 (lines of logs are as long as scripts print them)
 
 import json
+import os
+import sys
+import time
 
 import numpy as np
 import pytest
 
 from agents.diagnose.loss_logs import read_losses
+from gan_env.cli import main
 
 N = 40
 NOISE = np.random.default_rng(0).uniform(0.95, 1.05, (3, N))
@@ -150,3 +155,205 @@ def test_what_scripts_write_is_read(name, tmp_path):
     (tmp_path / "log").write_text(WRITTEN[name], newline="", encoding=encoding)
     (log,) = read_losses(tmp_path / "log")
     same(log)
+
+
+# -- which columns
+
+
+def read(tmp_path, text: str, *columns):
+    (tmp_path / "log").write_text(text)
+    return read_losses(tmp_path / "log", *columns)
+
+
+def test_each_discriminator_is_read_with_its_own_generator(tmp_path):
+    a, b = read(
+        tmp_path,
+        each(
+            lambda i, d, g, r, f: (
+                f"(epoch: 1, iters: {i}, time: 0.3) D_A: {d:.4f} G_A: {g:.4f} cycle_A: 1.6 D_B: 0.24 G_B: 0.28 idt_B: 0.5"
+            )
+        ),
+    )
+    same(a)
+    assert (a.d_column, a.g_column, b.d_column, b.g_column) == ("D_A", "G_A", "D_B", "G_B") and set(b.d) == {0.24}
+
+
+def test_a_whole_that_is_the_sum_of_two_discriminators_is_left_for_them(tmp_path):
+    logs = read(
+        tmp_path,
+        each(
+            lambda i, d, g, r, f: json.dumps(
+                {"loss_disc_mpd": d, "loss_disc_msd": 0.5, "loss_disc_all": d + 0.5, "loss_gen": g}
+            )
+        ),
+    )
+    assert [log.which for log in logs] == ["mpd", "msd"]
+    same(logs[0])
+    (log,) = read(
+        tmp_path,
+        each(lambda i, d, g, r, f: json.dumps({"d_loss_cut": 3.0, "d_loss_mix": 0.5, "d_loss": d, "g_loss": g})),
+    )
+    same(log)  # the others are something else
+
+
+def test_runs_in_one_panel_are_told_apart(tmp_path):
+    text = "Step,r1 - d_loss,r1 - g_loss,r2 - d_loss,r2 - g_loss\n" + each(
+        lambda i, d, g, r, f: f"{i},1.38,0.69,{d},{g}"
+    )
+    other, log = read(tmp_path, text)
+    assert (other.which, log.which) == ("r1", "r2")
+    same(log)
+
+
+def test_columns_may_be_named_summed_and_nested(tmp_path):
+    text = each(
+        lambda i, d, g, r, f: json.dumps(
+            {"x": {"real": r, "fake": f}, "Loss/D/loss": {"mean": d}, "y z": g, "d_loss": 9}
+        )
+    )
+    for d in (["x.real", "x.fake"], ["x.real+x.fake"], ["x.real, x.fake"], ["Loss/D/loss.mean"], ["loss_d_loss_mean"]):
+        (log,) = read(tmp_path, text, d, ["Y Z"])
+        same(log)
+    with pytest.raises(ValueError, match=r"has no column 'nope'; it has 'x.real', 'x.fake'"):
+        read(tmp_path, text, ["nope"], ["y z"])
+
+
+def test_named_columns_are_found_in_lines_whose_names_mean_nothing(tmp_path):
+    (log,) = read(tmp_path, each(lambda i, d, g, r, f: f"{i}: alpha {d:.4f} beta {g:.4f}"), ["alpha"], ["beta"])
+    same(log)
+    bare = each(lambda i, d, g, r, f: f"{d:.4f} {g:.4f}")
+    (log,) = read(tmp_path, bare, ["1"], ["2"])
+    same(log)
+    with pytest.raises(ValueError, match="2 columns of numbers without names; .* --d-column 1"):
+        read(tmp_path, bare)
+
+
+def test_columns_that_differ_in_a_counter_alone_are_one(tmp_path):
+    for text in (
+        each(lambda i, d, g, r, f: json.dumps({f"epoch_{i}/d_loss": d, f"epoch_{i}/g_loss": g})),
+        each(lambda i, d, g, r, f: f"Epoch{i}_d_loss: {d:.4f} Epoch{i}_g_loss: {g:.4f}"),
+    ):
+        (log,) = read(tmp_path, text)
+        same(log)
+
+
+def test_a_value_stands_in_for_rows_near_by_alone(tmp_path):
+    stale = "d_loss: 1.3\n" + each(lambda i, d, g, r, f: f"g_loss: {g:.4f}")
+    with pytest.raises(ValueError, match="holds 1 rows with both losses"):
+        read(tmp_path, stale)
+    critic = "".join("".join(f"D: {d + k / 10:.4f}\n" for k in range(5)) + f"G: {g:.4f}\n" for _, d, g, *_ in ROWS)
+    (log,) = read(tmp_path, critic)
+    assert len(log.d) == 5 * N - 4 and log.g[0] == pytest.approx(G[0], abs=1e-3)  # nothing stood in before G's first
+    assert any("'G' stands in 40 of 200 rows" in note for note in log.notes)
+
+
+def test_sparse_columns_are_left_for_full_ones_of_the_same_player(tmp_path):
+    text = "D: 12 layers\nG: 15 layers\nn_critic: 5\n" + each(
+        lambda i, d, g, r, f: (
+            f"errD {d:.4f} errG {g:.4f}" + ("\nsummary: avg loss_D: 5.0 avg loss_G: 5.0" if i % 10 == 9 else "")
+        )
+    )
+    (log,) = read(tmp_path, text)
+    same(log)
+
+
+def test_lines_about_held_out_data_are_no_training(tmp_path):
+    text = each(
+        lambda i, d, g, r, f: (
+            f"Train epoch {i}: d_loss {d:.4f} g_loss {g:.4f}\n[eval] epoch {i}: d_loss 0.9 g_loss 0.9 FID {90 - i}"
+        )
+    )
+    (log,) = read(tmp_path, text)
+    same(log)
+    assert [q.measure.name for q in log.quality] == ["FID"] and log.quality[0].values[-1] == 90 - N + 1
+
+
+def test_halves_beside_the_whole_show_whether_it_is_their_sum_or_mean(tmp_path):
+    for factor, expected in ((1.0, "sum"), (0.5, "mean"), (0.7, "")):
+        (log,) = read(
+            tmp_path,
+            each(
+                lambda i, d, g, r, f, k=factor: json.dumps(
+                    {"d_loss": k * d, "d_loss_real": r, "d_loss_fake": f, "g_loss": g}
+                )
+            ),
+        )
+        assert log.d_is == expected and log.d_column == "d_loss"
+
+
+def test_files_of_one_scalar_are_joined_by_step(tmp_path):
+    d, g = tmp_path / "run-a-tag-Loss_D.csv", tmp_path / "run-a-tag-Loss_G.csv"
+    d.write_text("Wall time,Step,Value\r\n" + each(lambda i, d, g, r, f: f"{1.7e9 + i},{50 * i},{d}\r"), newline="")
+    g.write_text("Wall time,Step,Value\r\n" + each(lambda i, d, g, r, f: f"{1.7e9 + i},{50 * i},{g}\r"), newline="")
+    (log,) = read_losses([d, g])
+    same(log)
+    assert log.update[-1] == 50 * (N - 1) and (log.d_column, log.g_column) == ("Loss_D", "Loss_G")
+    with pytest.raises(ValueError, match="holds one scalar, .* gan-env diagnose D.csv G.csv"):
+        read_losses(d)
+    (tmp_path / "d_loss").write_text(each(lambda i, d, g, r, f: f"{1700000000000 + i} {d} {i}"))  # MLflow's
+    (tmp_path / "g_loss").write_text(each(lambda i, d, g, r, f: f"{1700000000000 + i} {g} {i}"))
+    same(read_losses([tmp_path / "d_loss", tmp_path / "g_loss"])[0])
+
+
+def test_a_table_with_a_row_for_each_number_is_read(tmp_path):
+    (log,) = read(tmp_path, "step,tag,value\n" + each(lambda i, d, g, r, f: f"{i},Loss/D,{d}\n{i},Loss/G,{g}"))
+    same(log)
+
+
+def test_what_was_decided_on_the_way_is_said(tmp_path):
+    (log,) = read(tmp_path, PRINTED["Machine Learning Mastery"])
+    assert log.d_is == "sum" and "name one: --d-column" in log.notes[0]
+    (log,) = read(tmp_path, PRINTED["Keras-GAN, lists"])
+    assert log.notes == ("'D loss' holds lists; their first number was read",)
+    (log,) = read(tmp_path, json.dumps({"d_loss": list(np.repeat(D, 2)), "g_loss": list(G)}))
+    assert any("'g_loss' is shorter" in note for note in log.notes)
+
+
+# -- what is no log
+
+
+def refused(capsys, *arguments) -> str:
+    began = time.monotonic()
+    assert main(["diagnose", *map(str, arguments)]) == 2
+    assert time.monotonic() - began < 5  # a second, on a machine that does nothing else
+    said, complaint = capsys.readouterr()
+    assert not said and complaint.count("\n") == 1 and complaint[:-1].isprintable()
+    return complaint
+
+
+def test_what_is_no_text_file_is_refused_on_one_line(tmp_path, capsys):
+    log = tmp_path / "a\x1b[31mb"
+    log.write_bytes(np.random.default_rng(0).bytes(100_000))
+    assert "is no text" in refused(capsys, log)
+    log.write_bytes(b"")
+    assert "is empty" in refused(capsys, log)
+    with log.open("wb") as file:
+        file.truncate(100 * 2**20)
+    assert "100 MB, and 16 MB are the most" in refused(capsys, log)
+    os.mkfifo(tmp_path / "fifo")
+    assert "is no regular file" in refused(capsys, tmp_path / "fifo")
+    assert "is no regular file" in refused(capsys, "/dev/zero")
+    assert "is a folder" in refused(capsys, tmp_path)
+    assert "name the log first" in refused(capsys, "--d-column", "a", "b")
+    with open("/dev/zero", encoding="latin-1") as endless, pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys, "stdin", endless)
+        assert "is no text" in refused(capsys, "-")
+
+
+@pytest.mark.parametrize(
+    "text", ['{"a":' * 300_000, '{"a":[\n' * 200_000, "'{" * 500_000, "tensor(" * 200_000, "1," * 700_000, "|" * 1_000_000,
+             "\x1b[" * 500_000, "x: " * 300_000, "a " * 700_000, "9" * 1_000_000 + "\n1,2", "[[" * 400_000]
+)  # fmt: skip
+def test_texts_that_are_made_to_cost_time_do_not(text, tmp_path, capsys):
+    (tmp_path / "log").write_text(text)
+    refused(capsys, tmp_path / "log")
+
+
+def test_control_characters_of_a_log_are_not_printed(tmp_path, capsys):
+    (tmp_path / "log").write_text(
+        "\x07d_loss\x1b]0;evil\x07,\x9b31mg_loss,FI\x1b[31mD\n" + each(lambda i, d, g, r, f: f"{d},{g},{i}")
+    )
+    for more in ([], ["--json"], ["--d-column", "no\x1b[31mpe"]):
+        code = main(["diagnose", str(tmp_path / "log"), *more])
+        said = "".join(capsys.readouterr())
+        assert code == (2 if "--d-column" in more else 0) and said.replace("\n", "").isprintable()
