@@ -90,8 +90,8 @@ FIELDS: dict[str, _Field] = {
     **dict.fromkeys(("d_updates", "g_updates", "wall_s"), _Field(_NO_LESS, always=True)),
     **dict.fromkeys(("batch_size", "updates_per_step", "quality_every", "threads", "ended"), _Field(_A_COUNT)),
     **dict.fromkeys(
-        ("order", "d_loss_scale", "reward", "dtype", "quality_name", "return_name", "part", "device", "machine", "engine",
-         "group", "key"), _Field(_A_TEXT),
+        ("order", "d_loss_scale", "reward", "dtype", "quality_name", "return_name", "part", "device", "machine",
+         "engine", "group", "key"), _Field(_A_TEXT),
     ),
     **dict.fromkeys(("failure", "runs_as", "replay_of"), _Field(_A_TEXT, nothing=True)),
     **dict.fromkeys(("quality", "untrained_score"), _Field(_A_NUMBER, nothing=True)),
