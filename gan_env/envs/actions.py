@@ -99,7 +99,11 @@ def _position(name: str, scale: LogRange, multiplier: Tensor) -> np.ndarray:
 @lru_cache
 def _constants(rows: int) -> tuple[Tensor, Tensor, Tensor]:
     """True, False and 1.0 for each row, made once: a control is never changed in place."""
-    return torch.ones(rows, dtype=torch.bool), torch.zeros(rows, dtype=torch.bool), torch.ones(rows, dtype=torch.float64)
+    return (
+        torch.ones(rows, dtype=torch.bool),
+        torch.zeros(rows, dtype=torch.bool),
+        torch.ones(rows, dtype=torch.float64),
+    )
 
 
 class LearningRateCodec:

@@ -16,7 +16,7 @@ from gan_env.envs.failures import FAILURES, SCORE, failures
 from gan_env.envs.observations import FeatureMemory
 from gan_env.envs.rewards import Outcome, Reward
 from gan_env.training.trainer import Trace, Trainer
-from gan_env.types import Control, on_host
+from gan_env.types import Control
 
 FINITE = 1e9
 """Stands for infinity among the raw numbers of `info`, which hold neither NaN nor infinity."""

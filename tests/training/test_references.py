@@ -22,7 +22,6 @@ from gan_env.training.batches import LATENT_BLOCK
 from gan_env.training.optimizers import RowOptimizer
 from gan_env.training.trainer import Trainer
 from gan_env.types import Control
-
 from tests.support.coming import coming_real
 
 UPDATES = 200
