@@ -28,8 +28,9 @@ test-newest: .venv-newest/installed
 
 .venv-lowest/installed: CONSTRAINTS = constraints-lowest.txt
 .venv-lowest/installed .venv-newest/installed: pyproject.toml constraints-lowest.txt
+	@echo "Installing gan-env and what it needs into $(@D) (some minutes, torch alone is 200 MB):"
 	$(PYTHON) -m venv $(@D)
-	$(@D)/bin/python -m pip install -q --disable-pip-version-check --upgrade --upgrade-strategy eager \
+	$(@D)/bin/python -m pip install --disable-pip-version-check --upgrade --upgrade-strategy eager \
 		$(if $(CONSTRAINTS),-c $(CONSTRAINTS)) -e ".[test]"
 	touch $@
 
@@ -63,8 +64,9 @@ speed: .venv/installed
 
 .venv/installed: pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "gan-env needs Python 3.11 or newer; name one: make PYTHON=python3.12")'
+	@echo "Installing gan-env and what it needs into .venv (once; some minutes, torch alone is 200 MB):"
 	$(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install -q --disable-pip-version-check -c constraints.txt -e ".[dev]"
+	$(BIN)/python -m pip install --disable-pip-version-check -c constraints.txt -e ".[dev]"
 	touch $@
 
 # Every script of examples/rl in an environment of its own, from its own install line; writes docs/libraries.md.

@@ -1,4 +1,4 @@
-"""The one protocol that every controller keeps, in the environment, in the benchmark and in a user's own loop."""
+"""The protocol of all controllers, in the environment, in the benchmark and in a user's own loop."""
 
 from __future__ import annotations
 
@@ -17,6 +17,10 @@ class Controller(Protocol):
     """Decides, for N GANs at once, what the next update does.
 
     Memory is one entry per row; all randomness comes from the row seeds given to `reset`.
+
+    >>> from agents import make_controller
+    >>> isinstance(make_controller("dyn-gda"), Controller)
+    True
     """
 
     def reset(self, row_seeds: Sequence[int], game: GameFacts = GameFacts()) -> None:
@@ -24,34 +28,43 @@ class Controller(Protocol):
         ...
 
     def act(self, measurement: Measurement) -> Control:
-        """The control for the coming update, from what is seen on its very batch."""
+        """Returns the control for the coming update, from the measurement on that update's batch."""
         ...
 
     def learn(self, transition: Transition) -> None:
-        """Takes in what came of the last decision; scripted rules ignore it."""
+        """Learns from the last decision; scripted rules ignore it."""
         ...
 
     def state_dict(self) -> dict:
-        """The memory as tensors and plain numbers, enough to go on bit for bit."""
+        """Returns the memory as tensors and plain numbers, enough to go on bit for bit."""
         ...
 
     def load_state_dict(self, state: dict) -> None:
-        """Takes over what `state_dict` gave."""
+        """Restores a `state_dict`."""
         ...
 
 
 @runtime_checkable
 class NeedsTrainer(Protocol):
-    """A controller that also needs the trainer itself: it forks GANs or measures quality. Never in a user's loop."""
+    """A controller that also needs the trainer, to fork GANs or to measure quality; not for a user's own loop.
+
+    >>> from agents import make_controller
+    >>> [isinstance(make_controller(name), NeedsTrainer) for name in ("lookahead", "dyn-gda")]
+    [True, False]
+    """
 
     def bind(self, trainer: Trainer, rows: slice = slice(None)) -> None:
-        """Tells it, before `reset`, which rows of which trainer are its own: `bind(env.unwrapped.trainer)`."""
+        """Sets, before `reset`, the trainer and its own rows of it: `bind(env.unwrapped.trainer)`."""
         ...
 
 
 @runtime_checkable
 class Learns(Protocol):
-    """A controller that learns from transitions says so, and the benchmark then calls `learn` after every update.
+    """A controller that learns from transitions: the benchmark calls `learn` after every update.
+
+    >>> from agents import make_controller
+    >>> isinstance(make_controller("gap-aware"), Learns)
+    False
 
     The others are frozen: nothing that they would learn from is collected. Embedded FSCO is none of these, since it
     finds its reward in the measurement that it acts on.

@@ -21,7 +21,7 @@ from .rules import dynamic_gda, gap_aware, gcann, gda, heuristics  # noqa: F401 
 
 @dataclass(frozen=True)
 class Lazy:
-    """A factory in a module that is imported when first asked for, because it needs what not everybody installs.
+    """A factory in a module that is imported when first asked for, since it needs optional packages.
 
     `CONTROLLERS.add("fsco", Lazy(".learned.fsco", "make_fsco"))`
     """
@@ -40,13 +40,13 @@ class Lazy:
     """Whether it learns within the very run that it is judged on."""
 
     def load(self) -> Callable[..., Controller]:
-        """The factory itself."""
+        """Imports and returns the factory."""
         return getattr(importlib.import_module(self.module, __package__), self.factory)
 
 
 EMBEDDED = "(embedded)"
 """In the name of a controller that learns within the run it is judged on: never in one ranking with frozen ones."""
-HEAD_ROOM = "head-room, not a competitor"
+HEAD_ROOM = "head-room, not ranked"
 UNTRAINED, REPLAY = "(untrained)", "(replay)"
 """In a row's controller name: how it came to be what it is."""
 TUNED_CONSTANT = "best-constant"
@@ -75,7 +75,7 @@ FACTORY = "its factory must be callable as factory(text, **options), with the te
 
 
 def make_controller(name: str, **options: object) -> Controller:
-    """The controller called `name`, e.g. `dyn-gda`, `constant:2`, `alt-gda-5`, with options by keyword.
+    """Makes the controller called `name`, e.g. `dyn-gda`, `constant:2`, `alt-gda-5`, with options by keyword.
 
     Options may also stand in the name, as plain values in brackets: `dyn-gda(c1=1.2, c2=0.8)`.
 
@@ -102,7 +102,7 @@ def make_controller(name: str, **options: object) -> Controller:
 
 
 def list_controllers() -> list[str]:
-    """Names that `make_controller` takes as they stand; those that need an argument are listed with a usual one."""
+    """Lists names that `make_controller` takes; those that need an argument are listed with a usual one."""
     names = []
     for name in CONTROLLERS.usable():
         examples = getattr(CONTROLLERS[name], "examples", None)
@@ -111,25 +111,29 @@ def list_controllers() -> list[str]:
 
 
 def controller_note(name: str) -> str:
-    """What lists and tables must say behind a controller's name: of `lookahead`, that it is no competitor; else ""."""
+    """Returns the note that lists and tables print behind a controller's name, e.g. of `lookahead`; else ""."""
     return getattr(_registered(name), "note", "")
 
 
 def controller_summary(name: str) -> str:
-    """What a controller is, on one line; a plug-in's is the first line of its factory's docstring."""
+    """Describes a controller on one line; of a plug-in, by the first line of its factory's docstring."""
     found = _registered(name)
     summary = getattr(found, "summary", None)
     return (inspect.getdoc(found) or "").split("\n")[0] if summary is None else summary
 
 
 def controller_label(name: str) -> str:
-    """The name in rows and tables: one that learns within the judged run says so, and is ranked apart."""
+    """Returns a controller's label in rows and tables, which marks one that learns within the judged run.
+
+    >>> controller_label("fsco"), controller_label("sim-gda")
+    ('fsco (embedded)', 'sim-gda')
+    """
     embedded = getattr(_registered(name), "embedded", False)
     return f"{name} {EMBEDDED}" if embedded and EMBEDDED not in name else name
 
 
 def is_registered(name: str) -> bool:
-    """Whether the name says a controller of the registry, or the best constant, rather than a file or a user's own."""
+    """Tells whether the name is a registered controller's or the best constant's."""
     return _registered(name) is not None or _stem(name) == TUNED_CONSTANT
 
 
@@ -138,7 +142,10 @@ def _registered(name: str) -> object:
 
 
 def parse_controller(name: str) -> tuple[str, str | None, dict[str, object]]:
-    """`name` as registered name, argument or None, and options: `constant:2`, `alt-gda-5`, `dyn-gda(c1=1.2)`.
+    """Splits a name into registered name, argument or None, and options.
+
+    >>> parse_controller("alt-gda-5"), parse_controller("dyn-gda(c1=1.2)")
+    (('alt-gda', '5', {}), ('dyn-gda', None, {'c1': 1.2}))
 
     Raises ValueError where the brackets hold anything but options with plain values; nothing in them is run.
     """
@@ -160,12 +167,12 @@ def parse_controller(name: str) -> tuple[str, str | None, dict[str, object]]:
 
 
 def is_embedded(name: str) -> bool:
-    """Whether the controller learns within the very run that it is judged on: never in one ranking with frozen ones."""
+    """Tells whether the controller learns within the run that it is judged on: never ranked with frozen ones."""
     return EMBEDDED in name or (getattr(_registered(name), "embedded", False) and " (" not in name)
 
 
 def is_learned(name: str) -> bool:
-    """Whether a ranking must hold the controller's open-loop replay, too: it was learned, or nothing is known of it."""
+    """Tells whether a ranking needs the controller's open-loop replay, too: it was learned, or is unknown."""
     if UNTRAINED in name or REPLAY in name or _stem(name) == TUNED_CONSTANT:
         return False
     found = _registered(name)
@@ -186,7 +193,7 @@ def _split(name: str) -> tuple[str, str | None]:
 
 
 def _texts(name: str, factory: Callable[..., Controller], text: str | None) -> tuple[str | None, ...]:
-    """What stands before the options in the call: the text, or nothing for a factory, as a plain class, without one.
+    """Returns the arguments before the options: the text, or nothing for a factory (a plain class) without one.
 
     Raises ValueError if there is a text all the same.
     """
@@ -220,7 +227,7 @@ def _check_options(
 
 
 def _hints(build: Callable) -> dict[str, Any]:
-    """Annotations of the parameters of anything callable."""
+    """Returns the annotations of the parameters of anything callable."""
     while isinstance(build, functools.partial):
         build = build.func
     whole = [build, build.__init__] if inspect.isclass(build) else [build]

@@ -1,45 +1,35 @@
-"""A controller in your own PyTorch training loop: `Steer` needs torch, numpy, safetensors and jaxtyping, nothing else.
-
-Before the loop `steer = Steer("gap-aware", opt_g, opt_d, loss="bce")`; in each iteration, once the scores are there,
-`d = steer(real_logits, fake_logits)`, then a D step if `d.update_d`, a G step if `d.update_g`, and `steer.done()`.
-"""
+"""A controller in your own PyTorch training loop: `Steer` needs torch, numpy, safetensors and jaxtyping."""
 
 from __future__ import annotations
 
 import warnings
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import torch
 from torch import Tensor
 
-from gan_env.losses.losses import Loss, get_loss
+from gan_env.envs.rewards import fsco_reward, losses_apart
+from gan_env.losses.losses import Loss
 from gan_env.registry import unknown
-from gan_env.types import Control, GameFacts, Measurement, Transition
+from gan_env.types import KINDS, Control, Measurement, Transition
 
 from .base import Controller, NeedsTrainer
-from .input_checks import Doubts
 from .policies.policy_files import load_controller
 from .registry import CONTROLLERS, make_controller
+from .steering.input_checks import InputChecks, read_loss, reflection
+from .steering.rates import HasGroups, Rates
+from .steering.scores import Scores, read_number, read_scores
+from .steering.steps import StepWatch
 
 FORMAT = "gan-env steer 1"
-_KINDS = ("plane", "image", "voxels", "domains", "dirac")
-
-
-class HasGroups(Protocol):
-    """What is needed of an optimiser: torch's own, Lightning's and Accelerate's wrappers of them all have it."""
-
-    @property
-    def param_groups(self) -> list[dict[str, Any]]:
-        """Groups of parameters, each with its "lr"."""
-        ...
 
 
 @dataclass(frozen=True, kw_only=True)
 class Decision:
-    """What this iteration does. The optimisers already hold the learning rates."""
+    """What one iteration does. The optimisers already hold the learning rates."""
 
     update_g: bool
     """Whether to step the generator."""
@@ -53,35 +43,40 @@ class Decision:
     """The discriminator's learning rate is its base times this."""
 
 
-@dataclass(frozen=True)
-class _Rate:
-    """A learning rate that was set for one iteration."""
-
-    optimizer: HasGroups
-    group: dict[str, Any]
-    base: Any
-    set_to: float
-
-
 class Steer:
-    """Lets a controller steer the two optimisers of a training loop, one decision an iteration.
+    """Lets a controller steer the optimisers of a training loop, one decision an iteration.
 
-    Calling it, once an iteration and before either optimiser steps, sets the learning rate of every parameter group to
-    base × multiplier; `done()`, at the end of the iteration, puts the base back. So multipliers never compound, a
-    scheduler steps after `done()` as in any loop and sees base rates, and a checkpoint of an optimiser holds them.
+    A call, once an iteration and before either optimiser steps, sets the learning rate of every parameter group to
+    base × multiplier and returns who steps; `done()` at the end of the iteration restores the base rates. Multipliers
+    never compound. A scheduler steps after `done()`, where it finds base rates, as does a checkpoint of an optimiser.
 
-    Everything else stays yours. Within an iteration a player may step several times (all at the decided rate), by a
-    closure, or not at all (a step that an AMP scaler skips). With gradient accumulation, an iteration is one optimiser
-    step: give the scores of its micro-batches joined by `torch.cat`. With several processes, gather the scores first,
-    so that all decide alike. Scores and losses that are not finite are passed on; every controller bears them.
+    **Sign of the scores.** Controllers read a high score as "real": D minimises ℓ(real) with label 1 and ℓ(fake) with
+    label 0; a Wasserstein critic minimises E D(fake) − E D(real). If your D learns the opposite (real = 0, fake = 1),
+    give `-scores` (`1 - scores` for least squares). `d_loss=` lets `Steer` notice the mistake.
+
+    Within an iteration a player may step several times (all at the decided rate), by a closure, or not at all (a step
+    that a GradScaler skips). With gradient accumulation, an iteration is one optimiser step: give the scores of its
+    micro-batches joined by `torch.cat`. With several processes, gather the scores first, so that all decide alike.
+    Scores and losses that are not finite are passed on; every controller bears them.
+
+    Example:
+        >>> import torch
+        >>> net_g, net_d = torch.nn.Linear(4, 2), torch.nn.Linear(2, 1)
+        >>> opt_g, opt_d = (torch.optim.Adam(net.parameters(), 1e-3) for net in (net_g, net_d))
+        >>> steer = Steer("ttur", opt_g, opt_d, loss="hinge")
+        >>> decision = steer(net_d(torch.randn(8, 2)), net_d(net_g(torch.randn(8, 4)).detach()))
+        >>> decision.update_d, decision.update_g, opt_d.param_groups[0]["lr"]  # now step D, then G
+        (True, True, 0.004)
+        >>> steer.done()
 
     Args:
         controller: A controller's name, a controller file (a `Path`, or a string that ends in ".safetensors"), or a
             controller.
-        opt_g, opt_d: The optimisers of generator and discriminator, or a sequence of them for a player.
-        loss: The GAN loss that is trained, by name or as a `Loss`. From it and the scores come the losses that the
-            controller reads: the adversarial part alone, without penalties; D's is E ℓ(real) + E ℓ(fake).
-        seed: For controllers that draw at random, and for the agent of `fsco`.
+        opt_g, opt_d: The optimisers of generator and discriminator, or a list of them for a player.
+        loss: The GAN loss that is trained, by name or as a `Loss`; usual names of other repositories are understood
+            (`vanilla` is `bce`). From it and the scores follow the losses that the controller reads: the adversarial
+            part alone, without penalties; D's is E ℓ(real) + E ℓ(fake).
+        seed: Seed of controllers that draw at random, and of the agent of `fsco`.
         kind: Kind of data: "image", "plane", "voxels", "domains" or "dirac"; some rules have thresholds by kind.
         episode_updates: Iterations of the whole run; needed by controllers that follow a schedule. 0: unknown.
         updates_per_epoch: Iterations of one epoch (`gcann` waits for an epoch). 0: unknown.
@@ -106,8 +101,8 @@ class Steer:
         updates_per_epoch: int = 0,
         losses: str = "scores",
     ):
-        if kind not in _KINDS:
-            raise unknown("kind", kind, list(_KINDS))
+        if kind not in KINDS:
+            raise unknown("kind", kind, list(KINDS))
         if losses not in ("scores", "given"):
             raise unknown("losses", losses, ["scores", "given"])
         if isinstance(seed, bool) or not isinstance(seed, int) or not 0 <= seed < 2**63:
@@ -115,11 +110,8 @@ class Steer:
         for name, value in (("episode_updates", episode_updates), ("updates_per_epoch", updates_per_epoch)):
             if isinstance(value, bool) or not isinstance(value, int) or value < 0:
                 raise ValueError(f"{name}={value!r} must be a whole number >= 0; 0 where it is unknown")
-        self._optimizers = {"opt_g": _optimizers("opt_g", opt_g), "opt_d": _optimizers("opt_d", opt_d)}
-        every = [id(optimizer) for given in self._optimizers.values() for optimizer in given]
-        if len(set(every)) < len(every):
-            raise ValueError("opt_g and opt_d name an optimiser twice; each player needs its own, each of them once")
-        self.loss = get_loss(loss) if isinstance(loss, str) else loss
+        self._rates = Rates(opt_g, opt_d)
+        self.loss = read_loss(loss) if isinstance(loss, str) else loss
         self.controller, self.name = _controller(controller)
         if isinstance(self.controller, NeedsTrainer):
             raise ValueError(
@@ -127,19 +119,11 @@ class Steer:
                 "or of the benchmark; choose another controller for your own loop"
             )
         self._given, self._episode_updates = losses == "given", episode_updates
-        self._doubts = Doubts(self.loss)
+        self._checks = InputChecks(self.loss, self._given)
+        self._steps = StepWatch(self._rates.optimizers)
         self._update = 0
-        self._held: list[_Rate] | None = None
         self._last: tuple[Measurement, Control] | None = None
-        facts = GameFacts(
-            loss=self.loss.name,
-            ideal_d_loss=self.loss.ideal_d_loss,
-            signed=self.loss.signed,
-            probability=self.loss.probability,
-            kind=kind,
-            episode_updates=episode_updates,
-            updates_per_epoch=updates_per_epoch,
-        )
+        facts = self.loss.game_facts(kind, episode_updates=episode_updates, updates_per_epoch=updates_per_epoch)
         self.controller.reset([seed], facts)
 
     @property
@@ -149,38 +133,50 @@ class Steer:
 
     def __call__(
         self,
-        real_logits: Tensor,
-        fake_logits: Tensor,
+        real_logits: Tensor | Sequence[Tensor],
+        fake_logits: Tensor | Sequence[Tensor],
         *,
         g_loss: Tensor | float | None = None,
         d_loss: Tensor | float | None = None,
+        can_step_g: bool = True,
+        can_step_d: bool = True,
     ) -> Decision:
         """Decides on this iteration and sets the learning rates.
 
         Args:
-            real_logits: D's scores of the real batch before any sigmoid, one a sample: (B,), (B, 1) or (B, 1, 1, 1).
+            real_logits: D's scores of the real batch before any sigmoid: one a sample, (B,) or (B, 1), or of patches,
+                (B, 1, H, W). A list holds those of several discriminators or scales. Losses are averaged over all
+                scores of a discriminator, then over discriminators.
             fake_logits: The same of the generated batch.
             g_loss: The generator's loss as you minimise it; may be left out unless `losses="given"`.
             d_loss: The discriminator's, as the sum over real and fake; may be left out likewise.
+            can_step_g: Whether the loop can step the generator in this iteration. Where it cannot (a loop that steps G
+                every k-th time), D steps instead of G. The controller is not asked again.
+            can_step_d: The same of the discriminator.
 
         Raises:
             ValueError: If the iteration before is not `done()`, a shape or a type is wrong, or a loss is missing.
         """
-        if self._held is not None:
+        if self._rates.held:
             raise ValueError(
                 "steer was called again before steer.done(); call it once an iteration, and done() at the end of "
                 "every iteration, also of one that is cut short"
             )
-        measurement = self._measure(_scores("real_logits", real_logits), _scores("fake_logits", fake_logits))
-        own = {"g_loss": _number("g_loss", g_loss), "d_loss": _number("d_loss", d_loss)}
-        if doubt := self._doubts.new(measurement, **({} if self._given else own)):
-            warnings.warn(doubt, UserWarning, stacklevel=2)
-        measurement = self._with_given(measurement, **own)
+        if not (can_step_g or can_step_d):
+            raise ValueError("can_step_g and can_step_d are both False; call steer in iterations that step somebody")
+        real, fake = read_scores("real_logits", real_logits), read_scores("fake_logits", fake_logits)
+        if len(real.outputs) != len(fake.outputs):
+            raise ValueError(
+                f"real_logits holds the scores of {len(real.outputs)} discriminators, fake_logits of "
+                f"{len(fake.outputs)}; give the same discriminators' scores of both batches"
+            )
+        measurement = self._seen(real, fake, read_number("g_loss", g_loss), read_number("d_loss", d_loss))
         if self._last is not None:
             before, control = self._last
             self.controller.learn(_transition(before, control, measurement))
         control = self.controller.act(measurement)
         control.check(1)
+        control = self._possible(control, can_step_g, can_step_d)
         self._last = measurement, control
         decision = Decision(
             update_g=bool(control.update_g[0]),
@@ -189,52 +185,27 @@ class Steer:
             g_multiplier=float(control.g_multiplier[0]),
             d_multiplier=float(control.d_multiplier[0]),
         )
-        self._held = self._rates(decision)
+        self._rates.set(decision.g_multiplier, decision.d_multiplier)
+        if text := self._steps.begin(
+            {"g": decision.update_g, "d": decision.update_d}, {"g": decision.g_multiplier, "d": decision.d_multiplier}
+        ):
+            warnings.warn(text, UserWarning, stacklevel=2)
         return decision
 
-    def _rates(self, decision: Decision) -> list[_Rate]:
-        """Sets every group's rate, and a rate that groups share once; gives what `done` puts back."""
-        multipliers = {"opt_g": decision.g_multiplier, "opt_d": decision.d_multiplier}
-        groups = [(name, o, group) for name in multipliers for o in self._optimizers[name] for group in o.param_groups]
-        owner: dict[int, str] = {}  # of rates that are tensors: groups may share one, players may not
-        for name, _, group in groups:
-            if isinstance(group["lr"], Tensor) and owner.setdefault(id(group["lr"]), name) != name:
-                raise ValueError("opt_g and opt_d share one learning-rate tensor; give each one of its own")
-        held: list[_Rate] = []
-        for name, optimizer, group in groups:
-            lr = group["lr"]
-            if isinstance(lr, Tensor) and owner.pop(id(lr), None) is None:
-                continue  # it was set with another group
-            base = lr.clone() if isinstance(lr, Tensor) else lr
-            _set_rate(group, base * multipliers[name])
-            held.append(_Rate(optimizer, group, base, float(group["lr"])))
-        return held
-
     def done(self) -> None:
-        """Ends the iteration: puts the base learning rates back. Step schedulers after it.
+        """Ends the iteration: restores the base learning rates. Step schedulers after it.
 
         Raises:
             ValueError: If no iteration has begun; or if somebody else changed a learning rate within it or replaced a
                 group, and then the iteration is ended, and every rate that was found is back at its base.
         """
-        if self._held is None:
+        if not self._rates.held or self._last is None:
             raise ValueError("steer.done() without a decision before it; call steer(real_logits, fake_logits) first")
-        held, self._held = self._held, None
         self._update += 1
-        found = [(rate, float(rate.group["lr"])) for rate in held]
-        for rate in held:
-            _set_rate(rate.group, rate.base)
-        for rate, now in found:
-            if not any(rate.group is group for group in rate.optimizer.param_groups):
-                raise ValueError(
-                    "an optimiser's groups were replaced between steer(...) and steer.done(); load its state after "
-                    "done(), for what was loaded now would pass for base rates"
-                )
-            if now != rate.set_to:
-                raise ValueError(
-                    f"a learning rate was changed from {rate.set_to:g} to {now:g} between steer(...) and steer.done(), "
-                    "and is back at its base; step schedulers after done()"
-                )
+        self._rates.restore()
+        seen = self._last[0]
+        if text := self._steps.end(finite=bool(torch.isfinite(seen.g_loss + seen.d_sum))):
+            warnings.warn(text, UserWarning, stacklevel=2)
 
     def state_dict(self) -> dict[str, Any]:
         """Tensors, numbers, strings, lists and dicts for your checkpoint; `torch.load` reads it with weights_only.
@@ -274,22 +245,57 @@ class Steer:
         self._update = int(state["update"])
 
     def _between(self, method: str) -> None:
-        if self._held is not None:
+        if self._rates.held:
             raise ValueError(f"steer.{method}() within an iteration; call steer.done() first")
 
+    def _seen(self, real: Scores, fake: Scores, g_loss: float | None, d_loss: float | None) -> Measurement:
+        """What the controller reads; warns of what speaks against it."""
+        checks = self._checks
+        d_moved = self._last is not None and bool(self._last[1].update_d[0])
+        exchanged = checks.exchanged
+        seen = self._measure(real, fake)
+        if text := checks.new(seen, len(real.outputs), d_moved, g_loss=g_loss, d_loss=d_loss):
+            if checks.exchanged and reflection(self.loss) is None:
+                raise ValueError(text)
+            warnings.warn(text, UserWarning, stacklevel=3)
+        if checks.exchanged and not exchanged:
+            seen = self._measure(real, fake)
+        return self._with_given(seen, g_loss, d_loss)
+
     @torch.no_grad()
-    def _measure(self, real: Tensor, fake: Tensor) -> Measurement:
+    def _measure(self, real: Scores, fake: Scores) -> Measurement:
+        total = reflection(self.loss) if self._checks.exchanged else None
+        if total is not None:
+            real, fake = real.reflected(total), fake.reflected(total)
         update = torch.tensor([self._update])
         progress = update.double() / self._episode_updates if self._episode_updates else update * 0.0
         return Measurement(
-            real_logits=real,
-            fake_logits=fake,
-            g_loss=self.loss.generator(fake).mean(-1),
-            d_loss_real=self.loss.real(real).mean(-1),
-            d_loss_fake=self.loss.fake(fake).mean(-1),
+            real_logits=real.logits,
+            fake_logits=fake.logits,
+            g_loss=fake.mean_loss(self.loss.generator),
+            d_loss_real=real.mean_loss(self.loss.real),
+            d_loss_fake=fake.mean_loss(self.loss.fake),
             update=update,
             progress=progress.double(),
         )
+
+    def _possible(self, control: Control, can_step_g: bool, can_step_d: bool) -> Control:
+        """The control, as far as this loop can carry it out: somebody steps in every iteration."""
+        g, d = bool(control.update_g[0]), bool(control.update_d[0])
+        alone = "" if g and d else "g" if g else "d"
+        if can_step_g and can_step_d and alone not in self._steps.skips:
+            return control
+        if not can_step_g:
+            moves = (False, True)
+        elif not can_step_d:
+            moves = (True, False)
+        else:
+            moves = (True, True)
+        if moves == (g, d):
+            return control
+        update_g, update_d = (torch.full_like(control.update_g, move) for move in moves)
+        reuse_real = control.reuse_real & (not moves[1])  # it is kept for G; a step of D takes a new one
+        return replace(control, update_g=update_g, update_d=update_d, reuse_real=reuse_real)
 
     def _with_given(self, seen: Measurement, g_loss: float | None, d_loss: float | None) -> Measurement:
         """The measurement as the controller reads it."""
@@ -307,15 +313,6 @@ class Steer:
         return Measurement(**columns)
 
 
-def _optimizers(name: str, given: Any) -> list[HasGroups]:
-    found = list(given) if isinstance(given, (list, tuple)) else [given]
-    if not found or not all(hasattr(optimizer, "param_groups") for optimizer in found):
-        raise ValueError(
-            f"{name}={type(given).__name__} is no optimiser; give a torch.optim.Optimizer or a list of them"
-        )
-    return found
-
-
 def _controller(given: str | Path | Controller) -> tuple[Controller, str]:
     named = isinstance(given, str) and given.partition(":")[0] in CONTROLLERS  # e.g. replay:FILE.safetensors
     if isinstance(given, Path) or (isinstance(given, str) and given.endswith(".safetensors") and not named):
@@ -328,48 +325,15 @@ def _controller(given: str | Path | Controller) -> tuple[Controller, str]:
     raise ValueError(f"controller={given!r} is neither a name, nor a file, nor a controller")
 
 
-def _scores(name: str, logits: Any) -> Tensor:
-    """Scores as (1, B) on the CPU, in single or double precision."""
-    if not isinstance(logits, Tensor) or not logits.is_floating_point():
-        got = f"a tensor of {logits.dtype}" if isinstance(logits, Tensor) else type(logits).__name__
-        raise ValueError(f"{name} is {got}; give D's scores before any sigmoid, as a tensor of floating-point numbers")
-    if logits.ndim == 0 or not logits.numel() or logits.numel() != logits.shape[0]:
-        raise ValueError(
-            f"{name} has shape {tuple(logits.shape)}; give one score a sample, (B,) or (B, 1). Scores of patches: "
-            "average them for each sample, e.g. logits.flatten(1).mean(1)"
-        )
-    flat = logits.detach().reshape(1, -1).cpu()  # one transfer; controllers are cheap
-    return flat if flat.dtype in (torch.float32, torch.float64) else flat.float()
-
-
-def _number(name: str, value: Any) -> float | None:
-    if value is None:
-        return None
-    if isinstance(value, Tensor):
-        if value.numel() != 1:
-            raise ValueError(f"{name} has shape {tuple(value.shape)}; give one number, the mean over the batch")
-        value = value.item()
-    if isinstance(value, bool) or not isinstance(value, (int, float)):
-        raise ValueError(f"{name}={value!r} must be a number or a tensor with one number")
-    return float(value)
-
-
-def _set_rate(group: dict[str, Any], rate: Any) -> None:
-    if isinstance(group["lr"], Tensor):
-        group["lr"].fill_(float(rate))  # in place: a compiled step or a CUDA graph holds this tensor
-    else:
-        group["lr"] = float(rate)
-
-
 def _transition(before: Measurement, control: Control, after: Measurement) -> Transition:
     """With FSCO's reward, −|L_G − L_D|, which needs nothing that a loop does not have."""
-    gap = (after.g_loss - after.d_mean).abs().double()
+    gap = losses_apart(after.g_loss, after.d_mean).double()
     never = torch.zeros(1, dtype=torch.bool)
     return Transition(
         before=before,
         control=control,
         after=after,
-        reward=-torch.nan_to_num(gap, nan=10.0, posinf=10.0).clamp(max=10.0),
+        reward=torch.from_numpy(fsco_reward(gap.numpy(), 1)),
         terminated=never,
         truncated=never,
     )

@@ -13,7 +13,7 @@ import numpy as np
 from scipy import stats as scipy_stats
 
 from agents.report import statistics as stats
-from agents.report.ranks import block_ranks
+from agents.report.rank_tests import block_ranks
 
 N = 10
 REPEATS = 10_000

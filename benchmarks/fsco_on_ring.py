@@ -4,7 +4,7 @@
 
 For each base rate of both players a DDPG agent is trained on short `ring` runs (seeds of the split "train-agent") with
 FSCO's reward −|L_G − L_D|, frozen, and judged on 16 seeds of the split "evaluate" beside its own untrained actor and
-scripted rivals. Differences are paired by seed, with 95 % t intervals. Rows and table go to benchmarks/results/.
+scripted controllers. Differences are paired by seed, with 95 % t intervals. Rows and table go to benchmarks/results/.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from at_rates import at_rates, command_line
 
-from agents.comparison.compare import Entry
+from agents.comparison.contestants import Contestant
 from agents.report.statistics import mean_interval, spearman
 from agents.report.text import by_controller, paired_difference, scores
 from agents.training.main_job import META, UNTRAINED, TrainConfig, evaluate, train_meta
@@ -26,7 +26,7 @@ RIVALS = ("constant:1", "random", "constant:10", "frozen-d")
 
 
 def run(rate: float, updates: int, decisions: int, seeds: int) -> list[dict[str, Any]]:
-    """Rows of every contender at one base rate."""
+    """Rows of every controller at one base rate."""
     config = TrainConfig(
         env=EnvConfig(task="ring", d_lr=rate, g_lr=rate, updates_per_step=10, episode_updates=updates),
         decisions=decisions,
@@ -37,7 +37,7 @@ def run(rate: float, updates: int, decisions: int, seeds: int) -> list[dict[str,
     start = time.perf_counter()
     trained, untrained = train_meta(config)
     train_s = time.perf_counter() - start
-    result = evaluate(config, [Entry(META, trained), Entry(UNTRAINED, untrained)])
+    result = evaluate(config, [Contestant(META, trained), Contestant(UNTRAINED, untrained)])
     for row in result.rows:  # the mean multiplier stands for the trace, which would fill the file
         row["d_rate"] = float(np.exp(np.mean(row.pop("trace")["log_d_multiplier"])))
         row["train_s"] = train_s
@@ -45,7 +45,7 @@ def run(rate: float, updates: int, decisions: int, seeds: int) -> list[dict[str,
 
 
 def table(rate: float, rows: list[dict[str, Any]]) -> str:
-    """Return and score of each contender, and what FSCO gains over it, seed by seed."""
+    """Return and score of each controller, and what FSCO gains over it, seed by seed."""
     lines = [
         f"base rate {rate:g}, {rows[0]['updates']} updates, {len({r['seed'] for r in rows})} evaluate seeds, agent "
         f"trained in {rows[0]['train_s']:.0f} s; score: {rows[0]['score_name']}, lower is better, "

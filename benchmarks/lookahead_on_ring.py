@@ -16,8 +16,8 @@ import numpy as np
 import torch
 from at_rates import at_rates, command_line
 
-from agents import make_controller
-from agents.comparison.compare import Entry, run_group, split_seeds
+from agents import compare, make_controller
+from agents.comparison.seeds import split_seeds
 from agents.report.statistics import mean_interval
 from agents.report.text import by_controller, paired_difference, scores
 from agents.rules.lookahead import CANDIDATES
@@ -44,11 +44,9 @@ def run(rate: float, updates: int, horizon: int, seeds: int) -> tuple[list[dict[
     config = EnvConfig(task="ring", d_lr=rate, g_lr=rate, episode_updates=updates)
     tuned = validation_distances(config, split_seeds("tune", seeds))
     best = f"constant:{CANDIDATES[int(tuned.mean(1).argmin())]:.4g}"
-    lookahead = make_controller("lookahead", horizon=horizon)
-    entries = [Entry("lookahead", lookahead)] + [
-        Entry(name, make_controller(name)) for name in dict.fromkeys((best, "constant:1"))
-    ]
-    rows = run_group(config, entries, split_seeds("evaluate", seeds), "evaluate").rows
+    controllers = {"lookahead": make_controller("lookahead", horizon=horizon)}
+    controllers |= {name: make_controller(name) for name in (best, "constant:1")}
+    rows = compare(config, controllers, seeds=seeds).rows
     pairs = ", ".join(f"×{c:.3g} {q:.3f}" for c, q in zip(CANDIDATES, tuned.mean(1), strict=True))
     lines = [
         f"base rate {rate:g}, {updates} updates, look-ahead of {horizon}, {seeds} seeds; "
@@ -64,7 +62,7 @@ def run(rate: float, updates: int, horizon: int, seeds: int) -> tuple[list[dict[
             f"{str(mean_interval(found)) if len(found) else 'failed':<30}"
             f"{str(mean_interval(difference)) if len(difference) else '':<30}{len(group) - len(found):>7}"
         )
-    return rows, "\n".join(lines) + "\nlookahead: head-room, not a competitor"
+    return rows, "\n".join(lines) + "\nlookahead: head-room, not ranked"
 
 
 def main() -> None:

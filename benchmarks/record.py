@@ -15,8 +15,8 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from agents.benchmark.contestants import make_entry
-from agents.comparison.compare import Entry, run_group, split_seeds
+from agents import compare
+from agents.comparison.contestants import make_contestant
 from agents.rules.replay import Recorder
 from gan_env.envs.config import EnvConfig
 
@@ -41,8 +41,8 @@ def main() -> None:
         episode_updates=given.updates,
         score=False,
     )
-    recorder = Recorder(make_entry(given.controller, game).controller)
-    rows = run_group(game, [Entry(recorder.name, recorder)], split_seeds("tune", given.runs), "tune").rows
+    recorder = Recorder(make_contestant(given.controller, game).controller)
+    rows = compare(game, [recorder], seeds=given.runs, split="tune").rows
     given.out.parent.mkdir(parents=True, exist_ok=True)
     recorder.save(given.out)
     multipliers = [np.exp(np.mean(row["trace"]["log_d_multiplier"])) for row in rows]

@@ -15,10 +15,8 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from tqdm import tqdm
 
-from agents import make_controller
-from agents.comparison.compare import Entry, run_group, split_seeds
+from agents import compare
 from agents.report.statistics import mean_interval
 from agents.report.text import by_controller, paired_difference
 from gan_env.envs.config import EnvConfig
@@ -52,15 +50,7 @@ def main() -> None:
             config = EnvConfig(
                 task="ring", episode_updates=given.updates, optimizer={"name": "adam", "betas": (beta, 0.999)}
             )
-            entries = [Entry(name, make_controller(name)) for name in CONTROLLERS]
-            with tqdm(total=given.updates, desc=f"beta1 = {beta}", disable=None) as bar:
-                result = run_group(
-                    config,
-                    entries,
-                    split_seeds("evaluate", given.seeds),
-                    "evaluate",
-                    progress=lambda done: bar.update(1),
-                )
+            result = compare(config, CONTROLLERS, seeds=given.seeds)
             file.writelines(json.dumps(row) + "\n" for row in result.rows)
             texts.append(
                 f"ring, bce, Adam beta1 = {beta}, rate 2e-4, {given.updates} updates, {given.seeds} seeds; "

@@ -25,7 +25,7 @@ from stable_baselines3.common.noise import NormalActionNoise
 from stable_baselines3.common.vec_env import VecNormalize
 
 import gan_env  # noqa: F401  (importing registers the ids)
-from agents.comparison.compare import SPLITS
+from agents.comparison.seeds import SPLITS
 from agents.learned.sb3.vec_env import SB3VecEnv
 from agents.zoo import GAME
 

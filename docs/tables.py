@@ -28,8 +28,9 @@ from gan_env.envs.rewards import REWARDS, RewardContext, make_reward
 from gan_env.losses.losses import LOSSES, Loss
 from gan_env.tasks.download import LICENCES, OTHERS, SOURCES, source_of
 from gan_env.tasks.images import NAMED, image_task
-from gan_env.tasks.task import KINDS, TASKS, Task, make_task
+from gan_env.tasks.task import TASKS, Task, make_task
 from gan_env.tasks.voxels import shape_task
+from gan_env.types import KINDS
 
 PAGES = Path(__file__).parent
 MARKED = re.compile(r"(<!-- table: ([a-z-]+) -->\n).*?(<!-- end -->)", re.DOTALL)

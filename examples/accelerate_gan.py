@@ -14,7 +14,7 @@ from accelerate import Accelerator
 from torch import nn
 from torch.nn.functional import softplus
 
-from agents.steer import Steer
+from agents import Steer
 
 
 def main(folder: Path) -> list[int]:

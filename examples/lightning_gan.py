@@ -15,7 +15,7 @@ import torch
 from torch import nn
 from torch.nn.functional import softplus
 
-from agents.steer import Steer
+from agents import Steer
 
 
 class SteerCallback(lightning.Callback):

@@ -9,8 +9,7 @@ import torch
 from sklearn.datasets import load_digits
 from torch import nn
 
-from agents import make_controller
-from agents.comparison.compare import Entry, run_group
+from agents import compare
 from gan_env import EnvConfig, Task
 
 
@@ -52,7 +51,7 @@ if __name__ == "__main__":
     )
     names = ["sim-gda", "alt-gda-5", "gap-aware"]
     config = EnvConfig(task=task, episode_updates=int(sys.argv[1]) if len(sys.argv) > 1 else 300)
-    result = run_group(config, [Entry(name, make_controller(name)) for name in names], [0, 1], "evaluate")
+    result = compare(config, names, seeds=[0, 1])
     for row in result.rows:
         name, score = row["controller"], row["score"]
         print(f"{name:<10} seed {row['seed']}  {row['score_name']} {score:.3f}  floor {row['floor']:.3f}")

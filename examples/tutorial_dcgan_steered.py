@@ -5,7 +5,7 @@ import sys
 import torch
 from torch import nn, optim
 
-from agents.steer import Steer
+from agents import Steer
 
 dataroot = sys.argv[1] if len(sys.argv) > 1 else None
 num_epochs, batch_size, image_size = (5, 128, 64) if dataroot else (2, 8, 64)

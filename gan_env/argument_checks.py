@@ -3,12 +3,24 @@
 from __future__ import annotations
 
 import math
+import re
+import sys
 import types
 from collections.abc import Mapping
+from dataclasses import fields, is_dataclass
 from numbers import Integral, Real
-from typing import Any, Literal, Union, get_args, get_origin
+from pathlib import Path
+from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from gan_env.registry import unknown
+
+T = TypeVar("T")
+LARGEST_COUNT = 2**53
+"""Up to here float64 holds every whole number."""
+LONGEST_TEXT, MOST_ENTRIES = 4_000, 10_000
+"""Of a setting that is read from a file: characters; entries of a list or a record."""
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
+"""What a terminal obeys, and halves of characters that no file can hold."""
 
 
 def one_of(field: str, value: object, known: tuple[str | None, ...]) -> None:
@@ -25,7 +37,8 @@ def at_least(field: str, value: object, least: int) -> None:
 
 def is_positive(value: object) -> bool:
     """Whether the value is a finite number > 0."""
-    return isinstance(value, Real) and not isinstance(value, bool) and 0 < float(value) < math.inf
+    # Compared before any conversion: a whole number can be too large for a float.
+    return isinstance(value, Real) and not isinstance(value, bool) and 0 < value <= sys.float_info.max  # type: ignore[operator]
 
 
 def check_types(owner: str, hints: Mapping[str, Any], values: Mapping[str, object]) -> None:
@@ -67,3 +80,88 @@ def _in_words(hint: Any) -> str:
         return f"({', '.join('...' if each is ... else _in_words(each) for each in inner)})"
     words = {int: "a whole number", float: "a number", bool: "True or False", str: "text", type(None): "None"}
     return words.get(hint, getattr(hint, "__name__", str(hint)))
+
+
+# -- settings in a file -------------------------------------------------------------------------------------------
+
+
+def record_of(kind: type[T], held: object, path: str = "", *, partial: tuple[type, ...] = ()) -> T:
+    """A dataclass out of JSON, with every value held to its field's annotation: the one schema of our configurations.
+
+    Args:
+        kind: The dataclass. Its fields may hold dataclasses, and tuples of them.
+        held: What the JSON holds. Texts have no characters that a terminal obeys, numbers are finite and whole ones at
+            most 2^53, lists and texts have a bound.
+        path: Where it stands, for messages.
+        partial: Dataclasses of which fields may be missing, which then have their defaults.
+
+    Raises:
+        ValueError: For a setting that is unknown, missing or of another type, naming it; or as the dataclass does.
+    """
+    if not isinstance(held, dict):
+        raise ValueError(f"{path.rstrip('.') or 'it'} is a {type(held).__name__}, not settings by name")
+    hints = get_type_hints(kind)
+    for name in held:
+        if name not in hints:
+            raise unknown("setting", path + name, sorted(hints))
+    for f in fields(kind):  # type: ignore[arg-type]
+        if f.name not in held and kind not in partial:
+            raise ValueError(f"{path}{f.name} is missing")
+    return kind(**{name: _read(hints[name], value, path + name, partial) for name, value in held.items()})
+
+
+def _read(hint: Any, value: Any, path: str, partial: tuple[type, ...]) -> Any:
+    """A JSON value as its field wants it; raises ValueError if it is of another type."""
+    if is_dataclass(hint) and isinstance(hint, type) and isinstance(value, dict):
+        return record_of(hint, value, f"{path}.", partial=partial)
+    origin, inner = get_origin(hint), get_args(hint)
+    if hint is Any or origin is dict:
+        _check_plain(value, path)
+        if (
+            origin is None
+            or isinstance(value, dict)
+            and all(inner[1] is Any or _is_a(inner[1], v) for v in value.values())
+        ):
+            return value
+    elif origin in (Union, types.UnionType):
+        return _read_union(inner, value, path, partial)
+    elif origin is tuple and isinstance(value, list) and len(value) <= MOST_ENTRIES:
+        kinds = [inner[0]] * len(value) if inner[1:] == (...,) else list(inner)
+        if len(kinds) == len(value):
+            pairs = enumerate(zip(kinds, value, strict=True))
+            return tuple(_read(each, v, f"{path}[{i}]", partial) for i, (each, v) in pairs)
+    elif hint is Path and isinstance(value, str):
+        _check_plain(value, path)
+        return Path(value)
+    elif not isinstance(value, (dict, list)) and (origin is Literal or isinstance(hint, type)) and _is_a(hint, value):
+        _check_plain(value, path)
+        return value
+    raise ValueError(f"{path}={value!r:.80} is of the wrong type")
+
+
+def _read_union(kinds: tuple[Any, ...], value: Any, path: str, partial: tuple[type, ...]) -> Any:
+    """The value as the first of the kinds that takes it; a record's own complaint is passed on."""
+    for each in kinds:
+        if is_dataclass(each) and isinstance(value, dict):
+            return _read(each, value, path, partial)
+        try:
+            return _read(each, value, path, partial)
+        except ValueError:
+            continue
+    raise ValueError(f"{path}={value!r:.80} is of the wrong type")
+
+
+def _check_plain(value: object, path: str, depth: int = 8) -> None:
+    """Raises ValueError for a JSON value that no setting of ours has: too large, too deep, or not to be printed."""
+    if isinstance(value, str):
+        if len(value) > LONGEST_TEXT or _CONTROL.search(value):
+            raise ValueError(
+                f"{path}={value!r:.80} must be at most {LONGEST_TEXT} characters, none of them for control"
+            )
+    elif isinstance(value, (list, dict)):
+        if len(value) > MOST_ENTRIES or not depth:
+            raise ValueError(f"{path} holds too much: at most {MOST_ENTRIES} entries, 8 deep")
+        for each in [*value, *value.values()] if isinstance(value, dict) else value:
+            _check_plain(each, path, depth - 1)
+    elif isinstance(value, float) and not math.isfinite(value) or isinstance(value, int) and abs(value) > LARGEST_COUNT:
+        raise ValueError(f"{path}={value!r:.80} must be a finite number, a whole one at most 2^53")

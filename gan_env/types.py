@@ -218,6 +218,10 @@ class Transition:
     """The episode ran out of updates: the future exists but is not shown."""
 
 
+KINDS = ("plane", "image", "voxels", "domains", "dirac", "custom")
+"""Kinds of data: how samples are drawn, and which defaults some controllers take."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class GameFacts:
     """What a controller may know of the game before it starts; the defaults are a GAN with the bce loss."""
@@ -231,7 +235,7 @@ class GameFacts:
     probability: bool = True
     """Whether sigmoid(logit) is a probability that the sample is real; otherwise logits are raw scores."""
     kind: str = "plane"
-    """Kind of data: "plane" (2-D points), "image", "voxels", "domains" or "dirac"; some rules have defaults by kind."""
+    """One of `KINDS`, e.g. "plane" (2-D points): some rules have defaults by kind."""
     episode_updates: int = 0
     """Updates in the whole run, 0 if unknown."""
     updates_per_epoch: int = 0

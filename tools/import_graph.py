@@ -16,8 +16,8 @@ from typing import NamedTuple
 ROOT = Path(__file__).parents[1]
 LAYERS = [
     # The lowest first; layers on one line do not import each other.
-    ["gan_env.types", "gan_env.registry", "gan_env.io", "gan_env.native"],
-    ["gan_env.argument_checks", "gan_env.optimizer_spec", "gan_env.random"],
+    ["gan_env.types", "gan_env.registry", "gan_env.io"],
+    ["gan_env.argument_checks", "gan_env.native", "gan_env.optimizer_spec", "gan_env.random"],
     ["gan_env.networks"],
     ["gan_env.losses", "gan_env.data"],
     ["gan_env.metrics", "gan_env.players"],
@@ -26,15 +26,17 @@ LAYERS = [
     ["gan_env.rendering"],
     ["gan_env.envs"],
     ["gan_env.testing"],
-    ["agents.base", "agents.run_kind", "agents.input_checks"],
+    ["agents.base", "agents.run_kind", "agents.steering"],
     ["agents.policies"],
     ["agents.rules"],
     ["agents.learned.sb3"],
     ["agents.learned", "agents.zoo"],
     ["agents.registry"],
-    ["agents.steer", "agents.comparison", "agents.diagnose"],
+    ["agents.steer", "agents.comparison.rows", "agents.diagnose"],
+    ["agents.comparison.row_checks"],
     ["agents.report"],
     ["agents.report.html"],
+    ["agents.comparison"],  # a result shows itself as a report does
     ["agents.benchmark", "agents.training"],
     ["agents.watching"],
     ["agents.testing"],
@@ -46,7 +48,7 @@ FREE = {"_replace", "_asdict", "_fields", "_make"}
 """Public methods of named tuples, whose names begin with an underscore so that fields cannot clash with them."""
 FOREIGN = {
     *("_np_random", "_np_random_seed"),  # Gymnasium's generator, which its property makes when it is first read
-    *("_modules", "_forward_pre_hooks", "_backward_hooks", "_DropoutNd"),  # torch: no public way to ask
+    *("_modules", "_forward_pre_hooks", "_backward_hooks", "_DropoutNd", "_version"),  # torch: no public way to ask
     *("_seeds", "_reset_seeds", "_get_indices", "_stats_window_size"),  # Stable-Baselines3's base classes
 }
 """Private names of other packages that ours cannot do without."""

@@ -1,4 +1,4 @@
-"""What the rest of a benchmark would take on this machine, from a short trial of each kind of group."""
+"""Estimates what the rest of a benchmark takes on this machine, from a short trial of each kind of group."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from gan_env.envs.env import make_trainer
 from ..comparison.rows import Row
 from .executors import run_job
 from .folder import Job
-from .plan import Contest, Group
+from .plan import Group, PlannedComparison
 
 TRIAL_S = 1.0
 """Seconds of updates that a trial aims at."""
@@ -46,7 +46,7 @@ class Cost:
 
 
 def costs(groups: list[Group], *, show: bool = False) -> list[Cost]:
-    """The cost of each kind of group, in order of first appearance; trains each for a second or two.
+    """Estimates the cost of each kind of group, in order of first appearance; trains each for a second or two.
 
     Each task is judged as well, as often as its floor takes.
     """
@@ -54,37 +54,38 @@ def costs(groups: list[Group], *, show: bool = False) -> list[Cost]:
     scores: dict[str, tuple[float, float]] = {}
     judged: set[tuple[str, int]] = set()
     for group in tqdm(groups, desc="trials", disable=not show, leave=False):
-        games = [(EnvConfig.of(c.game, d_lr=None, g_lr=None), c.controllers) for c in group.contests]
+        games = [(EnvConfig.of(c.game, d_lr=None, g_lr=None), c.controllers) for c in group.comparisons]
         kind = repr((group.part, games, len(group.seeds)))
-        scored = () if group.chooses else group.contests
+        scored = () if group.chooses else group.comparisons
         if kind not in kinds:
             score_s = once_s = 0.0
-            for contest in scored:
-                if contest.task not in scores:
-                    scores[contest.task] = _score_s(contest)
-                    once_s += scores[contest.task][1]
-                score_s += scores[contest.task][0] * len(contest.controllers) * len(group.seeds)
-            what = f"{group.what}, {len(group.contests[0].controllers)} controllers" + ", choosing" * group.chooses
+            for comparison in scored:
+                if comparison.task not in scores:
+                    scores[comparison.task] = _score_s(comparison)
+                    once_s += scores[comparison.task][1]
+                score_s += scores[comparison.task][0] * len(comparison.controllers) * len(group.seeds)
+            what = f"{group.what}, {len(group.comparisons[0].controllers)} controllers" + ", choosing" * group.chooses
             kinds[kind] = Cost(what, 0, group.cells, group.updates, _update_s(group) * group.updates, score_s, once_s)
         kinds[kind].groups += 1
-        untrained = {(contest.task, seed) for contest in scored for seed in group.seeds} - judged
+        untrained = {(comparison.task, seed) for comparison in scored for seed in group.seeds} - judged
         kinds[kind].once_s += sum(scores[task][0] for task, _ in untrained)
         judged |= untrained
     return list(kinds.values())
 
 
 def _update_s(group: Group) -> float:
-    """Seconds of one update of the whole group: the mean over a trial, but for its first update."""
+    """Measures the seconds of one update of the whole group: the mean over a trial, without its first update."""
     step, updates = group.game.updates_per_step, LEAST
     while True:
         # As many decisions as the trial has room for; embedded agents begin to learn after a tenth of them.
         count = math.ceil(updates / step) * step
-        games = [EnvConfig.of(contest.game, episode_updates=count, score=False) for contest in group.contests]
-        trial = tuple(replace(c, game=game, needs=()) for c, game in zip(group.contests, games, strict=True))
+        games = [EnvConfig.of(comparison.game, episode_updates=count, score=False) for comparison in group.comparisons]
+        trial = tuple(replace(c, game=game, needs=()) for c, game in zip(group.comparisons, games, strict=True))
         times: list[float] = []
-        stand_in = tuple({name: "constant:1" for name, _ in contest.needs} for contest in group.contests)
+        stand_in = tuple({name: "constant:1" for name, _ in comparison.needs} for comparison in group.comparisons)
         run_job(
-            Job(replace(group, contests=trial), stand_in), lambda done, times=times: times.append(time.perf_counter())
+            Job(replace(group, comparisons=trial), stand_in),
+            lambda done, times=times: times.append(time.perf_counter()),
         )
         each = (times[-1] - times[0]) / max(len(times) - 1, 1) if len(times) > 1 else 0.0
         if count >= MOST or each * count > TRIAL_S / 3:
@@ -92,9 +93,9 @@ def _update_s(group: Group) -> float:
         updates = min(MOST, max(2 * count, int(TRIAL_S / max(each, 1e-6))))
 
 
-def _score_s(contest: Contest) -> tuple[float, float]:
-    """Seconds of scoring one row, and of the task's floor."""
-    trainer = make_trainer(contest.resolved, 1)
+def _score_s(comparison: PlannedComparison) -> tuple[float, float]:
+    """Measures the seconds of scoring one row, and of the task's floor."""
+    trainer = make_trainer(comparison.resolved, 1)
     trainer.reset(np.zeros(1, np.int64), np.zeros(1, np.int64))
     trainer.score(0)  # reads and caches test data
     began = time.perf_counter()
@@ -105,7 +106,7 @@ def _score_s(contest: Contest) -> tuple[float, float]:
 
 
 def table(found: list[Cost], jobs: int) -> str:
-    """The costs as a person reads them."""
+    """Formats the costs as text."""
     lines = [f"{'kind of group':<60}{'groups':>8}{'rows':>6}{'updates':>9}{'s a group':>11}{'in all':>12}"]
     lines += [
         f"{c.what:<60}{c.groups:>8}{c.rows:>6}{c.updates:>9}{c.run_s + c.score_s:>11.1f}{duration(c.seconds):>12}"
@@ -121,7 +122,7 @@ def table(found: list[Cost], jobs: int) -> str:
 
 
 def as_json(found: list[Cost], jobs: int) -> Row:
-    """The sums, and each kind."""
+    """Returns the sums and each kind as JSON values."""
     seconds, once_s = sum(c.seconds for c in found), sum(c.once_s for c in found)  # once in every process, that is
     return {
         "groups": sum(c.groups for c in found),
@@ -134,7 +135,11 @@ def as_json(found: list[Cost], jobs: int) -> Row:
 
 
 def duration(seconds: float) -> str:
-    """Seconds as s, min or h, three digits."""
+    """Formats seconds as s, min or h, three digits.
+
+    >>> duration(90), duration(7_200)
+    ('1.5 min', '2 h')
+    """
     for unit, size in (("h", 3600), ("min", 60)):
         if seconds >= size:
             return f"{seconds / size:.3g} {unit}"

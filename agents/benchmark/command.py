@@ -1,4 +1,4 @@
-"""What a person types for a benchmark: `gan-env bench` and `gan-env verify`, from options to what is printed."""
+"""The commands `gan-env bench` and `gan-env verify`: their options, and what they print."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from typing import Annotated, Any, Literal
 
 import tyro
 
-from gan_env.io.files import parsed_json
+from gan_env.io.files import is_there, parsed_json, shown
 
 from ..report import text as tables
-from . import budget, folder, suites, verify
-from . import running as benchmark
-from .executors import local, ray_cluster
-from .plan import BenchConfig, plan, prepared, without_undefined
+from . import budget, folder, running, suites, verify
+from .bench_config import BenchConfig
+from .executors import local_executor, ray_executor
+from .plan import plan, prepared, without_undefined
 
 DONE, FAILED = 0, 1
 
@@ -95,15 +95,17 @@ class BenchOptions:
     """The folder (runs/bench-SUITE-TIME). One that holds a benchmark is gone on with."""
     jobs: int = 1
     """Worker processes of one torch thread each."""
-    engine: Literal["local", "ray"] = "local"
+    executor: Annotated[Literal["local", "ray"], tyro.conf.arg(aliases=["--engine"])] = "local"
     """Where groups run: worker processes here, or a Ray cluster."""
     address: Name = None
     """Of the Ray cluster; left out, Ray starts one on this machine."""
     keep: bool = False
     """Write the generators that this call trains to the folder's generators/."""
     pictures: bool = False
-    """Draw samples at six moments of each controller's run with the first seed, a picture a game, to the folder's
+    """Draw samples at six checkpoints of each controller's run with the first seed, a picture a game, to the folder's
     samples/; the report shows them."""
+    trust: bool = False
+    """Read the data and controllers' files that the folder's configuration names elsewhere, too."""
     retry_errors: bool = False
     """Run the groups again in which a controller broke or samples could not be judged (status "error"), once."""
     budget: bool = False
@@ -112,12 +114,17 @@ class BenchOptions:
     """Print one JSON document."""
 
 
-CALL = ("suite", "also", "out", "jobs", "engine", "address", "keep", "pictures", "retry_errors", "budget", "json")
+CALL = ("suite", "also", "out", "jobs", "executor", "address", "keep", "pictures", "trust", "retry_errors", "budget",
+        "json")  # fmt: skip
 """Options that are no setting of a part."""
 
 
 def split_list(text: str) -> list[str]:
-    """The parts between commas, but for commas in brackets or quotes."""
+    """Splits at commas, but for those in brackets or quotes.
+
+    >>> split_list("sim-gda, dyn-gda(c1=1.2, c2=0.7)")
+    ['sim-gda', 'dyn-gda(c1=1.2, c2=0.7)']
+    """
     parts, depth, quote = [""], 0, ""
     for c in text:
         if quote:
@@ -151,7 +158,7 @@ def _rate(text: str) -> float | str:
 
 
 def changes_of(given: BenchOptions) -> dict[str, Any]:
-    """The settings that were given, as `suites.configure` takes them."""
+    """Reads the settings that were given, as `suites.configure` takes them."""
     read = {
         **dict.fromkeys(("tasks", "losses", "controllers"), lambda text: tuple(split_list(text))),
         **{name: lambda text, name=name: _numbers(name, text) for name in ("d_lr", "constants", "d_lr_range")},
@@ -163,76 +170,98 @@ def changes_of(given: BenchOptions) -> dict[str, Any]:
     return {name: read.get(name, lambda v: v)(value) for name, value in was_set.items()}
 
 
+def bench(arguments: Sequence[str], description: str) -> int:
+    """Runs the command `gan-env bench`; returns its exit code."""
+    given = tyro.cli(BenchOptions, prog="gan-env bench", description=description, args=arguments)
+    if given.address is not None and given.executor != "ray":
+        raise ValueError(f"address={given.address!r} is a Ray cluster's; give executor ray, too")
+    executor = ray_executor(given.address) if given.executor == "ray" else local_executor(given.jobs)
+    asked = _asked(given, arguments)
+    if given.budget:
+        return _budget(given, asked)
+    out = given.out or Path("runs") / f"bench-{(asked and asked.suite) or 'grid'}-{time.strftime('%Y%m%d-%H%M%S')}"
+    work = folder.open_folder(out, asked, trust=given.trust)
+    retried = work.withdraw_crashed() if given.retry_errors else 0
+    work.keep, work.pictures = given.keep, given.pictures
+    began, show = time.perf_counter(), sys.stderr.isatty() and not given.json
+    _announce(work, show)
+    try:
+        done = running.run(work, executor, show=show)
+    except KeyboardInterrupt:
+        again = f"gan-env bench --out {shlex.quote(str(out))}"
+        raise KeyboardInterrupt(f"stopped; finished groups are kept, go on with: {again}") from None
+    if given.json:
+        print(json.dumps(_as_json(work, done, retried)))
+    else:
+        _print_tables(work, done, time.perf_counter() - began)
+    for group, why in done.failures.items():
+        print(f"gan-env: {group} could not be run and is left for the next call: {shown(why)}", file=sys.stderr)
+    return DONE if done.complete else FAILED
+
+
+def _asked(given: BenchOptions, arguments: Sequence[str]) -> BenchConfig | None:
+    """Returns the benchmark that the options describe, or None for the one that the folder holds."""
+    changes, also = changes_of(given), split_list(given.also or "")
+    if given.suite is None and not changes and not also:
+        if given.out is not None:
+            if not is_there(given.out / "config.json"):
+                raise ValueError(
+                    f"out={str(given.out)!r} holds no benchmark to go on with; for a new one, name a suite, or tasks "
+                    "and controllers"
+                )
+            return None
+        asked = suites.configure("quick", {})
+    else:
+        asked = suites.configure(given.suite or "", changes, also)
+    return dataclasses.replace(asked, command=shlex.join(["gan-env", "bench", *arguments]))
+
+
 def _budget(given: BenchOptions, asked: BenchConfig | None) -> int:
     """Prints what is left and what it would take; writes nothing."""
-    if given.out is not None and (given.out / "config.json").exists():
-        held = folder.open_folder(given.out, asked)
+    if given.out is not None and is_there(given.out / "config.json"):
+        held = folder.open_folder(given.out, asked, trust=given.trust)
         groups = held.left + (held.crashed if given.retry_errors else [])
     else:
-        assert asked is not None, "bench sees to it"
+        assert asked is not None, "`_asked` sees to it"
         groups = plan(without_undefined(prepared(asked)))
     found = budget.costs(groups, show=sys.stderr.isatty() and not given.json)
     print(json.dumps(budget.as_json(found, given.jobs)) if given.json else budget.table(found, given.jobs))
     return DONE
 
 
-def bench(arguments: Sequence[str], description: str) -> int:
-    """The command `gan-env bench`; gives its exit code."""
-    given = tyro.cli(BenchOptions, prog="gan-env bench", description=description, args=arguments)
-    if given.address is not None and given.engine != "ray":
-        raise ValueError(f"address={given.address!r} is a Ray cluster's; give engine ray, too")
-    engine = ray_cluster(given.address) if given.engine == "ray" else local(given.jobs)
-    changes, also = changes_of(given), split_list(given.also or "")
-    asked = None
-    if given.suite is not None or changes or also:
-        asked = suites.configure(given.suite or "", changes, also)
-    elif given.out is None:
-        asked = suites.configure("quick", {})
-    if asked is not None:
-        asked = dataclasses.replace(asked, command=shlex.join(["gan-env", "bench", *arguments]))
-    elif given.out is not None and not (given.out / "config.json").exists():
-        raise ValueError(
-            f"out={str(given.out)!r} holds no benchmark to go on with; for a new one, name a suite, or tasks and "
-            "controllers"
-        )
-    if given.budget:
-        return _budget(given, asked)
-    out = given.out or Path("runs") / f"bench-{(asked and asked.suite) or 'grid'}-{time.strftime('%Y%m%d-%H%M%S')}"
-    work = folder.open_folder(out, asked)
-    retried = work.withdraw_crashed() if given.retry_errors else 0
-    work.keep, work.pictures = given.keep, given.pictures
-    began, show = time.perf_counter(), sys.stderr.isatty() and not given.json
+def _announce(work: folder.Folder, show: bool) -> None:
+    """Prints how much is left, and what --keep and --pictures leave out."""
+    finished = len(work.groups) - len(work.left)
     if show:
-        print(f"{len(work.left)} of {len(work.groups)} groups to run; rows go to {out}/", file=sys.stderr)
-    if (given.keep or given.pictures) and len(work.left) < len(work.groups):
+        print(f"{len(work.left)} of {len(work.groups)} groups to run; rows go to {work.path}/", file=sys.stderr)
+    if (work.keep or work.pictures) and finished:
         print(
-            f"gan-env: {len(work.groups) - len(work.left)} groups are finished; --keep and --pictures are of those "
-            "that this call runs, and for all of them ask for another folder with --out",
+            f"gan-env: {finished} groups are finished; --keep and --pictures are of those that this call runs, and for "
+            "all of them ask for another folder with --out",
             file=sys.stderr,
         )
-    try:
-        done = benchmark.run(work, engine, show=show)
-    except KeyboardInterrupt:
-        again = f"gan-env bench --out {shlex.quote(str(out))}"
-        raise KeyboardInterrupt(f"stopped; finished groups are kept, go on with: {again}") from None
+
+
+def _as_json(work: folder.Folder, done: running.Finished, retried: int) -> dict[str, Any]:
     rows = work.all_rows()
-    if given.json:
-        said = {
-            **dataclasses.asdict(done),
-            "out": str(out),
-            "complete": done.complete,
-            "retried": retried,
-            "rows": len(rows),
-        }
-        print(json.dumps({**said, "tables": tables.as_json(rows)}))
-    elif rows:
-        print(tables.tables(rows))
-        for each in work.config.undefined:
-            print(f"{each.controller} is not defined for {each.task}, {each.loss} and was left out: {each.why}")
-        print(f"\n{done.ran} of {done.groups} groups run in {time.perf_counter() - began:.0f} s; rows are in {out}/")
-    for group, why in done.failures.items():
-        print(f"gan-env: {group} could not be run and is left for the next call: {why}", file=sys.stderr)
-    return DONE if done.complete else FAILED
+    return {
+        **dataclasses.asdict(done),
+        "out": str(work.path),
+        "complete": done.complete,
+        "retried": retried,
+        "rows": len(rows),
+        "tables": tables.as_json(rows),
+    }
+
+
+def _print_tables(work: folder.Folder, done: running.Finished, seconds: float) -> None:
+    rows = work.all_rows()
+    if not rows:
+        return
+    print(tables.tables(rows))
+    for each in work.config.undefined:
+        print(f"{each.controller} is not defined for {each.task}, {each.loss} and was left out: {each.why}")
+    print(f"\n{done.ran} of {done.groups} groups run in {seconds:.0f} s; rows are in {work.path}/")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -249,16 +278,18 @@ class VerifyOptions:
     """Only groups whose training took at most so many, as their rows say."""
     jobs: int = 1
     """Worker processes of one torch thread each."""
+    trust: bool = False
+    """Read the data and controllers' files that the folder's configuration names elsewhere, too."""
     json: bool = False
     """Print one JSON document."""
 
 
 def verify_rows(arguments: Sequence[str], description: str) -> int:
-    """The command `gan-env verify`; gives its exit code."""
+    """Runs the command `gan-env verify`; returns its exit code."""
     given = tyro.cli(VerifyOptions, prog="gan-env verify", description=description, args=arguments)
-    work = folder.open_folder(given.folder, None)
+    work = folder.open_folder(given.folder, None, trust=given.trust)
     show = sys.stderr.isatty() and not given.json
-    verdicts = verify.verify(work, local(given.jobs), given.groups, given.seed, given.seconds, show=show)
+    verdicts = verify.verify(work, local_executor(given.jobs), given.groups, given.seed, given.seconds, show=show)
     equal = all(each.equal for each in verdicts)
     if given.json:
         said = {"equal": equal, "groups": [{**dataclasses.asdict(v), "equal": v.equal} for v in verdicts]}

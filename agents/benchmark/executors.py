@@ -1,7 +1,8 @@
-"""Where groups are run: in this process, in worker processes, or on a Ray cluster.
+"""Executors run groups: in this process, in worker processes, or on a Ray cluster.
 
-An engine is one function. It asks `take` for a job whenever it has room, and yields each job with what came of it, in
-whatever order; it returns when `take` has nothing and nothing is running.
+An executor is one function. It calls `take` for a job whenever it has room, and yields each job with its outcome, in
+any order; it returns when `take` returns None and nothing is running. It calls `report` with a running group and how
+many updates of it are done.
 """
 
 from __future__ import annotations
@@ -20,14 +21,14 @@ from typing import Any
 from safetensors.torch import save
 from torch import nn
 
-from gan_env.io.files import write_whole
+from gan_env.io.files import own_folder, write_whole
 from gan_env.io.process import settle
 
-from ..comparison.compare import Rivals, run_side_by_side
+from ..comparison.batch import Comparison, run_batch
 from ..comparison.rows import Row
-from .contestants import make_entry
+from .contestants import resolve_contestant
 from .folder import Job
-from .sample_grids import draw_moments, moments
+from .sample_grids import checkpoints, draw_sample_grid
 
 REPORT_S = 0.2
 """Seconds between two reports of a worker."""
@@ -35,58 +36,55 @@ REPORT_S = 0.2
 
 @dataclass(frozen=True)
 class Failed:
-    """Nothing came of a job, for a reason outside its controllers: they would have rows that say so."""
+    """A job without rows, for a reason outside its controllers: their own failures are rows."""
 
     why: str
 
 
 Outcome = list[Row] | Failed
-Take = Callable[[], Job | None]
-Say = Callable[[str, int], object]
-"""Told a running group and how many updates of it are done."""
-Engine = Callable[[Take, Say], Iterator[tuple[Job, Outcome]]]
+TakeJob = Callable[[], Job | None]
+Report = Callable[[str, int], object]
+Executor = Callable[[TakeJob, Report], Iterator[tuple[Job, Outcome]]]
 
 
 def run_job(job: Job, progress: Callable[[int], object] = lambda updates: None) -> list[Row]:
-    """The rows of a group; a function of the job alone, on one class of machine."""
+    """Runs a group and returns its rows; a function of the job alone, on one class of machine."""
     group = job.group
-    games = [
-        Rivals(
-            contest.resolved,
-            [make_entry(name, contest.game, runs_as.get(name, "")) for name in contest.controllers],
-            group.labels(contest),
+    comparisons = [
+        Comparison(
+            planned.resolved,
+            [resolve_contestant(name, planned.game, runs_as.get(name, "")) for name in planned.controllers],
+            group.labels(planned),
         )
-        for contest, runs_as in zip(group.contests, job.runs_as or [{}] * len(group.contests), strict=True)
+        for planned, runs_as in zip(group.comparisons, job.runs_as or [{}] * len(group.comparisons), strict=True)
     ]
-    keep = None if job.keep is None else functools.partial(keep_generator, job.keep)
-    found = run_side_by_side(
-        games,
+    results = run_batch(
+        comparisons,
         group.seeds,
         group.split,
-        refuse=False,
-        keep=keep,
-        moments=() if job.pictures is None else moments(group.updates),
+        raise_at_start=False,
+        keep=None if job.keep is None else functools.partial(keep_generator, job.keep),
+        samples_at=() if job.pictures is None else checkpoints(group.updates),
         progress=progress,
     )
     if job.pictures is not None:
-        for contest, result in zip(group.contests, found, strict=True):
-            draw_moments(group, contest, result, job.pictures)
-    return [row for result in found for row in result.rows]
+        for planned, result in zip(group.comparisons, results, strict=True):
+            draw_sample_grid(group, planned, result, job.pictures)
+    return [row for result in results for row in result.rows]
 
 
 def keep_generator(folder: Path, row: Row, generator: nn.Module) -> None:
     """Writes a generator's weights as `KEY.safetensors`; `make_task(task).generator()` can load them."""
-    folder.mkdir(exist_ok=True)
     weights = {name: value.detach().cpu().contiguous() for name, value in generator.state_dict().items()}
     metadata = {name: str(row[name]) for name in ("task", "loss", "controller", "seed", "score", "key")}
-    write_whole(folder / f"{row['key']}.safetensors", save(weights, metadata))
+    write_whole(own_folder(folder) / f"{row['key']}.safetensors", save(weights, metadata))
 
 
-def local(jobs: int) -> Engine:
-    """This process for one job at a time, otherwise so many worker processes of one torch thread each."""
+def local_executor(jobs: int) -> Executor:
+    """Returns an executor: this process for one job at a time, else as many worker processes of one torch thread."""
     if jobs < 1:
         raise ValueError(f"jobs={jobs} must be at least 1")
-    return _here if jobs == 1 else lambda take, say: _workers(jobs, take, say)
+    return _here if jobs == 1 else lambda take, report: _workers(jobs, take, report)
 
 
 def _attempt(job: Job, progress: Callable[[int], object]) -> Outcome:
@@ -96,10 +94,10 @@ def _attempt(job: Job, progress: Callable[[int], object]) -> Outcome:
         return Failed(f"{type(error).__name__}: {error}")
 
 
-def _here(take: Take, say: Say) -> Iterator[tuple[Job, Outcome]]:
+def _here(take: TakeJob, report: Report) -> Iterator[tuple[Job, Outcome]]:
     while (job := take()) is not None:
         group = job.group.id
-        yield job, _attempt(job, lambda done, group=group: say(group, done))
+        yield job, _attempt(job, lambda done, group=group: report(group, done))
 
 
 class _Worker:
@@ -126,15 +124,15 @@ class _Worker:
 
 
 def _work(pipe: Connection) -> None:
-    """A worker's life: job after job until the pipe ends, which it also does when the parent is killed."""
+    """Runs job after job until the pipe ends, which it also does when the parent is killed."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides what Ctrl-C means
     settle()
-    said = time.monotonic()
+    reported = time.monotonic()
 
     def progress(done: int) -> None:
-        nonlocal said
-        if time.monotonic() - said > REPORT_S or done == job.group.updates:  # the last one always: scoring begins
-            said = time.monotonic()
+        nonlocal reported
+        if time.monotonic() - reported > REPORT_S or done == job.group.updates:  # the last one always: scoring begins
+            reported = time.monotonic()
             pipe.send(done)
 
     try:
@@ -146,8 +144,8 @@ def _work(pipe: Connection) -> None:
         return
 
 
-def _workers(jobs: int, take: Take, say: Say) -> Iterator[tuple[Job, Outcome]]:
-    """Workers are started as jobs come in; one that dies takes only its job with it."""
+def _workers(jobs: int, take: TakeJob, report: Report) -> Iterator[tuple[Job, Outcome]]:
+    """Starts workers as jobs come in; one that dies takes only its job with it."""
     workers: list[_Worker] = []
     try:
         while True:
@@ -163,23 +161,23 @@ def _workers(jobs: int, take: Take, say: Say) -> Iterator[tuple[Job, Outcome]]:
                 return
             for pipe in wait(list(busy), timeout=1.0):
                 worker = busy[pipe]  # type: ignore[index]
-                job, told = worker.job, _told(worker)
+                job, received = worker.job, _received(worker)
                 assert job is not None
-                if isinstance(told, int):
-                    say(job.group.id, told)
+                if isinstance(received, int):
+                    report(job.group.id, received)
                     continue
                 worker.job = None
                 if not worker.process.is_alive():
                     workers.remove(worker)
                     worker.stop()
-                yield job, told
+                yield job, received
     finally:
         for worker in workers:
             worker.stop()
 
 
-def _told(worker: _Worker) -> Any:
-    """What a worker sent; a Failed if it died."""
+def _received(worker: _Worker) -> Any:
+    """Receives what a worker sent; returns a `Failed` if it died."""
     try:
         return worker.pipe.recv()
     except (EOFError, ConnectionResetError):
@@ -187,8 +185,8 @@ def _told(worker: _Worker) -> Any:
         return Failed(f"its worker process died (exit code {worker.process.exitcode}; -9: killed, or out of memory)")
 
 
-def ray_cluster(address: str | None) -> Engine:
-    """Ray tasks: one group each, tried again where a machine is lost.
+def ray_executor(address: str | None) -> Executor:
+    """Returns an executor of Ray tasks, one group each, tried again where a machine is lost.
 
     Args:
         address: Of the cluster; None for one that Ray starts on this machine.
@@ -201,13 +199,13 @@ def ray_cluster(address: str | None) -> Engine:
     try:
         import ray  # type: ignore[import-not-found]
     except ModuleNotFoundError as error:
-        raise ValueError("engine='ray' needs Ray: pip install 'gan-env[ray]'; or use engine='local'") from error
+        raise ValueError("executor='ray' needs Ray: pip install 'gan-env[ray]'; or use executor='local'") from error
 
     def attempt(job: Job) -> Outcome:
         settle()
         return run_job(job)
 
-    def run(take: Take, say: Say) -> Iterator[tuple[Job, Outcome]]:
+    def run(take: TakeJob, report: Report) -> Iterator[tuple[Job, Outcome]]:
         ray.init(address=address, ignore_reinit_error=True)
         task = ray.remote(num_cpus=1, max_retries=3, retry_exceptions=[OSError, MemoryError])(attempt)
         room, flying = int(ray.cluster_resources().get("CPU", 1)), {}

@@ -21,15 +21,27 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from gan_env.io.files import Lock, parsed_json, write_whole
+from gan_env.io.files import (
+    PARTIAL,
+    Lock,
+    has_folder,
+    is_there,
+    make_folder,
+    own_folder,
+    read_json,
+    write_whole,
+)
 
 from ..comparison.rows import Row
-from ..run_kind import BENCHMARK, refuse_other
+from ..run_kind import BENCHMARK, refuse_elsewhere, refuse_other
+from .bench_config import BenchConfig
 from .contestants import best_constant, tuned_on
-from .plan import BenchConfig, Group, built, plan, prepared, without_undefined
+from .plan import Group, built, plan, prepared, without_undefined
 from .plan_json import as_json, difference, from_json
 from .row_log import CLAIMS, RowLog
 from .sample_grids import is_pictured
+
+CONFIG = "config.json"
 
 
 @dataclass(frozen=True)
@@ -38,7 +50,7 @@ class Job:
 
     group: Group
     runs_as: tuple[dict[str, str], ...] = ()
-    """Of each contest, the constant that stands for each best-constant, if there are any."""
+    """Of each comparison, the constant that stands for each best-constant, if there are any."""
     keep: Path | None = None
     """Folder for the generators of the rows that are scored, if they are to be kept."""
     pictures: Path | None = None
@@ -117,16 +129,16 @@ class Folder:
         self.refresh()
         for group in self.possible:
             self._refuse_packed(self._log(group))
-            (self.path / CLAIMS).mkdir(exist_ok=True)
             if group.id in self._claims or not self.ready(group):
                 continue
             claim = Lock(self.path / CLAIMS / group.id)
-            if not claim.take(wait=False):
-                continue
-            self.refresh()
-            if self.done(group):  # by somebody who finished between the two looks
-                claim.drop(remove=True)
-                continue
+            with self._log(group).exclusively():  # so that nobody takes away the file of the lock that is opened
+                if not claim.take(wait=False):
+                    continue
+                self.refresh()
+                if self.done(group):  # by somebody who finished between the two looks
+                    claim.drop(remove=True)
+                    continue
             self._claims[group.id] = claim
             return self.job(group)
         return None
@@ -138,19 +150,21 @@ class Folder:
     def job(self, group: Group) -> Job:
         """The group with its constants chosen."""
         found = []
-        for contest in group.contests:
+        for comparison in group.comparisons:
             chosen = {}
-            for name, ids in contest.needs:
+            for name, ids in comparison.needs:
                 rows = [row for i in ids for row in self.selection.rows[i]]
-                chosen[name] = best_constant(rows, built(tuned_on(name) or contest.task).quality.worst)
+                chosen[name] = best_constant(rows, built(tuned_on(name) or comparison.task).quality.worst)
             found.append(chosen)
         keep = self.path / "generators" if self.keep else None
         return Job(group, tuple(found), keep, self.path / "samples" if self.pictures and is_pictured(group) else None)
 
     def put(self, group: Group, rows: Sequence[Row]) -> None:
         """Puts down the rows of a group that `take` gave."""
-        self._log(group).append(group.id, rows)
-        self._claims.pop(group.id).drop(remove=True)
+        log = self._log(group)
+        log.append(group.id, rows)
+        with log.exclusively():
+            self._claims.pop(group.id).drop(remove=True)
 
     def fail(self, group: Group, why: str) -> None:
         """Gives back a group that could not be run."""
@@ -158,45 +172,48 @@ class Folder:
         self._claims.pop(group.id).drop()
 
     def close(self) -> None:
-        """Gives back every claim."""
+        """Gives back every claim, and lets go of the files."""
         for claim in self._claims.values():
             claim.drop()
         self._claims.clear()
+        self.rows.close()
+        self.selection.close()
 
 
 def _crashed(rows: Sequence[Row]) -> bool:
     return any(row["status"] == "error" for row in rows)
 
 
-def open_folder(path: Path, asked: BenchConfig | None) -> Folder:
+def open_folder(path: Path, asked: BenchConfig | None, *, trust: bool = False) -> Folder:
     """The benchmark in a folder: a new one, or the one that is there if it has the very configuration that is asked.
 
     Args:
         path: The folder.
         asked: The configuration; None for the folder's own.
+        trust: Read the data and controllers' files that the folder's configuration names elsewhere, although nobody
+            asked for them.
 
     Raises:
         ValueError: If the folder holds another configuration (the first field that differs is named) or something else;
-            if it holds none and none is asked; if a controller refuses a game, or a controller's file has changed.
-        OSError: If the folder cannot be made or read.
+            if it holds none and none is asked; if it cannot be made; if a controller refuses a game, or a controller's
+            file has changed; if its configuration names what lies elsewhere, without `trust`.
+        OSError: If the folder cannot be read, or a link stands in the place of a file of ours.
     """
-    file = path / "config.json"
-    if asked is None and not file.exists():
+    file = path / CONFIG
+    for name in (CLAIMS, "generators", "samples"):
+        has_folder(path / name)
+    if asked is None and not is_there(file):
         raise ValueError(f"{str(path)!r} holds no benchmark, for there is no {file.name} in it; name a run's folder")
     asked = None if asked is None else prepared(asked)
-    if not file.exists() and asked is not None:
-        if path.exists() and any(name != CLAIMS and not name.endswith(".partial") for name in os.listdir(path)):
-            raise ValueError(f"out={str(path)!r} is not empty and holds no benchmark; name another folder")
-        config = without_undefined(asked)
-        (path / CLAIMS).mkdir(parents=True, exist_ok=True)
-        with Lock(path / CLAIMS / "config").held(remove=True):
-            if not file.exists():  # else somebody was faster
-                write_whole(file, json.dumps(as_json(config), indent=2) + "\n")
+    if asked is not None and not is_there(file):
+        _begin(path, asked)
     try:
-        read = parsed_json(file.read_text())
+        read = read_json(file)
     except ValueError as error:
         raise ValueError(f"{file}: {error}") from error
     refuse_other(path, read, BENCHMARK)
+    if not trust:
+        refuse_elsewhere(path, read, () if asked is None else as_json(asked))
     try:
         config = from_json(read)
     except ValueError as error:
@@ -212,3 +229,17 @@ def open_folder(path: Path, asked: BenchConfig | None) -> Folder:
             "name another folder, or ask for the same"
         )
     return Folder(path, config)
+
+
+def _begin(path: Path, asked: BenchConfig) -> None:
+    """Writes the configuration into a new folder, unless somebody else is faster."""
+    there = os.listdir(path) if path.is_dir() else []
+    foreign = any(name != CLAIMS and not name.endswith(PARTIAL) for name in there)
+    if foreign and not is_there(path / CONFIG):  # which is there before anything else is
+        raise ValueError(f"out={str(path)!r} is not empty and holds no benchmark; name another folder")
+    config = without_undefined(asked)
+    make_folder(path)
+    own_folder(path / CLAIMS)
+    with Lock(path / CLAIMS / "config").held():
+        if not is_there(path / CONFIG):
+            write_whole(path / CONFIG, json.dumps(as_json(config), indent=2) + "\n")

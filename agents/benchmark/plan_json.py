@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
-from dataclasses import fields
+from dataclasses import fields, replace
 from typing import Any
 
+from gan_env.argument_checks import record_of
 from gan_env.envs.config import EnvConfig
+from gan_env.io.files import shown
 from gan_env.optimizer_spec import OptimizerSpec
 
-from .plan import BenchConfig, Part, Undefined
+from .bench_config import BenchConfig, Part
+
+MOST_CELLS = 500_000
+"""Runs of a benchmark; the largest of ours has ten thousand."""
 
 
 def as_json(config: BenchConfig) -> dict[str, Any]:
-    """The configuration as `config.json` holds it; games without what they leave at its default."""
+    """Returns the configuration as `config.json` holds it; of games, only what differs from the defaults."""
     return {
         "suite": config.suite,
         "command": config.command,
@@ -27,21 +32,38 @@ def as_json(config: BenchConfig) -> dict[str, Any]:
 
 
 def from_json(held: dict[str, Any]) -> BenchConfig:
-    """What `as_json` gave; raises ValueError for anything else."""
+    """Reads what `as_json` returned; raises ValueError for anything else."""
     try:
-        parts = []
-        for part in held["parts"]:
-            own, game = _tuples(part), _tuples(part["game"])
-            # Of a folder that was begun when there was no other engine.
-            parts.append(Part(**{**own, "game": _with_spec(EnvConfig(**{"engine": "torch", **game}))}))
-        undefined = tuple(Undefined(**each) for each in held["undefined"])
-        return BenchConfig(**{**held, "parts": tuple(parts), "undefined": undefined})
-    except (AttributeError, KeyError, TypeError) as error:
-        raise ValueError(f"no configuration of a benchmark ({type(error).__name__}: {error})") from error
+        if not isinstance(held, dict):
+            raise TypeError(f"it is a {type(held).__name__}")
+        for name in ("parts", "undefined"):
+            if name not in held:
+                raise TypeError(f"{name} is missing")
+        parts = [_with_engine(part) for part in held["parts"]] if isinstance(held["parts"], list) else held["parts"]
+        whole = held | {"command": shown(held.get("command", "")), "parts": parts}
+        config = record_of(BenchConfig, whole, partial=(BenchConfig, Part, EnvConfig))
+        parts = tuple(replace(part, game=_with_spec(part.game)) for part in config.parts)
+    except (OverflowError, TypeError) as error:
+        raise ValueError(f"no configuration of a benchmark ({error})") from error
+    if (cells := sum(map(_cells, parts))) > MOST_CELLS:
+        raise ValueError(f"a benchmark of {cells:,} runs is too large; at most {MOST_CELLS:,}")
+    return replace(config, parts=parts)
+
+
+def _with_engine(part: Any) -> Any:
+    """Names the engine of a part of a folder that was begun when there was no other."""
+    game = part.get("game") if isinstance(part, dict) else None
+    return {**part, "game": {"engine": "torch", **game}} if isinstance(game, dict) else part
+
+
+def _cells(part: Part) -> int:
+    """The runs that a part asks for."""
+    games = len(part.tasks) * len(part.losses) * max(len(part.d_lr), 1)
+    return games * (len(part.controllers) * part.seeds + len(part.constants) * part.tune_seeds)
 
 
 def difference(held: Any, asked: Any, where: str = "") -> str:
-    """The first place where two JSON values differ, in words; empty if nowhere."""
+    """Returns the first place where two JSON values differ, in words; "" if they are equal."""
     if isinstance(held, dict) and isinstance(asked, dict):
         for name in dict.fromkeys([*held, *asked]):
             if found := difference(held.get(name), asked.get(name), f"{where}.{name}".lstrip(".")):
@@ -60,12 +82,8 @@ def _game_json(game: EnvConfig) -> dict[str, Any]:
 
 
 def _with_spec(game: EnvConfig) -> EnvConfig:
-    """The game with its optimiser, if it names one, spelt out in full: "adam" and {"name": "adam"} are the same."""
+    """Spells out the optimiser of a game, if it names one: "adam" and {"name": "adam"} are the same."""
     return game if game.optimizer is None else EnvConfig.of(game, optimizer=OptimizerSpec.of(game.optimizer))
-
-
-def _tuples(held: dict[str, Any]) -> dict[str, Any]:
-    return {name: tuple(value) if isinstance(value, list) else value for name, value in held.items()}
 
 
 def _plain(value: Any) -> Any:

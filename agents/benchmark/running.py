@@ -1,4 +1,4 @@
-"""`gan-env bench`: runs what is left of a benchmark's folder, beside whoever else works on it."""
+"""Runs what is left of a benchmark's folder, beside other processes that work on it."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from .executors import Engine, Failed
+from .executors import Executor, Failed
 from .folder import Folder
 
 WAIT_S = 1.0
@@ -29,7 +29,7 @@ class Finished:
 
     @property
     def complete(self) -> bool:
-        """Whether every row is there."""
+        """Whether every row has been made."""
         return not self.failures
 
 
@@ -51,15 +51,15 @@ class _Bar:
         left = {group.id for group in self.folder.left}
         return sum(work for group, work in self.work.items() if group not in left)
 
-    def say(self, group: str, updates: int) -> None:
-        """So many updates of a running group are done."""
+    def report(self, group: str, updates: int) -> None:
+        """Shows that so many updates of a running group are done."""
         self.running[group] = updates * self.cells[group]
         if group in self.judged and self.running[group] == self.work[group]:  # scores take a while to follow
             self.scoring.add(group)
         self._show()
 
     def over(self, group: str) -> None:
-        """A group is no longer running."""
+        """Shows that a group is no longer running."""
         self.running.pop(group, None)
         self.scoring.discard(group)
         self._show()
@@ -73,12 +73,12 @@ class _Bar:
         self.bar.update(max(self._done() + sum(self.running.values()) - self.bar.n, 0))
 
 
-def run(folder: Folder, engine: Engine, *, show: bool = False) -> Finished:
+def run(folder: Folder, executor: Executor, *, show: bool = False) -> Finished:
     """Runs every group that is left and waits for those that others are running, to take over what they drop."""
     ran, bar = 0, _Bar(folder, show)
     try:
         while folder.possible:
-            for job, outcome in engine(folder.take, bar.say):
+            for job, outcome in executor(folder.take, bar.report):
                 if isinstance(outcome, Failed):
                     folder.fail(job.group, outcome.why)
                 else:

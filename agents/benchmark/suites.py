@@ -10,7 +10,7 @@ from gan_env.envs.config import EnvConfig
 from gan_env.optimizer_spec import OptimizerSpec
 from gan_env.registry import Registry, unknown
 
-from .plan import BenchConfig, Part
+from .bench_config import BenchConfig, Part
 
 SUITES: Registry[tuple[Part, ...]] = Registry("suite")
 """Name to parts."""
@@ -148,7 +148,7 @@ SUITES.add(
 
 
 def configure(suite: str, changes: dict[str, Any], also: Sequence[str] = ()) -> BenchConfig:
-    """A benchmark: the suite, or one part if `suite` is "", with changes in every part.
+    """Makes a benchmark of a suite, or of one part if `suite` is "", with changes in every part.
 
     Args:
         suite: Its name.

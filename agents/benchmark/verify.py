@@ -12,9 +12,10 @@ from typing import Any
 from tqdm import tqdm
 
 from gan_env.envs.config import EnvConfig
+from gan_env.io.files import shown
 
 from ..comparison.rows import ORIGIN, TIMES, Row
-from .executors import Engine, Failed
+from .executors import Executor, Failed
 from .folder import Folder, Job
 from .plan import Group
 
@@ -32,6 +33,13 @@ class Difference:
     def __str__(self) -> str:
         return f"{self.controller}, seed {self.seed}: {self.field} is {_short(self.held)}, now {_short(self.found)}"
 
+
+FLOOR_ROUNDING = 1e-12
+"""Relative difference within which two floors are equal.
+
+Real points on one curve can have several cheapest matchings, whose sums differ in their last bits; which one is found
+depends on the solver. Scores and all else are compared to the bit.
+"""
 
 ABSENT = "absent"
 """Stands for the value of a field that a row does not have, as of one that an earlier version of the package made."""
@@ -64,7 +72,13 @@ def finished(folder: Folder, within_s: float = math.inf) -> list[Group]:
 
 
 def verify(
-    folder: Folder, engine: Engine, groups: int = 3, seed: int = 0, within_s: float = math.inf, *, show: bool = False
+    folder: Folder,
+    executor: Executor,
+    groups: int = 3,
+    seed: int = 0,
+    within_s: float = math.inf,
+    *,
+    show: bool = False,
 ) -> list[Verdict]:
     """Runs `groups` of the finished groups again, chosen by `seed` among those that took at most `within_s` to train.
 
@@ -88,13 +102,13 @@ def verify(
         done[group] = updates
         bar.update(max(sum(done.values()) - bar.n, 0))
 
-    for job, outcome in engine(lambda: next(jobs, None), say):
+    for job, outcome in executor(lambda: next(jobs, None), say):
         group, what = job.group, job.group.what
         if isinstance(outcome, Failed):
             verdicts[group.id] = Verdict(group.id, what, group.cells, failed=outcome.why)
             continue
         held = folder.rows_of(group)
-        found = json.loads(json.dumps(outcome))  # as rows come back from a file
+        found = shown(json.loads(json.dumps(outcome)))  # as rows come back from a file
         verdicts[group.id] = Verdict(group.id, what, group.cells, _compare(held, found), _origins(held[0], found[0]))
     bar.close()
     return [verdicts[group.id] for group in chosen]
@@ -103,8 +117,8 @@ def verify(
 def _by_the_same_engine(job: Job, held: Sequence[Row]) -> Job:
     """The job with the engine that the group's rows name; those that name none were made when there was torch alone."""
     engine = held[0].get("engine", "torch")
-    contests = [replace(each, game=EnvConfig.of(each.game, engine=engine)) for each in job.group.contests]
-    return replace(job, group=replace(job.group, contests=tuple(contests)))
+    comparisons = [replace(each, game=EnvConfig.of(each.game, engine=engine)) for each in job.group.comparisons]
+    return replace(job, group=replace(job.group, comparisons=tuple(comparisons)))
 
 
 def _compare(held: Sequence[Row], found: Sequence[Row]) -> list[Difference]:
@@ -112,9 +126,15 @@ def _compare(held: Sequence[Row], found: Sequence[Row]) -> list[Difference]:
     for a, b in zip(held, found, strict=True):
         for name in dict.fromkeys([*a, *b]):
             was, now = a.get(name, ABSENT), b.get(name, ABSENT)
-            if name not in TIMES + ORIGIN and _text(was) != _text(now):
+            if name not in TIMES + ORIGIN and not _equal(name, was, now):
                 differences.append(Difference(str(a["controller"]), int(a["seed"]), name, was, now))
     return differences
+
+
+def _equal(name: str, was: Any, now: Any) -> bool:
+    if name == "floor" and isinstance(was, float) and isinstance(now, float):
+        return math.isclose(was, now, rel_tol=FLOOR_ROUNDING)
+    return _text(was) == _text(now)
 
 
 def _origins(held: Row, found: Row) -> list[str]:

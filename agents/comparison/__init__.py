@@ -1,1 +1,4 @@
-"""Runs controllers against each other on the same GANs in one batch (`compare`), and records a row for each run."""
+"""Compares controllers on the same GANs in one batch (`compare`): contestants, their runs, and a row for each run.
+
+`batch` trains, `outcomes` scores, `rows` names the fields. Public: `agents.compare`.
+"""

@@ -1,50 +1,163 @@
-"""Whether a row that was read back says what a judged run says: for the benchmark, and for a report."""
+"""What a row is: every field, what it may hold, and whether a judged run says it; for the benchmark and for a report.
+
+A file of rows may come from anybody. What stands in this table is checked as it is read, so that whoever is given a row
+need not ask again; a field that is not in it is data that nobody here reads.
+"""
 
 from __future__ import annotations
 
-import math
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from gan_env.io.files import parsed_json
+from gan_env.io.files import parsed_json, shown
 
 from .rows import Row
 
-NAME_LENGTH = 120
-
-_NUMBER = (int, float)
-_REQUIRED: dict[str, tuple[type, ...]] = {
-    "task": (str,), "loss": (str,), "controller": (str,), "split": (str,), "status": (str,), "score_name": (str,),
-    "seed": (int,), "updates": (int,), "d_lr": _NUMBER, "g_lr": _NUMBER, "floor": _NUMBER,
-    "d_updates": _NUMBER, "g_updates": _NUMBER, "wall_s": _NUMBER,
-}  # fmt: skip
+NAME_LENGTH, TEXT_LENGTH = 120, 4_000
+LARGEST_COUNT = 2**53
+"""Up to here float64 holds every whole number."""
+LARGEST_NUMBER = 1e100
+"""Of either sign: its square is still a number."""
+LARGEST_ROW = 2**20
+"""Bytes of a line; ours have six thousand."""
+MOST_ENTRIES, DEEPEST = 1_000, 4
+"""Of a field that holds a list or a record, and how deep those may be nested."""
+MOST_POINTS = 100_000
+"""Of a trace."""
 _STATUS = ("ok", "diverged", "error")
 _TRACE = ("update", "g_loss", "d_loss", "log_d_multiplier")
 
 
-def read_row(line: str, where: str) -> Row:
-    """The row on a line; raises ValueError, which names the place `where`, if it is none."""
+def finite(value: object) -> bool:
+    """Whether it is a number that is neither NaN nor infinite, nor too large to be squared."""
+    if isinstance(value, bool):
+        return False
+    if isinstance(value, int):
+        return abs(value) <= LARGEST_COUNT
+    return isinstance(value, float) and abs(value) <= LARGEST_NUMBER
+
+
+def _count(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= LARGEST_COUNT
+
+
+def _text(value: object) -> bool:
+    return isinstance(value, str) and len(value) <= TEXT_LENGTH
+
+
+def _plain(value: object, depth: int = DEEPEST) -> bool:
+    """Whether a JSON value is small."""
+    if isinstance(value, (dict, list)):
+        inner = [*value, *value.values()] if isinstance(value, dict) else value
+        return depth > 0 and len(value) <= MOST_ENTRIES and all(_plain(each, depth - 1) for each in inner)
+    return value is None or isinstance(value, (bool, float)) or _text(value) or finite(value)
+
+
+def _record_of(fits: Callable[[object], bool]) -> Callable[[object], bool]:
+    return lambda value: isinstance(value, dict) and _plain(value) and all(map(fits, value.values()))
+
+
+class _Kind(NamedTuple):
+    """What a field may hold."""
+
+    words: str
+    fits: Callable[[object], bool]
+
+
+class _Field(NamedTuple):
+    """A field of a row."""
+
+    kind: _Kind
+    always: bool = False
+    """Whether every judged run says it."""
+    nothing: bool = False
+    """Whether it may be None."""
+
+
+_A_TEXT = _Kind("a text", _text)
+_A_NUMBER = _Kind("a finite number", finite)
+_NO_LESS = _Kind("a finite number", lambda value: finite(value) and value >= 0)  # type: ignore[operator]
+_A_COUNT = _Kind("a whole number", _count)
+_A_RECORD = _Kind("a record of plain values", _record_of(_plain))
+_TEXTS = _Kind("a record of texts", _record_of(_text))
+FIELDS: dict[str, _Field] = {
+    **dict.fromkeys(("task", "loss", "controller", "split", "status", "score_name"), _Field(_A_TEXT, always=True)),
+    **dict.fromkeys(("seed", "updates"), _Field(_A_COUNT, always=True)),
+    **dict.fromkeys(("d_lr", "g_lr"), _Field(_A_NUMBER, always=True)),
+    "floor": _Field(_A_NUMBER, always=True, nothing=True),  # of a row that chooses a constant, which is not scored
+    **dict.fromkeys(("d_updates", "g_updates", "wall_s"), _Field(_NO_LESS, always=True)),
+    **dict.fromkeys(("batch_size", "updates_per_step", "quality_every", "threads", "ended"), _Field(_A_COUNT)),
+    **dict.fromkeys(
+        ("order", "d_loss_scale", "reward", "dtype", "quality_name", "return_name", "part", "device", "machine",
+         "engine", "group", "key"), _Field(_A_TEXT),
+    ),
+    **dict.fromkeys(("failure", "runs_as", "replay_of"), _Field(_A_TEXT, nothing=True)),
+    **dict.fromkeys(("quality", "untrained_score"), _Field(_A_NUMBER, nothing=True)),
+    "control_s": _Field(_NO_LESS),
+    "normalise": _Field(_Kind("true or false", lambda value: isinstance(value, bool))),
+    **dict.fromkeys(("optimizer", "details", "chosen_by"), _Field(_A_RECORD)),
+    **dict.fromkeys(("versions", "files"), _Field(_TEXTS)),
+}  # fmt: skip
+"""Every field that anything here reads, but for `score`, `return` and `trace`, whose sense depends on `status`."""
+_OF_A_GROUP = ("group", "key", "task", "controller", "seed", "status", "wall_s", "quality", "versions")
+"""What the benchmark must find in every row of its own, those that choose a constant among them."""
+_JUDGED = ("return_name", "failure", "runs_as")
+"""What the tables of a benchmark say besides."""
+
+
+def parse_row(line: str | bytes) -> Row:
+    """The JSON object on a line; raises ValueError if it is no JSON or too long, TypeError if it is no object."""
+    if len(line) > LARGEST_ROW:
+        raise ValueError(f"it has more than {LARGEST_ROW:,} characters")
+    row = parsed_json(line)
+    if not isinstance(row, dict):
+        raise TypeError("it is no JSON object")
+    return row
+
+
+def read_row(line: str | bytes, where: str) -> Row:
+    """The row on a line, with characters that a terminal obeys written out.
+
+    Raises ValueError, which names the place `where`, if it is none.
+    """
     try:
-        row = parsed_json(line)
+        row = parse_row(line)
     except ValueError as error:
         raise ValueError(
             f"{where} is not JSON ({error}); gan-env bench --out DIR mends a benchmark's folder, else delete the line"
         ) from error
-    if not isinstance(row, dict):
-        raise ValueError(f"{where} is not a JSON object; delete the line")
+    except TypeError as error:
+        raise ValueError(f"{where} is not a JSON object; delete the line") from error
     check_row(row, where)
-    return row
+    return shown(row)
 
 
 def check_row(row: Row, where: str) -> None:
     """Raises ValueError, which names the place `where`, for what no judged run says."""
-    for name, kinds in _REQUIRED.items():
-        value = row.get(name)
-        if not isinstance(value, kinds) or isinstance(value, bool) or value != value or value in (math.inf, -math.inf):
-            kind = "a finite number" if float in kinds else "a whole number" if int in kinds else "a text"
-            got = "is missing" if name not in row else f"is {str(value)[:40]!r}"
-            raise ValueError(f"{where}: {name!r} {got}, not {kind}; run the cell again")
+    check_fields(row, where, [name for name, field in FIELDS.items() if field.always])
     _check_values(row, where)
+
+
+def check_group_row(row: Row, where: str, *, judged: bool) -> None:
+    """The same for a row of a benchmark's group; of one that is not `judged`, that it can choose a constant."""
+    check_fields(row, where, (*_OF_A_GROUP, *(_JUDGED if judged else ())))
+    if judged:
+        check_row(row, where)
+    elif row["status"] not in _STATUS or (row["status"] == "ok" and row["quality"] is None):
+        raise ValueError(f"{where}: 'status' is {row['status'][:40]!r} and 'quality' {row['quality']}; run it again")
+
+
+def check_fields(row: Row, where: str, needed: Any) -> None:
+    """Raises ValueError for a field that holds what its kind never does, or that is needed and missing."""
+    for name, field in FIELDS.items():
+        value = row.get(name)
+        if name not in row and name not in needed or (value is None and field.nothing and name in row):
+            continue
+        if not field.kind.fits(value):
+            got = "is missing" if name not in row else f"is {str(value)[:40]!r}"
+            raise ValueError(f"{where}: {name!r} {got}, not {field.kind.words}; run the cell again")
 
 
 def _check_values(row: Row, where: str) -> None:
@@ -54,6 +167,8 @@ def _check_values(row: Row, where: str) -> None:
             raise ValueError(f"{where}: {name!r} must be 1 to {NAME_LENGTH} printable characters; rename it")
     if row["status"] not in _STATUS:
         raise ValueError(f"{where}: 'status' is {row['status'][:40]!r}, not one of {', '.join(_STATUS)}")
+    if row["floor"] is None:
+        raise ValueError(f"{where}: 'floor' is 'None', not a finite number; run the cell again")
     if (row["status"] == "ok") != (finite(score)) or not (score is None or finite(score)):
         raise ValueError(
             f"{where}: 'score' is {score!r:.40} at status {row['status']!r}; a number if and only if it is ok"
@@ -68,16 +183,16 @@ def _check_values(row: Row, where: str) -> None:
         raise ValueError(f"{where}: 'trace' must hold {', '.join(_TRACE)} as lists of numbers of one length")
 
 
-def finite(value: object) -> bool:
-    """Whether it is a number that is neither NaN nor infinite."""
-    return isinstance(value, _NUMBER) and not isinstance(value, bool) and math.isfinite(value)
-
-
 def _good_trace(trace: object) -> bool:
-    if not isinstance(trace, dict) or not all(isinstance(trace.get(name), list) for name in _TRACE):
+    if not isinstance(trace, dict):
+        return False
+    columns = [trace.get(name) for name in (*_TRACE, "v1_share") if name in trace or name in _TRACE]
+    if not all(isinstance(column, list) and len(column) <= MOST_POINTS for column in columns):
         return False
     try:
-        values = np.array([trace[name] for name in _TRACE])
-    except ValueError:  # lists of different lengths
+        values = np.array(columns)
+    except (OverflowError, ValueError):  # lists of different lengths
         return False
-    return values.ndim == 2 and values.dtype.kind in "iuf" and bool(np.isfinite(values).all())
+    if values.ndim != 2 or values.dtype.kind not in "iuf":
+        return False
+    return bool((np.abs(values.astype(np.float64)) <= LARGEST_NUMBER).all())

@@ -1,4 +1,4 @@
-"""What adds up over a batch's updates: returns, failures, quality, and the points of each run that are drawn."""
+"""Adds up what a batch's updates bring: returns, failures, quality, and the points of each run that are drawn."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import numpy as np
 
 from gan_env.envs.config import EnvConfig
 from gan_env.envs.failures import failures
-from gan_env.envs.rewards import Outcome, Reward
+from gan_env.envs.rewards import Outcome, Reward, failure_reward
 from gan_env.training.trainer import Trainer
 from gan_env.types import Control
 
@@ -17,20 +17,20 @@ TRACE_POINTS = 100
 
 
 def measure_quality(trainer: Trainer, held: np.ndarray, rows: np.ndarray) -> np.ndarray:
-    """Validation distances, (N,): measured for the rows (N,) bool, held for the others."""
+    """Measures validation distances for the rows (N,) bool; returns (N,), with `held` for the other rows."""
     measured, due = held.copy(), np.flatnonzero(rows)
     if len(due):
         measured[due] = trainer.quality(due.tolist())
     return measured
 
 
-class Tally:
-    """What adds up per row of a batch.
+class RunMetrics:
+    """Makes the updates of a batch and adds up each row's rewards, failure and curve.
 
     Args:
         trainer: At the start of its runs.
         config: The game; of several that share the batch, any one.
-        rewards: Consecutive rows and what they are rewarded by, all rows in order; all of one kind.
+        rewards: Consecutive rows and their reward, all rows in order; all of one kind.
     """
 
     def __init__(self, trainer: Trainer, config: EnvConfig, rewards: Sequence[tuple[slice, Reward]]):
@@ -40,7 +40,8 @@ class Tally:
         """Sum of rewards; index into FAILURES, -1 where all is well."""
         self.ended = np.full(rows, trainer.episode_updates)
         """Updates after which the row failed, or the run's length."""
-        self._lows = np.concatenate([np.full(span.stop - span.start, min(r.low, 0.0)) for span, r in rewards])
+        self._lows = np.concatenate([np.full(span.stop - span.start, r.low) for span, r in rewards])
+        self._update, self._failed_now = 0, np.zeros(rows, bool)
         self._g_losses: list[np.ndarray] = []  # since the last decision, as are the next
         self._d_losses: list[np.ndarray] = []
         needs_quality = any(reward.needs_quality for _, reward in rewards)
@@ -51,9 +52,10 @@ class Tally:
         self._every = max(1, trainer.episode_updates // TRACE_POINTS)
 
     def advance(self, control: Control, update: int) -> None:
-        """Makes update number `update` of every row that has not failed; at the end of a decision, pays its reward.
+        """Makes update number `update` of every row that has not failed; at the end of a decision, adds its reward.
 
-        A failure pays the low bound for every decision that was left, so that diverging early never adds up to more.
+        A return is a sum without discount, so a failure pays the low bound for every decision that was left, however
+        many: with fewer of them, diverging early could add up to more.
         """
         trainer, config, k = self._trainer, self._config, self._config.updates_per_step
         alive = self.failure < 0
@@ -61,11 +63,12 @@ class Tally:
         failed = failures(trainer, trace, alive, config)
         self._g_losses.append(trace.on_host[0, 0])
         self._d_losses.append(trace.d_losses(config.d_loss_scale)[0])
-        if (failed >= 0).any():
+        self._update, self._failed_now = update, failed >= 0
+        if self._failed_now.any():
             left = (trainer.episode_updates - update) // k + 1
-            self.failure = np.where(failed >= 0, failed, self.failure)
-            self.ended = np.where(failed >= 0, update, self.ended)
-            self.returns += np.where(failed >= 0, self._lows * left, 0.0)
+            self.failure = np.where(self._failed_now, failed, self.failure)
+            self.ended = np.where(self._failed_now, update, self.ended)
+            self.returns += np.where(self._failed_now, failure_reward(self._lows, left, most=None), 0.0)
         before, decided = self._quality, update % k == 0 or update == trainer.episode_updates
         if decided and before is not None:
             if (update // k) % config.quality_every == 0 or update == trainer.episode_updates:
@@ -73,18 +76,23 @@ class Tally:
         self._last = Outcome(self._g_losses[-1][None], self._d_losses[-1][None], before, self._quality)
         if decided:
             whole = Outcome(np.stack(self._g_losses), np.stack(self._d_losses), before, self._quality)
-            self.returns += np.where(self.failure < 0, self._paid(whole), 0.0)
+            self.returns += np.where(self.failure < 0, self._reward(whole), 0.0)
             self._g_losses.clear()
             self._d_losses.clear()
         self._trace(update, control)
 
-    def earned(self) -> np.ndarray:
-        """What the last update earned by itself, (N,)."""
-        assert self._last is not None
-        return np.where(self.failure < 0, self._paid(self._last), self._lows)
+    def update_rewards(self) -> np.ndarray:
+        """Returns the rewards (N,) of the last update by itself, as an environment with a decision an update pays them.
 
-    def _paid(self, outcome: Outcome) -> np.ndarray:
-        """The rewards of rows that have not failed, (N,)."""
+        A row is paid for its failure once, and nothing after it.
+        """
+        assert self._last is not None
+        left = self._trainer.episode_updates - self._update + 1
+        failed = np.where(self._failed_now, failure_reward(self._lows, left), 0.0)
+        return np.where(self.failure < 0, self._reward(self._last), failed)
+
+    def _reward(self, outcome: Outcome) -> np.ndarray:
+        """Returns the rewards of rows that have not failed, (N,)."""
         paid = []
         for span, reward in self._rewards:
             before, after = (None if q is None else q[span] for q in (outcome.quality_before, outcome.quality_after))
@@ -105,7 +113,7 @@ class Tally:
             self._log, self._v1, self._since = np.zeros_like(self._log), np.zeros_like(self._v1), 0
 
     def trace(self, row: int) -> dict[str, list]:
-        """The row's points, for drawing; what is not finite is drawn as 0."""
+        """Returns the row's points for drawing, lists by name; what is not finite is drawn as 0."""
         points = np.stack([p[:, row] for _, p in self._points], 1) if self._points else np.zeros((4, 0))
         rounded = np.round(np.nan_to_num(points, nan=0.0, posinf=0.0, neginf=0.0), 5).tolist()
         names = ("g_loss", "d_loss", "log_d_multiplier", "v1_share")

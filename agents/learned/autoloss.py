@@ -30,8 +30,8 @@ _SHAPES = {"hidden.weight": (HIDDEN, 4), "hidden.bias": (HIDDEN,), "out.weight":
 Weights = dict[str, Tensor]
 
 
-def look(seen: Measurement, g_ema: Tensor, d_ema: Tensor) -> tuple[Float[Tensor, "N 4"], Tensor, Tensor]:
-    """The four features, float64 and finite, and the two moving averages after this measurement."""
+def read_features(seen: Measurement, g_ema: Tensor, d_ema: Tensor) -> tuple[Float[Tensor, "N 4"], Tensor, Tensor]:
+    """Returns the four features, float64 and finite, and the two moving averages after this measurement."""
     g_ema, d_ema = smooth_loss(g_ema, seen.g_loss, _EMA), smooth_loss(d_ema, seen.d_mean, _EMA)
     real, fake = seen.real_logits.double(), seen.fake_logits.double()
     d_slope = (-real).sigmoid().mean(-1) + fake.sigmoid().mean(-1)
@@ -43,7 +43,7 @@ def look(seen: Measurement, g_ema: Tensor, d_ema: Tensor) -> tuple[Float[Tensor,
 
 
 def g_logit(weights: Weights, features: Float[Tensor, "*lead 4"]) -> Float[Tensor, "*lead"]:
-    """Log odds of moving G rather than D."""
+    """Returns the log odds of moving G rather than D."""
     hidden = torch.tanh(features @ weights["hidden.weight"].T + weights["hidden.bias"])
     return (hidden @ weights["out.weight"].T + weights["out.bias"]).squeeze(-1)
 
@@ -94,7 +94,7 @@ class AutoLoss:
     greedy: bool
 
     def start(self, row_seeds: Sequence[int], game: GameFacts) -> Memory:
-        """Averages at the equilibrium, each row's stream at its first number."""
+        """Starts the averages at the equilibrium, and each row's stream at its first number."""
         check_game(game)
         n = len(row_seeds)
         level = torch.full((n,), math.log(2), dtype=torch.float64)
@@ -102,8 +102,8 @@ class AutoLoss:
         return {"g_ema": level, "d_ema": level, "seed": seed, "decision": torch.zeros(n, dtype=torch.int64)}
 
     def decide(self, seen: Measurement, memory: Memory) -> tuple[Control, Memory]:
-        """One player a row."""
-        features, g_ema, d_ema = look(seen, memory["g_ema"], memory["d_ema"])
+        """Chooses one player for each row."""
+        features, g_ema, d_ema = read_features(seen, memory["g_ema"], memory["d_ema"])
         odds = g_logit({k: v.to(features.device) for k, v in self.weights.items()}, features).sigmoid()
         move_g = odds > (0.5 if self.greedy else uniform(memory["seed"], memory["decision"]))
         after = memory | {"g_ema": g_ema, "d_ema": d_ema, "decision": memory["decision"] + 1}
@@ -116,7 +116,7 @@ def save_weights(weights: Weights, path: Path | str, provenance: dict[str, Any])
 
 
 def load_weights(path: Path | str) -> tuple[Weights, dict[str, Any]]:
-    """Weights in float64 and where they come from; raises ControllerFileError for a file that does not hold them."""
+    """Reads weights, in float64, and where they come from; raises ControllerFileError for any other file."""
     content, weights = read_checked(path, FORMAT, VERSION)
     shapes = {name: tuple(value.shape) for name, value in weights.items()}
     if shapes != _SHAPES or tuple(content.get("features", ())) != FEATURES:

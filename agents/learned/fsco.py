@@ -22,6 +22,7 @@ from stable_baselines3.common.logger import Logger
 from stable_baselines3.common.noise import NormalActionNoise
 
 from gan_env.envs.observations import DEFAULT_FEATURES
+from gan_env.envs.rewards import fsco_reward, losses_apart
 from gan_env.random.streams import Purpose, key
 from gan_env.registry import unknown
 from gan_env.training.trainer import Trainer
@@ -35,7 +36,11 @@ from .sb3.vec_env import PrivateRandomness
 
 @dataclass(frozen=True, kw_only=True)
 class FscoConfig:
-    """The agent's settings. The paper leaves all of them open; these are ours."""
+    """The agent's settings. The paper leaves all of them open; these are ours.
+
+    >>> FscoConfig(hidden=(32,), gradient_steps=2).gamma
+    0.99
+    """
 
     learning_rate: float = 1e-3
     """Of actor and critic; SB3's default."""
@@ -80,7 +85,7 @@ class FscoConfig:
 
 
 def make_ddpg(config: FscoConfig, env: Any, seed: int, **more: Any) -> DDPG:
-    """SB3's DDPG with our settings; call inside a `PrivateRandomness`, for it seeds the global generators."""
+    """Makes SB3's DDPG with our settings; call inside a `PrivateRandomness`, for it seeds the global generators."""
     size = env.action_space.shape[0]
     return DDPG(
         "MlpPolicy",
@@ -121,7 +126,7 @@ class _EmbeddedAgent:
         self._pending: tuple[np.ndarray, np.ndarray] | None = None
 
     def decide(self, observation: np.ndarray, reward: float | None) -> np.ndarray:
-        """The action (A,) for this observation; `reward` is that of the previous decision, None at the start."""
+        """Learns a step and returns the action (A,); `reward` is that of the previous decision, None at the start."""
         model = self._model
         observation = torch.from_numpy(observation).clone().numpy()  # rounding depends on where a row lies in memory
         with self._randomness():
@@ -144,7 +149,7 @@ class _EmbeddedAgent:
         return action
 
     def state(self) -> dict[str, Any]:
-        """Networks, optimisers, replay buffer, randomness and counters, as plain values and copied tensors."""
+        """Returns networks, optimisers, replay buffer, randomness and counters, as plain values and copied tensors."""
         return {
             "model": model_state(self._model),
             "decisions": self._decisions,
@@ -153,7 +158,7 @@ class _EmbeddedAgent:
         }
 
     def load(self, state: dict[str, Any]) -> None:
-        """Takes over what `state` gave."""
+        """Restores a `state`."""
         load_model(self._model, state["model"])
         self._decisions, self._randomness.state = state["decisions"], state["randomness"]
         pending = state["pending"]
@@ -168,11 +173,11 @@ class _QualityGain:
         self.distance = np.zeros(0)
 
     def bind(self, trainer: Trainer, rows: slice = slice(None)) -> None:
-        """See `base.NeedsTrainer`."""
+        """Sets the trainer and the rows, see `base.NeedsTrainer`."""
         self._trainer, self._rows = trainer, np.arange(trainer.n)[rows]
 
     def start(self, rows: int) -> None:
-        """Raises ValueError unless bound to so many rows."""
+        """Starts anew; raises ValueError unless bound to so many rows."""
         if self._trainer is None:
             raise ValueError(
                 f"{self._name} is rewarded by quality, which only the trainer can tell; call "
@@ -183,7 +188,7 @@ class _QualityGain:
         self.distance = np.zeros(rows)
 
     def measure(self) -> np.ndarray:
-        """The gains (N,); the first ones, since `start`, mean nothing."""
+        """Measures the gains (N,); the first ones after `start` mean nothing."""
         assert self._trainer is not None
         rows, before = self._rows.tolist(), self.distance
         worst = np.array([self._trainer.task_of(row).quality.worst for row in rows])
@@ -193,6 +198,9 @@ class _QualityGain:
 
 class EmbeddedFSCO:
     """A fresh DDPG for each of N GANs, learning while they train. See `base.Controller` for its methods.
+
+    >>> agent = EmbeddedFSCO(FscoConfig(updates_per_step=10))
+    >>> agent.reset([0, 1])
 
     FSCO's reward is in the measurement that follows an update, −|L_G − L_D| averaged over the decision's updates, so it
     needs nothing but to be asked to `act` once for every update.
@@ -250,13 +258,13 @@ class EmbeddedFSCO:
             )
         period = self.config.updates_per_step
         if self._control is not None:
-            gap = (measurement.g_loss - measurement.d_loss(self.config.d_loss_scale)).abs()
-            self._gap += np.nan_to_num(gap.double().cpu().numpy(), nan=10.0, posinf=10.0)
+            gap = losses_apart(measurement.g_loss, measurement.d_loss(self.config.d_loss_scale))
+            self._gap += gap.double().cpu().numpy()
             self._gaps += 1
         update = int(measurement.update.max())
         if self._control is None or not 0 <= update - self._decided < period:
             observations = self._eyes.look(measurement, self._control)
-            rewards = None if self._control is None else -np.minimum(self._gap / self._gaps, 10.0)
+            rewards = None if self._control is None else fsco_reward(self._gap, self._gaps)
             if self._gain is not None:
                 gained = self._gain.measure()
                 rewards = None if self._control is None else gained
@@ -269,10 +277,10 @@ class EmbeddedFSCO:
         return self._control
 
     def learn(self, transition: Transition) -> None:
-        """Nothing: `act` finds the reward in the measurement."""
+        """Does nothing: `act` finds the reward in the measurement."""
 
     def state_dict(self) -> dict:
-        """Every agent with its replay buffer, the feature memory and the control in force."""
+        """Returns every agent with its replay buffer, the feature memory and the control in force."""
         if not self._agents:
             raise ValueError(f"{self.name} has no state yet; call reset(row_seeds, game) first")
         return {
@@ -287,7 +295,7 @@ class EmbeddedFSCO:
         }
 
     def load_state_dict(self, state: dict) -> None:
-        """Takes over what `state_dict` gave."""
+        """Restores a `state_dict`."""
         self._begin(list(state["seeds"]), int(state["learning_starts"]))
         (self._decided, self._gaps), self._gap = state["decided"], state["gap"].numpy().copy()
         if self._gain is not None:
@@ -298,12 +306,12 @@ class EmbeddedFSCO:
             agent.load(held)
 
     def policy(self, row: int = 0) -> PolicyController:
-        """The row's actor as it is now, frozen."""
+        """Returns the row's actor as it is now, frozen."""
         return PolicyController(self.spec, actor_of(self._agents[row]._model).layers, f"{self.name} (frozen)")
 
 
 def make_fsco(text: str | None = None, *, reward: str = "loss_gap", **options: Any) -> EmbeddedFSCO:
-    """`fsco`: embedded. Options are the fields of `FscoConfig`, and `reward`, see `EmbeddedFSCO`."""
+    """Makes `fsco`, embedded. Options are the fields of `FscoConfig`, and `reward`, see `EmbeddedFSCO`."""
     if text is not None:
         raise ValueError(f"fsco takes no argument, got {text!r}; write 'fsco'")
     known = [f.name for f in fields(FscoConfig)]
@@ -314,7 +322,7 @@ def make_fsco(text: str | None = None, *, reward: str = "loss_gap", **options: A
 
 
 def make_joint_ddpg(text: str | None = None, **options: Any) -> EmbeddedFSCO:
-    """`ddpg`: FSCO's agent on both rates and who updates, rewarded by quality. Options as for `fsco`.
+    """Makes `ddpg`: FSCO's agent on both rates and who updates, rewarded by quality. Options as for `fsco`.
 
     Against `fsco` it tells the paper's reward from the paper's idea. A decision holds for ten updates unless told
     otherwise, for each is followed by a measurement of quality.

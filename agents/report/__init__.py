@@ -1,1 +1,1 @@
-"""Reads rows of benchmarks and reports on them: statistics, ranks, and renderers for terminal, Markdown and HTML."""
+"""Reports on the rows of a run: computes one model (`model`), and renders it for terminal, Markdown and HTML."""

@@ -1,8 +1,7 @@
-"""Rows of a finished run, read back and checked, and arranged as one block of scores per configuration."""
+"""Reads and checks the rows of a run, and arranges them as one block of scores per configuration."""
 
 from __future__ import annotations
 
-import gzip
 import json
 import re
 from collections.abc import Iterable
@@ -13,53 +12,123 @@ from typing import Any
 
 import numpy as np
 
-from gan_env.io.files import parsed_json
+from gan_env.io.files import is_there, open_packed, open_to_read, read_json, shown
 
 from ..comparison.row_checks import finite, read_row
 from ..comparison.rows import Row
-from ..registry import is_registered
+from ..registry import is_embedded, is_registered
 
 CONFIG_FIELDS = (
     "task", "loss", "d_lr", "g_lr", "optimizer", "batch_size", "order", "updates", "updates_per_step", "d_loss_scale",
     "reward", "normalise", "quality_every", "dtype", "split", "part",
 )  # fmt: skip
-"""What makes a configuration; controllers and seeds are compared within one."""
+"""Fields that define a configuration; controllers and seeds are compared within one."""
 _FILE = re.compile(r"([a-z]{2,}:)?(.+)\.safetensors( ?\(.*\))?")
-"""The name of a controller that is read from a file: which kind, the path, its options."""
+"""The name of a controller that was loaded from a file: its kind, the path, its options."""
 
 
 def read_rows(folder: Path) -> list[Row]:
-    """The rows of `folder/rows.jsonl` (or `rows.jsonl.gz`), each checked.
+    """Reads and checks the rows of `folder/rows.jsonl` (or `rows.jsonl.gz`).
 
     Raises:
-        ValueError: If there is no such file, or a line is no row; the message names the line.
+        ValueError: If there is no such file, a line is not a row, or the benchmark's last group is incomplete; the
+            message names the line.
     """
-    path = next((p for p in (folder / "rows.jsonl", folder / "rows.jsonl.gz") if p.is_file()), None)
+    path = next((p for p in (folder / "rows.jsonl", folder / "rows.jsonl.gz") if is_there(p)), None)
     if path is None:
         raise ValueError(f"{str(folder)!r} holds no rows.jsonl; name a folder that gan-env bench or train wrote")
     rows, first = [], {}
     try:
-        with gzip.open(path, "rt", encoding="utf-8") if path.suffix == ".gz" else path.open(encoding="utf-8") as file:
+        with open_packed(path) if path.suffix == ".gz" else open_to_read(path) as file:
             for number, line in enumerate(file, 1):
                 row = read_row(line, f"{path.name} line {number}")
-                place = (_config_key(row), row["controller"], row["seed"])
-                if place in first:
+                cell = (_config_key(row), row["controller"], row["seed"])
+                if cell in first:
                     raise ValueError(
                         f"{path.name} line {number}: the same configuration, controller {row['controller']!r} and "
-                        f"seed {row['seed']} as line {first[place]}; delete one of the two"
+                        f"seed {row['seed']} as line {first[cell]}; delete one of the two"
                     )
-                first[place] = number
+                first[cell] = number
                 rows.append(row)
     except UnicodeDecodeError as error:
         raise ValueError(f"{path.name} is not UTF-8 text ({error.reason}); write it anew") from error
     if not rows:
         raise ValueError(f"{str(path)!r} is empty; let gan-env bench finish a cell first")
+    _check_last_group(rows, read_config(folder), path.name)
     names = _short_names(list(dict.fromkeys(row["controller"] for row in rows)))
     return [{**row, "controller": names[row["controller"]]} for row in rows]
 
 
+def _check_last_group(rows: list[Row], config: dict[str, Any], name: str) -> None:
+    """Raises ValueError if a benchmark was stopped while it wrote its last group, even exactly at a line's end.
+
+    A group holds the same seeds for every controller of a part that `config` does not list as undefined.
+    """
+    last = [row for row in rows if row.get("group") == rows[-1].get("group")]
+    games: dict[str, list[Row]] = {}
+    for row in last:
+        games.setdefault(_config_key(row), []).append(row)
+    for game in games.values():
+        if (expected := _planned_controllers(config, game[0])) is None:
+            continue
+        runs = [len(group) for group in by_controller(game).values()]
+        if len(runs) < expected or len(set(runs)) > 1:
+            raise ValueError(
+                f"{name}: the last group is incomplete ({len(runs)} of {expected} controllers in the last {len(last)} "
+                "lines), because the benchmark was stopped while it wrote; go on with gan-env bench --out DIR, or "
+                "delete these lines"
+            )
+
+
+def _planned_controllers(config: dict[str, Any], row: Row) -> int | None:
+    """Counts the controllers that a benchmark's configuration plans for a row's game; None if it does not name it."""
+
+    def same(undefined: dict[str, str]) -> bool:  # but for arguments after a colon
+        return all(undefined[k].partition(":")[0] == row[k].partition(":")[0] for k in ("part", "task", "loss"))
+
+    try:
+        for part in config.get("parts", []):
+            if part["name"] == row.get("part"):
+                return len(set(part["controllers"]) - {u["controller"] for u in config["undefined"] if same(u)})
+    except (AttributeError, KeyError, TypeError) as error:
+        raise ValueError(f"config.json is not a benchmark's ({error!r}); repair or remove it") from error
+    return None
+
+
+def by_controller(rows: Iterable[Row]) -> dict[str, list[Row]]:
+    """Groups rows by controller, in order of first appearance."""
+    groups: dict[str, list[Row]] = {}
+    for row in rows:
+        groups.setdefault(row["controller"], []).append(row)
+    return groups
+
+
+def scores(rows: Iterable[Row]) -> np.ndarray:
+    """Returns the scores of the rows that did not fail."""
+    return np.array([row["score"] for row in rows if row["status"] == "ok"])
+
+
+def ranked(rows: list[Row]) -> list[str]:
+    """Sorts controllers by failures, then by mean score, best first; those trained online come last."""
+    groups = by_controller(rows)
+
+    def order(name: str) -> tuple[bool, int, float]:
+        found = scores(groups[name])
+        return is_embedded(name), len(groups[name]) - len(found), float(found.mean()) if len(found) else np.inf
+
+    return sorted(groups, key=order)
+
+
+def paired_difference(rows: list[Row], first: str, second: str, field: str) -> np.ndarray:
+    """Subtracts `field` of `second` from that of `first`, seed by seed, over the seeds that both were run on."""
+    groups = by_controller(rows)
+    other = {row["seed"]: row[field] for row in groups[second]}
+    pairs = [(row[field], other[row["seed"]]) for row in groups[first] if row["seed"] in other]
+    return np.array([a - b for a, b in pairs if a is not None and b is not None])
+
+
 def _short_names(names: list[str]) -> dict[str, str]:
-    """Each controller's name as shown: of files, as much of the paths' ends as tells them from all others."""
+    """Shortens the names of controllers from files to the end of the path, as far as names stay distinct."""
     files = {name: found.groups("") for name in names if (found := _FILE.fullmatch(name))}
     others = {name for name in names if name not in files}
     for depth in range(1, 1 + max((len(Path(path).parts) for _, path, _ in files.values()), default=0)):
@@ -71,16 +140,16 @@ def _short_names(names: list[str]) -> dict[str, str]:
 
 
 def read_config(folder: Path) -> dict[str, Any]:
-    """`folder/config.json`, or {} where there is none; ValueError if it is no JSON object."""
+    """Reads `folder/config.json`; {} where there is none. ValueError if it is not a JSON object."""
     path = folder / "config.json"
-    if not path.is_file():
+    if not is_there(path):
         return {}
     try:
-        config = parsed_json(path.read_text(encoding="utf-8"))
+        config = shown(read_json(path))
     except ValueError as error:
-        raise ValueError(f"{str(path)!r} is not JSON ({error}); mend or remove it") from error
+        raise ValueError(f"{str(path)!r} is not JSON ({error}); repair or remove it") from error
     if not isinstance(config, dict):
-        raise ValueError(f"{str(path)!r} holds no JSON object; mend or remove it")
+        raise ValueError(f"{str(path)!r} holds no JSON object; repair or remove it")
     return config
 
 
@@ -93,7 +162,7 @@ class Block:
     """One configuration with every controller's runs; lower scores are better."""
 
     label: str
-    """What tells it from the other configurations."""
+    """Names it among the other configurations."""
     controllers: tuple[str, ...]
     seeds: tuple[int, ...]
     rows: list[Row]
@@ -102,34 +171,34 @@ class Block:
 
     @property
     def facts(self) -> Row:
-        """Any row, for what all rows of the configuration share."""
+        """Any row, for the fields that all rows of the configuration share."""
         return self.rows[0]
 
     @cached_property
     def imputed(self) -> np.ndarray:
         """Scores with failures replaced by the larger of the worst finite score and the untrained generator's.
 
-        The latter where rows name it (`untrained_score`). Infinite still if there is neither.
+        Rows of earlier versions lack the latter (`untrained_score`). Failures stay infinite if there is neither.
         """
         known = [float(s) for s in self.scores[np.isfinite(self.scores)]]
         known += [float(row["untrained_score"]) for row in self.rows if finite(row.get("untrained_score"))]
         return np.where(np.isinf(self.scores), max(known, default=np.inf), self.scores)
 
     def of(self, controller: str, *, imputed: bool) -> np.ndarray:
-        """Scores of a controller on every seed, (seeds,); NaN where there is no run."""
+        """Returns the scores of a controller on every seed, (seeds,); NaN where there is no run."""
         if controller not in self.controllers:
             return np.full(len(self.seeds), np.nan)
         return (self.imputed if imputed else self.scores)[self.controllers.index(controller)]
 
     def common(self, controllers: Iterable[str]) -> np.ndarray:
-        """Which seeds all of the controllers were run on, (seeds,) bool."""
+        """Marks the seeds that all of the controllers were run on, (seeds,) bool."""
         return np.all([~np.isnan(self.of(name, imputed=False)) for name in controllers], axis=0)
 
 
 def make_blocks(rows: list[Row]) -> list[Block]:
-    """Rows arranged by configuration: task by task, loss by loss, each in the order in which it first appears; by rate.
+    """Arranges rows by configuration: tasks and losses in order of first appearance, then by rate.
 
-    The order of whole configurations in a file is that in which workers finished them.
+    Workers finish configurations in any order, so a file's own order means nothing.
     """
     found: dict[str, list[Row]] = {}
     for row in rows:
@@ -138,11 +207,11 @@ def make_blocks(rows: list[Row]) -> list[Block]:
         {name: i for i, name in enumerate(dict.fromkeys(r[kind] for r in rows))} for kind in ("task", "loss")
     )
 
-    def place(group: list[Row]) -> tuple[float, ...]:
+    def order(group: list[Row]) -> tuple[float, ...]:
         first = group[0]
         return tasks[first["task"]], losses[first["loss"]], first["d_lr"], first["g_lr"]
 
-    groups = sorted(found.values(), key=place)
+    groups = sorted(found.values(), key=order)
     labels = _labels([group[0] for group in groups])
     return [_block(label, group) for label, group in zip(labels, groups, strict=True)]
 
@@ -150,15 +219,15 @@ def make_blocks(rows: list[Row]) -> list[Block]:
 def _block(label: str, rows: list[Row]) -> Block:
     controllers = tuple(dict.fromkeys(row["controller"] for row in rows))
     seeds = tuple(sorted({row["seed"] for row in rows}))
-    place, column = {c: i for i, c in enumerate(controllers)}, {s: j for j, s in enumerate(seeds)}
-    scores = np.full((len(controllers), len(seeds)), np.nan)
+    line, column = {c: i for i, c in enumerate(controllers)}, {s: j for j, s in enumerate(seeds)}
+    found = np.full((len(controllers), len(seeds)), np.nan)
     for row in rows:
-        scores[place[row["controller"]], column[row["seed"]]] = row["score"] if row["status"] == "ok" else np.inf
-    return Block(label, controllers, seeds, rows, scores)
+        found[line[row["controller"]], column[row["seed"]]] = row["score"] if row["status"] == "ok" else np.inf
+    return Block(label, controllers, seeds, rows, found)
 
 
 def _labels(firsts: list[Row]) -> list[str]:
-    """Task and loss, and whatever else tells configurations apart that these do not."""
+    """Labels configurations by task, loss and the other fields in which they differ."""
     varying = [n for n in CONFIG_FIELDS[2:] if len({json.dumps(f.get(n), sort_keys=True) for f in firsts}) > 1]
     if all(f["d_lr"] == f["g_lr"] for f in firsts):
         varying = [n for n in varying if n != "g_lr"]
@@ -177,5 +246,5 @@ def _labels(firsts: list[Row]) -> list[str]:
 
 
 def _distinct(firsts: list[Row], names: list[str]) -> int:
-    """How many configurations these fields tell apart."""
+    """Counts the configurations that these fields distinguish."""
     return len({json.dumps([f.get(name) for name in names], sort_keys=True) for f in firsts})

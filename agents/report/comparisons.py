@@ -1,4 +1,4 @@
-"""What the rows of each configuration say: scores, paired differences, rate curves, reward against quality."""
+"""Compares controllers in each configuration: scores, paired differences, rate curves, reward against quality."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ import numpy as np
 from scipy import stats as scipy_stats
 
 from ..registry import TUNED_CONSTANT
-from .blocks import CONFIG_FIELDS, Block, Row
-from .ranks import holm
+from .blocks import CONFIG_FIELDS, Block, Row, by_controller
+from .rank_tests import holm
 from .statistics import (
+    FEWEST,
     Interval,
     area_over_log_rate,
     bootstrap_bounds,
     bootstrap_t_bounds,
     improvement_bounds,
     iqm,
-    mean,
     median,
     spearman,
     t_bounds,
@@ -62,19 +62,19 @@ class Difference:
     improvement: Interval
     """Probability that a run scores lower than one of the other's."""
     p: float | None
-    """Of the paired t test, Holm-adjusted over the controllers of this configuration; None at one seed."""
+    """Of the paired t test, Holm-adjusted over the controllers of this configuration; None under `FEWEST` seeds."""
     imputed: int
-    """Failed runs behind it, of either side."""
+    """Imputed runs of either side."""
 
     @property
     def verdict(self) -> int:
-        """-1 if the t interval lies below 0 (better), 1 if above (worse), 0 if it holds 0."""
+        """-1 if the t interval lies below 0 (better), 1 if above (worse), 0 if it contains 0."""
         return int(self.t.low > 0) - int(self.t.high < 0)
 
 
 @dataclass(frozen=True)
 class RateCurve:
-    """A controller's mean score at each base rate of the discriminator, all else the same, over the seeds of all."""
+    """A controller's mean score at each base rate of the discriminator, over the seeds that all rates share."""
 
     family: str
     controller: str
@@ -87,7 +87,7 @@ class RateCurve:
 
 @dataclass(frozen=True)
 class Agreement:
-    """Spearman(return, −score) in one configuration, over runs that did not fail; +1: the reward fits quality."""
+    """Spearman(return, −score) in one configuration over runs that did not fail; +1: reward and quality agree."""
 
     block: str
     reward: str
@@ -96,19 +96,19 @@ class Agreement:
     between: float
     """Over controllers' mean return and mean score."""
     within: dict[str, float]
-    """Over the runs of each controller, which differ in their seeds alone."""
+    """Over the runs of each controller, which differ only in their seeds."""
 
 
 def is_constant(name: str) -> bool:
-    """Whether the controller multiplies the discriminator's rate by one number throughout; `sim-gda` does by 1."""
+    """Whether the controller multiplies the discriminator's rate by a constant; `sim-gda` multiplies by 1."""
     return name == BASELINE or name.startswith(("constant:", TUNED_CONSTANT))
 
 
 def best_constant(block: Block) -> str | None:
-    """`best-constant`, which was chosen on tune seeds, or else the constant with the lowest mean score here.
+    """Returns `best-constant`, which was chosen on tune seeds, or else the constant with the lowest mean score here.
 
-    The latter is chosen by the very scores it is compared by, so that comparisons err against the controllers. None
-    where neither `best-constant` nor a `constant:X` was run.
+    The latter is chosen by the scores that are compared, which favours it over the controllers. None where neither
+    `best-constant` nor a `constant:X` was run.
     """
     if TUNED_CONSTANT in block.controllers:
         return TUNED_CONSTANT
@@ -118,8 +118,24 @@ def best_constant(block: Block) -> str | None:
     return min(tried, key=lambda name: float(np.nanmean(block.of(name, imputed=True))))
 
 
+def mean_score(block: Block, name: str) -> Interval | None:
+    """Returns a controller's mean score with its t interval, failures imputed; None where every run failed."""
+    if not np.isfinite(block.of(name, imputed=False)).any():
+        return None
+    found = block.of(name, imputed=True)
+    found = found[~np.isnan(found)]
+    return Interval.of(t_bounds(found), len(found))
+
+
+def score_differences(block: Block, name: str, other: str) -> np.ndarray | None:
+    """Subtracts `other`'s scores from a controller's, paired by seed; None without shared seeds or imputed scores."""
+    shared = block.common((name, other))
+    first, second = (block.of(n, imputed=True)[shared] for n in (name, other))
+    return first - second if shared.any() and np.isfinite([first, second]).all() else None
+
+
 def scored(block: Block) -> list[Scored]:
-    """Every controller's scores."""
+    """Returns every controller's scores."""
     return [_scored(block, name) for name in block.controllers]
 
 
@@ -127,30 +143,28 @@ def _scored(block: Block, name: str) -> Scored:
     rows = [row for row in block.rows if row["controller"] == name]
     found = block.of(name, imputed=True)
     found = found[~np.isnan(found)]
-    failed = sum(row["status"] != "ok" for row in rows)
-    known = failed < len(rows)
-    middle = Interval.of(t_bounds(found), len(found)) if known else None
-    averages = {key: float(np.mean([row[key] for row in rows])) for key in ("d_updates", "g_updates", "wall_s")}
+    failed, floor = sum(row["status"] != "ok" for row in rows), float(block.facts["floor"])
+    average = mean_score(block, name)
     returns = [row["return"] for row in rows if row.get("return") is not None]  # a crashed run has none
     return Scored(
-        block.label,
-        name,
-        Interval.of(wilson_bounds(np.array(failed), len(rows)), len(rows)),
-        failed,
-        middle,
-        Interval.of(bootstrap_bounds(median, found), len(found)) if known else None,
-        Interval.of(bootstrap_bounds(iqm, found), len(found)) if known else None,
-        float(block.facts["floor"]),
-        middle.value - float(block.facts["floor"]) if middle else None,
-        averages["d_updates"],
-        averages["g_updates"],
-        averages["wall_s"],
-        float(np.mean(returns)) if returns else None,
+        block=block.label,
+        controller=name,
+        failure_rate=Interval.of(wilson_bounds(np.array(failed), len(rows)), len(rows)),
+        failed=failed,
+        mean=average,
+        median=Interval.of(bootstrap_bounds(median, found), len(found)) if average else None,
+        iqm=Interval.of(bootstrap_bounds(iqm, found), len(found)) if average else None,
+        floor=floor,
+        excess=average.value - floor if average else None,
+        d_updates=float(np.mean([row["d_updates"] for row in rows])),
+        g_updates=float(np.mean([row["g_updates"] for row in rows])),
+        wall_s=float(np.mean([row["wall_s"] for row in rows])),
+        returned=float(np.mean(returns)) if returns else None,
     )
 
 
 def differences(block: Block, other: str) -> list[Difference]:
-    """Every controller against `other`, where the two share seeds and failures can be imputed."""
+    """Compares every controller with `other` where the two share seeds and failures can be imputed."""
     found = [_difference(block, name, other) for name in block.controllers if name != other]
     made = [d for d in found if d is not None]
     raw = np.array([np.nan if d.p is None else d.p for d in made])
@@ -159,36 +173,39 @@ def differences(block: Block, other: str) -> list[Difference]:
 
 
 def _difference(block: Block, name: str, other: str) -> Difference | None:
-    shared = block.common((name, other))
-    first, second = (block.of(n, imputed=True)[shared] for n in (name, other))
-    if not shared.any() or not np.isfinite([first, second]).all():
+    gap = score_differences(block, name, other)
+    if gap is None:
         return None
-    gap, n = first - second, int(shared.sum())
+    shared, n = block.common((name, other)), len(gap)
     raw = [block.of(x, imputed=False)[shared] for x in (name, other)]
     return Difference(
-        block.label,
-        name,
-        other,
-        Interval.of(t_bounds(gap), n),
-        Interval.of(bootstrap_t_bounds(gap), n),
-        Interval.of(improvement_bounds((raw[0], raw[1])), n),
-        _t_test(gap),
-        int(np.isinf(raw).sum()),
+        block=block.label,
+        controller=name,
+        other=other,
+        t=Interval.of(t_bounds(gap), n),
+        bootstrap_t=Interval.of(bootstrap_t_bounds(gap), n),
+        improvement=Interval.of(improvement_bounds((raw[0], raw[1])), n),
+        p=_t_test(gap),
+        imputed=int(np.isinf(raw).sum()),
     )
 
 
 def _t_test(gap: np.ndarray) -> float | None:
-    """Two-sided p that the mean is 0; None at one value."""
-    n, error = len(gap), gap.std(ddof=1) / np.sqrt(len(gap)) if len(gap) > 1 else 0.0
-    if n < 2:
+    """Returns the two-sided p that the mean is 0; None under `FEWEST` values.
+
+    As SciPy's `ttest_1samp`, which warns of differences that are nearly equal and divides by 0 where they are equal.
+    """
+    n = len(gap)
+    if n < FEWEST:
         return None
+    error = gap.std(ddof=1) / np.sqrt(n)
     if error == 0:
         return float(gap[0] == 0)
     return float(2 * scipy_stats.t.sf(abs(gap.mean()) / error, n - 1))
 
 
 def rate_curves(blocks: Sequence[Block]) -> list[RateCurve]:
-    """Curves of controllers over configurations that differ in the base rates alone (their ratio held), if any do."""
+    """Returns curves over configurations that differ only in the base rates, at a constant ratio of the two."""
     families: dict[str, list[Block]] = {}
     for block in blocks:
         fixed: Row = {name: block.facts.get(name) for name in CONFIG_FIELDS if name not in ("d_lr", "g_lr")}
@@ -220,17 +237,16 @@ def _rate_curve(blocks: list[Block], name: str) -> RateCurve | None:
 
 
 def agreement(block: Block) -> Agreement:
-    """Whether the reward ranks runs, controllers, and the runs of one controller as quality does."""
+    """Correlates return with quality over runs, over controllers, and over the runs of each controller."""
     ok = [row for row in block.rows if row["status"] == "ok"]
 
     def rank(rows: list[dict]) -> float:
         return spearman([row["return"] for row in rows], [-row["score"] for row in rows])
 
-    groups = {name: [row for row in ok if row["controller"] == name] for name in block.controllers}
-    held = [group for group in groups.values() if group]
+    groups = by_controller(ok)
     between = spearman(
-        [float(mean(np.array([row["return"] for row in group]))) for group in held],
-        [-float(mean(np.array([row["score"] for row in group]))) for group in held],
+        [float(np.mean([row["return"] for row in group])) for group in groups.values()],
+        [-float(np.mean([row["score"] for row in group])) for group in groups.values()],
     )
     reward = str(block.facts.get("return_name", block.facts.get("reward", "not named")))
-    return Agreement(block.label, reward, rank(ok), between, {n: rank(g) for n, g in groups.items()})
+    return Agreement(block.label, reward, rank(ok), between, {n: rank(groups.get(n, [])) for n in block.controllers})

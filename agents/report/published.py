@@ -1,4 +1,4 @@
-"""Published numbers beside ours: what is known of the thesis' 2-D table, and tables of cells that a person brings."""
+"""Published numbers to compare with: the thesis' 2-D table, and tables of cells from a CSV file."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from typing import Any
 
 import numpy as np
 
+from .rank_tests import block_ranks
 from .ranking import Ranking
-from .ranks import block_ranks
 
 THESIS_SUITE = "dynamic-gda-table-1"
 THESIS_RANKS = {"sim-gda": 2.84, "alt-gda-1": 2.81, "alt-gda-5": 2.50, "dyn-gda": 1.84}
-"""Average ranks over the 32 cells of the thesis' 2-D table, recomputed from its cells; its own averages differ."""
+"""Average ranks over the 32 cells of the thesis' 2-D table, recomputed from the cells; its own averages differ."""
 THESIS_BEST = 16
-"""Cells of the 32 in which Dynamic-GDA has the lowest distance there."""
+"""Number of the 32 cells in which Dynamic-GDA has the lowest distance in the thesis."""
 
 Cells = dict[tuple[str, str, str], float]
 """Score by task, loss and controller."""
@@ -26,9 +26,9 @@ _COLUMNS = ("task", "loss", "controller", "score")
 
 @dataclass(frozen=True)
 class Thesis:
-    """The thesis' 2-D table beside these rows: average ranks among its four methods, and how often Dynamic-GDA is best.
+    """Compares the thesis' 2-D table with the rows: average ranks of its four methods, and where Dynamic-GDA is best.
 
-    Ours are ranks of median scores over seeds; the thesis has one run a cell.
+    Our ranks are of median scores over seeds; the thesis has one run per cell.
     """
 
     published: dict[str, float]
@@ -39,7 +39,7 @@ class Thesis:
 
 
 def beside_thesis(config: dict[str, Any], ranking: Ranking | None) -> Thesis | None:
-    """The comparison, where the rows are the thesis' suite and all of its methods are ranked."""
+    """Compares with the thesis where the rows are its suite and all of its methods are ranked, else None."""
     if config.get("suite") != THESIS_SUITE or ranking is None or not set(THESIS_RANKS) <= set(ranking.controllers):
         return None
     columns = [ranking.controllers.index(name) for name in THESIS_RANKS]
@@ -50,11 +50,11 @@ def beside_thesis(config: dict[str, Any], ranking: Ranking | None) -> Thesis | N
 
 
 def read_cells(path: Path) -> Cells:
-    """A published table from a CSV file with the columns task, loss, controller and score, named as rows name them.
+    """Reads a published table from a CSV file with the columns task, loss, controller and score, named as in rows.
 
     Raises:
-        ValueError: If a column is missing, a score is no finite number, or a cell stands twice; the message names the
-            line.
+        ValueError: If a column is missing, a score is not a finite number, or a cell appears twice; the message names
+            the line.
         OSError: If the file cannot be read.
     """
     found: Cells = {}
@@ -71,9 +71,9 @@ def read_cells(path: Path) -> Cells:
                 score = math.nan
             if not math.isfinite(score):
                 raise ValueError(
-                    f"{where}: score {text!r} is no finite number; leave the line out if none is published"
+                    f"{where}: score {text!r} is not a finite number; leave the line out if none is published"
                 )
             if (task, loss, controller) in found:
-                raise ValueError(f"{where}: {task}, {loss}, {controller} stands twice; delete one of the two")
+                raise ValueError(f"{where}: {task}, {loss}, {controller} appears twice; delete one of the two")
             found[task, loss, controller] = score
     return found

@@ -1,4 +1,4 @@
-"""The ranking: who may stand in it, average ranks with their tests, performance profiles, relative scores."""
+"""The ranking: its contestants, average ranks with their tests, performance profiles and relative scores."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ import numpy as np
 from ..registry import REPLAY, controller_note, is_embedded, is_learned
 from .blocks import Block, Row
 from .comparisons import best_constant
-from .ranks import Friedman, against, block_ranks, cliques, critical_difference, friedman, nemenyi
+from .rank_tests import Friedman, against, block_ranks, cliques, critical_difference, friedman, nemenyi
 from .statistics import Bounds, Interval, Statistic, bootstrap_bounds, iqm, mean, median, profile_bounds, t_bounds
 
 ENOUGH = 10
-"""From so many configurations on they are the blocks of ranks and tests; below, each seed of each is one."""
+"""With at least so many configurations each is a block of ranks and tests; with fewer, each seed of each is one."""
 POINTS = 60
 WIDEST = 100.0
-"""Multiple of the best median at which a profile ends."""
+"""Largest multiple of the best median in a profile."""
 
 
 @dataclass(frozen=True)
@@ -26,9 +26,9 @@ class Ranking:
 
     controllers: list[str]
     missing: list[str]
-    """What must be added to the rows before this is a ranking at all; empty if it is official."""
+    """What the rows lack for an official ranking; empty if it is official."""
     left_out: dict[str, str]
-    """Who is not ranked, and why."""
+    """Why each of the other controllers is not ranked."""
     unit: str
     """What a block is: "configuration" (median over its seeds) or "seed of a configuration"."""
     blocks: int
@@ -38,17 +38,17 @@ class Ranking:
     friedman: Friedman | None
     critical_difference: float | None
     cliques: list[tuple[int, int]]
-    """First and last place of each run of controllers that Nemenyi's test does not tell apart."""
+    """First and last place of each run of controllers that Nemenyi's test does not distinguish."""
     nemenyi: list[list[float]]
     baseline: str | None
     baseline_p: list[float]
-    """Holm-adjusted, against the baseline's average rank; empty where it is not ranked."""
+    """Of average ranks against the baseline's, Holm-adjusted; empty where the baseline is not ranked."""
     medians: dict[str, list[float]]
     """Median score in each configuration, by its label; infinite where half of the runs failed."""
 
     @property
     def official(self) -> bool:
-        """Whether the rows hold what a ranking needs."""
+        """Whether every configuration has a constant multiplier to rank against."""
         return not self.missing
 
 
@@ -72,9 +72,9 @@ class Profiles:
 
 
 def _replayed(rows: Sequence[Row]) -> set[str]:
-    """Controllers whose open-loop replay is in the rows: as `NAME (replay)`, or as a recording that names them.
+    """Returns controllers whose open-loop replay is in the rows: as `NAME (replay)`, or as a recording that names them.
 
-    A recording of an agent from a file names the agent, not the file: as `runs_as` does, in front of the file's hash.
+    A recording of an agent from a file names the agent, not the file; so does `runs_as`, before the file's hash.
     """
     recorded = {str(row["replay_of"]) for row in rows if row.get("replay_of")}
     names = {row["controller"]: str(row.get("runs_as", "")).rpartition(" ")[0] for row in rows}
@@ -83,39 +83,35 @@ def _replayed(rows: Sequence[Row]) -> set[str]:
 
 
 def _left_out(names: Sequence[str], replayed: set[str]) -> dict[str, str]:
-    """Who may not be ranked, and why: no competitors, learners within the run, learned ones without their replay."""
+    """Gives the reason for every controller that may not be ranked."""
     found = {}
     for name in names:
         if note := controller_note(name):
             found[name] = note
         elif is_embedded(name):
-            found[name] = "learns within the very run that it is judged on"
+            found[name] = "trained online, during the evaluation run"
         elif is_learned(name) and name not in replayed:
-            found[name] = "learned, and its open-loop replay (replay:FILE of a recorded run) is not in the rows"
+            found[name] = "learned, and the rows lack its open-loop replay (replay:FILE of a recorded run)"
     return found
 
 
-def _order(blocks: Sequence[Block]) -> list[str]:
-    return list(dict.fromkeys(name for block in blocks for name in block.controllers))
-
-
 def rank(blocks: Sequence[Block], baseline: str) -> Ranking | None:
-    """The ranking of all that may stand in it and were run in every configuration; None for fewer than two."""
-    names = _order(blocks)
+    """Ranks the contestants that were run in every configuration; None for fewer than two, or without shared seeds."""
+    names = list(dict.fromkeys(name for block in blocks for name in block.controllers))
     out = _left_out(names, _replayed([row for block in blocks for row in block.rows]))
     for name in names:
         if lacking := sum(name not in block.controllers for block in blocks):
             out.setdefault(name, f"not run in {lacking} of {len(blocks)} configurations")
-    ranked = [name for name in names if name not in out]
-    shared = [block.common(ranked) for block in blocks] if len(ranked) > 1 else []
+    contestants = [name for name in names if name not in out]
+    shared = [block.common(contestants) for block in blocks] if len(contestants) > 1 else []
     if not shared or not all(s.any() for s in shared):
         return None
-    scores = [np.array([b.of(n, imputed=False)[s] for n in ranked]).T for b, s in zip(blocks, shared, strict=True)]
-    return _ranking(blocks, ranked, scores, out, baseline)
+    seeds = [np.array([b.of(n, imputed=False)[s] for n in contestants]).T for b, s in zip(blocks, shared, strict=True)]
+    return _ranking(blocks, contestants, seeds, out, baseline)
 
 
 def _missing(lacking: list[str], of: int) -> list[str]:
-    """What an official ranking would need, given the configurations without a constant multiplier."""
+    """Says what an official ranking lacks, given the configurations without a constant multiplier."""
     if not lacking:
         return []
     where = "any configuration" if len(lacking) == of else "; ".join(lacking[:3])
@@ -124,19 +120,19 @@ def _missing(lacking: list[str], of: int) -> list[str]:
 
 
 def _ranking(
-    blocks: Sequence[Block], ranked: list[str], seeds: list[np.ndarray], out: dict[str, str], baseline: str
+    blocks: Sequence[Block], contestants: list[str], seeds: list[np.ndarray], out: dict[str, str], baseline: str
 ) -> Ranking:
-    """The ranking from scores (seeds, controllers) of each configuration."""
-    medians = np.array([_medians(scores) for scores in seeds])
+    """Computes the ranking from the scores (seeds, contestants) of each configuration."""
+    medians = np.array([np.median(scores, axis=0) for scores in seeds])  # infinite where half of the runs failed
     by_configuration = len(blocks) >= ENOUGH
     strata = [medians] if by_configuration else seeds
     table = np.concatenate(strata)
     bounds = t_bounds(*(block_ranks(stratum).T for stratum in strata))
     order = np.argsort(bounds.value, kind="stable")
-    average, names, count = bounds.value[order], [ranked[i] for i in order], len(table)
+    average, names, count = bounds.value[order], [contestants[i] for i in order], len(table)
     tested = len(names) > 2 and count > 1
     difference = critical_difference(len(names), count) if tested else None
-    runs = {n: [r for b in blocks for r in b.rows if r["controller"] == n] for n in names}
+    runs = [np.concatenate([b.of(name, imputed=False) for b in blocks]) for name in names]  # NaN: not run
     lacking = [b.label for b in blocks if best_constant(b) is None]
     return Ranking(
         controllers=names,
@@ -144,9 +140,9 @@ def _ranking(
         left_out=out,
         unit="configuration" if by_configuration else "seed of a configuration",
         blocks=count,
-        ranks=[Interval.of(Bounds(*(part[i] for part in bounds)), count) for i in order],
-        failures=[sum(row["status"] != "ok" for row in runs[n]) for n in names],
-        runs=[len(runs[n]) for n in names],
+        ranks=[Interval.of(Bounds(*(part[i] for part in bounds)), *map(len, strata)) for i in order],
+        failures=[int(np.isinf(found).sum()) for found in runs],
+        runs=[int((~np.isnan(found)).sum()) for found in runs],
         friedman=friedman(table) if tested else None,
         critical_difference=difference,
         cliques=[] if difference is None else cliques(average, difference),
@@ -157,20 +153,15 @@ def _ranking(
     )
 
 
-def _medians(scores: np.ndarray) -> np.ndarray:
-    """Medians over seeds of scores (seeds, controllers); infinite where a middle run failed."""
-    return np.array([np.sort(c)[[(len(c) - 1) // 2, len(c) // 2]].mean() for c in scores.T])
-
-
 def _ratios(blocks: Sequence[Block], names: Sequence[str], *, imputed: bool) -> dict[str, list[np.ndarray]]:
-    """Scores of each controller over the best median of its configuration, one array a configuration.
+    """Divides each controller's scores by the best median of their configuration; one array per configuration.
 
-    Configurations are left out whose best median is not a positive number, and controllers that were not run in all.
+    Skips configurations whose best median is not a positive number, and controllers that were not run in all.
     """
     found: dict[str, list[np.ndarray]] = {name: [] for name in names if all(name in b.controllers for b in blocks)}
     for block in blocks:
         scores = {name: block.of(name, imputed=False) for name in found}
-        best = min((float(_medians(s[~np.isnan(s)][:, None])[0]) for s in scores.values()), default=np.inf)
+        best = min((float(np.median(s[~np.isnan(s)])) for s in scores.values()), default=np.inf)
         if 0 < best < np.inf:
             for name, parts in found.items():
                 values = block.of(name, imputed=imputed)
@@ -179,11 +170,11 @@ def _ratios(blocks: Sequence[Block], names: Sequence[str], *, imputed: bool) -> 
 
 
 def relative(blocks: Sequence[Block], names: Sequence[str]) -> list[Relative]:
-    """Scores pooled over configurations as multiples of the best median in each, failures imputed."""
+    """Pools scores over configurations as multiples of the best median in each, failures imputed."""
     raw = _ratios(blocks, names, imputed=False)
 
     def pooled(statistic: Statistic, parts: list[np.ndarray]) -> Interval:
-        return Interval.of(bootstrap_bounds(statistic, *parts), sum(map(len, parts)))
+        return Interval.of(bootstrap_bounds(statistic, *parts), *map(len, parts))
 
     return [
         Relative(
@@ -198,7 +189,7 @@ def relative(blocks: Sequence[Block], names: Sequence[str]) -> list[Relative]:
 
 
 def profiles(blocks: Sequence[Block], names: Sequence[str]) -> Profiles | None:
-    """Performance profiles; None where no configuration has a positive best median."""
+    """Computes performance profiles; None where no configuration has a positive best median."""
     ratios = _ratios(blocks, names, imputed=False)
     finite = np.concatenate([p[np.isfinite(p)] for parts in ratios.values() for p in parts]) if ratios else np.zeros(0)
     finite = finite[finite > 0]
@@ -208,6 +199,5 @@ def profiles(blocks: Sequence[Block], names: Sequence[str]) -> Profiles | None:
     shares = {}
     for name, parts in ratios.items():
         bounds = profile_bounds(thresholds, *parts)
-        n = sum(map(len, parts))
-        shares[name] = [Interval.of(Bounds(*point), n) for point in zip(*bounds, strict=True)]
+        shares[name] = [Interval.of(Bounds(*point), *map(len, parts)) for point in zip(*bounds, strict=True)]
     return Profiles(thresholds.tolist(), shares)

@@ -1,7 +1,8 @@
-"""The benchmark's estimates and their 95 % intervals, seeded; NumPy and SciPy. Ranks and their tests: `ranks`.
+"""The benchmark's estimates and their 95 % intervals. For ranks see `rank_tests`.
 
 Functions named `..._bounds` take batches, (..., n) with the n runs last, so that `benchmarks/coverage.py` can simulate
-how often each interval holds the truth. At n = 10 many do so less often than they say; `COVERAGE` has the figures.
+how often each interval contains the true value (`COVERAGE`). SciPy has the same intervals, which the tests compare, but
+not over batches, and its `bootstrap` has no strata.
 """
 
 from __future__ import annotations
@@ -15,6 +16,8 @@ from scipy import stats
 
 LEVEL = 0.95
 RESAMPLES = 2_000
+FEWEST = 5
+"""Runs that an interval takes; from fewer, only the estimate is reported."""
 
 Statistic = Callable[[np.ndarray], np.ndarray]
 """Takes (..., n) to (...)."""
@@ -33,9 +36,9 @@ COVERAGE = {
     "t of area over log rate": (0.951, 0.876),
     "Wilson, failure rate": (0.926, 0.926),
 }
-"""Share of nominal 95 % intervals that hold the truth at n = 10, for normal and for lognormal (σ = 1) runs.
+"""Share of nominal 95 % intervals that contain the true value at n = 10, for normal and for lognormal (σ = 1) runs.
 
-Simulated by `benchmarks/coverage.py`, whose table stands in `benchmarks/results/coverage.txt`.
+Simulated by `benchmarks/coverage.py`, which writes `benchmarks/results/coverage.txt`.
 """
 
 
@@ -49,7 +52,10 @@ class Bounds(NamedTuple):
 
 @dataclass(frozen=True)
 class Interval:
-    """An estimate with its 95 % interval and the number of values behind it."""
+    """An estimate with its 95 % interval and the number of values behind it.
+
+    The interval is unbounded where there are fewer than `FEWEST` values.
+    """
 
     value: float
     low: float
@@ -57,13 +63,19 @@ class Interval:
     n: int
 
     @classmethod
-    def of(cls, bounds: Bounds, n: int) -> Interval:
-        """The interval of a batch of one."""
-        return cls(float(bounds.value), float(bounds.low), float(bounds.high), n)
+    def of(cls, bounds: Bounds, *sizes: int) -> Interval:
+        """Converts bounds of a batch of one; `sizes` counts the values in each stratum, and the smallest decides."""
+        low, high = (bounds.low, bounds.high) if min(sizes) >= FEWEST else (-np.inf, np.inf)
+        return cls(float(bounds.value), float(low), float(high), sum(sizes))
+
+    @property
+    def bounded(self) -> bool:
+        """Whether there were enough values for an interval."""
+        return bool(np.isfinite([self.low, self.high]).all())
 
     def __str__(self) -> str:
-        if self.n == 1:
-            return f"{self.value:.4g} (n = 1)"
+        if not self.bounded:
+            return f"{self.value:.4g} (n = {self.n})"
         return f"{self.value:.4g} [{self.low:.4g}, {self.high:.4g}]"
 
 
@@ -80,17 +92,16 @@ def median(values: np.ndarray) -> np.ndarray:
 def iqm(values: np.ndarray) -> np.ndarray:
     """Interquartile mean over the last axis: the mean without the lowest and the highest quarter, rounded down.
 
-    Source: Agarwal et al. 2021, arXiv:2108.13264, as SciPy's `trim_mean(values, 0.25)`.
+    Source: Agarwal et al. 2021, arXiv:2108.13264.
     """
-    cut = values.shape[-1] // 4
-    return np.sort(values, -1)[..., cut : values.shape[-1] - cut].mean(-1)
+    return stats.trim_mean(values, 0.25, axis=-1)
 
 
 def t_bounds(*strata: np.ndarray) -> Bounds:
     """Mean of the strata's means, each (..., n_h), with Student's t interval; one stratum gives the usual one.
 
     Degrees of freedom over several strata are Welch and Satterthwaite's. Unbounded where no stratum has two values.
-    For paired differences, give the differences. Simulated coverage: `COVERAGE["t"]`, `["t of paired differences"]`.
+    For paired differences, pass the differences. Simulated coverage: `COVERAGE["t"]`, `["t of paired differences"]`.
     """
     value = np.mean([s.mean(-1) for s in strata], 0)
     several = [s for s in strata if s.shape[-1] > 1]
@@ -106,10 +117,12 @@ def t_bounds(*strata: np.ndarray) -> Bounds:
 
 
 def bootstrap_t_bounds(values: np.ndarray, *, seed: int = 0) -> Bounds:
-    """Mean of (..., n) with the bootstrap-t interval, which follows skewed values better than t does.
+    """Mean of (..., n) with the bootstrap-t interval, which suits skewed values better than Student's t.
 
-    Resamples without spread have no t and are left out. Unbounded for n = 1. Source: Efron & Tibshirani 1993, §12.5.
-    Simulated coverage: `COVERAGE["bootstrap-t"]`, `["bootstrap-t of paired differences"]`.
+    Resamples without spread have no t statistic and are left out. Unbounded for n = 1.
+
+    Source: Efron & Tibshirani 1993, §12.5.
+    Simulated coverage: `COVERAGE["bootstrap-t"]`, `COVERAGE["bootstrap-t of paired differences"]`.
     """
     value, n = values.mean(-1), values.shape[-1]
     if n == 1:
@@ -118,18 +131,18 @@ def bootstrap_t_bounds(values: np.ndarray, *, seed: int = 0) -> Bounds:
     spread, error = drawn.std(-1, ddof=1), values.std(-1, ddof=1)
     with np.errstate(invalid="ignore", divide="ignore"):
         t = np.where(spread > 1e-12 * error[..., None], (drawn.mean(-1) - value[..., None]) / spread, np.nan)
-    t = np.where((error > 0)[..., None], t, 0.0)  # values without spread: an interval of width 0, as t gives
+    t = np.where((error > 0)[..., None], t, 0.0)  # equal values: an interval of width 0, as t_bounds gives
     low, high = np.nanquantile(t, ((1 - LEVEL) / 2, (1 + LEVEL) / 2), axis=-1)
     return Bounds(value, value - high * error, value - low * error)
 
 
 def bootstrap_bounds(statistic: Statistic, *strata: np.ndarray, seed: int = 0) -> Bounds:
-    """A statistic of all strata's values pooled, with the stratified percentile bootstrap's interval.
+    """Pools the strata, applies a statistic and gives its stratified percentile-bootstrap interval.
 
     Args:
-        statistic: Of the last axis, e.g. `mean`, `median`, `iqm`.
-        strata: (..., n_h) each; values are drawn anew within their own stratum.
-        seed: Of the draws.
+        statistic: Reduces the last axis, e.g. `mean`, `median`, `iqm`.
+        strata: (..., n_h) each; values are resampled within their own stratum.
+        seed: Seed of the resamples.
 
     Source: Agarwal et al. 2021, arXiv:2108.13264. Simulated coverage: `COVERAGE["percentile bootstrap, ..."]`.
     """
@@ -138,12 +151,12 @@ def bootstrap_bounds(statistic: Statistic, *strata: np.ndarray, seed: int = 0) -
 
 
 def improvement_bounds(*pairs: tuple[np.ndarray, np.ndarray], seed: int = 0) -> Bounds:
-    """Probability that a run of the first controller scores lower than one of the second, ties counting a half.
+    """Probability that a run of the first controller scores lower than one of the second; ties count half.
 
     Args:
         pairs: Scores of the two in one configuration, (..., n) each, on the same seeds; infinite where a run failed.
-            Seeds are drawn anew together, so that what they share stays shared.
-        seed: Of the draws.
+            Both are resampled by the same seeds, which keeps the pairing.
+        seed: Seed of the resamples.
 
     Source: Agarwal et al. 2021, arXiv:2108.13264 (Mann & Whitney's U over n²), averaged over configurations.
     Simulated coverage: `COVERAGE["bootstrap, probability of improvement"]`.
@@ -164,7 +177,7 @@ def profile_bounds(thresholds: np.ndarray, *strata: np.ndarray, seed: int = 0) -
     Args:
         thresholds: E.g. multiples of the best median of the configuration.
         strata: Each configuration's runs, (..., n_h), in the thresholds' units; infinite where a run failed.
-        seed: Of the draws. The band is pointwise.
+        seed: Seed of the resamples. The band is pointwise.
 
     Source: Dolan & Moré 2002; over runs as in Agarwal et al. 2021. Simulated coverage: `COVERAGE["bootstrap, profile"]`
     """
@@ -175,22 +188,22 @@ def profile_bounds(thresholds: np.ndarray, *strata: np.ndarray, seed: int = 0) -
 
 
 def wilson_bounds(failed: np.ndarray, n: int) -> Bounds:
-    """Failure rate with Wilson's score interval, which stays sensible at 0 failures and at n.
+    """Failure rate with Wilson's score interval, which stays valid at 0 and at n failures.
 
     Source: Wilson 1927; Agresti & Coull 1998. Simulated coverage: `COVERAGE["Wilson, failure rate"]`.
     """
     rate, z = np.asarray(failed) / n, float(stats.norm.ppf((1 + LEVEL) / 2))
     middle = (rate + z**2 / (2 * n)) / (1 + z**2 / n)
     half = z * np.sqrt(rate * (1 - rate) / n + z**2 / (4 * n**2)) / (1 + z**2 / n)
-    low, high = np.where(rate == 0, 0.0, middle - half), np.where(rate == 1, 1.0, middle + half)  # but for rounding
+    low, high = np.where(rate == 0, 0.0, middle - half), np.where(rate == 1, 1.0, middle + half)  # exact
     return Bounds(rate, low, high)
 
 
 def area_over_log_rate(rates: np.ndarray, scores: np.ndarray) -> np.ndarray:
     """Mean score over the logarithm of the base rate: trapezoids through scores (..., R), over the span of rates (R,).
 
-    In the score's units, lower is better; what a controller is worth to somebody who does not know the right rate.
-    Raises ValueError for fewer than two rates, or rates that do not rise.
+    In the score's units, lower is better; a measure for users who do not know the right rate.
+    Raises ValueError for fewer than two rates, or rates that do not increase.
     """
     if len(rates) < 2 or (np.diff(rates) <= 0).any() or rates[0] <= 0:
         raise ValueError(f"rates={rates.tolist()} must be two or more positive rates that rise")
@@ -199,25 +212,17 @@ def area_over_log_rate(rates: np.ndarray, scores: np.ndarray) -> np.ndarray:
 
 
 def mean_interval(values: np.ndarray | list[float]) -> Interval:
-    """Mean with Student's t interval; for paired differences, give the differences.
-
-    With fewer than two values the interval is unbounded. Simulated coverage: as `t_bounds`.
+    """Mean with Student's t interval; for paired differences, pass the differences. Coverage: as `t_bounds`.
 
     Raises:
         ValueError: For no values, or for values that are not finite.
     """
-    array = checked(values)
-    return Interval.of(t_bounds(array), len(array))
-
-
-def checked(values: np.ndarray | list[float]) -> np.ndarray:
-    """Values as a float64 vector; ValueError if there is none or one is not finite."""
     array = np.asarray(values, np.float64)
     if array.ndim != 1 or not len(array):
         raise ValueError(f"an interval needs at least one value, got shape {array.shape}")
     if not np.isfinite(array).all():
         raise ValueError(f"value {array[~np.isfinite(array)][0]} is not finite; failures are counted, not averaged")
-    return array
+    return Interval.of(t_bounds(array), len(array))
 
 
 def spearman(x: np.ndarray | list[float], y: np.ndarray | list[float]) -> float:
@@ -229,14 +234,14 @@ def spearman(x: np.ndarray | list[float], y: np.ndarray | list[float]) -> float:
 
 
 def _draws(n: int, seed: int) -> np.ndarray:
-    """Places of each resample's values, (resamples, n)."""
+    """Indices of each resample's values, (resamples, n)."""
     return np.random.default_rng([seed, n]).integers(n, size=(RESAMPLES, n))
 
 
 def _weights(n: int, seed: int) -> np.ndarray:
     """The same resamples as shares of the n values, (resamples, n)."""
-    places = _draws(n, seed) + n * np.arange(RESAMPLES)[:, None]
-    return np.bincount(places.ravel(), minlength=RESAMPLES * n).reshape(RESAMPLES, n) / n
+    indices = _draws(n, seed) + n * np.arange(RESAMPLES)[:, None]
+    return np.bincount(indices.ravel(), minlength=RESAMPLES * n).reshape(RESAMPLES, n) / n
 
 
 def _percentiles(value: np.ndarray, drawn: np.ndarray) -> Bounds:

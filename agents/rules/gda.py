@@ -123,7 +123,7 @@ class Alternating:
         return only_g(i % (self.d_updates + 1) == self.d_updates), {"decision": i + 1}
 
 
-@scripted("dirac-oracle", note="an oracle, not a competitor")
+@scripted("dirac-oracle", note="an oracle, not ranked")
 @dataclass(frozen=True)
 class DiracOracle:
     """The order that makes the Dirac-GAN converge: V2 if D scores fake at least as high as real, else V1.

@@ -1,4 +1,4 @@
-"""Look-ahead: how much any controller of D's learning rate could hope for. Head-room, not a competitor."""
+"""Look-ahead: how much any controller of D's learning rate could hope for. Head-room, not ranked."""
 
 from __future__ import annotations
 

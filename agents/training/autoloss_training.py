@@ -22,14 +22,14 @@ from gan_env.envs.env import make_trainer
 from gan_env.random.streams import Purpose, rng
 from gan_env.types import Control
 
-from ..comparison.compare import SPLITS
 from ..comparison.rows import versions
-from ..learned.autoloss import HIDDEN, SHIPPED, Weights, check_game, g_logit, look, save_weights
+from ..comparison.seeds import SPLITS
+from ..learned.autoloss import HIDDEN, SHIPPED, Weights, check_game, g_logit, read_features, save_weights
 
 
 @dataclass(frozen=True, kw_only=True)
 class AutoLossConfig:
-    """One training; numbers marked AL are those of AutoLoss (algorithms: arXiv 1810.02442 and its code)."""
+    """Settings of one training; numbers marked AL are those of AutoLoss (arXiv 1810.02442 and its code)."""
 
     task: str = "ring"
     """What is trained."""
@@ -56,7 +56,10 @@ class AutoLossConfig:
 
 
 def train_autoloss(config: AutoLossConfig, say: Callable[[str], None] = print) -> Weights:
-    """The trained weights. Reward: 10 × (1 − distance / worst)²: AL's 10 IS², for a distance to validation data."""
+    """Trains the network and returns its weights.
+
+    The reward is 10 × (1 − distance / worst)²: AL's 10 IS², for a distance to validation data.
+    """
     env = EnvConfig(task=config.task, d_lr=config.rate, g_lr=config.rate, episode_updates=config.updates)
     trainer = make_trainer(env, config.rows)
     check_game(trainer.facts)
@@ -95,11 +98,11 @@ def train_autoloss(config: AutoLossConfig, say: Callable[[str], None] = print) -
 
 @torch.no_grad()
 def _run(trainer, weights: Weights, updates: int, draw: np.random.Generator) -> tuple[Tensor, Tensor]:
-    """Features (T, N, 4) and moves (T, N) of one batch of runs."""
+    """Trains one batch of runs; returns features (T, N, 4) and moves (T, N)."""
     g_ema = d_ema = torch.full((trainer.n,), np.log(2), dtype=torch.float64)
     features, moves = [], []
     for _ in range(updates):
-        seen, g_ema, d_ema = look(trainer.measurement, g_ema, d_ema)
+        seen, g_ema, d_ema = read_features(trainer.measurement, g_ema, d_ema)
         move_g = g_logit(weights, seen).sigmoid() > torch.from_numpy(draw.random(trainer.n))
         trainer.advance(Control.of(trainer.n, update_g=move_g, update_d=~move_g))
         features.append(seen)
@@ -108,7 +111,7 @@ def _run(trainer, weights: Weights, updates: int, draw: np.random.Generator) -> 
 
 
 def _longest_run(moves: Tensor) -> Tensor:
-    """Most identical moves in a row, (N,)."""
+    """Returns the most identical moves in a row, (N,)."""
     length, longest = torch.ones(moves.shape[1]), torch.ones(moves.shape[1])
     for before, now in zip(moves, moves[1:], strict=False):
         length = torch.where(before == now, length + 1, 1.0)
@@ -117,7 +120,7 @@ def _longest_run(moves: Tensor) -> Tensor:
 
 
 def main() -> None:
-    """Command line."""
+    """Runs the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     for name, value in asdict(AutoLossConfig()).items():
         if not isinstance(value, tuple):

@@ -1,4 +1,4 @@
-"""A run's folder that nothing gets lost in: its saved state, its logs, and what happens when somebody says stop."""
+"""Saves a training, cuts its logs back on resuming, and stops it where it can be saved."""
 
 from __future__ import annotations
 
@@ -11,21 +11,22 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
+from gan_env.io.files import cut, has_folder, is_there
 from gan_env.io.tensor_files import pack, read_tensors, unpack, write_tensors
 
 FORMAT, VERSION = "gan-env training", 1
 STATE = "training.safetensors"
 """The state of a training that is not finished; replaced whole, so that the last good one is always there."""
 TIMES_ITS_COST = 50
-"""Saves lie at least so many times apart as one takes: 2 % of the time."""
+"""Least time between two saves, in durations of one save: saving takes 2 % of the time at most."""
 
 
 class TrainingStateError(ValueError):
-    """The one error for a saved training that cannot be used: what is wrong with it, and the way out."""
+    """A saved training that cannot be used; the message names the reason and the way out."""
 
 
 class Stopped(KeyboardInterrupt):
-    """Somebody pressed Ctrl-C or sent SIGTERM; the message says how to go on."""
+    """Ctrl-C or SIGTERM; the message names the command that goes on."""
 
 
 class Checkpoints:
@@ -43,11 +44,11 @@ class Checkpoints:
         """Spent on saving."""
 
     def due(self) -> bool:
-        """Whether it is time to save again."""
+        """Tells whether it is time to save again."""
         return time.perf_counter() - self._last >= max(self._every, TIMES_ITS_COST * self._cost)
 
     def save(self, state: dict[str, Any]) -> None:
-        """Puts a tree of tensors and plain values in place of the last; raises OSError with the last one intact."""
+        """Saves a tree of tensors and plain values in place of the last; on OSError the last one is intact."""
         began = time.perf_counter()
         content, tensors = pack(state)
         write_tensors(self.path, FORMAT, VERSION, {"state": content}, tensors)
@@ -56,12 +57,13 @@ class Checkpoints:
         self.seconds += self._cost
 
     def load(self) -> dict[str, Any] | None:
-        """The state that was saved last, None if there is none.
+        """Returns the state that was saved last, None if there is none.
 
         Raises:
             TrainingStateError: If the file is damaged, of another kind or of an unknown version.
+            NotOurs: If it is a link, or no file at all.
         """
-        if not self.path.exists():
+        if not is_there(self.path):
             return None
         remedy = "remove it to start this training from its beginning"
         content, tensors = read_tensors(self.path, FORMAT, VERSION, error=TrainingStateError, remedy=remedy)
@@ -74,7 +76,7 @@ class Checkpoints:
         return state
 
     def remove(self) -> None:
-        """The training is finished: its state has served its turn."""
+        """Removes the state of a training that is finished."""
         self.path.unlink(missing_ok=True)
 
 
@@ -82,31 +84,33 @@ class Checkpoints:
 
 
 def _logs(folder: Path | None) -> list[Path]:
-    """TensorBoard's own files in a folder; whatever else lies there is somebody's."""
-    found = [] if folder is None else sorted(folder.glob("events.out.tfevents.*"))
-    return [file for file in found if file.is_file() and not file.is_symlink()]
+    """Lists TensorBoard's own files in a folder; other files belong to the user.
+
+    Raises NotOurs for a link or no file of such a name: TensorBoard opens its files by name, each time that it writes.
+    """
+    found = [] if folder is None or not has_folder(folder) else sorted(folder.glob("events.out.tfevents.*"))
+    return [file for file in found if is_there(file, alone=True)]
 
 
 def log_sizes(folder: Path | None) -> dict[str, int]:
-    """Bytes of each log, which only grow; flush them first."""
+    """Returns the bytes of each log, which only grow; flush them first."""
     return {file.name: file.stat().st_size for file in _logs(folder)}
 
 
 def cut_logs(folder: Path | None, sizes: dict[str, int]) -> None:
-    """Takes logs back to the sizes that they had, so that what is done again is not logged twice."""
+    """Cuts logs back to earlier sizes, so that what is done again is not logged twice."""
     for file in _logs(folder):
         if file.name not in sizes:
             file.unlink()
         elif file.stat().st_size > sizes[file.name]:
-            with file.open("r+b") as log:
-                log.truncate(sizes[file.name])
+            cut(file, sizes[file.name])
 
 
 # -- stopping -----------------------------------------------------------------------------------------------------
 
 
 class Stop:
-    """What Ctrl-C and SIGTERM mean: at once, or at the next place where the training can be saved.
+    """Stops a training on Ctrl-C or SIGTERM, at once or at the next place where it can be saved.
 
     Args:
         message: What `Stopped` says.
@@ -117,7 +121,7 @@ class Stop:
 
     @contextmanager
     def listening(self) -> Iterator[None]:
-        """Ctrl-C and SIGTERM raise `Stopped` inside the block; elsewhere than in the main thread nothing changes."""
+        """Makes Ctrl-C and SIGTERM raise `Stopped` inside the block; has no effect outside the main thread."""
         if threading.current_thread() is not threading.main_thread():
             yield
             return
@@ -130,7 +134,7 @@ class Stop:
 
     @contextmanager
     def later(self) -> Iterator[None]:
-        """Inside the block the first signal is only noted in `asked`; whoever runs there is to save and to `leave`."""
+        """Makes the first signal inside the block only set `asked`; the code there saves and calls `leave`."""
         self._patient = True
         try:
             yield

@@ -13,15 +13,26 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
-from tqdm import tqdm
-
 from gan_env.envs.config import EnvConfig
 from gan_env.envs.env import GANVectorEnv
-from gan_env.io.files import LOCK, PARTIAL, locked, remove_partials, write_whole
+from gan_env.io.files import (
+    LOCK,
+    PARTIAL,
+    has_folder,
+    is_there,
+    locked,
+    make_folder,
+    read_text,
+    remove_partials,
+    shown_lines,
+    write_whole,
+)
 from gan_env.tasks.task import Task
 
 from ..base import NeedsTrainer
-from ..comparison.compare import Entry, GroupResult, run_group, split_seeds
+from ..comparison.compare import compare
+from ..comparison.contestants import Contestant
+from ..comparison.result import ComparisonResult
 from ..learned.fsco import EmbeddedFSCO, FscoConfig
 from ..policies.policy_files import save_controller
 from ..registry import make_controller
@@ -40,39 +51,33 @@ from .train_config import (
 )
 
 CONFIG, TABLE = "config.json", "table.txt"
+FILES = (CONFIG, "rows.jsonl", "agent.safetensors", "samples.png", "scores.png", "curves.png", TABLE, STATE)
+"""What a run writes, beside the folder of logs."""
+LOGS = "tensorboard"
 
 
-def evaluate(config: TrainConfig, learned: list[Entry]) -> GroupResult:
-    """Runs the learned controllers and the rivals on the evaluate seeds, all in one batch."""
-    entries = learned + [Entry(name, make_controller(name)) for name in config.controllers]
-    seeds = split_seeds("evaluate", config.evaluate_seeds)
-    with tqdm(
-        total=config.horizon * config.env.updates_per_step,
-        unit="update",
-        desc=f"judging {len(entries)} controllers on {len(seeds)} seeds",
-        disable=not config.progress,
-    ) as bar:
-        return run_group(config.env, entries, seeds, "evaluate", progress=lambda done: bar.update(done - bar.n))
+def evaluate(config: TrainConfig, learned: list[Contestant]) -> ComparisonResult:
+    """Compares the learned controllers with `config.controllers` on the evaluate seeds, all in one batch."""
+    contestants = learned + [Contestant(name, make_controller(name)) for name in config.controllers]
+    return compare(config.env, contestants, seeds=config.evaluate_seeds, progress=config.progress)
 
 
 def train(config: TrainConfig, say: Callable[[str], None] = print) -> Path:
-    """The whole job; writes the run's folder and gives its path.
+    """Trains, compares and writes the run's folder; returns its path.
 
     The folder holds `config.json`, `rows.jsonl`, the agent, TensorBoard files, `table.txt` and pictures; until it is
     finished also the state that `resume` goes on from.
 
     Raises:
-        ValueError: If a setting is unfit or the folder holds something.
-        OSError: If the folder cannot be written to; what was there is unchanged.
+        ValueError: If a setting is unfit, the folder cannot be made or holds something.
+        OSError: If the folder cannot be written to, or a link stands in the place of a file of ours; what was there is
+            unchanged.
         Stopped: A KeyboardInterrupt, after Ctrl-C or SIGTERM, when everything is saved.
     """
     _check(config)
     out = config.out or Path("runs") / f"{_task_name(config.env)}-{time.strftime('%Y%m%d-%H%M%S')}"
     _need_empty(out)
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise OSError(f"out={str(out)!r} cannot be made a folder ({error.strerror}); name another") from error
+    make_folder(out)
     with locked(out):
         _need_empty(out)  # again: somebody else may have been quicker
         remove_partials(out)
@@ -86,6 +91,7 @@ def resume(
     *,
     progress: bool = True,
     save_every: float | None = None,
+    trust: bool = False,
     say: Callable[[str], None] = print,
 ) -> Path:
     """Goes on with a run that was interrupted, from what was saved last, or from its beginning if nothing was.
@@ -95,6 +101,7 @@ def resume(
         config: What `train` was given, where `config.json` cannot tell: a task, reward or optimiser in code.
         progress: Show progress.
         save_every: Least seconds between two saves; by default what it was.
+        trust: Read the data and controllers' files that the folder's configuration names elsewhere, too.
         say: Told the table.
 
     Raises:
@@ -103,18 +110,18 @@ def resume(
         Stopped: As `train`.
     """
     out = Path(out)
-    if not (out / CONFIG).is_file():
+    if not is_there(out / CONFIG):
         raise ValueError(f"resume={str(out)!r} holds no training, for there is no {CONFIG} in it; name a run's folder")
     if config is None:
-        config = read_config(out / CONFIG)
+        config = read_config(out / CONFIG, trust=trust)
     else:
         found = first_difference(plain(config), read_held(out / CONFIG))
         if found:
             raise ValueError(f"resume={str(out)!r} was begun with other settings: {found}")
     config = replace(config, out=out, progress=progress)
     config = config if save_every is None else replace(config, save_every=save_every)
-    if (out / TABLE).is_file() and not (out / STATE).exists():
-        say((out / TABLE).read_text())
+    if is_there(out / TABLE) and not is_there(out / STATE):
+        say(shown_lines(read_text(out / TABLE)))
         say(f"{out}/ is finished; there is nothing left to do")
         return out
     _check(config)
@@ -136,21 +143,24 @@ def _work(config: TrainConfig, out: Path, say: Callable[[str], None]) -> Path:
     from ..report.text import summary
     from .run_pictures import draw_run  # matplotlib takes a second to import
 
+    for name in FILES:  # what would be refused at the end is refused now
+        is_there(out / name)
+    has_folder(out / LOGS)
     began = time.perf_counter()
     checkpoints = Checkpoints(out, config.save_every)
     stop = Stop(f"stopped; nothing is lost, go on with: gan-env train --resume {shlex.quote(str(out))}")
     with stop.listening():
-        learned = [Entry(EMBEDDED, EmbeddedFSCO(_embedded(config)))] if config.is_fsco else []
+        learned = [Contestant(EMBEDDED, EmbeddedFSCO(_embedded(config)))] if config.is_fsco else []
         if config.mode == "meta":
-            trained, untrained = train_meta(config, out / "tensorboard", checkpoints, stop)
+            trained, untrained = train_meta(config, out / LOGS, checkpoints, stop)
             save_controller(trained, out / "agent.safetensors")
-            learned = [Entry(trained.name, trained), Entry(untrained.name, untrained), *learned]
+            learned = [Contestant(trained.name, trained), Contestant(untrained.name, untrained), *learned]
         result = evaluate(config, learned)  # repeated from its beginning by `resume`: it is short, and exact
         write_whole(out / "rows.jsonl", "".join(json.dumps(row) + "\n" for row in result.rows))
         if config.mode == "embedded":
-            entry = learned[0].controller
-            assert isinstance(entry, EmbeddedFSCO)
-            save_controller(entry.policy(0), out / "agent.safetensors")
+            agent = learned[0].controller
+            assert isinstance(agent, EmbeddedFSCO)
+            save_controller(agent.policy(0), out / "agent.safetensors")
         table = summary(result.rows, trained=config.names[0], untrained=config.names[1])
         draw_run(config.env.build_task(), result, out)
         write_whole(out / TABLE, table + "\n")  # the last: whoever finds it finds everything
@@ -161,7 +171,7 @@ def _work(config: TrainConfig, out: Path, say: Callable[[str], None]) -> Path:
 
 
 def _check(config: TrainConfig) -> None:
-    """Raises ValueError for what would fail later: device, data, reward, a rival that the game is not defined for."""
+    """Raises ValueError for what would fail later: device, data, reward, a controller that refuses the game."""
     env = GANVectorEnv(1, control=config.control, config=config.env)
     env.reset(seed=0)
     for name in config.controllers:

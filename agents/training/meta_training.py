@@ -1,4 +1,4 @@
-"""Meta mode: a DDPG agent trained on many short GAN runs side by side. All of its state can be told and put back."""
+"""Meta mode: trains a DDPG agent on many short GAN runs side by side; its whole state can be saved and restored."""
 
 from __future__ import annotations
 
@@ -12,12 +12,13 @@ from typing import Any
 import numpy as np
 from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.logger import TensorBoardOutputFormat, configure
-from tqdm import tqdm
 
 from gan_env.envs.config import EnvConfig
 from gan_env.envs.env import GANVectorEnv
+from gan_env.io.progress import progress_bar
 
-from ..comparison.compare import SPLITS, versions
+from ..comparison.rows import versions
+from ..comparison.seeds import SPLITS
 from ..learned.fsco import make_ddpg
 from ..learned.sb3.actor import actor_of
 from ..learned.sb3.state import load_model, model_state
@@ -37,13 +38,8 @@ class _Watch(BaseCallback):
         super().__init__()
         config = training.config
         self._env, self._positions, self._between = training.env, training.positions, between
-        self._bar = tqdm(
-            total=config.decisions,
-            initial=training.model.num_timesteps,
-            unit="decision",
-            desc="training",
-            disable=not config.progress,
-        )
+        done = training.model.num_timesteps
+        self._bar = progress_bar(config.decisions, "training", "decision", done=done, show=config.progress)
 
     def _on_rollout_start(self) -> None:
         self._between()  # the one place where nothing is under way
@@ -73,13 +69,13 @@ class _Watch(BaseCallback):
         return True
 
     def close(self) -> None:
-        """The bar stays as it is."""
+        """Closes the bar."""
         self._bar.close()
 
 
 @contextmanager
 def _full_disks_told_once() -> Iterator[None]:
-    """No traceback of TensorBoard's writing thread for what the disk refuses: its next call raises the same error."""
+    """Suppresses the traceback of TensorBoard's writing thread for a full disk: its next call raises the same error."""
     before = threading.excepthook
 
     def hook(failure: threading.ExceptHookArgs) -> None:
@@ -123,7 +119,7 @@ class MetaTraining:
         self._begun = False
 
     def state(self) -> dict[str, Any]:
-        """All that the rest of the training depends on, as tensors, arrays and plain values."""
+        """Returns all that the rest of the training depends on, as tensors, arrays and plain values."""
         for output in self.model.logger.output_formats:
             if isinstance(output, TensorBoardOutputFormat):
                 output.writer.flush()
@@ -137,7 +133,7 @@ class MetaTraining:
         }
 
     def load(self, state: dict[str, Any]) -> None:
-        """Takes over what `state` gave; the logs have to be cut back beforehand, for a new one is begun already."""
+        """Restores a `state`; cut the logs back before making this object, which begins a new one."""
         load_model(self.model, state["model"])
         self._vec.load(state["vec"])
         self._randomness.state = state["randomness"]
@@ -159,7 +155,7 @@ class MetaTraining:
             self.model.logger.close()
 
     def policies(self) -> tuple[PolicyController, PolicyController]:
-        """The trained and the untrained actor, frozen."""
+        """Returns the trained and the untrained actor, both frozen."""
         env, config = self.env, self.config
         provenance = {
             "task": env.trainer.task.name,
@@ -184,7 +180,7 @@ def train_meta(
     checkpoints: Checkpoints | None = None,
     stop: Stop | None = None,
 ) -> tuple[PolicyController, PolicyController]:
-    """Trains a DDPG agent on short runs side by side; gives the trained and the untrained actor, both frozen.
+    """Trains a DDPG agent on short runs side by side; returns the trained and the untrained actor, both frozen.
 
     Args:
         config: Of the training.
@@ -195,16 +191,11 @@ def train_meta(
     Raises:
         TrainingStateError: If the saved state is damaged or that of another training.
     """
-    state = None if checkpoints is None else checkpoints.load()
-    if state is not None:
-        assert checkpoints is not None
-        _check_same(state, config, checkpoints)
-    if checkpoints is not None:
-        cut_logs(tensorboard, {} if state is None else state["training"]["logs"])
+    state = None if checkpoints is None else _last_state(config, tensorboard, checkpoints)
     training = MetaTraining(config, tensorboard)
     if state is not None and checkpoints is not None:
         try:
-            training.load(state["training"])
+            training.load(state)
         except (ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError, ValueError) as error:
             why = " ".join(str(error).split())
             raise TrainingStateError(f"{checkpoints.path}: does not fit this training ({why})") from error
@@ -227,13 +218,20 @@ def train_meta(
     return training.policies()
 
 
-def _check_same(state: dict[str, Any], config: TrainConfig, checkpoints: Checkpoints) -> None:
-    """Raises TrainingStateError if the state is none of a training, or of one with other settings."""
-    saved = state.get("config")
-    training = state.get("training")
+def _last_state(config: TrainConfig, tensorboard: Path | None, checkpoints: Checkpoints) -> dict[str, Any] | None:
+    """Loads the state that this training was saved in, None if it was not, and cuts the logs back to it.
+
+    Raises TrainingStateError if the state is none of a training, or of one with other settings.
+    """
+    state = checkpoints.load()
+    if state is None:
+        cut_logs(tensorboard, {})
+        return None
+    saved, training = state.get("config"), state.get("training")
     logs = training.get("logs") if isinstance(training, dict) else None
     if not isinstance(saved, dict) or not isinstance(logs, dict) or not all(isinstance(v, int) for v in logs.values()):
         raise TrainingStateError(f"{checkpoints.path}: holds no training's state; remove it to start anew")
-    found = first_difference(plain(config), saved)
-    if found is not None:
+    if (found := first_difference(plain(config), saved)) is not None:
         raise TrainingStateError(f"{checkpoints.path}: was saved with other settings: {found}; restore config.json")
+    cut_logs(tensorboard, logs)
+    return training

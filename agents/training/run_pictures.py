@@ -6,26 +6,27 @@ from pathlib import Path
 
 from matplotlib.figure import Figure
 
+from gan_env.io.files import write_whole
 from gan_env.rendering.draw import draw_samples
 from gan_env.tasks.task import Task
 
-from ..comparison.compare import GroupResult
+from ..comparison.result import ComparisonResult
 from ..report.html.figures import png_of, score_dots
 from ..report.html.line_figures import training_curves
 from ..report.text import by_controller, ranked, scores
 
 
-def draw_run(task: Task, result: GroupResult, out: Path) -> None:
+def draw_run(task: Task, result: ComparisonResult, out: Path) -> None:
     """Writes samples.png, curves.png and scores.png into the folder."""
     names = ranked(result.rows)
-    draw_side_by_side(task, result, out / "samples.png")
-    (out / "scores.png").write_bytes(png_of(score_dots(result.rows, names)))
+    draw_samples_of_all(task, result, out / "samples.png")
+    write_whole(out / "scores.png", png_of(score_dots(result.rows, names)))
     if (curves := training_curves(result.rows, names, columns=4)) is not None:
-        (out / "curves.png").write_bytes(png_of(curves))
+        write_whole(out / "curves.png", png_of(curves))
 
 
-def draw_side_by_side(task: Task, result: GroupResult, path: Path) -> None:
-    """Test data, then samples of each controller's first run that did not fail, best mean score first."""
+def draw_samples_of_all(task: Task, result: ComparisonResult, path: Path) -> None:
+    """Draws test data, then samples of each controller's first run that did not fail, best mean score first."""
     groups = by_controller(result.rows)
     names = ranked(result.rows)
     columns = 4
@@ -46,4 +47,4 @@ def draw_side_by_side(task: Task, result: GroupResult, path: Path) -> None:
             if legend := axes.get_legend():
                 legend.remove()
     figure.suptitle(f"samples and mean score ({result.rows[0]['score_name']}, lower is better)", fontsize=10)
-    path.write_bytes(png_of(figure))
+    write_whole(path, png_of(figure))

@@ -20,7 +20,7 @@ from stable_baselines3.common.callbacks import BaseCallback
 
 from gan_env.envs.config import EnvConfig
 
-from ..comparison.compare import versions
+from ..comparison.rows import versions
 from ..learned.sb3.actor import Actor, actor_of, read_zip
 from ..policies.policy import PolicyController, PolicySpec
 from ..policies.policy_files import check_controller, save_controller
@@ -28,7 +28,7 @@ from .train_config import plain
 
 
 def controller_of(model: BaseAlgorithm) -> PolicyController:
-    """A live model's actor, frozen, with what its own environment says about features and ranges.
+    """Freezes a live model's actor, with the features and ranges of the model's own environment.
 
     Raises ValueError where a controller file could not hold it: say, observations that a wrapper changes on the way.
     """
@@ -57,7 +57,10 @@ def _controller(
 class SaveController(BaseCallback):
     """Writes the actor as a controller file when training ends, for `gan-env bench` and `agents.Steer`.
 
-    In rl-zoo3: `"callback": "agents.training.sb3_export.SaveController"` among the hyper-parameters.
+    >>> SaveController("controllers", verbose=0).folder.name
+    'controllers'
+
+    In rl-zoo3: `"callback": "agents.SaveController"` among the hyper-parameters.
 
     Args:
         folder: Gets `ALGORITHM-CONTROL-NUMBER.safetensors`, e.g. `td3-learning-rate-1.safetensors`.
@@ -114,12 +117,12 @@ class ExportOptions:
 
 
 def export(arguments: Sequence[str], description: str) -> int:
-    """The command `gan-env export`; gives its exit code."""
+    """Runs the command `gan-env export`; returns its exit code."""
     given = tyro.cli(ExportOptions, prog="gan-env export", description=description, args=arguments)
     if not given.trust_pickle:
         raise ValueError(
             f"{given.model}: a model that SB3 saved holds pickles, which can execute code when they are read; add "
-            "--trust-pickle if you trust whoever made it, or train with SaveController of agents.training.sb3_export, "
+            "--trust-pickle if you trust whoever made it, or train with agents.SaveController, "
             "which writes a controller file"
         )
     if given.out.exists():

@@ -2,35 +2,38 @@
 
 from __future__ import annotations
 
-import types
 from dataclasses import dataclass, field, fields, is_dataclass
 from pathlib import Path
-from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
+from typing import Any, Literal
 
-from gan_env.argument_checks import at_least, is_positive
+from gan_env.argument_checks import at_least, is_positive, record_of
 from gan_env.envs.config import EnvConfig
-from gan_env.io.files import parsed_json
+from gan_env.io.files import NotOurs, read_json
 from gan_env.registry import unknown
 from gan_env.tasks.task import Task
 
-from ..comparison.compare import SPLIT_SIZE
+from ..comparison.seeds import SPLIT_SIZE
 from ..learned.fsco import FscoConfig
 from ..policies.policy import PolicySpec
 from ..registry import make_controller
-from ..run_kind import TRAINING, refuse_other
+from ..run_kind import TRAINING, refuse_elsewhere, refuse_other
 
 META, UNTRAINED, EMBEDDED = "fsco (meta)", "fsco (untrained)", "fsco (embedded)"
 DDPG_META, DDPG_UNTRAINED = "ddpg (meta)", "ddpg (untrained)"
 
 
 def main_job() -> EnvConfig:
-    """The game of `gan-env train` without options: real handwritten digits, a decision every ten updates."""
+    """Returns the game of `gan-env train` without options: real handwritten digits, a decision every ten updates."""
     return EnvConfig(task="digits", updates_per_step=10, episode_updates=1_000)
 
 
 @dataclass(frozen=True, kw_only=True)
 class TrainConfig:
-    """One training of an agent and its judgement."""
+    """Settings of one training of an agent and of its evaluation.
+
+    >>> TrainConfig(decisions=8_000, controllers=("sim-gda", "dyn-gda")).horizon
+    100
+    """
 
     env: EnvConfig = field(default_factory=main_job)
     """The game."""
@@ -59,13 +62,13 @@ class TrainConfig:
         "dyn-gda",
         "gap-aware",
     )
-    """The rivals."""
+    """Controllers that the agent is compared with."""
     seed: int = 0
     """Seed of the agent, and of which training runs it meets."""
     out: Path | None = None
     """The run's folder; runs/TASK-TIME if left out."""
     progress: bool = True
-    """Show progress with the time left."""
+    """Show progress with the time left: a bar on a terminal, elsewhere a line every 12 seconds."""
     save_every: float = 60.0
     """Least seconds between two saves of the training, for `--resume`; saving takes 2 % of the time at most."""
 
@@ -96,7 +99,7 @@ class TrainConfig:
         if self.mode == "embedded" and not self.is_fsco:
             raise ValueError(
                 f"mode='embedded' is FSCO's own: control='learning-rate' and reward='loss_gap', not {self.control!r} "
-                f"and {self.env.reward!r}; use mode='meta', or name the rival 'ddpg' among controllers"
+                f"and {self.env.reward!r}; use mode='meta', or name 'ddpg' among controllers"
             )
         for name in self.controllers:
             make_controller(name)
@@ -114,7 +117,7 @@ class TrainConfig:
 
     @property
     def names(self) -> tuple[str, str]:
-        """What tables call the trained and the untrained actor."""
+        """Labels of the trained and the untrained actor."""
         return (META, UNTRAINED) if self.is_fsco else (DDPG_META, DDPG_UNTRAINED)
 
     @property
@@ -124,7 +127,7 @@ class TrainConfig:
 
 
 def plain(value: Any) -> Any:
-    """A configuration as JSON can hold it."""
+    """Converts a configuration to plain values for JSON."""
     if isinstance(value, Task):
         return value.name
     if is_dataclass(value) and not isinstance(value, type):
@@ -143,7 +146,7 @@ HOW_NOT_WHAT = ("out", "progress", "save_every")
 
 
 def first_difference(one: dict[str, Any], other: dict[str, Any], path: str = "") -> str | None:
-    """The first setting in which two plain configurations differ, with both values; None if they will do the same."""
+    """Returns the first setting in which two plain configurations differ, with both values, or None."""
     for name in sorted(one.keys() | other.keys()):
         a, b = one.get(name), other.get(name)
         if isinstance(a, dict) and isinstance(b, dict):
@@ -155,71 +158,34 @@ def first_difference(one: dict[str, Any], other: dict[str, Any], path: str = "")
     return None
 
 
-def read_config(path: Path) -> TrainConfig:
-    """The configuration in a run's `config.json`; raises ValueError, on one line and naming the file, for any other."""
+def read_config(path: Path, *, trust: bool = False) -> TrainConfig:
+    """Reads a run's `config.json`; raises ValueError, on one line and naming the file, for any other content.
+
+    `trust` takes one that names data or controllers' files outside of the run's folder, too.
+    """
     held = read_held(path)
+    if not trust:
+        refuse_elsewhere(path.parent, held)
     try:
-        return _record(TrainConfig, held, "")
+        return record_of(TrainConfig, held)
     except (RecursionError, TypeError, ValueError) as error:
         why = " ".join(str(error).split())
         raise ValueError(f"{path}: is no configuration of a training ({why})") from error
 
 
 def read_held(path: Path) -> dict[str, Any]:
-    """What a run's `config.json` holds; raises ValueError, on one line and naming the file, if it is no training's."""
+    """Reads the plain values of a run's `config.json`; raises ValueError, on one line and naming the file."""
     try:
-        held = parsed_json(path.read_text())
+        held = read_json(path)
     except OSError as error:
-        raise ValueError(f"{path}: cannot be read ({error.strerror}); name the folder of a training") from error
+        why = str(error) if isinstance(error, NotOurs) else f"{path}: cannot be read ({error.strerror or error})"
+        raise ValueError(f"{why}; name the folder of a training") from error
     except ValueError as error:
         why = " ".join(str(error).split())
         raise ValueError(f"{path}: is no configuration of a training ({why})") from error
     refuse_other(path.parent, held, TRAINING)
     if not isinstance(held, dict):
         raise ValueError(f"{path}: is no configuration of a training (it is a {type(held).__name__})")
+    if isinstance(held.get("env"), dict):
+        held["env"] = {"engine": "torch", **held["env"]}  # of a run that was begun when there was no other
     return held
-
-
-def _record(kind: type, held: Any, path: str) -> Any:
-    """A dataclass out of JSON, with every value's type checked."""
-    if not isinstance(held, dict):
-        raise ValueError(f"{path or 'it'} is a {type(held).__name__}, not settings by name")
-    hints = get_type_hints(kind)
-    for name in held:
-        if name not in hints:
-            raise unknown("setting", path + name, sorted(hints))
-    for f in fields(kind):
-        if f.name not in held:
-            raise ValueError(f"{path}{f.name} is missing")
-    return kind(**{name: _value(hints[name], value, path + name) for name, value in held.items()})
-
-
-def _value(hint: Any, value: Any, path: str) -> Any:
-    """A JSON value as its field wants it; raises ValueError if it is of another type."""
-    if is_dataclass(hint) and isinstance(hint, type) and isinstance(value, dict):
-        return _record(hint, value, f"{path}.")
-    origin, inner = get_origin(hint), get_args(hint)
-    if hint is Any or (hint is type(None) and value is None):
-        return value
-    if origin in (Union, types.UnionType):
-        for each in inner:
-            try:
-                return _value(each, value, path)
-            except ValueError:
-                continue
-    elif origin is Literal:
-        if value in inner and isinstance(value, str):
-            return value
-    elif origin is tuple and isinstance(value, list):
-        kinds = [inner[0]] * len(value) if inner[1:] == (...,) else list(inner)
-        if len(kinds) == len(value):
-            return tuple(_value(each, v, f"{path}[{i}]") for i, (each, v) in enumerate(zip(kinds, value, strict=True)))
-    elif hint is Path and isinstance(value, str):
-        return Path(value)
-    elif hint is float and isinstance(value, int) and not isinstance(value, bool):
-        return float(value)
-    elif origin is dict and isinstance(value, dict):
-        return value
-    elif isinstance(hint, type) and type(value) is hint:
-        return value
-    raise ValueError(f"{path}={value!r} is of the wrong type")

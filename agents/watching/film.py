@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import os
 from collections.abc import Callable, Iterator, Sequence
 from importlib import import_module
 from importlib.util import find_spec
@@ -14,13 +13,14 @@ import numpy as np
 
 from gan_env.envs.config import EnvConfig
 from gan_env.envs.env import GANVectorEnv
-from gan_env.io.files import PARTIAL, write_whole
+from gan_env.io.files import is_there, write_by, write_whole
 from gan_env.registry import unknown
 from gan_env.rendering.draw import tiled
 from gan_env.rendering.painter import Scene
 from gan_env.types import Control
 
-from ..comparison.controller_runner import Entry, Seat
+from ..comparison.contestants import Contestant
+from ..comparison.controller_runner import ControllerRunner
 
 LAST_S = 3
 """Seconds for which a GIF stays at its end before it starts again."""
@@ -31,7 +31,7 @@ class Film:
 
     Args:
         config: The game; controllers are asked before every update.
-        entries: The controllers.
+        contestants: The controllers.
         seed: Of the GAN.
         frames: About how many pictures the film has.
 
@@ -39,34 +39,37 @@ class Film:
         ValueError: If a controller is not defined for the game, or frames is less than 2.
     """
 
-    def __init__(self, config: EnvConfig, entries: Sequence[Entry], seed: int, frames: int = 120):
+    def __init__(self, config: EnvConfig, contestants: Sequence[Contestant], seed: int, frames: int = 120):
         if frames < 2:
             raise ValueError(f"frames={frames} must be at least 2")
-        self.entries, self._seed = list(entries), seed
+        self.contestants, self._seed = list(contestants), seed
         length = config.episode_updates or config.build_task().episode_updates
         self.updates, self._every = length, max(1, length // frames)
         self.env = GANVectorEnv(
-            len(self.entries),
+            len(self.contestants),
             render_mode="rgb_array",
             config=EnvConfig.of(config, updates_per_step=1, reward="quality", quality_every=self._every),
         )
-        self.outcomes: list[float | str] = [float("nan")] * len(self.entries)
+        self.outcomes: list[float | str] = [float("nan")] * len(self.contestants)
         """When all is shown, of each controller: its score, or how it failed."""
-        self.env.reset(seed=[seed] * len(self.entries))
-        self._seats = [Seat(entry, self.env.trainer, [seed], row, True) for row, entry in enumerate(self.entries)]
+        self.env.reset(seed=[seed] * len(self.contestants))
+        self._runners = [
+            ControllerRunner(each, self.env.trainer, [seed], row, raise_at_start=True)
+            for row, each in enumerate(self.contestants)
+        ]
 
     def frames(self, progress: Callable[[int], object] = lambda updates: None) -> Iterator[np.ndarray]:
-        """Trains and shows: pictures (height, width, 3), uint8, all of one size. Once.
+        """Trains and yields pictures (height, width, 3), uint8, all of one size; can be called once.
 
         Args:
             progress: Called after each update with how many are done.
         """
         frozen: dict[int, Scene] = {}
         for update in range(1, self.updates + 1):
-            parts = [seat.act(self.env.measurement) for seat in self._seats]
+            parts = [runner.act(self.env.measurement) for runner in self._runners]
             _, rewards, failed, ended, info = self.env.step_control(Control.join(parts))
-            for seat, part in zip(self._seats, parts, strict=True):
-                seat.learn(part, self.env.measurement, rewards, failed, update == self.updates)
+            for runner, part in zip(self._runners, parts, strict=True):
+                runner.learn(part, self.env.measurement, rewards, failed, update == self.updates)
             for row in np.flatnonzero((failed | ended) & [row not in frozen for row in range(len(parts))]):
                 self.outcomes[row] = info["failure"][row] if failed[row] else float(info["score"][row])
                 frozen[int(row)] = self._scene(int(row))  # a row that failed starts again at the next update
@@ -79,8 +82,8 @@ class Film:
     def _scene(self, row: int) -> Scene:
         outcome, failed = self.outcomes[row], isinstance(self.outcomes[row], str)
         end = f", {outcome}" if failed else "" if outcome != outcome else f", score {outcome:.3g}"
-        end += " (broke)" * bool(self._seats[row].error)
-        return self.env.scene(row, f"{self.env.trainer.task.name}, {self.entries[row].name}{end}", failed=failed)
+        end += " (broke)" * bool(self._runners[row].error)
+        return self.env.scene(row, f"{self.env.trainer.task.name}, {self.contestants[row].label}{end}", failed=failed)
 
 
 def _gif(path: Path, frames: Iterator[np.ndarray], fps: float) -> None:
@@ -96,28 +99,32 @@ def _gif(path: Path, frames: Iterator[np.ndarray], fps: float) -> None:
 
 def _mp4(path: Path, frames: Iterator[np.ndarray], fps: float) -> None:
     imageio_ffmpeg: Any = import_module("imageio_ffmpeg")
-    partial, first = path.with_name(f".{path.stem}.{os.getpid()}{PARTIAL}.mp4"), next(frames)
-    writer = imageio_ffmpeg.write_frames(str(partial), (first.shape[1], first.shape[0]), fps=fps)
-    try:
+    first = next(frames)
+
+    def write(place: Path) -> None:
+        writer = imageio_ffmpeg.write_frames(str(place), (first.shape[1], first.shape[0]), fps=fps)
         writer.send(None)  # it opens the file
         writer.send(first.tobytes())
         for frame in frames:
             writer.send(frame.tobytes())
         writer.close()
-        os.replace(partial, path)
-    finally:
-        partial.unlink(missing_ok=True)
+
+    write_by(path, write)
 
 
 WRITERS: dict[str, Callable[[Path, Iterator[np.ndarray], float], None]] = {".gif": _gif, ".mp4": _mp4}
 
 
 def check_film(path: Path) -> None:
-    """Raises ValueError for a film that could not be written when it is done: its kind, its folder, what it needs."""
+    """Raises ValueError for a film that could not be written in the end: its kind, its folder, a missing package.
+
+    Raises NotOurs for a link or a folder in its place.
+    """
     if path.suffix not in WRITERS:
         raise unknown("kind of film", path.suffix, list(WRITERS))
     if not path.absolute().parent.is_dir():
         raise ValueError(f"film={str(path)!r}: there is no folder {path.absolute().parent}; make it first")
+    is_there(path)  # raises for what would be refused when the film is done
     if path.suffix == ".mp4" and find_spec("imageio_ffmpeg") is None:
         raise ValueError(f"film={str(path)!r} needs imageio-ffmpeg: pip install 'gan-env[render]'; or name a .gif")
 

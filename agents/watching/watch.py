@@ -3,22 +3,23 @@
 from __future__ import annotations
 
 import itertools
+import math
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
 from gan_env.envs.config import EnvConfig
-from gan_env.io.files import LOCK, Lock, parsed_json
+from gan_env.io.files import LOCK, Lock, NotOurs, has_folder, is_there, read_json, read_text, shown_lines
 
-from ..benchmark.contestants import make_entry
+from ..benchmark.contestants import resolve_contestant
 from ..benchmark.folder import CLAIMS, Folder, open_folder
-from ..comparison.controller_runner import Entry
+from ..comparison.contestants import Contestant, make_contestant
 from ..policies.policy_files import load_controller
 from ..report import text as tables
 from ..run_kind import BENCHMARK, kind_of
-from ..training.checkpoints import STATE
-from ..training.main_job import CONFIG, TABLE
+from ..training.checkpoints import STATE, log_sizes
+from ..training.main_job import CONFIG, LOGS, TABLE
 from ..training.train_config import TrainConfig, read_config
 
 CURVES = {
@@ -56,22 +57,22 @@ class Progress:
 class TrainFolder:
     """The folder of `gan-env train`."""
 
-    def __init__(self, folder: Path):
-        self.folder, self.config = folder, read_config(folder / CONFIG)
+    def __init__(self, folder: Path, trust: bool = False):
+        self.folder, self.config = folder, read_config(folder / CONFIG, trust=trust)
         self._log: Any = None
 
     def look(self) -> Progress:
         """How far the training is."""
         config, folder = self.config, self.folder
         what = f"{config.names[0]} on {config.env.task}, {config.num_envs} GANs side by side"
-        if (folder / TABLE).is_file() and not (folder / STATE).exists():
+        if is_there(folder / TABLE) and not is_there(folder / STATE):
             return Progress(
                 folder, what, "finished", config.decisions, config.decisions, "decision", None, self._curves(),
-                (folder / TABLE).read_text(), f"gan-env watch {folder} --film {folder}/film.gif",
+                shown_lines(read_text(folder / TABLE)), f"gan-env watch {folder} --film {folder}/film.gif",
             )  # fmt: skip
         curves, running = self._curves(), Lock(folder / LOCK).is_held()
         last = [point for curve in curves.values() for point in curve[-1:]]
-        done = max((int(step) for step, _ in last), default=0)
+        done = min(max((int(step) for step, _ in last), default=0), config.decisions)
         if running and done and config.decisions - done < config.num_envs * config.horizon:
             what += ", being judged soon or now"
         left = self._pace(config) * (config.decisions - done) if running and done else None
@@ -87,34 +88,36 @@ class TrainFolder:
         return (events[-1].wall_time - events[0].wall_time) / max(events[-1].step - events[0].step, 1)
 
     def _curves(self) -> dict[str, list[tuple[int, float]]]:
-        if not (self.folder / "tensorboard").is_dir():
+        if not log_sizes(self.folder / LOGS):  # raises for what TensorBoard would wait for, or follow
             return {}
         if self._log is None:
             from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-            self._log = EventAccumulator(str(self.folder / "tensorboard"), size_guidance={"scalars": 0})
+            self._log = EventAccumulator(str(self.folder / LOGS), size_guidance={"scalars": 0})
         self._log.Reload()
         known = self._log.Tags()["scalars"]
-        return {name: [(e.step, e.value) for e in self._log.Scalars(name)] for name in CURVES if name in known}
+        curves = {name: [(e.step, e.value) for e in self._log.Scalars(name)] for name in CURVES if name in known}
+        curves = {name: [point for point in points if math.isfinite(point[1])] for name, points in curves.items()}
+        return {name: points for name, points in curves.items() if points}
 
     def game(self) -> EnvConfig:
         """What its GANs are."""
         return self.config.env
 
-    def entries(self) -> list[Entry]:
+    def contestants(self) -> list[Contestant]:
         """The agent and plain training; raises ValueError while there is no agent."""
         file = self.folder / "agent.safetensors"
-        if not file.is_file():
+        if not is_there(file):
             raise ValueError(f"{self.folder} holds no agent yet; wait for its training, or name a --controller")
         agent = load_controller(file)
-        return [Entry(agent.name, agent), make_entry("sim-gda", self.game())]
+        return [Contestant(agent.name, agent), make_contestant("sim-gda", self.game())]
 
 
 class BenchFolder:
     """The folder of `gan-env bench`."""
 
-    def __init__(self, folder: Path):
-        self.folder, self._bench = folder, open_folder(folder, None)
+    def __init__(self, folder: Path, trust: bool = False):
+        self.folder, self._bench = folder, open_folder(folder, None, trust=trust)
         self._began: tuple[float, int] | None = None
 
     def look(self) -> Progress:
@@ -141,13 +144,13 @@ class BenchFolder:
 
     def _running(self, left: set[str]) -> int:
         claims = self.folder / CLAIMS
-        return sum(Lock(claims / group).is_held() for group in left if (claims / group).exists())
+        return sum(Lock(claims / group).is_held() for group in left) if has_folder(claims) else 0
 
     def game(self) -> EnvConfig:
         """Its first game."""
         return self._judged(self._bench)[0]["game"]
 
-    def entries(self) -> list[Entry]:
+    def contestants(self) -> list[Contestant]:
         """The controller with the best mean score in its first game so far, and plain training."""
         found = self._judged(self._bench)
         rows = [row for group in found for row in group["rows"] if group["game"] == found[0]["game"]]
@@ -155,8 +158,8 @@ class BenchFolder:
         chosen = next(row for row in rows if row["controller"] == best)
         runs_as = chosen["runs_as"] if chosen["runs_as"] != best else ""
         typed = dict(zip(found[0]["names"], found[0]["controllers"], strict=True))[best]
-        entry = make_entry(typed, self.game(), runs_as)
-        return [entry] if best == "sim-gda" else [entry, make_entry("sim-gda", self.game())]
+        best_one = resolve_contestant(typed, self.game(), runs_as)
+        return [best_one] if best == "sim-gda" else [best_one, make_contestant("sim-gda", self.game())]
 
     @staticmethod
     def _judged(bench: Folder) -> list[dict[str, Any]]:
@@ -166,25 +169,27 @@ class BenchFolder:
         found = []
         for group in groups:
             rows = iter(bench.rows_of(group))
-            for contest in group.contests:
-                own = list(itertools.islice(rows, len(contest.controllers) * len(group.seeds)))
-                found.append({"game": contest.game, "rows": own, "names": contest.names,
-                              "controllers": contest.controllers})  # fmt: skip
+            for comparison in group.comparisons:
+                own = list(itertools.islice(rows, len(comparison.controllers) * len(group.seeds)))
+                found.append({"game": comparison.game, "rows": own, "names": comparison.names,
+                              "controllers": comparison.controllers})  # fmt: skip
         return found
 
 
-def watched(folder: Path) -> TrainFolder | BenchFolder:
-    """The run in a folder.
+def watched(folder: Path, *, trust: bool = False) -> TrainFolder | BenchFolder:
+    """The run in a folder; `trust` as in `open_folder`.
 
     Raises:
         ValueError: If the folder holds neither kind of run, or its files are damaged.
     """
     try:
-        held = parsed_json((folder / CONFIG).read_text())
+        held = read_json(folder / CONFIG)
     except FileNotFoundError as error:
         raise ValueError(
             f"{str(folder)!r} holds no {CONFIG}; name the folder of a gan-env train or gan-env bench"
         ) from error
+    except NotOurs:
+        raise
     except (OSError, ValueError) as error:
         raise ValueError(f"{folder / CONFIG}: cannot be read ({' '.join(str(error).split())})") from error
-    return BenchFolder(folder) if kind_of(held) == BENCHMARK else TrainFolder(folder)
+    return BenchFolder(folder, trust) if kind_of(held) == BENCHMARK else TrainFolder(folder, trust)

@@ -26,7 +26,7 @@ def entry(*, net_arch: Sequence[int], norm_reward: bool, **chosen: Any) -> dict[
     normalize = {"normalize": {"norm_obs": False, "norm_reward": True}} if norm_reward else {}
     return {
         "env_kwargs": GAME,
-        "callback": "agents.training.sb3_export.SaveController",
+        "callback": "agents.SaveController",
         "n_timesteps": 5_000,
         "policy": "MlpPolicy",
         "policy_kwargs": {"net_arch": list(net_arch)},

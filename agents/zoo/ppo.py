@@ -13,3 +13,4 @@ hyperparams = {
         learning_rate=3e-3, gamma=0.95, n_steps=25, n_epochs=5, ent_coef=0.0, net_arch=(32, 32), norm_reward=False
     ),
 }
+hyperparams["gan_env/Rates-v0"] = hyperparams["gan_env/LearningRate-v0"]  # not searched for

@@ -10,3 +10,4 @@ hyperparams = {
         learning_rate=3e-4, gamma=0.8, noise_std=0.1, tau=0.02, net_arch=(64, 64), norm_reward=True
     ),
 }
+hyperparams["gan_env/Rates-v0"] = hyperparams["gan_env/LearningRate-v0"]  # not searched for

@@ -5,10 +5,8 @@ from functools import partial
 from sklearn.datasets import make_moons
 from torch import tensor
 
-from agents.rules.scripted import ScriptedFactory
-from gan_env import Control, Task
-from gan_env.envs.rewards import Reward
-from gan_env.networks.mlp import mlp_discriminator, mlp_generator
+from agents import ScriptedFactory
+from gan_env import Control, Reward, Task, mlp_discriminator, mlp_generator
 
 
 def moons():

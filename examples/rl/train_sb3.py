@@ -13,7 +13,7 @@ from judge import GAME, report
 from stable_baselines3 import DDPG, PPO, TD3
 
 import gan_env  # noqa: F401  (importing registers the ids)
-from agents.learned.sb3.vec_env import SB3VecEnv
+from agents import SB3VecEnv
 
 ROWS, STEPS = 4, 400
 

@@ -67,6 +67,13 @@ def _command(name: str) -> Callable[[Sequence[str]], int]:
     return run
 
 
+def _complain(message: str) -> None:
+    """Says what is wrong on one line, whatever a file has put into it."""
+    from gan_env.io.files import shown
+
+    print(f"gan-env: {shown(message)}", file=sys.stderr)
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs a command; gives 0 done, 1 the work failed, 2 the call is wrong."""
     given = list(sys.argv[1:] if arguments is None else arguments)
@@ -85,16 +92,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
         with named_choices():
             return run(given[1:])
     except ValueError as error:
-        print(f"gan-env: {error}", file=sys.stderr)
+        _complain(str(error))
         return WRONG_CALL
     except BrokenPipeError:  # the reader of a pipe had enough
         sys.stdout = open(os.devnull, "w")  # noqa: SIM115 (for the interpreter's own last flush)
         return DONE
     except ModuleNotFoundError as error:
-        print(f"gan-env: {error}; what is missing, and how to get it: gan-env doctor", file=sys.stderr)
+        _complain(f"{error}; what is missing, and how to get it: gan-env doctor")
         return FAILED
     except OSError as error:
-        print(f"gan-env: {error}", file=sys.stderr)
+        _complain(str(error))
         return FAILED
     except (MemoryError, RuntimeError) as error:
         from gan_env.training.memory import out_of_memory

@@ -1,4 +1,4 @@
-"""`gan-env bench`, whose options stand with the benchmark."""
+"""The command `gan-env bench`; its options are the benchmark's."""
 
 from __future__ import annotations
 
@@ -22,5 +22,5 @@ HELP = """
 
 
 def run(arguments: Sequence[str]) -> int:
-    """The command."""
+    """Runs the command; returns its exit code."""
     return bench(arguments, f"{COMMANDS['bench'].summary}\n\n{cleandoc(HELP)}")

@@ -10,40 +10,47 @@ from typing import Annotated, Any, Literal
 
 import tyro
 
-from agents.diagnose.diagnose import Diagnosis, diagnose, lines
+from agents.diagnose.diagnose import GAP_AWARE_ROWS, Diagnosis, diagnose, lines
 from agents.diagnose.loss_logs import read_losses
+from gan_env.losses.aliases import our_name
 from gan_env.losses.losses import get_loss
 
 from . import DONE
 from .options import print_json, read
 
 HELP = """
-    FILE is CSV with a header, JSON, JSON lines, or what a training loop printed ("Loss_D: 0.5 Loss_G: 2.1"), with a
-    column for each player's loss under any of the usual names; "-" reads standard input.
+    FILE is what a training loop wrote or printed: CSV or columns with a line of names, JSON, JSON lines, Python's
+    dicts, "Loss_D: 0.5 Loss_G: 2.1" in lines or progress bars, with each player's loss under any of the usual names.
+    "-" reads standard input; two of TensorBoard's CSV exports are joined.
 
     Examples:
       gan-env diagnose losses.csv
       gan-env diagnose train.log --loss hinge
       python train.py | gan-env diagnose -
+      gan-env diagnose run-1-tag-Loss_D.csv run-1-tag-Loss_G.csv
       gan-env diagnose metrics.csv --d-loss mean
       gan-env diagnose history.json --d-column disc --g-column gen --json
+      gan-env diagnose loss_log.txt --d-column D_real D_fake --g-column G_GAN
 """
-NAME = tyro.conf.arg(metavar="NAME", help_behavior_hint="")
+NAMES = tyro.conf.arg(metavar="NAME [NAME ...]", help_behavior_hint="")
 
 
 @dataclass(frozen=True)
 class Diagnose:
     """Options."""
 
-    file: tyro.conf.Positional[Path]
-    """The log; - for standard input."""
+    files: tyro.conf.Positional[
+        Annotated[tuple[Path, ...], tyro.conf.arg(name="file", metavar="FILE [FILE ...]", help_behavior_hint="")]
+    ]
+    """The log; - for standard input. Several are joined by the steps that they count."""
     loss: str = "bce"
-    """The GAN loss that is trained (gan-env list losses)."""
-    d_loss: Literal["sum", "mean"] = "sum"
-    """Whether D's logged loss is the sum of its real and fake halves, as in PyTorch's tutorial, or their mean."""
-    d_column: Annotated[str | None, NAME] = None
-    """Of D's loss, where it is not found by itself."""
-    g_column: Annotated[str | None, NAME] = None
+    """The GAN loss that is trained (gan-env list losses), also by other repositories' names, such as vanilla."""
+    d_loss: Literal["auto", "sum", "mean"] = "auto"
+    """Whether D's logged loss is the sum of its real and fake halves, as in PyTorch's tutorial, or their mean; auto
+    takes what the log itself shows, else the sum."""
+    d_column: Annotated[tuple[str, ...], NAMES] = ()
+    """Of D's loss, where it is not found by itself; several are added up."""
+    g_column: Annotated[tuple[str, ...], NAMES] = ()
     """Of G's loss."""
     json: bool = False
     """Print one JSON document."""
@@ -52,39 +59,59 @@ class Diagnose:
 def run(arguments: Sequence[str]) -> int:
     """The command."""
     given = read(Diagnose, "diagnose", arguments, HELP)
-    loss = get_loss(given.loss)
-    found = diagnose(read_losses(given.file, given.d_column, given.g_column), loss, given.d_loss)
-    drop_in = lines(found.controller, loss, given.d_loss) if found.controller else []
+    if not given.files:
+        raise ValueError("name the log first: gan-env diagnose FILE [--d-column NAME ...] [--g-column NAME ...]")
+    loss = get_loss(our_name(given.loss) or given.loss)
+    logs = read_losses(given.files, given.d_column, given.g_column)
+    d_loss = None if given.d_loss == "auto" else given.d_loss
+    found = [diagnose(log, loss, d_loss) for log in logs]
     if given.json:
-        print_json(
-            {
-                "file": given.file,
-                "rows": len(found.log.d),
-                "columns": {"d": found.log.d_column, "g": found.log.g_column},
-                "loss": loss.name,
-                "ideal_d_loss": loss.ideal_d_loss,
-                "d_loss": given.d_loss,
-                "symptoms": [_plain(asdict(symptom)) for symptom in found.symptoms],
-                "gap_aware_multiplier": found.gap_aware,
-                "hints": found.hints,
-                "controller": found.controller,
-                "lines": drop_in,
-            }
-        )
+        first, *others = [_document(each) for each in found]
+        whole = {"file": first.pop("file"), **first}
+        print_json(whole | {"discriminators": [first, *others]} if others else whole)
         return DONE
-    print(told(found, given.d_loss))
-    if drop_in:
-        print(f"\nTo let {found.controller} answer it in your loop:\n", *drop_in, sep="\n    ")
+    for number, each in enumerate(found):
+        print(*([""] if number else []), told(each), sep="\n")
+    steered = next((each for each in found if each.controller), None)
+    if steered is not None and steered.controller is not None:
+        print(
+            f"\nTo let {steered.controller} answer it in your loop:\n",
+            *lines(steered.controller, loss, steered.reading.d_loss),
+            sep="\n    ",
+        )
     return DONE
 
 
-def told(found: Diagnosis, d_loss: str) -> str:
+def _document(found: Diagnosis) -> dict[str, Any]:
+    """A diagnosis for programs."""
+    log = found.log
+    return {
+        "file": log.source,
+        "rows": len(log.d),
+        "discriminator": log.which,
+        "columns": {"d": log.d_column, "g": log.g_column},
+        "quality_columns": {each.column: each.measure.name for each in log.quality},
+        "loss": found.loss.name,
+        "ideal_d_loss": found.loss.ideal_d_loss,
+        "d_loss": found.reading.d_loss,
+        "symptoms": [_plain(asdict(symptom)) for symptom in found.symptoms],
+        "gap_aware_multiplier": found.gap_aware,
+        "hints": found.hints,
+        "controller": found.controller,
+        "lines": lines(found.controller, found.loss, found.reading.d_loss) if found.controller else [],
+    }
+
+
+def told(found: Diagnosis) -> str:
     """A diagnosis as a person reads it."""
     log = found.log
+    which = f" (discriminator {log.which!r})" if log.which else ""
     parts = [
-        f"{log.source}: {len(log.d):,} rows, {log.d_column!r} and {log.g_column!r}, read as {found.loss.name} with D's "
-        f"loss the {d_loss} of its halves"
+        f"{log.source}: {len(log.d):,} rows, {log.d_column!r} and {log.g_column!r}{which}, read as {found.loss.name} "
+        f"with D's loss the {found.reading.d_loss} of its halves"
     ]
+    if log.quality:
+        parts[0] += f"; beside them {', '.join(repr(each.column) for each in log.quality)}"
     for symptom in found.symptoms:
         evidence = [f"- {name}: {_value(value)}" for name, value in symptom.evidence.items()]
         parts += ["", f"{symptom.words} ({symptom.sure})"]
@@ -96,10 +123,11 @@ def told(found: Diagnosis, d_loss: str) -> str:
                 parts += textwrap.wrap(f"{label}: {text}.", 100, initial_indent="    ", subsequent_indent="      ")
     if found.gap_aware is not None:
         rates = found.gap_aware
+        over = f" of the last {GAP_AWARE_ROWS:,} rows" if len(log.d) > GAP_AWARE_ROWS else ""
         parts += [
             "",
-            f"gap-aware would have put D's rate at x{rates['last']:.2f} at the end (x{rates['mean']:.2f} on average, "
-            "if every row is an update).",
+            f"gap-aware would have put D's rate at x{rates['last']:.2f} at the end (x{rates['mean']:.2f} on average"
+            f"{over}, if every row is an update).",
         ]
     parts += [line for hint in found.hints for line in ("", *textwrap.wrap(f"But: {hint}.", 100))]
     return "\n".join(parts)

@@ -1,9 +1,8 @@
-"""`gan-env train`: the main job."""
+"""The command `gan-env train`: the main job."""
 
 from __future__ import annotations
 
 import dataclasses
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -37,7 +36,7 @@ HELPS = {
 
 
 def run(arguments: Sequence[str]) -> int:
-    """The command."""
+    """Runs the command; returns its exit code."""
     game = options_of(
         EnvConfig,
         main_job(),
@@ -53,15 +52,18 @@ def run(arguments: Sequence[str]) -> int:
     )
     # What the agent shares with the game is set once, there.
     agent = [o for o in options_of(FscoConfig, FscoConfig()) if o[0] not in {g[0] for g in game} | {"batch_size"}]
-    start = TrainConfig(progress=sys.stderr.isatty())
-    job = options_of(TrainConfig, start, {"env": None, "agent": None})
+    job = options_of(TrainConfig, TrainConfig(), {"env": None, "agent": None})
     again = _option(
         "resume", Path | None, None,
-        "Go on with the training in this folder, which was stopped; only --progress, --save-every and --json go with "
-        "it.",
+        "Go on with the training in this folder, which was stopped; only --progress, --save-every, --trust and "
+        "--json go with it.",
+    )  # fmt: skip
+    trust = _option(
+        "trust", bool, False,
+        "With --resume: read the data and controllers' files that the folder's configuration names elsewhere, too.",
     )  # fmt: skip
     as_json = _option("json", bool, False, "Print the folder and the scores as one JSON document.")
-    flags = dataclasses.make_dataclass("Train", [*game, *agent, *job, again, as_json], kw_only=True, frozen=True)
+    flags = dataclasses.make_dataclass("Train", [*game, *agent, *job, again, trust, as_json], kw_only=True, frozen=True)
     given: Any = read(flags, "train", arguments, HELP)
     say = (lambda text: None) if given.json else print
     if given.resume is not None:
@@ -73,7 +75,7 @@ def run(arguments: Sequence[str]) -> int:
                     f"{given.resume}/config.json; leave it out"
                 )
         save_every = given.save_every if "save_every" in changed else None
-        out = resume(given.resume, progress=given.progress, save_every=save_every, say=say)
+        out = resume(given.resume, progress=given.progress, save_every=save_every, trust=given.trust, say=say)
     else:
         agent_config = dataclasses.replace(FscoConfig(), **{name: getattr(given, name) for name, _, _ in agent})
         chosen = {name: getattr(given, name) for name, _, _ in job}
@@ -94,6 +96,7 @@ def _print_scores(out: Path) -> None:
     import json
 
     from agents.report.text import as_json
+    from gan_env.io.files import open_to_read
 
-    rows = [json.loads(line) for line in (out / "rows.jsonl").read_text().splitlines()]
+    rows = [json.loads(line) for line in open_to_read(out / "rows.jsonl")]
     print_json({"out": out, "tables": as_json(rows)})

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Annotated
 import tyro
 
 from agents.benchmark.command import split_list
-from agents.benchmark.contestants import make_entry
-from agents.comparison.compare import SPLIT_SIZE, split_seeds
+from agents.comparison.contestants import make_contestant
+from agents.comparison.seeds import SPLIT_SIZE, split_seeds
 from agents.watching.film import Film, check_film, write_film
 from agents.watching.watch import CURVES, Progress, watched
 from gan_env.envs.config import EnvConfig
@@ -65,6 +65,8 @@ class Watch:
     """Pictures of the film, about."""
     fps: float = 15.0
     """Pictures a second."""
+    trust: bool = False
+    """Read the data and controllers' files that the folder's configuration names elsewhere, too."""
     json: bool = False
     """Print what there is as one JSON document, once."""
 
@@ -79,7 +81,7 @@ def run(arguments: Sequence[str]) -> int:
             raise ValueError(f"--{name} is of a film; name its file, too: --film FILE.gif")
     if given.folder is None:
         raise ValueError("name a run's folder, or a film to make: gan-env watch --task ring --film ring.gif")
-    run = watched(given.folder)
+    run = watched(given.folder, trust=given.trust)
     seen = run.look()
     if given.json:
         print_json(asdict(seen))
@@ -167,7 +169,7 @@ def _film(given: Watch, path: Path) -> int:
     check_film(path)
     if not 0 < given.fps <= 60:
         raise ValueError(f"fps={given.fps} must be above 0 and at most 60")
-    run = None if given.folder is None else watched(given.folder)
+    run = None if given.folder is None else watched(given.folder, trust=given.trust)
     changes = {"task": given.task, "loss": given.loss, "episode_updates": given.updates}
     own = EnvConfig() if run is None or given.task is not None else EnvConfig.of(run.game(), updates_per_step=1)
     game = EnvConfig.of(own, **{name: value for name, value in changes.items() if value is not None})
@@ -177,14 +179,14 @@ def _film(given: Watch, path: Path) -> int:
     if len(set(names)) < len(names):
         raise ValueError(f"controller={given.controller!r} names one twice; leave it out once")
     if run is not None and not names:
-        entries = run.entries()
+        contestants = run.contestants()
     else:
-        entries = [make_entry(name, game) for name in names or ["gap-aware"]]
-    film = Film(game, entries, split_seeds("evaluate", given.seed + 1)[-1], given.frames)
+        contestants = [make_contestant(name, game) for name in names or ["gap-aware"]]
+    film = Film(game, contestants, split_seeds("evaluate", given.seed + 1)[-1], given.frames)
     quiet = given.json or not sys.stderr.isatty()
-    with tqdm(total=film.updates, unit="update", desc=f"filming {len(entries)}", disable=quiet) as bar:
+    with tqdm(total=film.updates, unit="update", desc=f"filming {len(contestants)}", disable=quiet) as bar:
         write_film(path, film.frames(lambda done: bar.update(done - bar.n)), given.fps)
-    outcomes = {entry.name: outcome for entry, outcome in zip(film.entries, film.outcomes, strict=True)}
+    outcomes = {each.label: outcome for each, outcome in zip(film.contestants, film.outcomes, strict=True)}
     score = film.env.trainer.task.score.name
     if given.json:
         print_json({"film": path, "task": film.env.trainer.task.name, "score_name": score, "outcomes": outcomes})

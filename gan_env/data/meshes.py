@@ -14,7 +14,8 @@ import numpy as np
 import torch
 
 from gan_env.data.datasets import SPLIT_SEED, ArrayData
-from gan_env.data.sources import data_root, shipped
+from gan_env.data.sources import data_root, npz, shipped
+from gan_env.io.files import write_whole
 
 SIDE = 32
 SUFFIXES = (".obj", ".ply", ".stl")
@@ -126,9 +127,7 @@ def mesh_grids(where: str) -> np.ndarray:
         ]
     )
     kept.parent.mkdir(parents=True, exist_ok=True)
-    part = kept.with_suffix(".part.npz")
-    np.savez_compressed(part, bits=np.packbits(grids.reshape(len(grids), -1), axis=1))
-    part.replace(kept)  # whole or not there
+    write_whole(kept, npz(bits=np.packbits(grids.reshape(len(grids), -1), axis=1)))
     return grids
 
 

@@ -1,4 +1,4 @@
-"""Where pictures come from: slices that ship with the package, packages of the system, torchvision, a folder.
+"""Reads the known sets of pictures: slices that ship with the package, packages of the system, torchvision.
 
 Everything is read as uint8, (count, colours, side, side); nothing is downloaded unless `fetch` is called.
 """
@@ -8,88 +8,21 @@ from __future__ import annotations
 import gzip
 import io
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
-if TYPE_CHECKING:
-    from PIL.Image import Image
+from gan_env.data.picture_files import LIMIT, Format, Pictures, fitted, read_picture
 
 SHIPPED = Path(__file__).parent / "assets"
-LIMIT = 20_000
-"""Pictures read of a set at most: what a GAN of these sizes sees in an hour, and what memory holds easily."""
-SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".webp", ".gif", ".tif", ".tiff", ".ppm", ".pgm")
-
-
-@dataclass(frozen=True)
-class Pictures:
-    """Pictures in the order in which they are split: the held-out ones last."""
-
-    pixels: np.ndarray
-    """(count, colours, side, side), uint8."""
-    labels: np.ndarray | None = None
-    """(count,), int64; None if there are none."""
-    ordered: bool = False
-    """Whether the last pictures are a test split of the set's makers; otherwise they are shuffled before a split."""
 
 
 def data_root() -> Path:
     """Where torchvision's sets are looked for: the environment variable GAN_ENV_DATA, or a folder in the home."""
     return Path(os.environ.get("GAN_ENV_DATA") or Path.home() / ".cache" / "gan_env" / "data")
-
-
-# -- pictures out of files ----------------------------------------------------------------------------------------
-
-
-def squared(picture: Image, side: int) -> np.ndarray:
-    """A picture as (3, side, side): its centre square, transparent parts on white, averaged down."""
-    from PIL import Image
-
-    rgba = picture.convert("RGBA")
-    white = Image.new("RGBA", rgba.size, (255, 255, 255, 255))
-    white.alpha_composite(rgba)
-    edge = min(rgba.size)
-    left, top = (rgba.width - edge) // 2, (rgba.height - edge) // 2
-    box = (left, top, left + edge, top + edge)
-    how = Image.Resampling.BOX if side <= edge else Image.Resampling.BICUBIC
-    return np.asarray(white.convert("RGB").resize((side, side), how, box=box)).transpose(2, 0, 1)
-
-
-def folder(path: Path, side: int, *, least: int = 100) -> Pictures:
-    """Every picture file below a folder, in the order of the paths, `LIMIT` at most.
-
-    Raises:
-        ValueError: If the folder is missing or holds fewer than `least` pictures, or naming the file that cannot be
-            read as a picture.
-    """
-    if not path.is_dir():
-        raise ValueError(f"{path} is no folder; write folder:PATH@{side} with the folder that holds the pictures")
-    files = sorted(file for file in path.rglob("*") if file.suffix.lower() in SUFFIXES and file.is_file())
-    if len(files) < least:
-        raise ValueError(
-            f"{path} holds {len(files)} pictures ({', '.join(SUFFIXES[:4])}, ...); {least} are needed to compare their "
-            "features (of a tensor of your own, 20 samples)"
-        )
-    return Pictures(np.stack([_read(file, side) for file in _progress(files[:LIMIT], f"reading {path.name}")]))
-
-
-def _read(file: Path, side: int) -> np.ndarray:
-    from PIL import Image
-
-    try:
-        with Image.open(file) as picture:
-            return squared(picture, side)
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-        raise ValueError(f"{file} cannot be read as a picture ({error}); mend it or take it away") from error
-
-
-def _progress(items: list[Path], what: str) -> Iterable[Path]:
-    from tqdm import tqdm
-
-    return tqdm(items, desc=what, disable=None if len(items) > 1000 else True)  # None: shown on terminals only
 
 
 def shipped(name: str) -> dict[str, np.ndarray]:
@@ -103,6 +36,13 @@ def shipped(name: str) -> dict[str, np.ndarray]:
         raise ValueError(f"{file} is missing; install gan-env again, or rebuild it: gan_env/data/assets/README.md")
     with np.load(file) as arrays:
         return dict(arrays)
+
+
+def npz(**arrays: np.ndarray) -> bytes:
+    """Arrays as a packed .npz file holds them."""
+    content = io.BytesIO()
+    np.savez_compressed(content, **arrays)  # pyright: ignore[reportArgumentType]  (of its own flags)
+    return content.getvalue()
 
 
 # -- one reader for each set --------------------------------------------------------------------------------------
@@ -154,7 +94,10 @@ def celeba(path: Path | None, side: int) -> Pictures:
     faces = _torchvision("CelebA", path, split="train")
     base = Path(faces.root) / faces.base_folder / "img_align_celeba"
     files = [base / name for name in faces.filename[:LIMIT]]
-    return Pictures(np.stack([_read(file, side) for file in _progress(files, "reading CelebA")]))
+    from tqdm import tqdm
+
+    shown = tqdm(files, desc="reading CelebA", disable=None)  # None: shown on terminals only
+    return Pictures(np.stack([read_picture(file, Format.square(side)) for file in shown]))
 
 
 def fetch_torchvision(name: str) -> None:
@@ -242,7 +185,7 @@ def font_pictures(font: Path, side: int) -> np.ndarray:
             edge = max(bitmap.size)  # 136 x 128: nothing may be cut off
             square = Image.new("RGBA", (edge, edge), (255, 255, 255, 255))
             square.alpha_composite(bitmap.convert("RGBA"), ((edge - bitmap.width) // 2, (edge - bitmap.height) // 2))
-            found.append(squared(square, side))
+            found.append(fitted(square, Format.square(side)))
     return np.stack(found)
 
 

@@ -164,48 +164,69 @@ class UpdateChoiceCodec:
         return np.array([-1.0, 1.0, 0.0])[_choice(control)][:, None]
 
 
+class RatesCodec:
+    """`Rates-v0`: one number for each player's learning rate; both players update."""
+
+    axes = 2
+    last_action_names = ("last_d_rate", "last_g_rate")
+
+    def __init__(self, d_range: LogRange, g_range: LogRange):
+        self._ranges = (("d_multiplier", d_range), ("g_multiplier", g_range))
+
+    def decode(self, actions: np.ndarray) -> Control:
+        """See Codec."""
+        d, g = self.multipliers(actions)
+        return Control.of(len(actions), d_multiplier=d, g_multiplier=g)
+
+    def encode(self, control: Control) -> np.ndarray:
+        """See Codec."""
+        _refuse("an update of one player alone", _choice(control) != BOTH, _STEP)
+        _refuse_reuse(control)
+        return self.positions(control).astype(np.float32)
+
+    def position(self, control: Control) -> np.ndarray:
+        """See Codec."""
+        rates = [scale.position(on_host(getattr(control, name))).clip(-1, 1) for name, scale in self._ranges]
+        return np.stack(rates, -1)
+
+    def multipliers(self, actions: np.ndarray) -> list[Tensor]:
+        """Returns D's and G's multiplier, float64 (N,) each, of the first two numbers of actions (N, 2 or more)."""
+        return [torch.from_numpy(scale.multiplier(actions[:, i])) for i, (_, scale) in enumerate(self._ranges)]
+
+    def positions(self, control: Control) -> np.ndarray:
+        """Positions (N, 2) of a control's multipliers; raises ValueError where a range does not reach."""
+        return np.stack([_position(name, scale, getattr(control, name)) for name, scale in self._ranges], -1)
+
+
 class JointCodec:
     """`Joint-v0`: discriminator rate, generator rate, who updates (thirds of the axis: G, both, D)."""
 
     axes = 3
-    last_action_names = ("last_d_rate", "last_g_rate", "last_choice")
+    last_action_names = (*RatesCodec.last_action_names, *UpdateChoiceCodec.last_action_names)
 
     def __init__(self, d_range: LogRange, g_range: LogRange):
-        self._d, self._g = d_range, g_range
+        self._rates, self._who = RatesCodec(d_range, g_range), UpdateChoiceCodec(d_range, g_range)
 
     def decode(self, actions: np.ndarray) -> Control:
         """See Codec."""
-        who = actions[:, 2]
-        return Control.of(
-            len(actions),
-            update_g=torch.from_numpy(who <= 1 / 3),
-            update_d=torch.from_numpy(who >= -1 / 3),
-            d_multiplier=torch.from_numpy(self._d.multiplier(actions[:, 0])),
-            g_multiplier=torch.from_numpy(self._g.multiplier(actions[:, 1])),
-        )
+        d, g = self._rates.multipliers(actions)
+        who = torch.from_numpy(np.asarray(actions[:, 2]))
+        return Control.of(len(actions), update_g=who <= 1 / 3, update_d=who >= -1 / 3, d_multiplier=d, g_multiplier=g)
 
     def encode(self, control: Control) -> np.ndarray:
         """See Codec."""
         _refuse_reuse(control)
-        return self._columns(
-            _position("d_multiplier", self._d, control.d_multiplier),
-            _position("g_multiplier", self._g, control.g_multiplier),
-            control,
-        ).astype(np.float32)
+        return np.hstack([self._rates.positions(control), self._who.position(control)]).astype(np.float32)
 
     def position(self, control: Control) -> np.ndarray:
         """See Codec."""
-        rates = [r.position(on_host(m)) for r, m in ((self._d, control.d_multiplier), (self._g, control.g_multiplier))]
-        return self._columns(rates[0].clip(-1, 1), rates[1].clip(-1, 1), control)
-
-    @staticmethod
-    def _columns(d: np.ndarray, g: np.ndarray, control: Control) -> np.ndarray:
-        return np.stack([d, g, np.array([-1.0, 1.0, 0.0])[_choice(control)]], -1)
+        return np.hstack([self._rates.position(control), self._who.position(control)])
 
 
 CODECS: Registry[type] = Registry("control")
 CODECS.add("learning-rate", LearningRateCodec)
 CODECS.add("update-choice", UpdateChoiceCodec)
+CODECS.add("rates", RatesCodec)
 CODECS.add("joint", JointCodec)
 
 

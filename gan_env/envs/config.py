@@ -51,7 +51,8 @@ class EnvConfig:
     episode_updates: int | None = None
     """Updates in one episode; a multiple of `updates_per_step`."""
     reward: Any = "loss_gap"
-    """"loss_gap" (FSCO), "quality", "quality_gain", a Reward, or a callable that builds one."""
+    """"loss_gap" (FSCO), "quality", "quality_gain", a Reward, or a callable that builds one. An environment that is
+    given neither reward nor config has "quality" where the loss is signed, for a gap of such losses means nothing."""
     normalise: bool = False
     """Divide the loss gap by the size of the losses, so that signed losses can be used."""
     d_loss_scale: Literal["mean", "sum"] = "mean"
@@ -61,7 +62,7 @@ class EnvConfig:
     d_lr_range: tuple[float, float] = (0.1, 10.0)
     """Least and greatest multiplier that an action can put on the discriminator's rate."""
     g_lr_range: tuple[float, float] = (0.1, 10.0)
-    """The same for the generator's rate (`Joint-v0`)."""
+    """The same for the generator's rate (`Rates-v0`, `Joint-v0`)."""
     quality_every: int = 10
     """Decisions between two measurements of quality, for rewards that read it; in between the last value is held."""
     track_quality: bool = False
@@ -83,7 +84,7 @@ class EnvConfig:
 
     engine: Literal["auto", "native", "torch"] = "auto"
     """What trains: "native", the compiled kernel, which covers plain MLPs on a processor; "torch", which covers all; or
-    "auto", the kernel where it covers the game. Their rounding differs; `info` and a benchmark's rows say which it was."""
+    "auto", the kernel where it covers the game. Their rounding differs; `info` and a benchmark's rows name it."""
     num_threads: int = 1
     """Threads among which the kernel shares rows out; changes speed alone. torch's are set by torch.set_num_threads."""
 
@@ -133,13 +134,14 @@ class EnvConfig:
 
     @classmethod
     def of(cls, config: EnvConfig | None = None, **changes: Any) -> EnvConfig:
-        """`config` (or the defaults) with `changes`; raises ValueError for a field that does not exist."""
+        """Returns `config` (or the defaults) with `changes`; raises TypeError, as Python does, for an unknown field."""
         if config is not None and not isinstance(config, cls):
             raise ValueError(f"config={config!r} must be an EnvConfig; give single settings by keyword")
         known = [f.name for f in fields(cls)]
         for name in changes:
             if name not in known:
-                raise unknown("setting", name, known)
+                # RL libraries try keywords out and look for Python's words.
+                raise TypeError(f"got an unexpected keyword argument {name!r}: {unknown('setting', name, known)}")
         held = {} if config is None else {name: getattr(config, name) for name in known}
         merged = {**held, **changes}
         if isinstance(merged.get("features"), list):

@@ -7,6 +7,7 @@ from typing import Any
 
 import gymnasium as gym
 import numpy as np
+from gymnasium.envs.registration import EnvSpec
 from gymnasium.vector import AutoresetMode
 from torch import Tensor, nn
 
@@ -14,7 +15,7 @@ from gan_env.envs import snapshot as env_snapshot
 from gan_env.envs.actions import as_array
 from gan_env.envs.config import EnvConfig, make_trainer
 from gan_env.envs.failures import FAILURES, failures
-from gan_env.envs.vector_env import FINITE, RENDER_FPS, RENDER_MODES, GANVectorEnv, checked_seed
+from gan_env.envs.vector_env import FINITE, RENDER_FPS, RENDER_MODES, GANVectorEnv, checked_seed, with_named_task
 from gan_env.training.snapshot import Snapshot
 from gan_env.training.trainer import Trainer
 from gan_env.types import Control, GameFacts, Measurement
@@ -39,6 +40,7 @@ class GANEnv(gym.Env):
     observation_space: gym.Space[Any]
     render_mode: str | None
     batch: GANVectorEnv
+    _spec: EnvSpec | None = None
 
     def __init__(
         self,
@@ -64,6 +66,15 @@ class GANEnv(gym.Env):
         self.batch, self.render_mode = batch, batch.render_mode
         self.metadata = {**self.metadata, "render_modes": batch.metadata["render_modes"]}
         self.action_space, self.observation_space = batch.single_action_space, batch.single_observation_space
+
+    @property
+    def spec(self) -> EnvSpec | None:
+        """What `gym.make` built it from; of a registered task it holds the name."""
+        return self._spec
+
+    @spec.setter
+    def spec(self, spec: EnvSpec | None) -> None:  # pyright: ignore[reportIncompatibleVariableOverride]
+        self._spec = with_named_task(spec)
 
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None

@@ -142,7 +142,8 @@ def _dead(trainer: Trainer, due: np.ndarray, dead_updates: int) -> np.ndarray:
     if trainer.seen is not None:
         constant = trainer.seen.vitals[2:] == 1
     else:
-        fake = trainer.coming_fake.flatten(2)
+        # Labels that follow are not G's.
+        fake = trainer.coming_fake.flatten(2)[:, :, : math.prod(trainer.task.data.shape)]
         logits = torch.cat([seen.real_logits, seen.fake_logits], 1)
         constant = torch.stack([logits.amax(1) == logits.amin(1), (fake.amax(1) == fake.amin(1)).all(1)]).cpu().numpy()
     for i, counter in enumerate((trainer.d_constant, trainer.g_constant)):
@@ -158,6 +159,8 @@ def _is_flat(trainer: Trainer, row: int, generator: bool) -> bool:
     if generator:
         latents = torch.linspace(-2, 2, trainer.batch_size * trainer.task.latent_size)
         inputs = latents.view(1, trainer.batch_size, -1).to(trainer.device, trainer.dtype)
+        if trainer.task.condition is not None:
+            inputs = trainer.task.condition.join(inputs, trainer.coming_labels(row)[None])
     else:
         inputs = trainer.coming_fake[row : row + 1]
     with torch.enable_grad():

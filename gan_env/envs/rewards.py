@@ -1,21 +1,22 @@
-"""Rewards: what a decision earned, with finite bounds that are declared and kept.
-
-A failure pays the low bound once for each decision that was left, 100 at most: dying early then never beats
-surviving at the bound, at any discount γ ≤ 0.99, for Σ γ^t ≤ min(decisions left, 100). Where the low bound is above
-0, it pays nothing.
-"""
+"""Rewards of decisions, with finite bounds that are declared and kept, and what a failure pays."""
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
+from torch import Tensor
 
 from gan_env.losses.losses import Loss
 from gan_env.registry import Registry
 
 FAILURE_DECISIONS = 100
+"""Most decisions that a failure pays for: Σ γ^t ≤ 100 for every discount γ ≤ 0.99."""
+LOSS_GAP_LOW = -10.0
+"""Low bound of FSCO's reward."""
 WORST_TIMES = 2.0
 """Rewards clip quality at this multiple of what an untrained generator gets, so that a start lies within the bounds
 and a collapse below it is seen."""
@@ -23,7 +24,12 @@ and a collapse below it is seen."""
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a decision did to N rows; arrays are float64."""
+    """What a decision did to N rows; arrays are float64.
+
+    >>> two_updates_of_one_row = Outcome(np.array([[0.7], [0.8]]), np.array([[0.6], [0.5]]), None, None)
+    >>> two_updates_of_one_row.g_losses.mean(0)
+    array([0.75])
+    """
 
     g_losses: np.ndarray
     """(k, N): L_G on the measurement after each of the k updates."""
@@ -37,7 +43,12 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Reward:
-    """A reward: `compute(outcome)` gives (N,), clipped to [low, high]."""
+    """A reward: `compute(outcome)` gives (N,), clipped to [low, high].
+
+    >>> calm = Reward("calm", lambda outcome: -outcome.d_losses.mean(0), low=-10.0, high=0.0)
+    >>> calm.low, calm.needs_quality
+    (-10.0, False)
+    """
 
     name: str
     compute: Callable[[Outcome], np.ndarray]
@@ -57,19 +68,62 @@ class Reward:
         value = np.fmin(np.fmax(value, self.low), self.high)  # of NaN and low, low
         if not failed.any():
             return value
-        return np.where(failed, min(self.low, 0.0) * np.minimum(decisions_left, FAILURE_DECISIONS), value)
+        return np.where(failed, failure_reward(self.low, decisions_left), value)
+
+
+def failure_reward(
+    low: float | np.ndarray, decisions_left: int | np.ndarray, *, most: int | None = FAILURE_DECISIONS
+) -> np.ndarray:
+    """Returns what a failure pays: the low bound for each decision that was left, but no more than `most` times.
+
+    Failing early then never beats surviving at the bound, at any discount γ ≤ 0.99. A sum without discount has no
+    such limit (`most=None`). Where the low bound is above 0, a failure pays nothing.
+
+    >>> float(failure_reward(-2.0, 30)), float(failure_reward(-2.0, 5_000))
+    (-60.0, -200.0)
+
+    Args:
+        low: Low bound of the reward, a number or (N,).
+        decisions_left: Including the one that failed, a number or (N,).
+        most: Most decisions that are paid for.
+    """
+    return np.minimum(low, 0.0) * (decisions_left if most is None else np.minimum(decisions_left, most))
 
 
 @dataclass(frozen=True)
 class RewardContext:
-    """What a reward may depend on when it is built."""
+    """What a reward may depend on when it is built.
+
+    >>> from gan_env import LOSSES
+    >>> make_reward("quality", RewardContext(LOSSES["bce"], worst_quality=3.0, normalise=False)).low
+    -6.0
+    """
 
     loss: Loss
     worst_quality: float
     normalise: bool
 
 
+Losses = TypeVar("Losses", Tensor, np.ndarray)
 REWARDS: Registry[Callable[[RewardContext], Reward]] = Registry("reward", "gan_env.rewards")
+
+
+def losses_apart(g_loss: Losses, d_loss: Losses) -> Losses:
+    """Returns |L_G − L_D|, elementwise, in the precision of the losses."""
+    return (g_loss - d_loss).__abs__()
+
+
+def fsco_reward(total: np.ndarray, updates: int) -> np.ndarray:
+    """Returns FSCO's reward of a decision, −|L_G − L_D| averaged over its updates, clipped to [−10, 0].
+
+    >>> fsco_reward(np.array([3.0, np.inf]), 2)
+    array([ -1.5, -10. ])
+
+    Args:
+        total: Sum of `losses_apart` over the updates, (N,); what is not a number counts as the bound.
+        updates: Of the decision.
+    """
+    return np.fmax(-(total / updates), LOSS_GAP_LOW)
 
 
 @REWARDS.register("loss_gap")
@@ -86,12 +140,13 @@ def loss_gap(context: RewardContext) -> Reward:
         )
 
     def compute(outcome: Outcome) -> np.ndarray:
-        gap = np.abs(outcome.g_losses - outcome.d_losses)
+        gap = losses_apart(outcome.g_losses, outcome.d_losses)
         if context.normalise:
             gap = gap / (np.abs(outcome.g_losses) + np.abs(outcome.d_losses) + 1e-8)
-        return -gap[0] if len(gap) == 1 else -gap.mean(0)
+        # Update after update: numpy's own sum rounds otherwise where there is one row.
+        return fsco_reward(functools.reduce(np.add, gap), len(gap))
 
-    return Reward("loss_gap", compute, -1.0 if context.normalise else -10.0, 0.0)
+    return Reward("loss_gap", compute, -1.0 if context.normalise else LOSS_GAP_LOW, 0.0)
 
 
 @REWARDS.register("quality")
@@ -119,7 +174,7 @@ def _known(value: np.ndarray | None) -> np.ndarray:
 
 
 def make_reward(reward: str | Reward | Callable[[RewardContext], Reward], context: RewardContext) -> Reward:
-    """A reward by name, a Reward as it is, or what a callable builds from the context.
+    """Makes a reward: by name, a Reward as it is, or what a callable builds from the context.
 
     Raises ValueError for an unknown name, or a callable that gives no Reward.
     """

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import gymnasium as gym
@@ -48,6 +49,12 @@ def _autoreset(mode: AutoresetMode | str) -> AutoresetMode:
     raise unknown("autoreset_mode", mode, [m.value for m in AutoresetMode])
 
 
+def with_named_task(spec: EnvSpec | None) -> EnvSpec | None:
+    """The spec with the name of a registered task in place of the task itself, so that it can be written as JSON."""
+    name = None if spec is None else getattr(spec.kwargs.get("task"), "registered", None)
+    return spec if spec is None or name is None else replace(spec, kwargs={**spec.kwargs, "task": name})
+
+
 def checked_seed(value: object) -> int:
     """A row's seed, or ValueError."""
     if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or not 0 <= value < 2**63:
@@ -65,6 +72,7 @@ class GANVectorEnv(gym.vector.VectorEnv):
     |---|---|---|
     | `learning-rate` | `gan_env/LearningRate-v0` | `Box(-1, 1, (1,))`: D's learning rate, log-scaled; both update |
     | `update-choice` | `gan_env/UpdateChoice-v0` | `Discrete(3)`: 0 generator, 1 discriminator, 2 both |
+    | `rates` | `gan_env/Rates-v0` | `Box(-1, 1, (2,))`: both players' rates; both update |
     | `joint` | `gan_env/Joint-v0` | `Box(-1, 1, (3,))`: D's rate, G's rate, who updates |
 
     Args:
@@ -87,7 +95,7 @@ class GANVectorEnv(gym.vector.VectorEnv):
     alone = False
     """Whether it is the one row of a single environment, whose errors speak of no rows."""
     num_envs: int
-    spec: EnvSpec | None
+    _spec: EnvSpec | None = None
     config: EnvConfig
     control: str
     autoreset_mode: AutoresetMode
@@ -116,6 +124,8 @@ class GANVectorEnv(gym.vector.VectorEnv):
             raise ValueError(f"render_mode={render_mode!r} is unknown; use 'rgb_array', 'human' or None")
         self._window = Window(RENDER_FPS) if render_mode == "human" else None
         self.config = EnvConfig.of(config, **settings)
+        if config is None and "reward" not in settings and not self.config.normalise and self.config.gan_loss.signed:
+            self.config = replace(self.config, reward="quality")
         self.control, self.render_mode = control, render_mode
         self.autoreset_mode = _autoreset(autoreset_mode)
         # Checkers build every mode that an environment names.
@@ -137,6 +147,15 @@ class GANVectorEnv(gym.vector.VectorEnv):
         self._make_spaces()
         self.history: History | None = History(trainer.n) if self.render_mode else None
         self._painter: Painter | None = None  # made with the first picture, for matplotlib takes a second to import
+
+    @property
+    def spec(self) -> EnvSpec | None:
+        """What `gym.make` built it from; of a registered task it holds the name."""
+        return self._spec
+
+    @spec.setter
+    def spec(self, spec: EnvSpec | None) -> None:  # pyright: ignore[reportIncompatibleVariableOverride]
+        self._spec = with_named_task(spec)
 
     # -- Gymnasium's contract -------------------------------------------------------------------------------------
 
@@ -407,7 +426,7 @@ class GANVectorEnv(gym.vector.VectorEnv):
     def __setstate__(self, state: dict[str, Any]) -> None:
         """Builds the environment anew and puts its rows back where they were."""
         self.__init__(**state["made"])
-        self.spec = state["spec"]
+        self._spec = state["spec"]
         self._np_random, self._np_random_seed = env_snapshot.generator_from(state["np_random"])
         if state["snapshot"] is not None:
             self.restore(state["snapshot"])

@@ -1,30 +1,187 @@
-"""Files that are whole or not there, and folders that processes share or have to themselves."""
+"""The one place that writes into a folder of ours, reads from it, and locks it.
+
+A folder may come from somebody else. So nothing here follows a link, waits for a pipe or reads without a bound: what
+stands in the place of one of our files and is none is refused by name, and left as it is. A file appears whole, in
+place of the last one, or is added to in place, if no other name leads to it.
+"""
 
 from __future__ import annotations
 
+import gzip
 import json
 import os
+import stat
+import tempfile
 import threading
-from collections.abc import Iterator
+import zlib
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
+
+from filelock import FileLock, Timeout
 
 PARTIAL = ".partial"
 """Ends the name of a file that is being written; after a crash such a file is worth nothing."""
 LOCK = ".lock"
 """The file in a folder that whoever works there holds locked; it stays behind and means nothing by itself."""
+LARGEST_TEXT = 2**24
+"""Bytes of a configuration or a table; a file beyond this is refused unread."""
+MOST_UNPACKED, LEAST_UNPACKED = 100, 2**24
+"""A packed file may hold so many times its own bytes; or so many bytes, if that is more. Our rows shrink to a 15th."""
+LONGEST_LINE = 2**22
+"""Bytes of a line in a packed file."""
+_PLAIN = sum(getattr(os, flag, 0) for flag in ("O_NOFOLLOW", "O_CLOEXEC", "O_BINARY", "O_NONBLOCK"))
+"""Opens nothing through a link, and waits for no pipe."""
+
+
+class NotOurs(OSError):
+    """Something stands in the place of a file or folder of ours that we did not make; the message names it."""
+
+
+# -- what is there ------------------------------------------------------------------------------------------------
+
+
+def is_there(path: Path | str, *, alone: bool = False) -> bool:
+    """Whether a plain file stands at this path itself.
+
+    Args:
+        path: Of a file of ours; links in its folder's own path are followed, for whoever called named that.
+        alone: Whether the file is to be changed in place, so that no other name may lead to it.
+
+    Raises:
+        NotOurs: For a link, to whatever it leads, a folder, a pipe or a device; if `alone`, for one of several names.
+    """
+    try:
+        found = os.lstat(path)
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    _check(path, found, alone)
+    return True
+
+
+def _check(path: Path | str, found: os.stat_result, alone: bool) -> None:
+    kinds = {
+        stat.S_IFLNK: "a link", stat.S_IFDIR: "a folder", stat.S_IFIFO: "a pipe", stat.S_IFSOCK: "a socket",
+        stat.S_IFCHR: "a device", stat.S_IFBLK: "a device",
+    }  # fmt: skip
+    if not stat.S_ISREG(found.st_mode):
+        kind = kinds.get(stat.S_IFMT(found.st_mode), "no plain file")
+        raise NotOurs(f"{path}: is {kind}, where a file of gan-env's own belongs; take it away or name another place")
+    if alone and found.st_nlink > 1:
+        raise NotOurs(f"{path}: has another name elsewhere (a hard link), where it would change, too; put a copy here")
+
+
+def _opened(path: Path | str, flags: int, *, alone: bool = False) -> int:
+    """A handle of the plain file at this path; raises NotOurs for anything else, and OSError."""
+    try:
+        handle = os.open(path, flags | _PLAIN, 0o644)
+    except OSError:
+        is_there(path, alone=alone)  # says why, where that is known
+        raise
+    try:
+        found, here = os.fstat(handle), os.lstat(path)
+        _check(path, found, alone)
+        if (found.st_dev, found.st_ino) != (here.st_dev, here.st_ino):
+            raise NotOurs(f"{path}: was exchanged while it was opened; try again")
+    except BaseException:
+        os.close(handle)
+        raise
+    return handle
+
+
+# -- reading ------------------------------------------------------------------------------------------------------
+
+
+def open_to_read(path: Path | str) -> BinaryIO:
+    """A plain file of ours, open for reading alone; raises NotOurs for anything else, OSError as `open`."""
+    return os.fdopen(_opened(path, os.O_RDONLY), "rb")
+
+
+def read_bytes(path: Path | str, largest: int = LARGEST_TEXT) -> bytes:
+    """What a plain file of ours holds; raises OSError for anything else, and unread for one of more bytes."""
+    with open_to_read(path) as file:
+        content = file.read(largest + 1)
+    if len(content) > largest:
+        raise OSError(
+            f"{path}: is larger than {largest:,} bytes, which none of gan-env's own is; put the right one there"
+        )
+    return content
+
+
+def read_text(path: Path | str) -> str:
+    """The UTF-8 text of a plain file of ours, as `read_bytes`; raises ValueError for other bytes."""
+    return read_bytes(path).decode()
+
+
+def read_json(path: Path | str) -> Any:
+    """The JSON in a plain file of ours; raises OSError as `read_bytes`, ValueError for what is no JSON."""
+    return parsed_json(read_bytes(path))
+
+
+@contextmanager
+def open_packed(path: Path | str) -> Iterator[Iterator[bytes]]:
+    """The lines of a file of ours that gzip packed.
+
+    Raises OSError if it is none, damaged, or holds far more than its size suggests; nothing beyond the bound is
+    unpacked.
+    """
+    with open_to_read(path) as file, gzip.GzipFile(fileobj=file) as unpacked:
+        most = max(LEAST_UNPACKED, MOST_UNPACKED * os.fstat(file.fileno()).st_size)
+
+        def lines() -> Iterator[bytes]:
+            left = most
+            try:
+                while line := unpacked.readline(min(left, LONGEST_LINE) + 1):
+                    left -= len(line)
+                    if left < 0 or len(line) > LONGEST_LINE:
+                        raise NotOurs(f"{path}: holds far more than its size suggests, or a line beyond any of ours")
+                    yield line
+            except (EOFError, gzip.BadGzipFile, zlib.error) as error:
+                raise OSError(f"{path}: is damaged ({error}); put it back") from error
+
+        yield lines()
+
+
+def parsed_json(text: str | bytes) -> Any:
+    """What JSON text holds; raises ValueError for any other, nested too deeply or not."""
+    try:
+        return json.loads(text)
+    except RecursionError as error:
+        raise ValueError("it is nested too deeply") from error
+
+
+def shown(value: Any) -> Any:
+    """JSON with every character that a terminal would obey, or cannot print, written out by its number."""
+    if isinstance(value, str):
+        return value if value.isprintable() else "".join(c if c.isprintable() else ascii(c)[1:-1] for c in value)
+    if isinstance(value, list):
+        return [shown(each) for each in value]
+    if isinstance(value, dict):
+        return {shown(name): shown(each) for name, each in value.items()}
+    return value
+
+
+def shown_lines(text: str) -> str:
+    """Text of several lines as `shown`."""
+    return "\n".join(map(shown, text.split("\n")))
+
+
+# -- writing ------------------------------------------------------------------------------------------------------
 
 
 def write_whole(path: Path | str, content: bytes | str) -> None:
     """Writes a file that appears whole or not at all, after a power cut too.
 
-    Raises OSError, on one line and naming the file, if it cannot be written; what was there before is then unchanged.
+    Raises OSError, on one line and naming the file, if it cannot be written, and NotOurs if it is a link or no file;
+    what was there before is then unchanged.
     """
     path = Path(path)
     partial = path.with_name(f".{path.name}.{os.getpid()}.{threading.get_ident()}{PARTIAL}")
     try:
-        with partial.open("wb") as file:
+        is_there(path)
+        partial.unlink(missing_ok=True)  # of a process of this number that crashed, or planted
+        with os.fdopen(os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL | _PLAIN, 0o666), "wb") as file:
             file.write(content.encode() if isinstance(content, str) else content)
             file.flush()
             os.fsync(file.fileno())
@@ -32,13 +189,84 @@ def write_whole(path: Path | str, content: bytes | str) -> None:
     except BaseException as error:
         with suppress(OSError):
             partial.unlink(missing_ok=True)
-        if not isinstance(error, OSError):
+        if not isinstance(error, OSError) or isinstance(error, NotOurs):
             raise
         raise OSError(
             f"{path}: cannot be written ({error.strerror or error}); what was there is unchanged, make room or name "
             "another place"
         ) from error
     sync_folder(path.parent)
+
+
+def write_by(path: Path | str, write: Callable[[Path], object]) -> None:
+    """Writes a file whole that a library can only write by itself: `write` is given a path in a folder of its own."""
+    with tempfile.TemporaryDirectory() as place:
+        made = Path(place) / Path(path).name
+        write(made)
+        write_whole(path, made.read_bytes())
+
+
+def add_to(path: Path | str, content: bytes) -> None:
+    """Adds to the end of a file of ours by one write, or begins it; raises NotOurs, or OSError if it does not fit."""
+    handle = _opened(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, alone=True)
+    try:
+        written = os.write(handle, content)
+        if written != len(content):
+            raise OSError(f"{path}: only {written} of {len(content)} bytes could be written; is the disk full?")
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+    sync_folder(Path(path).parent)
+
+
+def cut(path: Path | str, size: int, keep: Callable[[bytes], object] = lambda content: None) -> None:
+    """Shortens a file of ours to so many bytes; `keep` is given what stood behind them first. Raises NotOurs."""
+    with os.fdopen(_opened(path, os.O_RDWR, alone=True), "r+b") as file:
+        file.seek(size)
+        keep(file.read())
+        file.truncate(size)
+        os.fsync(file.fileno())
+
+
+def make_folder(path: Path) -> None:
+    """Makes the folder that somebody named, and those above it.
+
+    Raises ValueError, which says what is in the way, if that cannot be, or if nothing can be written into it.
+    """
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        above = next((p for p in (path, *path.absolute().parents) if os.path.lexists(p)), path)
+        why = "cannot be written to" if above.is_dir() else "is no folder"
+        raise ValueError(
+            f"out={str(path)!r} cannot be made a folder, for {str(above)!r} {why}; name another"
+        ) from error
+    if not os.access(path, os.W_OK | os.X_OK):
+        raise ValueError(f"out={str(path)!r} cannot be written to; name another folder")
+
+
+def own_folder(path: Path) -> Path:
+    """A folder of ours within one that is there, made where it is not; raises NotOurs for a link or a file."""
+    try:
+        if not os.path.lexists(path):
+            path.mkdir(exist_ok=True)
+    except OSError as error:
+        raise OSError(f"{path}: cannot be made a folder ({error.strerror}); make room or name another place") from error
+    if not has_folder(path):
+        raise NotOurs(f"{path}: is no folder, where one of gan-env's own belongs; take it away or name another place")
+    return path
+
+
+def has_folder(path: Path) -> bool:
+    """Whether a folder of ours is there; raises NotOurs for a link or a file in its place."""
+    try:
+        found = os.lstat(path)
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    if not stat.S_ISDIR(found.st_mode):
+        kind = "a link" if stat.S_ISLNK(found.st_mode) else "no folder"
+        raise NotOurs(f"{path}: is {kind}, where a folder of gan-env's own belongs; take it away or name another place")
+    return True
 
 
 def sync_folder(folder: Path) -> None:
@@ -54,68 +282,61 @@ def sync_folder(folder: Path) -> None:
 def remove_partials(folder: Path) -> None:
     """Removes what a crash left half written in a folder; call it with the folder locked."""
     for left in folder.glob(f".*{PARTIAL}"):
-        left.unlink(missing_ok=True)
+        if not left.is_dir():
+            left.unlink(missing_ok=True)
+
+
+# -- locks --------------------------------------------------------------------------------------------------------
 
 
 class Lock:
     """A lock on a file, between processes and within one. The system drops it when its process dies, however it dies.
 
-    Raises OSError where the lock's file cannot be opened.
+    Raises OSError where the lock's file cannot be opened, NotOurs where it is a link or has another name: `filelock`
+    empties the file that it opens, and before version 3.20.1 followed links.
     """
 
     def __init__(self, path: Path):
         self.path = path
-        self._handle: int | None = None
+        self._lock = FileLock(path, thread_local=False)
 
     def take(self, *, wait: bool = True) -> bool:
         """Takes the lock; without `wait`, False if somebody has it."""
-        handle = os.open(self.path, os.O_RDWR | os.O_CREAT, 0o644)
+        is_there(self.path, alone=True)
         try:
-            _lock(handle, wait)
-        except BaseException as error:
-            os.close(handle)
-            if isinstance(error, (BlockingIOError, PermissionError)) and not wait:
-                return False
-            raise
-        self._handle = handle
+            self._lock.acquire(blocking=wait)
+        except Timeout:
+            return False
         return True
 
     def drop(self, *, remove: bool = False) -> None:
-        """Gives the lock back; `remove` takes its file away, where nobody will need the lock again."""
-        if self._handle is None:
+        """Gives the lock back.
+
+        `remove` takes its file away, which only somebody may do who keeps others from opening it meanwhile: whoever
+        has opened a file that is then taken away locks what nobody else can see.
+        """
+        if not self._lock.is_locked:
             return
         if remove:
             self.path.unlink(missing_ok=True)
-        os.close(self._handle)
-        self._handle = None
+        self._lock.release()
 
     def is_held(self) -> bool:
-        """Whether somebody else has it now; False where its file is not there."""
-        if not self.path.exists() or not os.access(self.path, os.W_OK):
+        """Whether somebody else has it now; False where its file is not there, or only they may write it."""
+        if not is_there(self.path, alone=True) or not os.access(self.path, os.W_OK):
             return False
         free = self.take(wait=False)
         self.drop()
         return not free
 
     @contextmanager
-    def held(self, *, remove: bool = False) -> Iterator[None]:
-        """The lock for the length of a `with`; `remove` as in `drop`."""
+    def held(self) -> Iterator[None]:
+        """The lock for the length of a `with`."""
         self.take()
         try:
             yield
         finally:
-            self.drop(remove=remove)
-
-
-def _lock(handle: int, wait: bool) -> None:
-    try:
-        import fcntl
-    except ModuleNotFoundError:  # Windows
-        import msvcrt
-
-        msvcrt.locking(handle, msvcrt.LK_LOCK if wait else msvcrt.LK_NBLCK, 1)  # type: ignore[attr-defined]
-    else:
-        fcntl.flock(handle, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+            self.drop()
 
 
 @contextmanager
@@ -126,20 +347,16 @@ def locked(folder: Path) -> Iterator[None]:
     """
     lock = Lock(folder / LOCK)
     try:
-        free = lock.take(wait=False)
+        free = folder.is_dir() and lock.take(wait=False)
+    except NotOurs:
+        raise
     except OSError as error:
         raise OSError(f"{folder}: cannot be written to ({error.strerror}); name another folder") from error
+    if not folder.is_dir():
+        raise OSError(f"{folder}: cannot be written to, for it is no folder; name another folder")
     if not free:
         raise OSError(f"{folder}: another process works there; wait for it, stop it, or name another folder")
     try:
         yield
     finally:
         lock.drop()
-
-
-def parsed_json(text: str | bytes) -> Any:
-    """What JSON text holds; raises ValueError for any other, nested too deeply or not."""
-    try:
-        return json.loads(text)
-    except RecursionError as error:
-        raise ValueError("it is nested too deeply") from error

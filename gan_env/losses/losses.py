@@ -33,6 +33,7 @@ from gan_env.losses.penalties import (
 from gan_env.losses.spectral_norm import spectral_norm
 from gan_env.optimizer_spec import OptimizerSpec
 from gan_env.registry import Registry, unknown
+from gan_env.types import GameFacts
 
 Elementwise = Callable[[Tensor], Tensor]
 Penalty = Callable[[Discriminator, Tensor, Tensor, Tensor], Tensor]
@@ -114,6 +115,22 @@ class Loss:
             leaf = logits.detach().requires_grad_()
             (found,) = torch.autograd.grad(getattr(self, part)(leaf).mean(-1).sum(), leaf)
         return found
+
+    def game_facts(self, kind: str = "plane", *, episode_updates: int = 0, updates_per_epoch: int = 0) -> GameFacts:
+        """Returns what a controller may know of a game with this loss; the arguments are fields of `GameFacts`.
+
+        >>> LOSSES["wgan"].game_facts("image").signed
+        True
+        """
+        return GameFacts(
+            loss=self.name,
+            ideal_d_loss=self.ideal_d_loss,
+            signed=self.signed,
+            probability=self.probability,
+            kind=kind,
+            episode_updates=episode_updates,
+            updates_per_epoch=updates_per_epoch,
+        )
 
     @property
     def measured_as_trained(self) -> bool:

@@ -28,10 +28,15 @@ class InputGradient(NamedTuple):
 
 
 def input_gradient_at(discriminator: Discriminator, samples: Tensor) -> InputGradient:
-    """Differentiates the logits in the samples, by autograd; the result is itself differentiable in the weights."""
+    """Differentiates the logits in the samples, by autograd; the result is itself differentiable in the weights.
+
+    Where a sample gets several scores, f is their mean.
+    """
     if not samples.requires_grad:
         samples = samples.detach().requires_grad_()
     logits = discriminator(samples)
+    if logits.shape[1] != samples.shape[1]:
+        logits = logits.unflatten(1, (samples.shape[1], -1)).mean(-1)
     (gradient,) = torch.autograd.grad(logits.sum(), samples, create_graph=True)
     return InputGradient(logits, gradient.flatten(2).square().sum(-1))
 

@@ -18,12 +18,14 @@ from pathlib import Path
 import torch
 from jaxtyping import Float, Int64
 from safetensors import safe_open
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
+from safetensors.torch import save as packed
 from torch import Tensor, nn
 from torch.nn.functional import adaptive_avg_pool2d, cross_entropy
 
 from gan_env.data.datasets import digits_splits, from_pixels
 from gan_env.data.images import picture_splits
+from gan_env.io.files import write_whole
 from gan_env.networks.mlp import mlp
 from gan_env.random.streams import seeded
 from gan_env.registry import unknown
@@ -51,6 +53,9 @@ class FeatureNet(nn.Module):
         images = images.float()
         if images.shape[-1] != self.side:
             images = adaptive_avg_pool2d(images, self.side)
+        first = next(iter(self.trunk.children()))
+        if isinstance(first, nn.Conv2d) and images.shape[1] == 1:  # grey is a colour of equal parts
+            images = images.expand(-1, first.in_channels, -1, -1)
         return self.trunk(images)
 
     def forward(self, images: Float[Tensor, "B C H W"]) -> Float[Tensor, "B K"]:
@@ -187,7 +192,7 @@ def save(net: FeatureNet) -> None:
     net.half().float()  # judged as it will be loaded
     found = accuracy(net, FAMILIES[net.name].split("test"))
     halves = {key: value.half() for key, value in net.state_dict().items()}
-    save_file(halves, file(net.name), metadata={"test_accuracy": repr(found)})
+    write_whole(file(net.name), packed(halves, metadata={"test_accuracy": repr(found)}))
 
 
 def recorded_accuracy(name: str) -> float:

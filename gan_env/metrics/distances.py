@@ -13,6 +13,8 @@ import torch
 from jaxtyping import Bool, Float, Float64, Int64
 from torch import Tensor
 
+from gan_env.native import transport
+
 
 def require_finite(samples: Tensor, what: str = "generated samples") -> None:
     """Raises ValueError, with the count, if any value is NaN or infinite."""
@@ -24,27 +26,94 @@ def require_finite(samples: Tensor, what: str = "generated samples") -> None:
 def wasserstein1(real: Float[Tensor, "M X"], fake: Float[Tensor, "K X"]) -> float:
     """Exact 1-Wasserstein distance of two equally large sets of points, in data units.
 
-    The mean Euclidean length of the cheapest one-to-one matching; 0.5 s for 2,000 points, 2 s for 4,000.
+    The mean Euclidean length of the cheapest one-to-one matching. The compiled solver takes 0.1 to 0.3 s for 2,000
+    points; where it was not compiled, POT's network simplex takes 0.2 to 3 s. Both are exact: they agree to 1e-9, and
+    to the last bit where one matching alone is cheapest.
 
     Raises:
-        ValueError: If the sets differ in size or hold NaN or infinity.
+        ValueError: If the sets differ in size, are empty, or hold NaN or infinity.
+        OverflowError: If squared lengths are too large for float64.
     """
     if real.shape != fake.shape:
         raise ValueError(f"exact W1 needs equally many points, got {tuple(real.shape)} real, {tuple(fake.shape)} fake")
+    if not len(real):
+        raise ValueError("exact W1 needs at least one point, got none")
     require_finite(real, "real points")
     require_finite(fake)
+    x, y = (points.detach().to("cpu", torch.float64).numpy() for points in (real, fake))
+    with np.errstate(over="ignore"):
+        norm = float(max(np.square(x).sum(axis=1).max(), np.square(y).sum(axis=1).max()))
+    if not math.isfinite(4 * norm):
+        raise OverflowError("exact W1: the points are so far from zero that squared lengths overflow float64")
+    if (along := positions_on_line(np.concatenate([x, y]))) is not None:
+        return float(np.abs(np.sort(along[: len(x)]) - np.sort(along[len(x) :])).mean())
+    lengths = cheapest_lengths(euclidean_costs(x, y))
+    # Rounding in the product formula moves the square of each length by at most `error`. That matters where lengths are
+    # tiny beside the points' distance from zero; the slower formula by differences is exact there.
+    error = (2 * x.shape[1] + 4) * np.finfo(np.float64).eps * norm
+    if (error / np.maximum(lengths, math.sqrt(error))).sum() > 1e-8 * lengths.sum():
+        from scipy.spatial.distance import cdist  # here, for what a controller in a user's own loop does without
+
+        lengths = cheapest_lengths(cdist(x, y))
+    # Added one by one from the last row, each divided first, as POT does.
+    return float(np.cumsum((lengths * (1 / len(lengths)))[::-1])[-1])
+
+
+def positions_on_line(points: Float64[np.ndarray, "M X"]) -> Float64[np.ndarray, " M"] | None:
+    """Positions along the straight line that all points lie on, to the last bit; None if they do not.
+
+    Matching in order is cheapest there, and quick; a general solver is slowed down by the many equally cheap matchings.
+    """
+    offset = points - points[0]
+    far = offset[np.square(offset).sum(axis=1).argmax()]
+    axis = np.abs(far).argmax()
+    if far[axis] == 0:
+        return np.zeros(len(points))
+    if not np.array_equal(offset * far[axis], offset[:, [axis]] * far):
+        return None
+    return offset[:, axis] * (math.sqrt(np.square(far / far[axis]).sum()))
+
+
+def euclidean_costs(x: Float64[np.ndarray, "M X"], y: Float64[np.ndarray, "K X"]) -> Float64[np.ndarray, "M K"]:
+    """Euclidean lengths between all pairs by the product formula: the bits of `ot.dist`, without importing POT.
+
+    Fast, but a length much smaller than the points' own distance from zero is lost in rounding.
+    """
+    squares = -2 * (x @ y.T)
+    squares += np.einsum("ij,ij->i", x, x)[:, None]
+    squares += np.einsum("ij,ij->i", y, y)
+    return np.sqrt(np.maximum(squares, 0, out=squares), out=squares)
+
+
+def cheapest_lengths(cost: Float64[np.ndarray, "M M"]) -> Float64[np.ndarray, " M"]:
+    """The length of each row's match in the one-to-one matching of least total length.
+
+    Raises:
+        RuntimeError: If the solver's dual potentials do not certify the total to 1e-9, or POT did not converge.
+    """
+    solve = transport.solver()
+    if solve is None:
+        return _network_simplex(cost)
+    found = solve(cost)
+    lengths = cost[np.arange(len(cost)), found.columns]
+    total = math.fsum(lengths)
+    gap = total - math.fsum(found.row_potentials) - math.fsum(found.column_potentials)
+    if gap > 1e-9 * total + 1e-13 * len(cost) * float(cost.max()):
+        raise RuntimeError(f"exact W1 of {len(cost)} points is not certified: duality gap {gap} of {total}")
+    return lengths
+
+
+def _network_simplex(cost: Float64[np.ndarray, "M M"]) -> Float64[np.ndarray, " M"]:
     state = random.getstate()
     import ot  # imports every array library that it finds: seconds, and one of these draws from Python's generator
 
     random.setstate(state)
-    x, y = (points.detach().to("cpu", torch.float64).numpy() for points in (real, fake))
-    weights = np.full(len(x), 1 / len(x))
-    cost = ot.dist(x, y, metric="euclidean")
+    weights = np.full(len(cost), 1 / len(cost))
     # The default limit of 100,000 pivots can be too low for some thousand points; then POT only warns.
-    distance, log = ot.emd2(weights, weights, cost, numItermax=10_000_000, log=True)
+    plan, log = ot.emd(weights, weights, cost, numItermax=10_000_000, log=True)
     if log["warning"] is not None:
-        raise RuntimeError(f"exact W1 of {len(x)} points did not converge: {log['warning']}")
-    return float(distance)
+        raise RuntimeError(f"exact W1 of {len(cost)} points did not converge: {log['warning']}")
+    return cost[np.arange(len(cost)), plan.argmax(axis=1)]
 
 
 def directions(count: int) -> Float64[Tensor, "K 2"]:

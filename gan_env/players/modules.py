@@ -148,7 +148,9 @@ class ModulePlayers(AutogradPlayers):
         for i, (numbers, (name, shape, dtype)) in enumerate(zip(flat.split(self._sizes), self._parts, strict=True)):
             part = numbers.view(shape)
             named[name] = part if i < self._trained else part.detach().to(dtype, copy=True)
-        out = functional_call(self._template, named, (inputs,)).reshape(inputs.shape[0], *self._out_shape)
+        out = functional_call(self._template, named, (inputs,))
+        # Of a discriminator whatever scores a sample gets, one behind the other: the loss averages over all.
+        out = out.reshape(-1, *self._out_shape)
         after = [named[name].detach().reshape(-1).to(flat.dtype) for name in self._buffers]
         return out, torch.cat(after) if after else flat.new_empty(0)
 

@@ -1,4 +1,4 @@
-"""Handwritten digits of 8 x 8 pixels with a pair of MLPs: the smallest game on real images."""
+"""Handwritten digits of 8 x 8 pixels with a pair of MLPs: the smallest task on real images."""
 
 from __future__ import annotations
 

@@ -34,7 +34,7 @@ from gan_env.tasks.task import TASKS, Task
 
 
 class Domains:
-    """Both domains as the data (`task.Data`) and the rules (`task.Game`) of the game.
+    """Both domains as the data (`task.Data`) and the wiring (`task.Wiring`) of the game.
 
     A code is the number of a source image and of a target image; D's real side is the source's features.
     """
@@ -105,7 +105,7 @@ class Domains:
         """
         held = self.test() if purpose is Purpose.SCORE else self.validation()
         if count > len(held):
-            raise ValueError(f"{count} samples were asked for; this game makes them of {len(held)} held-out images")
+            raise ValueError(f"{count} samples were asked for; this task makes them of {len(held)} held-out images")
         return held[:count]
 
 
@@ -162,19 +162,19 @@ class DomainScore(_TargetError):
 @TASKS.register("digits-domains")
 def digits_domains() -> Task:
     """The task `digits-domains`."""
-    game = Domains()
+    domains = Domains()
     return Task(
         name="digits-domains",
         kind="domains",
         generator=Extractor,
         discriminator=domain_classifier,
         latent_size=0,
-        data=game,
+        data=domains,
         quality=DomainQuality(),
         score=DomainScore(),
         batch_size=BATCH_SIZE,
         d_lr=RATE,
         g_lr=RATE,
         episode_updates=UPDATES,
-        game=game,
+        wiring=domains,
     )

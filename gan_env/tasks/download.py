@@ -15,7 +15,8 @@ OTHERS = {
     "digits-domains": "MNIST (5,000 digits ship with gan-env) and scikit-learn's digits, in its package",
     "digits": "scikit-learn's 1,797 digits, in its package",
     "furniture": "Furniture in 32 x 32 x 32 voxels ships with gan-env; meshes of your own: meshes:PATH",
-    "folder": "Any folder of pictures: folder:PATH@28, @32, @64 or @128",
+    "folder": "Any folder of pictures: folder:PATH@64, or another side; @64,grey in grey; @64,skip-broken without "
+    "files that cannot be read",
     "meshes": "Any folder of OBJ, PLY or STL files (pip install 'gan-env[meshes]'): meshes:PATH, or a pattern such as "
     "meshes:3DBiCar/data/*/tpose/m.obj",
 }

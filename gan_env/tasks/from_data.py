@@ -1,207 +1,161 @@
-"""A user's own data and measure of quality brought into the engine's form; for the modules see `from_modules`."""
+"""Splits a user's own data into training, validation and test samples, with their labels where a GAN takes them."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from functools import cached_property
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Float, Float64
 from torch import Tensor
 
-from gan_env.data.datasets import FLOOR_SEED, SPLIT_SEED, ArrayData
+from gan_env.data.datasets import SPLIT_SEED, ArrayData
+from gan_env.data.picture_files import Folder, Format
+from gan_env.data.samples import Samples, read_samples
+from gan_env.tasks.protocols import Data
 
 LEAST_SAMPLES = 20
-QUALITY_SAMPLES = 400
-DIRECTIONS = 64
-
-Distance = Callable[[Tensor, Tensor], float]
-"""A measure of quality: `distance(real, fake)` of samples (M, *shape) each; at least 0, lower is better."""
 
 
-# -- data ---------------------------------------------------------------------------------------------------------
-
-
-def as_data(data: Any) -> ArrayData:
-    """Samples of any kind, split into training, validation and test samples by a fixed shuffle.
+class OwnData:
+    """Data as a user gave them, until it is known what the players take of them.
 
     Args:
-        data: A tensor or array (count, *shape), a `Dataset` with a length (of samples, or of tuples that begin with
-            one), or the path of a folder of pictures, read at 64 x 64. Bytes 0...255 become -1...1; other numbers
-            are taken as they are. A seventh is held out for validation and a seventh for the test, 1,000 at most.
+        data: A `Data`, which makes its own splits; the path of a folder of pictures, with options behind an @ (see
+            `picture_files.Folder`); or what `data.samples.read_samples` reads.
 
     Raises:
-        ValueError: If it is none of these, holds fewer than 20 samples (a folder: 100), or a number that is not finite.
+        ValueError: If it is none of these, holds fewer than 20 samples, or a number that is not finite.
     """
-    if isinstance(data, (str, Path)):
-        from gan_env.data.images import picture_data
 
-        return picture_data("folder", str(data), 64)
-    samples = _stacked(data)
-    if len(samples) < LEAST_SAMPLES or samples.dim() < 2:
-        raise ValueError(
-            f"data hold {len(samples)} samples in a shape of {tuple(samples.shape)}; at least {LEAST_SAMPLES} are "
-            "needed, as (count, *shape of one)"
-        )
-    if samples.is_complex():
-        raise ValueError("data hold complex numbers; give their real and imaginary parts as two channels")
-    if samples.dtype != torch.uint8:
-        samples = samples.float()
-        bad = int((~torch.isfinite(samples)).flatten(1).any(1).sum())
-        if bad:
-            raise ValueError(f"data: {bad} of {len(samples)} samples hold NaN or infinity; leave them out")
-    held = min(1_000, max(len(samples) // 7, 5))
-    samples = samples[torch.from_numpy(np.random.default_rng(SPLIT_SEED).permutation(len(samples)))]
-    return ArrayData(samples[2 * held :], samples[:held], samples[held : 2 * held])
+    def __init__(self, data: Any):
+        self._ready: Data | None = data if isinstance(data, Data) else None
+        self._folder: Folder | None = None
+        self._samples = Samples(torch.empty(0))
+        if isinstance(data, (str, Path)):
+            self._folder = Folder.parse(str(data))
+            self._folder.require_folder()
+        elif self._ready is None:
+            self._samples = _checked(read_samples(data))
 
-
-def _stacked(data: Any) -> Tensor:
-    if isinstance(data, Tensor):
-        return data.detach().cpu()
-    if isinstance(data, np.ndarray):
-        if data.dtype.kind not in "biufc":
-            raise ValueError(f"data hold values of type {data.dtype}; numbers are needed")
-        return torch.from_numpy(np.ascontiguousarray(data))
-    if not (hasattr(data, "__getitem__") and hasattr(data, "__len__")):
-        raise ValueError(
-            f"data={type(data).__name__} is not known; give a tensor or array (count, *shape), a Dataset with a length"
-            ", a folder of pictures, or an object like gan_env.tasks.task.Data"
-        )
-    found = []
-    for i in range(len(data)):
-        item = data[i]
-        item = item[0] if isinstance(item, (tuple, list)) else item
-        if not isinstance(item, (Tensor, np.ndarray)):
-            raise ValueError(
-                f"sample {i} of the data set is a {type(item).__name__}, not a tensor; give the data set a transform, "
-                "e.g. torchvision.transforms.ToTensor()"
-            )
-        found.append(torch.as_tensor(item))
-        if found[0].shape != found[-1].shape:
-            raise ValueError(
-                f"sample {i} has shape {tuple(found[-1].shape)}, sample 0 {tuple(found[0].shape)}; they must agree"
-            )
-    return torch.stack(found) if found else torch.empty(0)
-
-
-# -- quality ------------------------------------------------------------------------------------------------------
-
-
-def sliced_distance(real: Float[Tensor, "M ..."], fake: Float[Tensor, "K ..."]) -> float:
-    """Mean W1 of the samples' projections on 64 fixed directions, in data units; for sets of any two sizes."""
-    x, y = (samples.detach().cpu().flatten(1).double() for samples in (real, fake))
-    directions = torch.from_numpy(np.random.default_rng(FLOOR_SEED).standard_normal((x.shape[1], DIRECTIONS)))
-    directions = directions / directions.norm(dim=0)
-    places = (torch.arange(1_000, dtype=torch.float64) + 0.5) / 1_000
-    ours, theirs = (torch.quantile(samples @ directions, places, dim=0) for samples in (x, y))
-    return float((ours - theirs).abs().mean())
-
-
-def judges(data: Any, quality: Any, score: Any, untrained: Callable[[int], Tensor]) -> tuple[Any, Any]:
-    """A `Quality` and a `Score` from what the user gave: a distance, either of the two, or None.
-
-    `untrained(count)` are samples of a fresh generator.
-
-    Raises:
-        ValueError: If one is none of these.
-    """
-    own = callable(quality) and hasattr(quality, "samples")  # a Quality; its `worst` may be costly: it is not asked for
-    if not (quality is None or callable(quality)):
-        raise ValueError(f"quality={quality!r} must be a function quality(real, fake), or an object like a Quality")
-    lacks = [name for name in ("__call__", "name", "samples", "floor", "details") if not hasattr(score, name)]
-    if score is not None and lacks:
-        raise ValueError(
-            f"score={score!r} has no {lacks[0]}; give an object like gan_env.tasks.task.Score, or quality= alone"
-        )
-    distance = sliced_distance if quality is None or own else cast(Distance, quality)
-    return (
-        quality if own else CallableQuality(data, distance, untrained),
-        CallableScore(data, distance) if score is None else score,
-    )
-
-
-def _spread(samples: Tensor, count: int) -> Tensor:
-    """So many of the samples, evenly from first to last: a split may be sorted."""
-    return samples[torch.linspace(0, len(samples) - 1, count).round().long()]
-
-
-def _number(distance: Distance, name: str, real: Tensor, fake: Tensor) -> float:
-    """The distance as one number, which may be NaN; raises ValueError if it is none, or below 0."""
-    found = distance(real, fake)
-    try:
-        value = float(found)
-    except (RuntimeError, TypeError, ValueError) as error:
-        raise ValueError(f"quality {name} gives {str(found)[:40]!r}; one number is needed") from error
-    if value < 0:
-        raise ValueError(
-            f"quality {name} gives {value:g}; a distance is needed, 0 where real and fake agree: of a likeness s of "
-            "at most 1, say, 1 - s"
-        )
-    return value
-
-
-class CallableQuality:
-    """A distance of one row's samples to as many of the validation split, row after row."""
-
-    def __init__(self, data: Any, distance: Distance, untrained: Callable[[int], Tensor]):
-        self.data, self.distance, self._untrained = data, distance, untrained
-        self.name = getattr(distance, "__name__", type(distance).__name__)
-        self.samples = min(QUALITY_SAMPLES, len(data.validation()))
-
-    def _distance(self, fake: Float[Tensor, "M ..."]) -> float:
-        return _number(self.distance, self.name, _spread(self.data.validation(), self.samples), fake)
+    @property
+    def shape(self) -> tuple[int, ...] | None:
+        """Of one sample; None for a folder, whose pictures are read as the generator makes them."""
+        if self._ready is not None:
+            return self._ready.shape
+        return None if self._folder is not None else tuple(self._samples.values.shape[1:])
 
     @cached_property
-    def worst(self) -> float:
-        """What an untrained generator gets."""
-        fake = self._untrained(self.samples)
-        if not torch.isfinite(fake).all():
+    def labels(self) -> Tensor | None:
+        """What labels look like, (count, ...); of a folder, as if it held two classes. None if there are none."""
+        if self._ready is not None:
+            found = getattr(self._ready, "labels", None)
+            return None if found is None else found[0]
+        return torch.tensor([0, 1]) if self._folder is not None else self._samples.labels
+
+    @property
+    def why_no_labels(self) -> str:
+        """Why labels cannot be read, where something stands beside the samples."""
+        return self._samples.why_no_labels
+
+    def split(self, made: tuple[int, ...], *, labelled: bool) -> Data:
+        """Returns the three splits, by a fixed shuffle; with labels, each class is split in the same proportions.
+
+        A seventh is held out for validation and a seventh for the test, 1,000 at most.
+
+        Args:
+            made: Shape of what the generator makes, in which a folder's pictures are read.
+            labelled: Whether the players take labels.
+
+        Raises:
+            ValueError: As `Folder.read`.
+        """
+        if self._ready is not None:
+            return self._ready
+        samples = self._samples if self._folder is None else self._read(self._folder, made, labelled)
+        values, labels = samples.values, samples.labels if labelled else None
+        held = min(1_000, max(len(values) // 7, 5))
+        order = np.random.default_rng(SPLIT_SEED).permutation(len(values))
+        if labels is None:
+            values = values[torch.from_numpy(order)]
+            return ArrayData(values[2 * held :], values[:held], values[held : 2 * held])
+        order = torch.from_numpy(_evenly(order, labels.numpy()))
+        test, validation, train = order[:held], order[held : 2 * held], order[2 * held :]
+        return ArrayData(
+            *(values[part] for part in (train, validation, test)),
+            test_labels=labels[test] if labels.dim() == 1 and labels.dtype == torch.int64 else None,
+            labels=(labels[train], labels[validation], labels[test]),
+        )
+
+    @staticmethod
+    def _read(folder: Folder, made: tuple[int, ...], labelled: bool) -> Samples:
+        if len(made) != 3 or made[0] not in (1, 3):
             raise ValueError(
-                "generator gives NaN or infinity before its first update; mend its forward() or its weights"
+                f"generator makes samples of shape {made}; a folder's pictures are (3, height, width), or (1, height, "
+                "width) in grey"
             )
-        found = self._distance(fake)
-        if not np.isfinite(found):
+        size = Format(folder.height or made[1], folder.width or made[2], folder.grey or made[0] == 1)
+        pictures = folder.read(size, least=LEAST_SAMPLES, own=True)
+        labels = None if pictures.labels is None else torch.from_numpy(pictures.labels)
+        if labelled and labels is None:
             raise ValueError(
-                f"quality {self.name} of an untrained generator is {found}; a finite number is needed, lower is better"
+                f"the players take labels, but all pictures of {folder.path} lie in one folder; sort them into "
+                "a folder a class"
             )
-        return max(found, 1e-9)
-
-    def __call__(self, fake: Float[Tensor, "N M ..."]) -> Float64[Tensor, " N"]:
-        """Distances; `worst` for a row whose distance or samples are not finite."""
-        found = torch.full((len(fake),), self.worst, dtype=torch.float64)
-        for row, samples in enumerate(fake.detach()):
-            if torch.isfinite(samples).all():
-                value = self._distance(samples.cpu().float())
-                found[row] = value if np.isfinite(value) else self.worst
-        return found.to(fake.device)
+        return Samples(torch.from_numpy(pictures.pixels), labels)
 
 
-class CallableScore:
-    """The same distance to the test split, for one generator."""
+def _checked(samples: Samples) -> Samples:
+    """Samples as bytes or float32; raises ValueError where no GAN can be trained on them."""
+    values = samples.values
+    if len(values) < LEAST_SAMPLES or values.dim() < 2 or not values[0].numel():
+        hint = "; of single numbers, give data[:, None]" if values.dim() == 1 else ""
+        raise ValueError(
+            f"data hold {len(values)} samples in a shape of {tuple(values.shape)}; at least {LEAST_SAMPLES} are "
+            f"needed, as (count, *shape of one){hint}"
+        )
+    if values.is_complex():
+        raise ValueError("data hold complex numbers; give their real and imaginary parts as two channels")
+    if values.dtype != torch.uint8:
+        values = values.float()
+        bad = int((~torch.isfinite(values)).flatten(1).any(1).sum())
+        if bad:
+            raise ValueError(f"data: {bad} of {len(values)} samples hold NaN or infinity; leave them out")
+    return Samples(values, samples.labels, samples.why_no_labels)
 
-    def __init__(self, data: Any, distance: Distance):
-        self.data, self.distance = data, distance
-        self.name = getattr(distance, "__name__", type(distance).__name__)
-        self.samples = len(data.test())
 
-    def __call__(self, fake: Float[Tensor, "M ..."]) -> float:
-        """The distance; raises ValueError if a sample is not finite, or the count is wrong."""
-        from gan_env.metrics import distances
+def _evenly(order: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    """Reorders shuffled samples so that every stretch of them holds the classes in about their shares."""
+    if labels.ndim != 1 or labels.dtype.kind not in "iu":
+        return order
+    _, classes, counts = np.unique(labels[order], return_inverse=True, return_counts=True)
+    by_class = np.argsort(classes, kind="stable")
+    rank = np.empty(len(order))
+    rank[by_class] = np.concatenate([(np.arange(count) + 0.5) / count for count in counts])
+    return order[np.argsort(rank, kind="stable")]
 
-        if len(fake) != self.samples:
-            raise ValueError(f"{self.samples} generated samples are needed, got {len(fake)}")
-        distances.require_finite(fake)
-        return _number(self.distance, self.name, self.data.test(), fake.detach().cpu().float())
 
-    def floor(self) -> float:
-        """The distance for validation samples; of as many as the smaller of the two splits holds."""
-        count = min(self.samples, len(self.data.validation()))
-        test, validation = (_spread(split, count) for split in (self.data.test(), self.data.validation()))
-        return _number(self.distance, self.name, test, validation)
+def range_remark(data: Data, bounds: tuple[float, float] | None) -> str:
+    """What to say where the generator cannot make what the data hold: values beyond its last layer's bounds.
 
-    def details(self, fake: Tensor) -> dict[str, float]:
-        """The count of samples."""
-        return {"samples": float(len(fake))}
+    Args:
+        data: The three splits.
+        bounds: The generator's, (-1, 1) or (0, 1); None if it has none.
+    """
+    if bounds is None or not isinstance(data, ArrayData):
+        return ""
+    values = data.train()
+    least, greatest = float(values.min()), float(values.max())
+    low, high = bounds
+    ends, other = ("tanh", "sigmoid") if low < 0 else ("sigmoid", "tanh")
+    told = f"data lie in {least:.4g} to {greatest:.4g}, the generator's samples in {low:g} to {high:g} ({ends})"
+    if low < 0 <= least and not data.of_bytes:
+        if greatest <= 1:
+            return f"{told}: give 2 * data - 1, or end in a {other}"
+        return f"{told}: give data / {'127.5' if greatest <= 255 else f'{greatest / 2:.4g}'} - 1"
+    if low == 0 and -1 <= least < 0 and greatest <= 1:
+        return f"{told}: end in a {other}, or give (data + 1) / 2"
+    if least < low - 1e-3 or greatest > high + 1e-3:
+        return f"{told}: scale the data to these bounds, or leave the last activation out"
+    return ""

@@ -1,118 +1,22 @@
-"""A user's generator and discriminator brought into the engine's form; what does not fit is said before training."""
+"""Brings a user's generator and discriminator into the engine's form; says what does not fit before training."""
 
 from __future__ import annotations
 
-import warnings
-from collections.abc import Callable
+import math
+from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.nn.parameter import UninitializedParameter
 
 from gan_env.random.streams import seeded
+from gan_env.tasks.condition import Condition, ConditionalGenerator, ScoringForm
+from gan_env.tasks.module_checks import FAILS, Build, extent, first_line, fresh, look_over
+from gan_env.tasks.trial import Trial, one_tensor
 
 PROBES = 8
 """Samples that a module is tried on."""
-
-Build = Callable[[], nn.Module]
-
-
-def _fresh(build: Callable[[], Any]) -> Any:
-    with seeded(0):
-        return build()
-
-
-def _built(build: Any, role: str) -> nn.Module:
-    """A module of the builder; raises ValueError where its weights cannot be copied, drawn afresh and trained."""
-    if isinstance(build, nn.Module):
-        raise ValueError(
-            f"{role} is a module; give the class or function that builds one, for every row and episode starts from "
-            f"fresh weights: {role}=lambda: {type(build).__name__}(...)"
-        )
-    if not callable(build):
-        raise ValueError(f"{role}={build!r} must be a class or function that builds a torch.nn.Module")
-    module, again = _fresh(build), _fresh(build)
-    if not isinstance(module, nn.Module):
-        raise ValueError(f"{role}() gave a {type(module).__name__}, not a torch.nn.Module")
-    weights = dict(module.named_parameters())
-    if {id(p) for p in weights.values()} & {id(p) for p in again.parameters()}:
-        raise ValueError(
-            f"{role}() gives the same weights at every call; every row and episode needs its own: build the layers "
-            "inside the function"
-        )
-    if any(isinstance(p, UninitializedParameter) for p in weights.values()):
-        raise ValueError(f"{role} holds a lazy layer, whose weights are not there before it has run; give it its sizes")
-    if not any(p.requires_grad for p in weights.values()):
-        raise ValueError(f"{role} has no weights to train")
-    for name, p in weights.items():
-        if p._backward_hooks:
-            raise ValueError(
-                f"{role}'s {name} has a gradient hook, which the copies of a row cannot run; do it in forward()"
-            )
-    return module
-
-
-_OWN = frozenset(vars(nn.Module()))
-"""Attributes that every module has."""
-
-
-def _attributes(module: nn.Module) -> dict[str, Any]:
-    """What a module and its parts hold beside weights and buffers, in a form that can be compared later."""
-    found = {}
-    for path, part in module.named_modules():
-        for name, value in vars(part).items():
-            if name not in _OWN:
-                plain = isinstance(value, (bool, int, float, str, list, tuple, dict, set, type(None), np.ndarray))
-                held = value.tolist() if isinstance(value, Tensor) else repr(value) if plain else id(value)
-                found[f"{path}.{name}".lstrip(".")] = held
-    return found
-
-
-def _look_over(module: nn.Module, inputs: Tensor, role: str) -> None:
-    """Runs a module that fits twice and says what its rows could not each have for themselves.
-
-    What both passes leave alike is no memory: a stored activation, say.
-    """
-    left, drew = [], False
-    buffers = {name: held.clone() for name, held in module.named_buffers()}
-    for _ in range(2):
-        for name, held in module.named_buffers():  # these are each row's own: what follows from them is no memory
-            held.copy_(buffers[name])
-        given = inputs.clone()
-        with seeded(0):
-            before = torch.get_rng_state()
-            module(given)
-            drew = not torch.equal(before, torch.get_rng_state())
-        if not torch.equal(given, inputs):
-            raise ValueError(
-                f"{role} changes its input in place, which other passes still need; begin forward() with a copy: "
-                "x = x.clone()"
-            )
-        left.append(_attributes(module))
-    changed = [name for name, value in left[1].items() if left[0].get(name, left) != value]
-    if changed:
-        warnings.warn(
-            f"{role} remembers {changed[0]} from pass to pass, outside its buffers: all rows share it and depend on "
-            "one another; register_buffer() gives each row its own",
-            stacklevel=5,
-        )
-    if drew:
-        noisy = [type(m).__name__ for m in module.modules() if isinstance(m, nn.modules.dropout._DropoutNd) and m.p > 0]
-        warnings.warn(
-            f"{role} {'holds ' + noisy[0] + ', which ' if noisy else ''}draws from torch's global generator: its "
-            "results depend on more than the row's seed",
-            stacklevel=5,
-        )
-
-
-def _tensor(made: Any, role: str) -> Tensor:
-    if not isinstance(made, Tensor):
-        raise ValueError(f"{role} gives a {type(made).__name__}, not one tensor; give a module that returns that alone")
-    return made
-
 
 # -- the generator ------------------------------------------------------------------------------------------------
 
@@ -127,81 +31,206 @@ def _with_latents(build: Build, shape: tuple[int, ...]) -> nn.Module:
     return module
 
 
+def _conditional(build: Build, latents: tuple[int, ...], condition: Condition) -> nn.Module:
+    return ConditionalGenerator(build(), latents, condition)
+
+
 @torch.no_grad()
-def fitted_generator(build: Build, latent_size: int | tuple[int, ...], shape: tuple[int, ...]) -> Build:
-    """A builder of generators that take flat latents, whatever shape of latents the user's take.
+def tried_latents(
+    trial: Trial, latent_size: int | tuple[int, ...], labels: Tensor | None
+) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """Finds the shape of latents that a generator takes; returns it and the shape of the samples that it makes.
 
     An int that the module does not take flat is tried as (size, 1, 1) and (size, 1, 1, 1), as convolutions like it.
 
+    Args:
+        trial: The generator.
+        latent_size: What the user says.
+        labels: Labels (PROBES,) to call it with; None for an unconditional one.
+
     Raises:
-        ValueError: If the module takes none of them, or makes samples of another shape than the data's.
+        ValueError: If the module takes none of them.
     """
-    module, size = _built(build, "generator"), int(np.prod(latent_size))
+    size = math.prod(latent_size) if isinstance(latent_size, tuple) else latent_size
+    if trial.latents is not None and math.prod(trial.latents) == size:
+        latent_size = trial.latents
     tried = [latent_size] if isinstance(latent_size, tuple) else [(size,), (size, 1, 1), (size, 1, 1, 1)]
+    told = () if labels is None else (labels if labels.dtype == torch.int64 else labels.to(trial.dtype),)
     errors = []
     for latents in tried:
         try:
-            made = module(torch.zeros(2, *latents))
+            made = trial.module(torch.zeros(PROBES, *latents, dtype=trial.dtype), *told)
         except TypeError as error:
             raise ValueError(
-                f"generator does not take one tensor of latents: {error}; wrap it so that it does"
+                f"generator does not take {'one tensor of latents' if labels is None else 'latents and labels'}: "
+                f"{error}; wrap it so that it does"
             ) from error
-        except (RuntimeError, ValueError) as error:
-            errors.append(str(error).splitlines()[0])
+        except FAILS as error:
+            errors.append(first_line(error))
             continue
-        made = _tensor(made, "generator")
-        if made.shape[1:] != shape:
-            raise ValueError(f"generator makes samples of shape {tuple(made.shape[1:])}; the data's are {shape}")
-        with seeded(0):
-            probes = torch.randn(PROBES, *latents)
-        _look_over(module, probes, "generator")
-        return build if latents == (size,) else partial(_with_latents, build, latents)
-    raise ValueError(f"generator does not take latents of shape (B, {tried[0][0]}): {errors[0]}; set latent_size")
+        return latents, tuple(one_tensor(made, "generator").shape[1:])
+    beside = "" if labels is None else f" and {_described(labels)}"
+    raise ValueError(
+        f"generator does not take latents of shape (B, {', '.join(map(str, tried[0]))}){beside}: {errors[0]}; "
+        f"{'set latent_size' if labels is None else 'set latent_size, or see how it uses the labels'}"
+    )
+
+
+def _described(labels: Tensor) -> str:
+    """Labels that a module was tried with, in words."""
+    shape = ", ".join(map(str, ("B", *labels.shape[1:])))
+    classes = f" from {int(labels.min())} to {int(labels.max())}" if labels.dtype == torch.int64 else ""
+    return f"labels ({shape}{',' if labels.dim() == 1 else ''}) {str(labels.dtype).removeprefix('torch.')}{classes}"
+
+
+def require_shape(made: tuple[int, ...], shape: tuple[int, ...]) -> None:
+    """Raises ValueError, with a hint where one is near, if the generator's samples are not of the data's shape."""
+    if made == shape:
+        return
+    hint = ""
+    if len(made) == 3 and shape == (*made[1:], made[0]):
+        hint = "; the data have their channels last: data.permute(0, 3, 1, 2)"
+    elif made == (1, *shape):
+        hint = "; the data lack their channel: data[:, None]"
+    elif math.prod(made) == math.prod(shape):
+        hint = "; the counts agree: end in nn.Unflatten, or reshape the data"
+    raise ValueError(f"generator makes samples of shape {made}; the data's are {shape}{hint}")
 
 
 @torch.no_grad()
-def untrained_samples(build: Build, latent_size: int, count: int) -> Tensor:
-    """Samples of a generator with fresh weights, always the same."""
+def fitted_generator(
+    trial: Trial, latents: tuple[int, ...], condition: Condition | None, labels: Tensor | None, remarks: list[str]
+) -> Build:
+    """Returns a builder of generators that take flat latents, with labels behind them in a conditional GAN.
+
+    Args:
+        trial: The generator.
+        latents: Shape of the latents that it takes.
+        condition: Its labels; None for an unconditional one.
+        labels: Labels (PROBES, ...) to try it with.
+        remarks: Takes what should be said of it.
+    """
     with seeded(0):
-        return build()(torch.randn(count, latent_size))
+        probes = torch.randn(PROBES, *latents).to(trial.dtype)
+    if condition is None or labels is None:
+        remarks += look_over(trial.module, probes, "generator")
+        return trial.build if len(latents) == 1 else partial(_with_latents, trial.build, latents)
+    remarks += look_over(
+        ConditionalGenerator(trial.module, latents, condition), condition.join(probes.flatten(1), labels), "generator"
+    )
+    return partial(_conditional, trial.build, latents, condition)
+
+
+@torch.no_grad()
+def untrained_samples(
+    build: Build, latent_size: int, shape: Sequence[int], condition: Condition | None, count: int, labels: Any
+) -> Tensor:
+    """Samples (count, *shape) of a generator with fresh weights, always the same; `labels` (count, ...) or None."""
+    with seeded(0):
+        module = build()
+        inputs = torch.randn(count, latent_size)
+        if condition is not None:
+            inputs = condition.join(inputs, labels)
+        made = module.to(torch.float32)(inputs)
+    return made if condition is None else condition.values_of(made).unflatten(1, tuple(shape))
+
+
+@torch.no_grad()
+def generator_extent(build: Build, latent_size: int, condition: Condition | None, labels: Any, dtype: torch.dtype):
+    """Bounds of what a generator can make, see `module_checks.extent`."""
+    with seeded(0):
+        inputs = torch.randn(PROBES, latent_size, dtype=dtype)
+    if condition is None:
+        return extent(build, inputs, dtype)
+    return extent(lambda: _Values(build(), condition), condition.join(inputs, labels), dtype)
+
+
+class _Values(nn.Module):
+    """What a conditional generator makes, without the labels."""
+
+    def __init__(self, module: nn.Module, condition: Condition):
+        super().__init__()
+        self.module, self._condition = module, condition
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        return self._condition.values_of(self.module(inputs))
 
 
 # -- the discriminator --------------------------------------------------------------------------------------------
 
 
+def _scoring(build: Build, shape: tuple[int, ...], condition: Condition | None) -> nn.Module:
+    return ScoringForm(build(), shape, condition)
+
+
 @torch.no_grad()
-def fitted_discriminator(build: Build, shape: tuple[int, ...]) -> Build:
-    """A builder of discriminators that give one logit a sample; a sigmoid at the end is left out, with a warning.
+def fitted_discriminator(
+    trial: Trial, shape: tuple[int, ...], condition: Condition | None, labels: Tensor | None, remarks: list[str]
+) -> Build:
+    """Returns a builder of discriminators in the engine's form; a sigmoid at the end is left out, with a remark.
+
+    Args:
+        trial: The discriminator.
+        shape: Of a sample.
+        condition: Its labels; None for an unconditional one.
+        labels: Labels (PROBES, ...) to try it with.
+        remarks: Takes what should be said of it.
 
     Raises:
-        ValueError: If the module does not take samples of the data's shape, gives more than one number for each, or
-            gives probabilities by another way than an `nn.Sigmoid` at its end.
+        ValueError: If the module does not take samples of the data's shape, gives neither one logit nor a map of them
+            for each, or gives probabilities by another way than an `nn.Sigmoid` at its end.
     """
-    module = _built(build, "discriminator")
     with seeded(0):
-        probes = torch.randn(PROBES, *shape)
+        probes = torch.randn(PROBES, *shape).to(trial.dtype)
+    told = () if condition is None or labels is None else (labels,)
     try:
-        logits = module(10 * probes)
-    except (RuntimeError, TypeError, ValueError) as error:
-        reason = str(error).splitlines()[0]
-        raise ValueError(f"discriminator does not take samples of the data's shape {shape}: {reason}") from error
-    logits = _tensor(logits, "discriminator")
-    if logits.numel() != PROBES:
-        raise ValueError(f"discriminator gives {tuple(logits.shape[1:])} for a sample; one logit is needed")
-    _look_over(module, probes, "discriminator")
+        logits = trial.module(10 * probes, *told)
+    except FAILS as error:
+        beside = f" and {_described(told[0])}" if told else ""
+        raise ValueError(
+            f"discriminator does not take samples of the data's shape {shape}{beside}: {first_line(error)}"
+        ) from error
+    patches = _require_scores(one_tensor(logits, "discriminator"))
+    build, inputs = trial.build, probes
+    if condition is not None and labels is not None:
+        inputs = condition.join(probes.flatten(1), labels)
+    if patches or condition is not None:
+        build = partial(_scoring, trial.build, shape, condition)
+    module = trial.module if build is trial.build else fresh(build).to(trial.dtype)
+    remarks += look_over(module, inputs, "discriminator")
     for name, part in module.named_modules(remove_duplicate=False):
         without = partial(_without, build, name)
-        if isinstance(part, nn.Sigmoid) and _is_sigmoid_of(build, without, probes):
-            warnings.warn(
-                "the discriminator ends in a sigmoid, which is left out: losses here take logits", stacklevel=4
-            )
+        if isinstance(part, nn.Sigmoid) and _is_sigmoid_of(build, without, inputs):
+            remarks.append("the discriminator ends in a sigmoid, which is left out: losses here take logits")
             return without
-    if _is_share(logits) and _always_shares(build, 10 * probes):
+    if _is_share(logits) and extent(build, _loud(inputs, condition), trial.dtype) == (0.0, 1.0):
         raise ValueError(
             "discriminator gives probabilities, its outputs stay between 0 and 1; losses here take logits: return what "
             "goes into the sigmoid"
         )
     return build
+
+
+def _loud(inputs: Tensor, condition: Condition | None) -> Tensor:
+    """Inputs ten times as large, labels left as they are."""
+    if condition is None:
+        return 10 * inputs
+    return torch.cat([10 * condition.values_of(inputs), inputs[:, -condition.size :]], 1)
+
+
+def _require_scores(logits: Tensor) -> bool:
+    """Whether each sample gets a map of scores instead of one; raises ValueError if it gets neither."""
+    each = tuple(logits.shape[1:])
+    if logits.numel() == PROBES:
+        return False
+    if logits.dim() == 0 or len(logits) != PROBES:
+        raise ValueError(f"discriminator gives {tuple(logits.shape)} for {PROBES} samples; one logit each is needed")
+    if len(each) > 1 and (each[0] == 1 or each[-1] == 1):
+        return True
+    advice = "one logit is needed, or a map of them with one channel: (1, H, W), (T, 1)"
+    if each == (2,):
+        advice += "; of two classes, return their difference: l[:, 1] - l[:, 0]"
+    raise ValueError(f"discriminator gives {each} for a sample; {advice}")
 
 
 def _without(build: Build, name: str) -> nn.Module:
@@ -216,21 +245,9 @@ def _is_sigmoid_of(whole: Build, without: Build, probes: Tensor) -> bool:
     outputs = []
     for build in (whole, without):
         with seeded(0):  # drawn weights and dropout alike
-            outputs.append(build()(probes).flatten())
+            outputs.append(build().to(probes.dtype)(probes).flatten())
     return torch.allclose(outputs[0], torch.sigmoid(outputs[1]), rtol=0, atol=1e-5)
 
 
 def _is_share(outputs: Tensor) -> bool:
     return bool(((outputs >= 0) & (outputs <= 1)).all())
-
-
-def _always_shares(build: Build, probes: Tensor) -> bool:
-    """Whether outputs stay in [0, 1] for whatever weights; logits may be there by chance."""
-    for seed in range(4):
-        with seeded(seed):
-            module = build()
-            for p in module.parameters():
-                p.normal_()
-            if not _is_share(module(probes)):
-                return False
-    return True

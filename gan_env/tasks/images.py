@@ -1,12 +1,13 @@
 """GANs of pictures: Fashion-MNIST, MNIST, CIFAR-10, CelebA, emoji and any folder, as DCGANs or the thesis' MLPs.
 
 A name may be followed by where the pictures are: `fashion:PATH`, `mnist:PATH`, `cifar10:PATH`, `celeba:PATH`,
-`emoji64:FONTFILE`, and must be for `folder:PATH@SIDE`. What ships with the package needs no path.
+`emoji64:FONTFILE`, and must be for `folder:PATH@64`. What ships with the package needs no path.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 
 import torch
@@ -14,6 +15,7 @@ from torch import nn
 
 from gan_env.data.datasets import ArrayData
 from gan_env.data.images import picture_data
+from gan_env.data.picture_files import Folder
 from gan_env.metrics.scores import Classifier, FrechetQuality, FrechetScore
 from gan_env.networks.dcgan import dcgan_discriminator, dcgan_generator
 from gan_env.networks.mlp import mlp_discriminator, mlp_generator
@@ -21,18 +23,16 @@ from gan_env.random.streams import seeded
 from gan_env.tasks.task import TASKS, Task
 
 LATENT_SIZE = 100
-CHANNELS = {28: 32, 32: 32, 64: 32, 128: 16}
-BATCH_SIZE = {28: 64, 32: 64, 64: 64, 128: 32}
 HIDDEN = (1024,) * 5
 QUALITY_SAMPLES = 400
-SIDES = (28, 32, 64, 128)
+FEATURES_FROM = 100
+"""Pictures from which a folder is judged by features; of fewer, their covariance says little."""
 
 
 def classifier(family: str, device: torch.device) -> Classifier:
-    """A shipped feature network."""
-    from gan_env.metrics import (
-        classifiers,  # on call, so that `python -m gan_env.metrics.classifiers` runs it only once
-    )
+    """Loads a shipped feature network, which takes grey pictures as colours of equal parts where it wants colours."""
+    # On call, so that `python -m gan_env.metrics.classifiers` runs it only once.
+    from gan_env.metrics import classifiers
 
     return classifiers.load(family, device)
 
@@ -45,19 +45,22 @@ def untrained(generator: Callable[[], nn.Module], latent_size: int, quality: Cal
         return float(judge.distance(fake[None])[0])
 
 
-def image_task(name: str, data: ArrayData, family: str, *, channels: int | None = None, mlp: bool = False) -> Task:
-    """The task of pictures in [-1, 1].
+def image_task(
+    name: str, data: ArrayData, family: str | None, *, channels: int | None = None, mlp: bool = False
+) -> Task:
+    """Builds the task of square pictures in [-1, 1].
 
     Args:
         name: Of the task.
         data: The pictures.
-        family: The feature network that judges them.
+        family: The feature network that judges them; None for a sliced W1 of their pixels.
         channels: Maps at the DCGAN's largest hidden resolution; by the pictures' size if None.
         mlp: The thesis' MLPs of five layers of 1024, instead of a DCGAN.
     """
     shape, side = data.shape, data.shape[-1]
     inputs = shape[0] * side**2
-    width = channels or CHANNELS[side]
+    large = side > 64
+    width = channels or (16 if large else 32)
     generator = (
         partial(mlp_generator, (LATENT_SIZE, *HIDDEN, inputs), shape, bounded=True)
         if mlp
@@ -66,9 +69,14 @@ def image_task(name: str, data: ArrayData, family: str, *, channels: int | None 
     discriminator = (
         partial(mlp_discriminator, (inputs, *HIDDEN, 1), shape) if mlp else partial(dcgan_discriminator, shape, width)
     )
-    judge = partial(classifier, family)
-    samples = min(QUALITY_SAMPLES, len(data.validation()))
-    quality = FrechetQuality(data, judge, lambda: untrained(generator, LATENT_SIZE, lambda: quality), samples=samples)
+    quality, score = None, None
+    if family is not None:
+        judge = partial(classifier, family)
+        samples = min(QUALITY_SAMPLES, len(data.validation()))
+        features = FrechetQuality(
+            data, judge, lambda: untrained(generator, LATENT_SIZE, lambda: features), samples=samples
+        )
+        quality, score = features, FrechetScore(data, judge)
     return Task(
         name=name,
         kind="image",
@@ -77,8 +85,8 @@ def image_task(name: str, data: ArrayData, family: str, *, channels: int | None 
         latent_size=LATENT_SIZE,
         data=data,
         quality=quality,
-        score=FrechetScore(data, judge),
-        batch_size=min(BATCH_SIZE[side], len(data)),
+        score=score,
+        batch_size=min(32 if large else 64, len(data)),
         d_lr=2e-4,
         g_lr=2e-4,
         episode_updates=2_500,
@@ -112,13 +120,22 @@ for _name in NAMED:
 
 @TASKS.register("folder")
 def folder(path: str) -> Task:
-    """Any folder of pictures: `folder:PATH@SIDE`, with SIDE 32, 64 (also if left out) or 128."""
-    where, at, side = path.rpartition("@")
-    if not at or not side.isdigit():
-        where, side = path, "64"
-    if not where:
-        raise ValueError(f"folder:{path} names no folder; write folder:PATH@{side}")
-    if int(side) not in SIDES:
-        raise ValueError(f"folder:{path}: side {side} is not one of {', '.join(map(str, SIDES))}")
-    family = "emoji32" if int(side) <= 32 else "emoji64"
-    return image_task(f"folder:{where}@{side}", picture_data("folder", where, int(side)), family)
+    """Builds the task of any folder of pictures: `folder:PATH@64`, `folder:PATH@48,grey,skip-broken`.
+
+    The side is 64 if left out; a DCGAN takes 4 to 7 times a power of two. Fewer than 100 pictures are judged by a
+    sliced W1 of their pixels, for features of so few say little.
+    """
+    asked = Folder.parse(path)
+    if path.startswith("@"):
+        raise ValueError(f"folder:{path} names no folder; write folder:PATH{path}")
+    if asked.width != asked.height:
+        raise ValueError(
+            f"folder:{path} asks for {asked.width} x {asked.height}, but its DCGAN makes squares; give a side, or "
+            "bring your own networks: Task(generator=..., discriminator=..., data=PATH)"
+        )
+    if asked.width is None:
+        asked = replace(asked, width=64, height=64)
+    data = picture_data("folder", str(asked), 64)
+    few = len(data) + data.test_size + len(data.validation()) < FEATURES_FROM
+    family = None if few else "emoji32" if data.shape[-1] <= 32 else "emoji64"
+    return image_task(f"folder:{asked}", data, family)

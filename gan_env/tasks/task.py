@@ -3,133 +3,33 @@
 from __future__ import annotations
 
 import inspect
-import math
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from functools import cached_property, partial
-from typing import Any, Literal, Protocol, runtime_checkable
+import warnings
+from collections.abc import Callable, Sized
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any, Literal
 
-import numpy as np
-from jaxtyping import Float
-from torch import Tensor, nn
+import torch
+from torch import nn
 
 from gan_env.argument_checks import at_least, is_positive, one_of
 from gan_env.losses.losses import get_loss
 from gan_env.optimizer_spec import OptimizerSpec
-from gan_env.random.streams import Purpose
 from gan_env.registry import Registry
+from gan_env.tasks.condition import Condition
+from gan_env.tasks.judges import judges
+from gan_env.tasks.own_gan import fitted
+from gan_env.tasks.protocols import Data as Data
+from gan_env.tasks.protocols import Quality as Quality
+from gan_env.tasks.protocols import Score as Score
+from gan_env.tasks.protocols import Wiring as Wiring
+from gan_env.types import KINDS
+
+PLAYERS = ("generator", "discriminator", "data", "latent_size", "condition")
 
 
-@runtime_checkable
-class Data(Protocol):
-    """Where real batches come from. Three splits: *train* through `codes` and `batch`, *validation* and *test* whole.
-
-    What is drawn at random is a *code* (a point, or the index of an image), so that a drawn epoch of a large data
-    set costs little memory; `batch` turns codes into samples. Finite data have a length, by which an epoch is known.
-    """
-
-    shape: tuple[int, ...]
-    """Shape of one sample, e.g. (2,) or (1, 28, 28)."""
-
-    def block(self, batch_size: int) -> int:
-        """Batches that one call of `codes` yields: an epoch for finite data, a constant for endless data.
-
-        Raises ValueError if the training split holds fewer samples than one batch.
-        """
-        ...
-
-    def codes(self, rng: np.random.Generator, batch_size: int) -> np.ndarray:
-        """Codes of `block(batch_size)` training batches, (block, batch_size, *code_shape), from this generator only."""
-        ...
-
-    def batch(self, codes: Tensor) -> Float[Tensor, "*N X"] | Tensor:
-        """Samples (*lead, *shape) of codes (*lead, *code_shape), float32, on the codes' device."""
-        ...
-
-    def validation(self) -> Tensor:
-        """The validation split, (M, *shape): for rewards, look-ahead and choosing constants."""
-        ...
-
-    def test(self) -> Tensor:
-        """The test split, (M, *shape): for the score alone."""
-        ...
-
-
-@runtime_checkable
-class Quality(Protocol):
-    """A cheap distance of generated samples to *validation* data, for all rows at once; lower is better."""
-
-    name: str
-    samples: int
-    """Generated samples that it needs per row."""
-    worst: float
-    """Bound at which rewards clip it; about what an untrained generator gets."""
-
-    def __call__(self, fake: Tensor) -> Float[Tensor, " N"]:
-        """Distances of samples (N, samples, *shape), float64."""
-        ...
-
-
-@runtime_checkable
-class Score(Protocol):
-    """The exact distance of one generator's samples to *test* data; lower is better. Never used in training."""
-
-    name: str
-    samples: int
-
-    def __call__(self, fake: Tensor) -> float:
-        """Distance of samples (samples, *shape) to the test split."""
-        ...
-
-    def floor(self) -> float:
-        """The same distance for as many fresh real samples: what a perfect generator would get."""
-        ...
-
-    def details(self, fake: Tensor) -> Mapping[str, float | str]:
-        """Further plain figures of the same samples, e.g. modes hit or class coverage, and what they were read with."""
-        ...
-
-
-@runtime_checkable
-class Game(Protocol):
-    """Where G makes something of the data instead of latents, and has a loss of its own besides D's verdict.
-
-    G's loss is `own_loss` minus `strength` times D's loss on both sides: gradient reversal (Ganin & Lempitsky 2015,
-    arXiv:1409.7495, eq. 10 to 18).
-    """
-
-    @property
-    def out_shape(self) -> tuple[int, ...]:
-        """Shape of what G makes of one input."""
-        ...
-
-    @property
-    def seen_shape(self) -> tuple[int, ...]:
-        """Shape of what D sees of it."""
-        ...
-
-    def inputs(self, codes: Tensor) -> Tensor:
-        """G's inputs (n, M, *in) of a batch of codes (n, B, *code_shape), float32."""
-        ...
-
-    def sides(self, out: Tensor) -> tuple[Tensor, Tensor]:
-        """D's two batches (n, B, *seen_shape), real and fake, from what G made (n, M, *out_shape)."""
-        ...
-
-    def own_loss(self, out: Tensor, codes: Tensor) -> Float[Tensor, " n"]:
-        """G's loss apart from D, differentiable in `out`: what measurements call `g_loss`."""
-        ...
-
-    def strength(self, progress: Tensor) -> Tensor:
-        """Weight of the reversed gradient at these shares of the run, (n,)."""
-        ...
-
-    def held_out(self, purpose: Purpose, count: int) -> Tensor:
-        """Inputs (count, *in) on which G is judged; the test split's for Purpose.SCORE alone."""
-        ...
-
-
-KINDS = ("plane", "image", "voxels", "domains", "dirac", "custom")
+def _no_samples(count: int) -> torch.Tensor:
+    raise ValueError("a task with a wiring of its own needs a Quality, for its G makes no samples of latents")
 
 
 @dataclass(frozen=True, kw_only=True, init=False)
@@ -138,18 +38,24 @@ class Task:
 
     Args:
         generator: Class or function that builds a module: latents (B, latent_size) to samples (B, *shape). Latents of
-            shape (B, latent_size, 1, 1) are handed over where the module takes those.
-        discriminator: The same for samples (B, *shape) to logits (B,), (B, 1) or (B, 1, 1, 1).
-        data: A tensor or array (count, *shape), a `torch.utils.data.Dataset`, a folder of pictures, or a `Data`.
+            shape (B, latent_size, 1, 1) are handed over where the module takes those. One whose `forward` needs a
+            second argument is given labels, `generator(latents, labels)`: see `conditional`.
+        discriminator: The same for samples (B, *shape) to logits (B,), (B, 1) or (B, 1, 1, 1), or to a map of logits
+            with one channel, (B, 1, H, W) or (B, T, 1), over which the loss averages.
+        data: A tensor or array (count, *shape), a table, a pair (samples, labels), a `torch.utils.data.Dataset`, a
+            folder of pictures, or a `Data`.
         latent_size: Normals that a sample is made from; a tuple for latents of another shape.
-        quality: `quality(real, fake)`, a distance of two sets of samples, or a `Quality`; by default a sliced W1.
+        conditional: Whether both players take the samples' labels as a second argument. By default they do where their
+            `forward` cannot be called without.
+        quality: `quality(real, fake)`, a distance of two sets of samples, or a `Quality`; by default a sliced W1. Of a
+            conditional GAN it is measured within each class.
         score: The final judge, a `Score`; by default the same distance, to test data.
         loss: A name of a GAN loss.
         name: For tables and pictures.
         kind: "plane", "image", "voxels", "domains", "dirac" or "custom": how it is drawn, and some controllers have
             defaults by kind. By default from the data's shape.
         batch_size, d_lr, g_lr, episode_updates, optimizer, dtype: Defaults of a run, as in `EnvConfig`.
-        latents, distance, game: See the fields.
+        latents, distance, wiring: See the fields.
 
     Raises:
         ValueError: Naming the argument that does not fit the others.
@@ -175,8 +81,10 @@ class Task:
     """N(0, I), or the number 1 (Dirac-GAN)."""
     distance: Callable[[nn.Module, nn.Module], float] | None
     """A score that is read off the generator and the discriminator themselves, in place of samples."""
-    game: Game | None
-    """How G is fed and what it learns, where it is no plain GAN."""
+    wiring: Wiring | None
+    """How G is fed and what it learns, where the game is no plain GAN."""
+    condition: Condition | None = field(init=False)
+    """The labels that both players of a conditional GAN are given; they lie behind latents and samples."""
 
     def __init__(
         self,
@@ -185,6 +93,7 @@ class Task:
         discriminator: Callable[[], nn.Module],
         data: Any,
         latent_size: int | tuple[int, ...] = 100,
+        conditional: bool | None = None,
         quality: Any = None,
         score: Score | None = None,
         loss: str = "bce",
@@ -198,32 +107,11 @@ class Task:
         dtype: Literal["float32", "float64"] = "float32",
         latents: Literal["normal", "ones"] = "normal",
         distance: Callable[[nn.Module, nn.Module], float] | None = None,
-        game: Game | None = None,
+        wiring: Wiring | None = None,
     ):
-        from gan_env.tasks import from_data as custom  # they know this module
-        from gan_env.tasks import from_modules
-
-        if game is None:
-            for each in latent_size if isinstance(latent_size, tuple) else (latent_size,):
-                at_least("latent_size", each, 1)
-        size = math.prod(latent_size) if isinstance(latent_size, tuple) else latent_size
-        data = data if isinstance(data, Data) else custom.as_data(data)
-        if game is None:
-            generator = from_modules.fitted_generator(generator, latent_size, data.shape)
-            discriminator = from_modules.fitted_discriminator(discriminator, data.shape)
-        quality, score = custom.judges(data, quality, score, partial(from_modules.untrained_samples, generator, size))
-        if batch_size is None:
-            batch_size = min(64, len(data)) if hasattr(data, "__len__") else 64
-        if kind is None:
-            kind = "image" if len(data.shape) == 3 else "plane" if data.shape == (2,) else "custom"
-        values = {
+        one_of("dtype", dtype, ("float32", "float64"))
+        values: dict[str, Any] = {
             "name": name,
-            "generator": generator,
-            "discriminator": discriminator,
-            "latent_size": size,
-            "data": data,
-            "quality": quality,
-            "score": score,
             "kind": kind,
             "batch_size": batch_size,
             "d_lr": d_lr,
@@ -234,11 +122,42 @@ class Task:
             "dtype": dtype,
             "latents": latents,
             "distance": distance,
-            "game": game,
+            "wiring": wiring,
         }
-        for field, value in values.items():
-            object.__setattr__(self, field, value)
+        if wiring is None:
+            for each in latent_size if isinstance(latent_size, tuple) else (latent_size,):
+                at_least("latent_size", each, 1)
+            gan = fitted(
+                generator,
+                discriminator,
+                data,
+                latent_size=latent_size,
+                conditional=conditional,
+                dtype=getattr(torch, dtype),
+            )
+            for remark in gan.remarks:
+                warnings.warn(remark, stacklevel=2)
+            values |= {name: getattr(gan, name) for name in PLAYERS}
+            values["quality"], values["score"] = gan.judges(quality, score)
+        else:  # its maker knows how the parts fit
+            values |= dict(zip(PLAYERS, (generator, discriminator, data, latent_size, None), strict=True))
+            values["quality"], values["score"] = judges(data, quality, score, _no_samples, labelled=False)
+        for each, value in values.items():
+            object.__setattr__(self, each, value)
+        self._complete()
         self._check()
+
+    def _complete(self) -> None:
+        """Fills in what follows from the data where it was left out."""
+        shape = self.data.shape
+        kind = "image" if len(shape) == 3 else "plane" if shape == (2,) else "custom"
+        batch_size = min(64, len(self.data)) if isinstance(self.data, Sized) else 64
+        for name, value in (("kind", kind), ("batch_size", batch_size)):
+            if getattr(self, name) is None:
+                object.__setattr__(self, name, value)
+
+    registered = None
+    """Name that `make_task` builds this very task by, for those that have one."""
 
     @cached_property
     def untrained_scores(self) -> dict[Any, float | None]:
@@ -249,13 +168,12 @@ class Task:
         """Raises ValueError for a setting that no run could use."""
         one_of("kind", self.kind, KINDS)
         one_of("latents", self.latents, ("normal", "ones"))
-        one_of("dtype", self.dtype, ("float32", "float64"))
         get_loss(self.loss)
-        for field in ("batch_size", "episode_updates"):
-            at_least(field, getattr(self, field), 1)
-        for field in ("d_lr", "g_lr"):
-            if not is_positive(getattr(self, field)):
-                raise ValueError(f"{field}={getattr(self, field)!r} must be a finite learning rate > 0")
+        for name in ("batch_size", "episode_updates"):
+            at_least(name, getattr(self, name), 1)
+        for name in ("d_lr", "g_lr"):
+            if not is_positive(getattr(self, name)):
+                raise ValueError(f"{name}={getattr(self, name)!r} must be a finite learning rate > 0")
 
 
 TASKS: Registry[Callable[..., Task]] = Registry("task", "gan_env.tasks", built_in="gan_env.tasks")
@@ -291,4 +209,6 @@ def make_task(name: str) -> Task:
         ValueError: As `parse_task`, or naming the file that cannot be read.
     """
     build, arguments = parse_task(name)
-    return build(*arguments)
+    task = build(*arguments)
+    object.__setattr__(task, "registered", name)
+    return task

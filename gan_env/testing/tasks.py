@@ -72,8 +72,8 @@ def splits_and_codes_are_the_same_every_time(task: Task) -> None:
 
 
 def real_samples_beat_an_untrained_generator(task: Task) -> None:
-    """By quality and by score; the floor lies below the untrained score, too. A task with a `Game` is left out."""
-    if task.game is not None:
+    """By quality and by score; the floor lies below the untrained score, too. A task with a `Wiring` is left out."""
+    if task.wiring is not None:
         return
     fake = fakes(task, max(task.quality.samples, task.score.samples))
     both = torch.stack([reals(task, task.quality.samples), fake[0, : task.quality.samples]])

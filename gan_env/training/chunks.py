@@ -46,7 +46,7 @@ class Chunk:
         self.g_buffers, self.d_buffers, self.late_buffers = Buffers(), Buffers(), Buffers()
         self.codes: Tensor
         self.inputs: Tensor
-        """What G makes the coming batch of: latents, but for a task with a `Game` of its own."""
+        """What G makes the coming batch of: latents, but for a task with a `Wiring` of its own."""
         self.real: Tensor
         self.fake: Tensor
         self.probe: Tensor
@@ -54,9 +54,9 @@ class Chunk:
         self.turn: Tensor
         """(n,) bool: whether the diversity term of the coming update counts, where there is one."""
         self.strength: Tensor
-        """(n,): weight of D's loss in G's, where a `Game` has one."""
+        """(n,): weight of D's loss in G's, where a `Wiring` has one."""
         self.out: Tensor
-        """What G made: the generated batch itself, but for a task with a `Game` of its own."""
+        """What G made: the generated batch itself, but for a task with a `Wiring` of its own."""
         self.g_tape: Any = None
         self.seen: Judged
         """D's clean forward pass on the coming batch."""

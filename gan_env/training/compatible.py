@@ -18,8 +18,10 @@ from gan_env.tasks.task import Task
 
 def difference(a: Task, b: Task, batch_size: int) -> str:
     """The first thing that keeps two tasks from sharing a batch, in words; "" if they can."""
-    if a.game is not None or b.game is not None:
-        return "games"
+    if a.wiring is not None or b.wiring is not None:
+        return "wirings"
+    if a.condition is not None or b.condition is not None:
+        return "labels"
     compared: dict[str, Callable[[Task], Any]] = {
         "kinds": lambda task: task.kind,
         "samples' shapes": lambda task: task.data.shape,

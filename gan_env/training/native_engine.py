@@ -60,7 +60,7 @@ def not_covered(
         return f"the kernel runs on processors, not on {device}"
     if dtype not in _POINTERS:
         return f"the kernel computes in float32 or float64, not in {dtype}"
-    if any(task.game is not None for task in tasks):
+    if any(task.wiring is not None for task in tasks):
         return f"task {tasks[0].name!r} is no plain GAN"
     for name, each in zip(("generator", "discriminator"), players, strict=True):
         if not isinstance(each, MLPPlayers):

@@ -28,6 +28,8 @@ from gan_env.players.modules import make_players
 from gan_env.players.players import Players
 from gan_env.players.regularised import as_trained
 from gan_env.random.streams import Purpose, key, rng, seeded
+from gan_env.tasks.condition import own_module
+from gan_env.tasks.judges import held_labels, spread
 from gan_env.tasks.task import Task
 from gan_env.training.batches import Feed, latent_block
 from gan_env.training.chunks import Chunk, Moves
@@ -170,9 +172,13 @@ class Trainer:
         for other in self.tasks[1:]:
             if why := difference(task, other, batch_size):
                 raise ValueError(f"tasks {task.name!r} and {other.name!r} cannot share a batch: their {why} differ")
-        self._game = task.game
-        if loss.diversity is not None and task.game is not None:
+        self._game = task.wiring
+        if loss.diversity is not None and task.wiring is not None:
             raise ValueError(f"loss={loss.name!r}: task {task.name!r} generates no samples that could be diverse")
+        if loss.diversity is not None and task.condition is not None:
+            raise ValueError(
+                f"loss={loss.name!r} compares whole samples, and a conditional GAN's hold labels; leave it out"
+            )
         if loss.reparametrise is not None and derives_weights(self._fresh(task.discriminator, 0)):
             raise ValueError(
                 f"loss={loss.name!r} divides D's own weights by their norm, but this discriminator computes its "
@@ -188,7 +194,7 @@ class Trainer:
         self._sizes = {name: flatten(module).numel() for name, module in self.templates.items()}
         self._matrices = weight_matrices(self.templates["d"])
         self._widest = max(p.shape[0] for module in self.templates.values() for p in module.parameters())
-        seen = task.data.shape if task.game is None else task.game.out_shape
+        seen = self._sample_shape if task.wiring is None else task.wiring.out_shape
         self._allocate(
             rows,
             lambda flat: make_players(self.templates["g"], flat, seen, way),
@@ -241,12 +247,12 @@ class Trainer:
 
     def _allocate(self, rows: int, make_g: Callable[[Tensor], Players], make_d: Callable[[Tensor], Players]) -> None:
         """All that has rows, but for the optimisers; `make_g` and `make_d` put players on weights (N, P)."""
-        task, game, dtype, batch_size = self.task, self._game, self.dtype, self.batch_size
+        game, dtype, batch_size = self._game, self.dtype, self.batch_size
         self.g, self.d = (
             make(torch.zeros(rows, self._sizes[name], dtype=dtype, device=self.device))
             for name, make in (("g", make_g), ("d", make_d))
         )
-        self._seen_shape = task.data.shape if game is None else game.seen_shape
+        self._seen_shape = self._sample_shape if game is None else game.seen_shape
         self.which = np.zeros(rows, np.int64)
         self.feed: Feed = Feed(self.tasks, self.which, self.loss, rows, batch_size, self._seen_shape, self.device)
         self.d_penalty: Float[Tensor, " N"] = torch.zeros(rows, dtype=dtype, device=self.device)
@@ -278,15 +284,8 @@ class Trainer:
     def facts(self) -> GameFacts:
         """What controllers may know of this game."""
         block = self.task.data.block(self.batch_size)
-        return GameFacts(
-            loss=self.loss.name,
-            ideal_d_loss=self.loss.ideal_d_loss,
-            signed=self.loss.signed,
-            probability=self.loss.probability,
-            kind=self.task.kind,
-            episode_updates=self.episode_updates,
-            updates_per_epoch=block if hasattr(self.task.data, "__len__") else 0,
-        )
+        epoch = block if hasattr(self.task.data, "__len__") else 0
+        return self.loss.game_facts(self.task.kind, episode_updates=self.episode_updates, updates_per_epoch=epoch)
 
     # -- starting -------------------------------------------------------------------------------------------------
 
@@ -361,6 +360,10 @@ class Trainer:
         if self._game is None:
             inputs = self.feed.latents.at(rows, self.updates[rows], self.seed[rows], self.episode[rows])
             chunk.real = self._real(chunk).to(self.dtype)
+            if self.task.condition is not None:
+                labels = self.task.data.batch_labels(chunk.codes)  # type: ignore[attr-defined]  checked when it was built
+                chunk.real = self.task.condition.join(chunk.real.flatten(2), labels)
+                inputs = self.task.condition.join(inputs.to(self.device), labels)
         else:
             inputs = self._game.inputs(chunk.codes)
         chunk.inputs = inputs.to(self.dtype)
@@ -385,6 +388,8 @@ class Trainer:
         if loss.noisy or (loss.penalty is not None and who.d is not None):
             drawn = self.feed.probes.at(rows, self.updates[rows], self.seed[rows], self.episode[rows])
             chunk.probe = drawn.to(self.dtype)
+            if loss.noisy and self.task.condition is not None:
+                chunk.probe[..., -self.task.condition.size :] = 0  # labels stay what they are
         if loss.diversity is not None:
             turn = (self.g_updates[rows] + 1) % loss.diversity.interval == 0
             chunk.turn = torch.from_numpy(turn).to(self.device)
@@ -438,8 +443,20 @@ class Trainer:
         )
 
     @property
+    def _sample_shape(self) -> tuple[int, ...]:
+        """Of a sample as the players see it: as the data have it, or flat with its label behind."""
+        shape, condition = self.task.data.shape, self.task.condition
+        return shape if condition is None else (math.prod(shape) + condition.size,)
+
+    def coming_labels(self, row: int) -> Tensor:
+        """Labels (B, *label shape) of a conditional GAN's coming batch."""
+        self._catch_up()
+        chunk = next(chunk for chunk in self._chunks if chunk.rows.start <= row < chunk.rows.stop)
+        return self.task.data.batch_labels(chunk.codes[row - chunk.rows.start])  # type: ignore[attr-defined]
+
+    @property
     def coming_fake(self) -> Tensor:
-        """Generated samples of the coming batch, (N, B, *shape), to be read at once."""
+        """Generated samples of the coming batch, (N, B, *shape), to be read at once; with a label behind, flat."""
         if self.engine == "native":
             fake = torch.empty(self.n, self.batch_size, *self._seen_shape, dtype=self.dtype)
             self._seen = self.native.look(fake)
@@ -509,18 +526,32 @@ class Trainer:
         """`count` generated samples of each chosen row (all by default), (rows, count, *shape).
 
         The latents are a function of the row's seed and episode, `purpose` and `index`, so two controllers on one
-        seed are judged on the same latents. A task with a `Game` gives what its G makes of held-out inputs.
+        seed are judged on the same latents. A task with a `Wiring` gives what its G makes of held-out inputs.
         """
-        made = []
+        made, condition = [], self.task.condition
         for row in range(self.n) if rows is None else rows:
             if self._game is None:
                 generator = rng(int(self.seed[row]), int(self.episode[row]), purpose, index)
                 # Copied to where torch's numbers start, for rounding depends on it.
                 inputs = torch.tensor(latent_block(self.task, 1, count)(generator))
+                if condition is not None:
+                    inputs = condition.join(inputs, self.held_labels(purpose, count)[None])
             else:
                 inputs = self._game.held_out(purpose, count).unsqueeze(0)
             made.append(self.g.functional(self.g.flat[row : row + 1], inputs.to(self.device, self.dtype)))
-        return torch.cat(made)
+        if condition is None:
+            return torch.cat(made)
+        return condition.values_of(torch.cat(made)).unflatten(-1, self.task.data.shape)
+
+    def held_labels(self, purpose: Purpose, count: int) -> Tensor:
+        """Labels (count, *label shape) that samples of a conditional GAN are made with.
+
+        They are those of the validation split, of the test split for Purpose.SCORE, spread evenly over it.
+        """
+        labels = held_labels(self.task.data, 2 if purpose is Purpose.SCORE else 1)
+        if labels is None:
+            raise ValueError(f"task {self.task.name!r} is no conditional GAN")
+        return spread(labels, count)
 
     def task_of(self, row: int) -> Task:
         """What the row is of."""
@@ -554,11 +585,14 @@ class Trainer:
         return task.score(fake), fake
 
     def generator(self, row: int = 0) -> nn.Module:
-        """The row's generator as a plain module of its own: latents (B, latent_size) → samples (B, *shape)."""
+        """The row's generator as a plain module of its own: latents (B, latent_size) → samples (B, *shape).
+
+        Of a conditional GAN the user's own module, called with latents and labels.
+        """
         module = self._fresh(self.task.generator, 0).to(self.device, self.dtype)
-        return unflatten(module, self.g.flat[row])
+        return own_module(unflatten(module, self.g.flat[row]))
 
     def discriminator(self, row: int = 0) -> nn.Module:
         """The row's discriminator as a plain module of its own: samples (B, *shape) → logits."""
         module = self._fresh(self.task.discriminator, 0).to(self.device, self.dtype)
-        return unflatten(module, self.d.flat[row])
+        return own_module(unflatten(module, self.d.flat[row]))

@@ -13,7 +13,7 @@ from torch import Tensor
 from gan_env.losses.losses import Loss
 from gan_env.players.players import EVERY, Asked, Buffers, Pair, Players, Rows
 from gan_env.players.regularised import penalised
-from gan_env.tasks.task import Game
+from gan_env.tasks.task import Wiring
 from gan_env.training.chunks import Chunk, Judged, Moves
 from gan_env.training.optimizers import RowOptimizer
 
@@ -33,7 +33,7 @@ class Engine:
     def __init__(
         self,
         loss: Loss,
-        game: Game | None,
+        game: Wiring | None,
         players: tuple[Players, Players],
         trained_d: Players,
         optimizers: tuple[RowOptimizer, RowOptimizer],

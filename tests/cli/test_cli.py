@@ -62,7 +62,7 @@ def test_a_wrong_call_gets_one_line_and_exit_code_2(arguments, named, capsys, tm
         (["list", "task"], "tasks"),
         (["train", "--control", "jont"], "joint"),
         (["train", "--optimizer", "adm"], "adam"),
-        (["bench", "--engine", "lokal"], "local"),
+        (["bench", "--executor", "lokal"], "local"),
     ],
 )
 def test_a_missed_choice_hears_the_nearest_one(arguments, near, capsys):
@@ -102,7 +102,7 @@ def test_listing_controllers_says_what_each_does(capsys):
     assert main(["list", "controllers"]) == 0
     said = dict(line.split(maxsplit=1) for line in capsys.readouterr().out.splitlines())
     assert said["sim-gda"] == "V3 always: both players move, at their base rates."
-    assert "(head-room, not a competitor)" in said["lookahead"]
+    assert "(head-room, not ranked)" in said["lookahead"]
 
 
 def test_an_unknown_option_is_refused_with_exit_code_2():

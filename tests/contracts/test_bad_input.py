@@ -55,7 +55,6 @@ NAMES = [
     ({"dtype": "float16"}, ["dtype", "'float16'", "float32"]),
     ({"dtype": torch.float32}, ["dtype", "torch.float32", "float32"]),
     ({"render_mode": "gui"}, ["render_mode", "'gui'", "rgb_array", "human"]),
-    ({"episode_update": 4}, ["episode_update", "did you mean 'episode_updates'?"]),
     ({"config": {"task": "ring"}}, ["config", "EnvConfig"]),
 ]
 NUMBERS = [
@@ -89,7 +88,6 @@ NUMBERS = [
     ({"episode_updates": 5, "updates_per_step": 2}, ["episode_updates=5", "updates_per_step=2", "multiple"]),
     ({"episode_updates": None, "updates_per_step": 3}, ["episode_updates=5000", "updates_per_step=3", "multiple"]),
     ({"task": "digits", "batch_size": 998}, ["batch_size=998", "997"]),
-    ({"loss": "hinge"}, ["loss_gap", "'hinge'", "normalise=True"]),
 ]
 DEVICES = [
     ({"device": "cuda:99"}, ["device='cuda:99'", "cpu"]),
@@ -108,6 +106,27 @@ def test_a_setting_that_cannot_be_meant_is_named(wrong, words):
             build(**settings(**wrong))
         for word in words:
             assert word in str(error.value)
+
+
+def test_an_unknown_setting_is_refused_as_python_refuses_it_with_the_nearest_name():
+    for build in (GANEnv, lambda **s: GANVectorEnv(2, **s), EnvConfig):
+        with pytest.raises(TypeError, match="got an unexpected keyword argument 'episode_update'"):
+            build(episode_update=4)
+    with pytest.raises(TypeError, match="did you mean 'episode_updates'"):
+        gym.make("gan_env/LearningRate-v0", episode_update=4)
+
+
+def test_a_signed_loss_gets_a_reward_that_means_something_unless_one_is_asked_for():
+    for wrong in ({"reward": "loss_gap"}, {"config": EnvConfig()}):
+        with pytest.raises(ValueError, match="loss_gap.*'hinge' is signed"):
+            GANEnv(loss="hinge", **wrong)
+    for task, loss in (("ring", "hinge"), ("dirac", None)):
+        env = gym.make("gan_env/LearningRate-v0", task=task, loss=loss, episode_updates=2, score=False)
+        assert env.unwrapped.config.reward == "quality"
+        env.reset(seed=0)
+        reward = env.step(env.action_space.sample())[1]
+        assert env.unwrapped.batch.reward.low <= reward <= 0
+    assert GANEnv(loss="hinge", normalise=True).config.reward == "loss_gap"
 
 
 @pytest.mark.parametrize(

@@ -54,6 +54,8 @@ def test_wheel_and_sdist_build_and_the_wheel_works_away_from_the_tree(tmp_path):
     small = ("--tasks", "digits", "--seeds", "1", "--updates", "4")
     python("-m", "gan_env", "bench", *small, "--out", out, cwd=tmp_path, env=env)
     assert (out / "rows.jsonl").stat().st_size > 0
+    python("-m", "gan_env", "report", out, cwd=tmp_path, env=env)
+    assert "<style>" in (out / "report.html").read_text()
 
 
 PUBLIC = (

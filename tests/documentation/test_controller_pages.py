@@ -43,5 +43,5 @@ def test_every_page_is_linked_and_every_option_it_names_exists():
 
 
 def test_look_ahead_is_labelled_where_it_is_explained():
-    assert "head-room, not a competitor" in (PAGES / "controls.md").read_text()
+    assert "head-room, not ranked" in (PAGES / "controls.md").read_text()
     assert "lookahead" in list_controllers()

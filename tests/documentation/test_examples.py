@@ -49,3 +49,18 @@ def test_the_callback_examples_run_and_go_on_from_their_checkpoints(name, packag
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     assert module.main(tmp_path) == [8, 16]
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")  # the package's own
+def test_the_ctgan_example_steers_the_packages_own_loop_and_judges_held_out_rows():
+    pytest.importorskip("ctgan", exc_type=ImportError)
+    spec = importlib.util.spec_from_file_location("steered_ctgan", EXAMPLES / "steered_ctgan.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    results = module.main(["dyn-gda", "sim-gda"], range(2), epochs=4)
+    assert [len(rows) for rows in results.values()] == [2, 2, 2]
+    for row in results["dyn-gda"]:  # one player an iteration
+        assert row["G steps"] + row["D steps"] == pytest.approx(1) and 0 <= row["accuracy"] <= 1 and row["W1"] > 0
+    plain, same = results["CTGAN alone"], results["sim-gda"]  # which changes nothing
+    assert [(row["accuracy"], row["W1"]) for row in plain] == [(row["accuracy"], row["W1"]) for row in same]

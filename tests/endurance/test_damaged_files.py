@@ -21,7 +21,7 @@ from torch import Tensor
 from agents.diagnose.diagnose import diagnose
 from agents.diagnose.loss_logs import read_losses
 from agents.learned.fsco import FscoConfig
-from agents.report.numbers import make_report
+from agents.report.model import make_report
 from agents.training.checkpoints import FORMAT, STATE, VERSION, Checkpoints
 from agents.training.main_job import TrainConfig, plain, read_config, resume
 from agents.training.meta_training import train_meta
@@ -252,7 +252,7 @@ DATA_FILES = (
     ),
     *((mesh_file(kind), read_a_mesh) for kind in ("obj", "ply", "stl")),
     (idx_files, lambda path: fashion(path, 28)),
-    (loss_log, lambda path: diagnose(read_losses(path / "log.txt"), get_loss("bce"))),
+    (loss_log, lambda path: diagnose(read_losses(path / "log.txt")[0], get_loss("bce"))),
     (report_rows, lambda path: make_report(path)),
 )
 """Who writes a file of data, and who reads it."""

@@ -9,6 +9,7 @@ import gymnasium as gym
 import numpy as np
 import pytest
 import torch
+from gymnasium.envs.registration import EnvSpec
 from gymnasium.utils.env_checker import check_env
 from gymnasium.vector import AutoresetMode
 from hypothesis import given
@@ -22,7 +23,7 @@ from gan_env.envs.env import FAILURES, GANEnv, GANVectorEnv
 from gan_env.envs.rewards import FAILURE_DECISIONS, REWARDS, WORST_TIMES, Outcome, Reward
 from gan_env.metrics.scores import PlaneQuality, PlaneScore
 from gan_env.random.streams import Purpose
-from gan_env.tasks.task import TASKS, Task
+from gan_env.tasks.task import TASKS, Task, make_task
 from gan_env.types import Control
 
 IDS = list(gan_env.ENV_IDS)
@@ -504,6 +505,10 @@ def test_what_an_action_means():
     assert rates == pytest.approx([0.1, 10**-0.5, 1.0, 2.0])
     choices = vector(3, "gan_env/UpdateChoice-v0").codec.decode(np.array([0, 1, 2]))
     assert choices.update_g.tolist() == [True, False, True] and choices.update_d.tolist() == [False, True, True]
+    rates = vector(3, "gan_env/Rates-v0").codec.decode(np.array([[1, -1], [0, 0], [-1, 1.0]]))
+    assert rates.update_g.all() and rates.update_d.all()
+    assert rates.d_multiplier.tolist() == pytest.approx([10, 1, 0.1])
+    assert rates.g_multiplier.tolist() == pytest.approx([0.1, 1, 10])
     joint = vector(3, "gan_env/Joint-v0").codec.decode(np.array([[1, -1, -1], [0, 0, 0], [-1, 1, 1.0]]))
     assert joint.update_g.tolist() == [True, True, False] and joint.update_d.tolist() == [False, True, True]
     assert joint.d_multiplier.tolist() == pytest.approx([10, 1, 0.1])
@@ -700,3 +705,27 @@ def test_a_bound_that_no_number_reaches_is_none():
     env = GANVectorEnv(2, **(SMALL | {"weight_bound": 1e300, "loss_bound": 1e300}))
     env.reset(seed=0)
     assert not env.step(np.zeros((2, 1), np.float32))[2].any()
+
+
+# What RL libraries ask of a spec
+
+
+@pytest.mark.parametrize("make", [gym.make, lambda *args, **kwargs: gym.make_vec(*args, num_envs=2, **kwargs)])
+def test_a_spec_with_a_registered_task_is_written_as_json_and_read_back(make):
+    for task in ("ring", make_task("ring"), make_task("digits")):
+        env = make(IDS[0], task=task, **SMALL)
+        read = EnvSpec.from_json(env.spec.to_json())
+        assert read.kwargs["task"] == getattr(task, "name", task) and env.spec.kwargs["task"] == read.kwargs["task"]
+        assert (
+            gym.make(env.spec.id, **SMALL, task=read.kwargs["task"]).unwrapped.trainer.task.name == read.kwargs["task"]
+        )
+    changed = replace(make_task("ring"), d_lr=1e-3)  # has no name to be built by
+    assert make(IDS[0], task=changed, **SMALL).spec.kwargs["task"].d_lr == 1e-3
+
+
+def test_torchrls_own_environment_finds_the_ids():
+    torchrl = pytest.importorskip("torchrl.envs")
+    env = torchrl.GymEnv(IDS[0], task="ring", episode_updates=6, score=False)
+    assert env.rollout(3)["next", "reward"].shape == (3, 1)
+    with pytest.raises(TypeError, match="did you mean 'task'"):
+        torchrl.GymEnv(IDS[0], taks="ring")

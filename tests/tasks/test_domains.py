@@ -16,7 +16,7 @@ from gan_env.random.streams import Purpose, rng
 from gan_env.rendering.draw import COLUMNS, draw_guesses
 from gan_env.rendering.painter import Painter, Scene
 from gan_env.tasks.domains import DomainQuality, Domains, DomainScore
-from gan_env.tasks.task import Data, Game, Quality, Score, make_task
+from gan_env.tasks.task import Data, Quality, Score, Wiring, make_task
 from gan_env.types import Control
 
 
@@ -35,7 +35,7 @@ def test_both_domains_are_digits_of_one_size_and_range():
 
 def test_the_parts_are_what_a_task_is_made_of():
     task = make_task("digits-domains")
-    assert isinstance(task.data, Data) and isinstance(task.game, Game) and task.kind == "domains"
+    assert isinstance(task.data, Data) and isinstance(task.wiring, Wiring) and task.kind == "domains"
     assert isinstance(task.quality, Quality) and isinstance(task.score, Score)
     made = domains.Extractor()(domains.target("test").images[:3])
     assert made.shape == (3, 42) and domains.domain_classifier()(made[:, :32]).shape == (3, 1)
@@ -148,7 +148,7 @@ def test_the_score_is_read_off_test_images_and_everything_else_off_validation_im
     assert torch.equal(data.held_out(Purpose.SCORE, 400), domains.target("test").images)
     for purpose in (Purpose.SAMPLE, Purpose.QUALITY):
         assert torch.equal(data.held_out(purpose, 64), domains.target("validation").images[:64])
-    with pytest.raises(ValueError, match="401 samples were asked for; this game makes them of 400 held-out images"):
+    with pytest.raises(ValueError, match="401 samples were asked for; this task makes them of 400 held-out images"):
         data.held_out(Purpose.SAMPLE, 401)
 
 

@@ -398,8 +398,8 @@ class TwoInputs(nn.Module):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"generator": TwoInputs}, "generator does not take one tensor of latents.*labels"),
-        ({"discriminator": TwoInputs}, "discriminator does not take samples.*labels"),
+        ({"generator": TwoInputs}, "discriminator takes samples alone, generator takes labels too"),
+        ({"discriminator": TwoInputs}, "generator takes latents alone, discriminator takes labels too"),
         ({"data": np.array([["a", "b"]] * 40)}, "data hold values of type <U1; numbers are needed"),
         ({"data": torch.ones(40, 3, dtype=torch.complex64)}, "data hold complex numbers"),
         ({"data": torch.full((40, 3), torch.nan)}, "data: 40 of 40 samples hold NaN or infinity; leave them out"),

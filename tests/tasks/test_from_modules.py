@@ -374,7 +374,7 @@ SHARED = nn.Linear(3, 2)
         (lambda: nn.Sequential(SHARED, nn.Linear(2, 2)), "gives the same weights at every call"),
         (lambda: nn.LazyLinear(2), "generator holds a lazy layer"),
         (lambda: nn.Linear(3, 2).requires_grad_(False), "generator has no weights to train"),
-        (lambda: nn.LSTM(3, 2), "generator gives a tuple, not one tensor"),
+        (lambda: nn.LSTM(3, 2), "generator gives a tuple of 2, not one tensor"),
         (3, "generator=3 must be a class or function"),
     ],
 )

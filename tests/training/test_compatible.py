@@ -10,14 +10,17 @@ import pytest
 import torch
 from torch import nn
 
-from agents import make_controller
+from agents import compare
 from agents.benchmark import running as benchmark
-from agents.benchmark.executors import local
+from agents.benchmark.bench_config import BenchConfig, Part
+from agents.benchmark.executors import local_executor
 from agents.benchmark.folder import open_folder
-from agents.benchmark.plan import BenchConfig, Part, plan
+from agents.benchmark.plan import plan
 from agents.benchmark.sample_grids import file_name
 from agents.benchmark.verify import verify
-from agents.comparison.compare import Entry, Rivals, run_group, run_side_by_side, split_seeds
+from agents.comparison.batch import Comparison, run_batch
+from agents.comparison.contestants import Contestant, make_contestants
+from agents.comparison.seeds import split_seeds
 from agents.watching.watch import BenchFolder
 from gan_env.data.datasets import DISTRIBUTIONS, PlaneData
 from gan_env.envs.config import EnvConfig
@@ -117,7 +120,7 @@ def other(**changes) -> Task:
         (lambda: other(data=torch.randn(100, 2)), "training data"),
         (lambda: other(generator=lambda: nn.Sequential(nn.Linear(10, 2))), "generators"),
         (lambda: other(discriminator=lambda: nn.Sequential(nn.Linear(2, 4), nn.ReLU(), nn.Linear(4, 1))), "discrimin"),
-        (lambda: make_task("digits-domains"), "games"),
+        (lambda: make_task("digits-domains"), "wirings"),
     ],
 )
 def test_tasks_that_differ_in_more_than_data_are_told_apart_and_refused(task, what):
@@ -183,19 +186,20 @@ def test_a_snapshot_of_more_tasks_is_refused_and_changes_nothing():
     assert all(torch.equal(value, before[name]) for name, value in snapshot(two).items())
 
 
-# -- rivals ---------------------------------------------------------------------------------------------------------
+# -- comparisons -------------------------------------------------------------------------------------------------------
 
 
-def rivals(name: str, *names: str) -> Rivals:
-    return Rivals(EnvConfig(task=plane_task(name), **SMALL), [Entry(n, make_controller(n)) for n in names])
+def comparison(name: str, *names: str) -> Comparison:
+    config = EnvConfig(task=plane_task(name), **SMALL)
+    return Comparison(config, make_contestants(names, config))
 
 
 def test_games_side_by_side_give_the_rows_that_each_gives_alone():
-    games = [rivals("small-ring", "dyn-gda", "random"), rivals("small-line", "dyn-gda", "random", "lookahead")]
+    games = [comparison("small-ring", "dyn-gda", "random"), comparison("small-line", "dyn-gda", "random", "lookahead")]
     seeds = split_seeds("tune", 2)
-    for game, found in zip(games, run_side_by_side(games, seeds, "tune"), strict=True):
-        task, names = game.config.build_task().name, [entry.name for entry in game.entries]
-        alone = run_group(game.config, rivals(task, *names).entries, seeds, "tune").rows
+    for game, found in zip(games, run_batch(games, seeds, "tune"), strict=True):
+        names = [each.label for each in game.contestants]
+        alone = compare(game.config, names, seeds=seeds, split="tune").rows
         assert [row["key"] for row in found.rows] == [row["key"] for row in alone]
         for ours, its in zip(found.rows, alone, strict=True):
             same = ("task", "controller", "seed", "floor", "status", "d_updates", "g_updates", "return_name")
@@ -213,20 +217,20 @@ def test_a_controller_that_breaks_in_one_game_loses_its_rows_there_alone():
         def act(self, measurement):
             raise RuntimeError("broken")
 
-    games = [rivals("small-ring", "sim-gda"), rivals("small-line", "sim-gda")]
-    games[1] = dataclasses.replace(games[1], entries=[*games[1].entries, Entry("b", Breaks())])
-    found = run_side_by_side(games, [1, 2], "tune")
+    games = [comparison("small-ring", "sim-gda"), comparison("small-line", "sim-gda")]
+    games[1] = dataclasses.replace(games[1], contestants=[*games[1].contestants, Contestant("b", Breaks())])
+    found = run_batch(games, [1, 2], "tune")
     assert [[row["status"] for row in each.rows] for each in found] == [["ok", "ok"], ["ok", "ok", "error", "error"]]
 
 
-def test_one_controller_stands_for_one_rival_of_one_game():
-    games = [rivals("small-ring", "dyn-gda"), rivals("small-line", "sim-gda")]
-    shared = [games[0], dataclasses.replace(games[1], entries=games[0].entries)]
-    with pytest.raises(ValueError, match="one controller object stands for two rivals"):
-        run_side_by_side(shared, [1], "tune")
-    for nobody in ([], [dataclasses.replace(games[0], entries=[])]):
-        with pytest.raises(ValueError, match="at least one rival"):
-            run_side_by_side(nobody, [1], "tune")
+def test_one_controller_stands_for_one_contestant_of_one_game():
+    games = [comparison("small-ring", "dyn-gda"), comparison("small-line", "sim-gda")]
+    shared = [games[0], dataclasses.replace(games[1], contestants=games[0].contestants)]
+    with pytest.raises(ValueError, match="one controller object stands for two contestants"):
+        run_batch(shared, [1], "tune")
+    for nobody, message in (([], "at least one"), ([dataclasses.replace(games[0], contestants=[])], "one controller")):
+        with pytest.raises(ValueError, match=message):
+            run_batch(nobody, [1], "tune")
 
 
 def test_a_row_that_stands_in_anothers_place_is_refused(shared, tmp_path):
@@ -238,10 +242,10 @@ def test_a_row_that_stands_in_anothers_place_is_refused(shared, tmp_path):
 
 
 def test_games_that_differ_in_more_than_their_task_share_no_batch():
-    games = [rivals("small-ring", "sim-gda"), rivals("small-line", "sim-gda")]
+    games = [comparison("small-ring", "sim-gda"), comparison("small-line", "sim-gda")]
     games[1] = dataclasses.replace(games[1], config=EnvConfig.of(games[1].config, d_lr=1.0))
     with pytest.raises(ValueError, match="differ in their task alone"):
-        run_side_by_side(games, [1], "tune")
+        run_batch(games, [1], "tune")
 
 
 # -- the plan -------------------------------------------------------------------------------------------------------
@@ -256,7 +260,7 @@ def four(**changes) -> Part:
 
 
 def tasks_of(part: Part) -> list[tuple[str, ...]]:
-    return [tuple(contest.task for contest in group.contests) for group in plan(BenchConfig(parts=(part,)))]
+    return [tuple(comparison.task for comparison in group.comparisons) for group in plan(BenchConfig(parts=(part,)))]
 
 
 def test_games_share_a_batch_where_they_fit():
@@ -285,7 +289,7 @@ def test_each_game_of_a_shared_batch_has_its_own_best_constant():
     part = four(controllers=("sim-gda", "best-constant"), tune_seeds=13)
     groups = plan(BenchConfig(parts=(part,)))
     assert [group.chooses for group in groups] == [True] * 8 + [False]  # 5 constants × 13 seeds are two groups a task
-    needs = [ids for contest in groups[-1].contests for _, ids in contest.needs]
+    needs = [ids for comparison in groups[-1].comparisons for _, ids in comparison.needs]
     assert len({each for ids in needs for each in ids}) == 8
 
 
@@ -295,7 +299,7 @@ def shared(tmp_path_factory):
     part = four(tasks=("small-ring", "small-line"), game=EnvConfig.of(GAME, dtype="float64"))
     folder = open_folder(tmp_path_factory.mktemp("shared") / "out", BenchConfig(parts=(part,)))
     folder.pictures = True
-    assert benchmark.run(folder, local(1)).complete
+    assert benchmark.run(folder, local_executor(1)).complete
     return folder
 
 
@@ -305,10 +309,10 @@ def test_a_shared_group_is_run_kept_and_repeated_like_any_other(shared):
         (task, name) for task in ("small-ring", "small-line") for name in ("sim-gda", "dyn-gda")
     ]
     assert len({row["group"] for row in rows}) == 1 and len({row["floor"] for row in rows}) == 2
-    (verdict,) = verify(open_folder(shared.path, None), local(1))
+    (verdict,) = verify(open_folder(shared.path, None), local_executor(1))
     assert verdict.equal and verdict.rows == 4 and verdict.what == "main: small-ring + small-line, bce"
     pictures = sorted(path.name for path in (shared.path / "samples").iterdir())
-    assert pictures == sorted(file_name("main", contest) for contest in shared.groups[0].contests)
+    assert pictures == sorted(file_name("main", comparison) for comparison in shared.groups[0].comparisons)
     assert BenchFolder(shared.path).game().task == "small-ring"
 
 

@@ -33,7 +33,7 @@ _UNREADABLE = EOFError, KeyError, RuntimeError, TypeError, ValueError, pickle.Un
 
 @dataclass(frozen=True)
 class Actor:
-    """What decides in an SB3 model."""
+    """The network that decides in an SB3 model."""
 
     layers: list[tuple[Tensor, Tensor]]
     """Weight (out, in) and bias (out,) of each layer, copied."""
@@ -55,13 +55,13 @@ class Actor:
 
 
 def actor_of(model: BaseAlgorithm) -> Actor:
-    """What decides in a live model; raises ValueError for a policy that is more than plain layers."""
+    """Returns the actor of a live model; raises ValueError for a policy that is more than plain layers."""
     chosen = (model.policy_kwargs or {}).get("activation_fn")  # type: ignore[attr-defined]
     return _actor(model.policy.state_dict(), None if chosen is None else chosen.__name__)
 
 
 def read_zip(path: Path | str) -> Actor:
-    """What decides in a model that SB3's `save` wrote.
+    """Reads the actor of a model that SB3's `save` wrote.
 
     Weights in such a file are a pickle. It is given to torch's reader of weights alone, which is made to run no code;
     SB3's other pickles are not touched. Even so: only for files whose maker you trust.

@@ -19,7 +19,7 @@ _COUNTERS = ("num_timesteps", "_episode_num", "_n_updates", "_current_progress_r
 
 
 def model_state(model: DDPG) -> dict[str, Any]:
-    """Networks, targets, optimisers, replay buffer, counters, last observation, exploration and pending log values.
+    """Returns networks, optimisers, replay buffer, counters, last observation, exploration and pending log values.
 
     Raises TypeError for action noise with a memory, which this does not carry.
     """
@@ -49,7 +49,7 @@ def model_state(model: DDPG) -> dict[str, Any]:
 
 
 def load_model(model: DDPG, state: dict[str, Any]) -> None:
-    """Takes over what `model_state` gave, into a model built with the same settings.
+    """Restores a `model_state`, into a model built with the same settings.
 
     Raises AttributeError, KeyError, RuntimeError, TypeError or ValueError for anything else, before it is trained on.
     """

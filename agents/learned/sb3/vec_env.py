@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import random
 import time
 from collections.abc import Iterator, Sequence
@@ -87,6 +88,11 @@ class PrivateRandomness:
 class SB3VecEnv(VecEnv):
     """A `GANVectorEnv` with same-step autoreset as SB3's VecEnv.
 
+    >>> from gan_env import GANVectorEnv
+    >>> batch = GANVectorEnv(4, task="dirac", reward="quality", score=False, autoreset_mode="SameStep")
+    >>> SB3VecEnv(batch).num_envs
+    4
+
     Hands on `terminal_observation`, and `TimeLimit.truncated` for episodes that merely ran out of updates: without
     it every truncation would be learned as an end without a future. Each episode ends with SB3's `episode` record.
 
@@ -126,7 +132,7 @@ class SB3VecEnv(VecEnv):
         self._actions = actions
 
     def step_wait(self) -> tuple[np.ndarray, np.ndarray, np.ndarray, list[dict[str, Any]]]:
-        """One decision of every row."""
+        """Makes one decision of every row."""
         assert self._actions is not None, "step_async comes before step_wait"
         observations, rewards, terminated, truncated, infos = self.env.step(self._actions)
         done = terminated | truncated
@@ -143,11 +149,11 @@ class SB3VecEnv(VecEnv):
         return observations, rewards.astype(np.float32), done, rows
 
     def state(self) -> dict[str, Any]:
-        """The environment's snapshot, and the returns and lengths of the episodes under way."""
+        """Returns the environment's snapshot, and the returns and lengths of the episodes under way."""
         return {"env": vars(self.env.snapshot()), "returns": self._returns.copy(), "lengths": self._lengths.copy()}
 
     def load(self, state: dict[str, Any]) -> None:
-        """Takes over what `state` gave, in place of a reset."""
+        """Restores a `state`, in place of a reset."""
         self.env.restore(Snapshot(**state["env"]))
         if state["lengths"].dtype != self._lengths.dtype:  # a cast would make something of anything
             raise ValueError(f"lengths of episodes are {state['lengths'].dtype}, not {self._lengths.dtype}")
@@ -159,7 +165,7 @@ class SB3VecEnv(VecEnv):
         self.env.close()
 
     def get_attr(self, attr_name: str, indices: Any = None) -> list[Any]:
-        """The environment's attribute, once for each chosen row."""
+        """Returns the environment's attribute, once for each chosen row."""
         return [getattr(self.env, attr_name)] * len(list(self._get_indices(indices)))
 
     def set_attr(self, attr_name: str, value: Any, indices: Any = None) -> None:
@@ -167,16 +173,26 @@ class SB3VecEnv(VecEnv):
         setattr(self.env, attr_name, value)
 
     def env_method(self, method_name: str, *args: Any, indices: Any = None, **kwargs: Any) -> list[Any]:
-        """Calls a method of the environment once; every chosen row gets the answer."""
-        answer = getattr(self.env, method_name)(*args, **kwargs)
-        return [answer] * len(list(self._get_indices(indices)))
+        """Calls a method of the environment for each chosen row; returns their answers.
+
+        A method that takes a `row` is asked for each row's own, unless the call names one; `render` gives each row's
+        picture. Any other method is called once, and all chosen rows get its answer.
+        """
+        method, rows = getattr(self.env, method_name), list(self._get_indices(indices))
+        if method_name == "render":
+            images = self.get_images()
+            return [images[row] for row in rows]
+        signature = inspect.signature(method)
+        if "row" in signature.parameters and "row" not in signature.bind_partial(*args, **kwargs).arguments:
+            return [method(*args, row=row, **kwargs) for row in rows]
+        return [method(*args, **kwargs)] * len(rows)
 
     def env_is_wrapped(self, wrapper_class: type, indices: Any = None) -> list[bool]:
-        """Whether rows are wrapped: never, for they are one environment. Episode records come from this adapter."""
+        """Tells whether rows are wrapped: never, they are one environment. Episode records come from this adapter."""
         return [False] * len(list(self._get_indices(indices)))
 
     def get_images(self) -> Sequence[np.ndarray | None]:
-        """One picture of each row."""
+        """Draws one picture of each row."""
         return self.env.render() or [None] * self.num_envs
 
 

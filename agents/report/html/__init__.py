@@ -1,1 +1,1 @@
-"""The report as one HTML page: its sections, its figures, and how text becomes safe markup."""
+"""Renders the report as one HTML page: a Jinja template with its styles, and the figures."""

@@ -1,7 +1,8 @@
-"""The report's figures: narrow enough for a phone, told apart without colour, and safe with any name in the rows."""
+"""Draws the report's figures: narrow enough for a phone, readable without colour, safe with any name in the rows."""
 
 from __future__ import annotations
 
+import base64
 import io
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,32 +15,35 @@ from PIL import Image
 
 from gan_env.rendering.draw import D_COLOUR, G_COLOUR, plain_log
 
-from ..blocks import Row
-from ..numbers import Report
+from ..blocks import Row, by_controller, scores
+from ..model import Report
 from ..statistics import Interval, mean_interval
-from ..text import by_controller, measure, scores
+from ..tables import measure
 
 WIDTH = 5.2
 """Inches: at 9 points, still legible at the width of a phone."""
 DPI = 160
-MOST_BLOCKS = 6
-"""Configurations that get pictures of their own."""
 FAR = 3.0
-"""A floor that is so many times below the best score is named at the edge of a figure."""
+"""A floor that is so many times below the best score is written at the edge of a figure."""
 BETTER, WORSE, OPEN = "#0072B2", "#D55E00", "#999999"
 
 
 @dataclass(frozen=True)
 class Picture:
-    """A figure as a file: its name without ending, its bytes (PNG), what it shows."""
+    """A figure as a file: its name without suffix, its bytes (PNG), and its caption."""
 
     name: str
     png: bytes
     caption: str
 
+    @property
+    def base64(self) -> str:
+        """The bytes as text, for a `data:` address."""
+        return base64.b64encode(self.png).decode()
+
 
 def png_of(figure: Figure, colours: int | None = None) -> bytes:
-    """The figure as PNG; with a palette of so many colours it takes a third of the bytes."""
+    """Encodes a figure as PNG; with a palette of `colours` it takes a third of the bytes."""
     buffer = io.BytesIO()
     FigureCanvasAgg(figure).print_png(buffer)
     if colours is None:
@@ -51,7 +55,7 @@ def png_of(figure: Figure, colours: int | None = None) -> bytes:
 
 
 def short(name: str, length: int = 24) -> str:
-    """A name as a figure can show it: cut in the middle, no mathematics, no characters that the font lacks."""
+    """Makes a name safe for a figure: cuts the middle, escapes mathematics, replaces characters that the font lacks."""
     name = "".join(c if c < "\u0590" or "\u2000" <= c <= "\u22ff" else "\u25a1" for c in name)
     if len(name) > length:
         name = f"{name[: length // 2]}…{name[-(length - length // 2 - 1) :]}"
@@ -59,7 +63,7 @@ def short(name: str, length: int = 24) -> str:
 
 
 def score_dots(rows: list[Row], names: Sequence[str]) -> Figure:
-    """Every run's score as a dot, each controller's mean with a 95 % t interval, and the floor; first name on top."""
+    """Draws every run's score as a dot, each controller's mean with a 95 % t interval, and the floor."""
     groups = by_controller(rows)
     figure, axes = _lanes([short(name) for name in names])
     positive = all(len(s := scores(group)) == 0 or s.min() > 0 for group in groups.values())
@@ -74,10 +78,9 @@ def score_dots(rows: list[Row], names: Sequence[str]) -> Figure:
         if not len(found):
             continue
         average = mean_interval(found)
-        low = average.low
-        if positive:  # the axis is logarithmic, and an interval may reach below 0
-            low = max(low, 0.5 * float(found.min()))
-        if np.isfinite(low):
+        if average.bounded:
+            # A logarithmic axis cannot show an interval that reaches below 0.
+            low = max(average.low, 0.5 * float(found.min())) if positive else average.low
             axes.plot(
                 [low, average.high], [place, place], color=D_COLOUR, linewidth=6, alpha=0.4, solid_capstyle="butt"
             )
@@ -85,7 +88,7 @@ def score_dots(rows: list[Row], names: Sequence[str]) -> Figure:
         axes.plot(found, np.full(len(found), place), "o", color="black", markersize=2.5, markeredgewidth=0)
     floor = rows[0]["floor"]
     far = positive and len(everything) > 0 and floor < everything.min() / FAR
-    if far:  # drawn to scale it would press the runs into a corner
+    if far:  # to scale, it would squeeze the runs into a corner
         axes.annotate(f"← floor {floor:.3g}", (0.01, -0.62), xycoords=("axes fraction", "data"), color=G_COLOUR,
                       fontsize=7, va="center")  # fmt: skip
     else:
@@ -98,7 +101,7 @@ def score_dots(rows: list[Row], names: Sequence[str]) -> Figure:
 
 
 def _lanes(labels: Sequence[str], height: float = 0.26) -> tuple[Figure, Axes]:
-    """An empty figure with a horizontal lane for each label, the first on top."""
+    """Makes an empty figure with a horizontal lane for each label, the first on top."""
     figure = Figure(figsize=(WIDTH, height * len(labels) + 0.85), dpi=DPI, layout="constrained")
     axes = figure.subplots()
     axes.set_yticks(range(len(labels)), labels, fontsize=8)
@@ -110,13 +113,13 @@ def _lanes(labels: Sequence[str], height: float = 0.26) -> tuple[Figure, Axes]:
 
 
 def forest(labels: Sequence[str], found: Sequence[Interval], verdicts: Sequence[int], x_label: str) -> Figure:
-    """Differences with their intervals around 0: filled blue circles better, orange squares worse, hollow grey open."""
+    """Draws differences with their intervals: blue circles better, orange squares worse, hollow grey undecided."""
     figure, axes = _lanes(labels)
     axes.axvline(0, color="black", linewidth=1)
     styles = {-1: (BETTER, "o", BETTER), 1: (WORSE, "s", WORSE), 0: (OPEN, "D", "white")}
     for place, (interval, verdict) in enumerate(zip(found, verdicts, strict=True)):
         colour, marker, face = styles[verdict]
-        if np.isfinite([interval.low, interval.high]).all():
+        if interval.bounded:
             axes.plot([interval.low, interval.high], [place, place], color=colour, linewidth=2)
         axes.plot(interval.value, place, marker, color=colour, markerfacecolor=face, markersize=5)
     axes.set_xlabel(x_label, fontsize=8)
@@ -124,10 +127,10 @@ def forest(labels: Sequence[str], found: Sequence[Interval], verdicts: Sequence[
 
 
 def verdict_bars(names: Sequence[str], counts: Sequence[Sequence[int]]) -> Figure:
-    """In how many configurations each controller's interval lies below 0, holds it, lies above."""
+    """Counts the configurations in which each controller's interval lies below 0, contains it, lies above."""
     figure, axes = _lanes([short(name) for name in names])
     left = np.zeros(len(names))
-    kinds = (("better", BETTER, ""), ("not told apart", "#dddddd", ".."), ("worse", WORSE, "//"))
+    kinds = (("better", BETTER, ""), ("undecided", "#dddddd", ".."), ("worse", WORSE, "//"))
     for (label, colour, hatch), values in zip(kinds, np.array(counts).T, strict=True):
         axes.barh(range(len(names)), values, left=left, color=colour, hatch=hatch, edgecolor="white", label=label)
         for place, (start, value) in enumerate(zip(left, values, strict=True)):
@@ -143,23 +146,25 @@ def verdict_bars(names: Sequence[str], counts: Sequence[Sequence[int]]) -> Figur
 
 
 def critical_difference_diagram(report: Report) -> Figure | None:
-    """Average ranks; bars join controllers that Nemenyi's test does not tell apart. None where there is no test."""
+    """Draws average ranks; bars join controllers that Nemenyi's test does not distinguish. None without a test."""
     ranking = report.ranking
     if ranking is None or ranking.critical_difference is None:
         return None
     figure, axes = _lanes([short(name) for name in ranking.controllers])
     k = len(ranking.controllers)
     bar = max(0.05 * k, 0.12)
+    reach = [r.value for r in ranking.ranks]
     for place, interval in enumerate(ranking.ranks):
-        axes.plot([interval.low, interval.high], [place, place], color=D_COLOUR, linewidth=1.5)
+        if interval.bounded:
+            axes.plot([interval.low, interval.high], [place, place], color=D_COLOUR, linewidth=1.5)
+            reach += [interval.low, interval.high]
         axes.plot(interval.value, place, "o", color="black", markersize=4)
-    right = max(k, *(i.high for i in ranking.ranks))
+    right = max(k, *reach)
     for column, (first, last) in enumerate(ranking.cliques):
         at = right + (column + 1.2) * bar
         axes.plot([at, at], [first - 0.25, last + 0.25], color="black", linewidth=3, solid_capstyle="butt")
     end = right + (len(ranking.cliques) + 1.4) * bar
-    left = min(1.0, *(i.low for i in ranking.ranks))
-    axes.set_xlim(left - 0.1, max(end, 1 + ranking.critical_difference))
+    axes.set_xlim(min(1.0, *reach) - 0.1, max(end, 1 + ranking.critical_difference))
     axes.plot([1, 1 + ranking.critical_difference], [-0.62, -0.62], "|-", color="black", linewidth=1, markersize=6)
     axes.text(
         1 + ranking.critical_difference / 2, -0.62, f"CD {ranking.critical_difference:.2f}", fontsize=7, ha="center",

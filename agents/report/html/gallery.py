@@ -1,4 +1,4 @@
-"""Which figures a report gets, with captions that say what is drawn and what is left out."""
+"""Chooses the figures of a report and writes their captions."""
 
 from __future__ import annotations
 
@@ -10,17 +10,20 @@ from pathlib import Path
 from matplotlib.figure import Figure
 from tqdm import tqdm
 
-from ..blocks import Block
+from gan_env.io.files import has_folder, is_there, read_bytes
+
+from ..blocks import Block, ranked
 from ..comparisons import Difference
-from ..numbers import Report
-from ..text import ranked
+from ..model import Report
+from ..statistics import FEWEST
+from ..tables import MOST_BLOCKS
 from . import figures, line_figures
-from .figures import MOST_BLOCKS, Picture
+from .figures import Picture
 
 MOST_CURVES = 4
 MOST_SAMPLES = 24
 SAMPLES_BYTES = 12_000_000
-"""Sample pictures that a page takes in, in all."""
+"""Total size of the sample pictures on a page."""
 _PNG = b"\x89PNG\r\n\x1a\n"
 
 Album = dict[str, list[Picture]]
@@ -29,7 +32,7 @@ Album = dict[str, list[Picture]]
 
 @dataclass(frozen=True)
 class _Sketch:
-    """A picture that is still to be drawn; `make` gives None where there is nothing to show."""
+    """A figure to draw; `make` returns None where there is nothing to show."""
 
     name: str
     make: Callable[[], Figure | None]
@@ -37,7 +40,7 @@ class _Sketch:
 
 
 def draw(report: Report, blocks: Sequence[Block], folder: Path) -> Album:
-    """Every figure of the report, and the sample pictures of the folder; with progress on a terminal."""
+    """Draws every figure of the report and adds the folder's sample pictures; shows progress on a terminal."""
     sketches = _sketches(report, blocks)
     album: Album = {section: [] for section in sketches}
     count = sum(map(len, sketches.values()))
@@ -53,94 +56,85 @@ def draw(report: Report, blocks: Sequence[Block], folder: Path) -> Album:
 
 
 def _sketches(report: Report, blocks: Sequence[Block]) -> dict[str, list[_Sketch]]:
-    """The figures of each section, in order."""
-    names = _order(report)
+    """Lists the figures of each section, in order."""
+    names = report.ranking.controllers if report.ranking else []
+    names = [*names, *(name for name in report.contestants(report.facts.controllers) if name not in names)]
     lines = line_figures.lines_of(report, names)
-    rest = "" if len(lines) == len(names) else f" The {len(lines)} best by rank are drawn, with the baseline."
-    found: dict[str, list[_Sketch]] = {
-        "ranking": _scores(report, blocks),
+    rest = "" if len(lines) == len(names) else f" Drawn: the {len(lines)} best by rank, including the baseline."
+    families = {curve.family: curve for curve in report.rate_curves}
+    return {
+        "ranking": [
+            _Sketch(
+                f"scores-{number}",
+                partial(figures.score_dots, block.rows, ranked(block.rows)),
+                f"{block.label}: a dot per run that did not fail; the stroke is their mean"
+                f"{', the bar its 95 % t interval' if len(block.seeds) >= FEWEST else ''}.",
+            )
+            for number, block in enumerate(blocks if len(blocks) <= MOST_BLOCKS else [], 1)
+        ],
         "differences": _differences(report, report.to_baseline, report.baseline, "baseline")
         + _differences(report, report.to_best_constant, "the best constant", "constant"),
-        "critical difference": [
+        "critical difference": _ranks(report),
+        "profiles": _profiles(report, lines, rest),
+        "rates": [
             _Sketch(
-                "critical-difference",
-                partial(figures.critical_difference_diagram, report),
-                "Average ranks with 95 % intervals; a thick bar joins controllers that Nemenyi's test does not tell "
-                "apart (α = 0.05), and the bar on top is its critical difference.",
+                f"rates-{number}",
+                partial(line_figures.rate_lines, report, family, lines),
+                f"{family}: mean score{', 95 % t interval' if curve.area.bounded else ''}.{rest}",
             )
+            for number, (family, curve) in enumerate(families.items(), 1)
         ],
-        "profiles": [
+        "curves": [
             _Sketch(
-                "profiles",
-                partial(
-                    line_figures.profile_lines,
-                    report,
-                    [n for n in lines if report.profiles and n in report.profiles.shares],
-                ),
-                "Higher is better: share of runs whose score is at most so many times the best controller's median in "
-                f"the same configuration. Failed runs never count. Shaded: {report.baseline}'s 95 % band.{rest}",
+                f"curves-{number}",
+                partial(line_figures.training_curves, block.rows, ranked(block.rows)),
+                f"{block.label}: mean over the runs that did not fail.",
             )
+            for number, block in enumerate(blocks[:MOST_CURVES], 1)
+        ],
+        "reward": [
+            _Sketch(
+                f"reward-{number}",
+                partial(line_figures.reward_dots, block, [n for n in lines if n in block.controllers]),
+                f"{block.label}: every run that did not fail.{rest}",
+            )
+            for number, block in enumerate(blocks[:MOST_CURVES], 1)
         ],
     }
-    found["rates"] = [
-        _Sketch(
-            f"rates-{number}",
-            partial(line_figures.rate_lines, report, family, lines),
-            f"{family}: mean score, 95 % t interval.{rest}",
-        )
-        for number, family in enumerate(dict.fromkeys(c.family for c in report.rate_curves), 1)
-    ]
-    found["curves"] = [
-        _Sketch(
-            f"curves-{number}",
-            partial(line_figures.training_curves, block.rows, ranked(block.rows)),
-            f"{block.label}: mean over the runs that did not fail.",
-        )
-        for number, block in enumerate(blocks[:MOST_CURVES], 1)
-    ]
-    found["reward"] = [
-        _Sketch(
-            f"reward-{number}",
-            partial(line_figures.reward_dots, block, [n for n in lines if n in block.controllers]),
-            f"{block.label}: every run that did not fail.{rest}",
-        )
-        for number, block in enumerate(blocks[:MOST_CURVES], 1)
-    ]
-    return found
 
 
-def _order(report: Report) -> list[str]:
-    """Competitors, best average rank first, then those that are not ranked."""
-    ranked_names = report.ranking.controllers if report.ranking else []
-    rivals = report.rivals(report.facts.controllers)
-    return [*ranked_names, *(name for name in rivals if name not in ranked_names)]
+def _ranks(report: Report) -> list[_Sketch]:
+    """Plots average ranks with Nemenyi's critical difference."""
+    intervals = " with 95 % intervals" if report.ranking and report.ranking.ranks[0].bounded else ""
+    caption = (
+        f"Average ranks{intervals}. A thick bar joins controllers that Nemenyi's test does not distinguish (α = 0.05); "
+        "the bar at the top is the critical difference."
+    )
+    return [_Sketch("critical-difference", partial(figures.critical_difference_diagram, report), caption)]
 
 
-def _scores(report: Report, blocks: Sequence[Block]) -> list[_Sketch]:
-    """Dots of every run, where configurations are few."""
-    if len(blocks) > MOST_BLOCKS:
-        return []
-    caption = "each dot a run that did not fail, bar and stroke their mean with its 95 % t interval."
+def _profiles(report: Report, lines: Sequence[str], rest: str) -> list[_Sketch]:
+    """Plots performance profiles."""
+    shares = report.profiles.shares if report.profiles else {}
+    banded = report.baseline in shares and shares[report.baseline][0].bounded
+    caption = (
+        "Share of runs whose score is at most this multiple of the best controller's median in the same configuration; "
+        "higher is better. Failed runs never count."
+        f"{f' Shaded: the 95 % band of {report.baseline}.' if banded else ''}{rest}"
+    )
     return [
-        _Sketch(
-            f"scores-{number}",
-            partial(figures.score_dots, block.rows, ranked(block.rows)),
-            f"{block.label}: {caption}",
-        )
-        for number, block in enumerate(blocks, 1)
+        _Sketch("profiles", partial(line_figures.profile_lines, report, [n for n in lines if n in shares]), caption)
     ]
 
 
 def _differences(report: Report, found: Sequence[Difference], other: str, name: str) -> list[_Sketch]:
-    """A forest for each configuration where they are few, else counts of verdicts."""
+    """Plots differences in each configuration where they are few, else counts of verdicts."""
     labels = list(dict.fromkeys(d.block for d in found))
-    if not found:
-        return []
     if len(labels) > MOST_BLOCKS:
-        rivals = report.rivals(list(dict.fromkeys(d.controller for d in found)))
-        counts = [[sum(d.verdict == v for d in found if d.controller == rival) for v in (-1, 0, 1)] for rival in rivals]
-        caption = f"Against {other}: configurations whose 95 % t interval lies below 0, holds it, lies above."
-        return [_Sketch(f"verdicts-{name}", partial(figures.verdict_bars, rivals, counts), caption)]
+        names = report.contestants(list(dict.fromkeys(d.controller for d in found)))
+        counts = [[sum(d.verdict == v for d in found if d.controller == each) for v in (-1, 0, 1)] for each in names]
+        caption = f"Against {other}: configurations whose 95 % t interval lies below 0, contains it, lies above."
+        return [_Sketch(f"verdicts-{name}", partial(figures.verdict_bars, names, counts), caption)]
     sketches = []
     for number, label in enumerate(labels, 1):
         chosen = sorted((d for d in found if d.block == label), key=lambda d: d.t.value)
@@ -151,19 +145,22 @@ def _differences(report: Report, found: Sequence[Difference], other: str, name: 
             [d.verdict for d in chosen],
             f"score minus {figures.short(chosen[0].other)}'s, same seed; below 0 is better",
         )
-        caption = f"{label}: paired differences to {chosen[0].other}, 95 % t intervals."
+        intervals = ", 95 % t intervals" if any(d.t.bounded for d in chosen) else ""
+        caption = f"{label}: paired differences to {chosen[0].other}{intervals}."
         sketches.append(_Sketch(f"differences-{name}-{number}", make, caption))
     return sketches
 
 
 def _samples(folder: Path) -> list[Picture]:
-    """The folder's own sample pictures, by name; what is no PNG, or too much, is left out and counted."""
-    paths = sorted((folder / "samples").glob("*.png")) if (folder / "samples").is_dir() else []
-    if not paths and (folder / "samples.png").is_file():
+    """Reads the folder's sample pictures, by name; skips and counts what is not a PNG, and what is too much."""
+    paths = sorted((folder / "samples").glob("*.png")) if has_folder(folder / "samples") else []
+    if not paths and is_there(folder / "samples.png"):
         paths = [folder / "samples.png"]
     pictures, size = [], 0
     for path in paths:
-        data = path.read_bytes()
+        if not is_there(path) or path.stat().st_size > SAMPLES_BYTES:
+            continue
+        data = read_bytes(path, SAMPLES_BYTES)
         if data.startswith(_PNG) and len(pictures) < MOST_SAMPLES and size + len(data) <= SAMPLES_BYTES:
             pictures.append(Picture(f"samples/{path.name}", data, path.stem))
             size += len(data)

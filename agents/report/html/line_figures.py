@@ -1,4 +1,4 @@
-"""Figures of lines: losses and rates over time, performance profiles, quality against rate, return against score."""
+"""Draws curves: losses and rates over time, performance profiles, quality against rate, return against score."""
 
 from __future__ import annotations
 
@@ -11,20 +11,19 @@ from matplotlib.figure import Figure
 
 from gan_env.rendering.draw import D_COLOUR, G_COLOUR, REAL_COLOUR, plain_log
 
-from ..blocks import Block, Row
-from ..numbers import Report
-from ..text import by_controller
+from ..blocks import Block, Row, by_controller
+from ..model import Report
 from .figures import DPI, WIDTH, short
 
 MOST_LINES = 8
 COLOURS = ("#000000", "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
-"""Okabe & Ito's palette, without its yellow, which does not show on white."""
+"""Okabe & Ito's palette without its yellow, which is invisible on white."""
 MARKERS = "osD^vPX*"
 DASHES = ("-", "--", "-.", ":")
 
 
 def training_curves(rows: list[Row], names: Sequence[str], columns: int = 2) -> Figure | None:
-    """Losses and the discriminator's learning rate over updates, a panel a controller; None without a trace."""
+    """Draws losses and the discriminator's learning rate, a panel per controller; None without a trace."""
     groups = {
         name: [row for row in group if row["status"] == "ok" and (row.get("trace") or {}).get("update")]
         for name, group in by_controller(rows).items()
@@ -71,13 +70,13 @@ def _curves(axes: Axes, rows: list[Row], reach: list[float]) -> None:
     rates = np.array([_rates(row)[:length] for row in rows])
     right.plot(update, np.exp(np.log(rates).mean(0)), color=REAL_COLOUR, linewidth=1.5, linestyle="-")
     bounds = min(reach) / 3, max(reach) * 3
-    right.set_ylim(*bounds)  # before the scale, which would else be fitted to one constant rate, and warn
+    right.set_ylim(*bounds)  # first, or a constant rate makes the scale warn
     plain_log(right, "y", bounds)
     right.tick_params(labelsize=6, colors="#666666")
 
 
 def lines_of(report: Report, names: Sequence[str]) -> list[str]:
-    """At most `MOST_LINES` of the names for a figure of lines: the first, with the baseline among them."""
+    """Returns the first `MOST_LINES` names, and always the baseline."""
     kept = list(names[:MOST_LINES])
     if report.baseline in names and report.baseline not in kept:
         kept[-1] = report.baseline
@@ -85,7 +84,7 @@ def lines_of(report: Report, names: Sequence[str]) -> list[str]:
 
 
 def line_style(place: int) -> dict[str, Any]:
-    """Colour, marker and dashes of line number `place`."""
+    """Returns colour, marker and dashes of line number `place`."""
     return {
         "color": COLOURS[place % len(COLOURS)],
         "marker": MARKERS[place % len(MARKERS)],
@@ -104,7 +103,7 @@ def _line_figure(height: float = 3.4) -> tuple[Figure, Axes]:
 
 
 def profile_lines(report: Report, names: Sequence[str]) -> Figure | None:
-    """Performance profiles of the names; the baseline's 95 % band shaded."""
+    """Draws performance profiles, and the baseline's 95 % band."""
     if report.profiles is None:
         return None
     figure, axes = _line_figure()
@@ -113,7 +112,7 @@ def profile_lines(report: Report, names: Sequence[str]) -> Figure | None:
         shares = report.profiles.shares[name]
         style = {**line_style(place), "drawstyle": "steps-post"}  # a share holds until the next threshold
         axes.plot(at, [s.value for s in shares], label=short(name), markevery=(place, 8), **style)
-        if name == report.baseline:
+        if name == report.baseline and shares[0].bounded:
             low, high = [s.low for s in shares], [s.high for s in shares]
             axes.fill_between(at, low, high, step="post", color=COLOURS[place % 7], alpha=0.12, linewidth=0)
     plain_log(axes, "x", at)
@@ -125,7 +124,7 @@ def profile_lines(report: Report, names: Sequence[str]) -> Figure | None:
 
 
 def rate_lines(report: Report, family: str, names: Sequence[str]) -> Figure:
-    """Mean score with its interval against the base rate, both logarithmic where scores allow."""
+    """Draws mean scores with their intervals against the base rate, on logarithmic axes where scores are positive."""
     curves = {c.controller: c for c in report.rate_curves if c.family == family}
     figure, axes = _line_figure()
     every = [i for name in names if name in curves for i in curves[name].means]
@@ -133,9 +132,10 @@ def rate_lines(report: Report, family: str, names: Sequence[str]) -> Figure:
     for place, name in enumerate(n for n in names if n in curves):
         curve = curves[name]
         values = np.array([i.value for i in curve.means])
-        low = np.array([i.low for i in curve.means])
-        low = np.maximum(low, 0.5 * values) if positive else low
-        spread = np.nan_to_num([values - low, [i.high - i.value for i in curve.means]], posinf=0.0)
+        low, high = (
+            np.array([getattr(i, end) if i.bounded else i.value for i in curve.means]) for end in ("low", "high")
+        )
+        spread = [values - (np.maximum(low, 0.5 * values) if positive else low), high - values]
         shift = 1.03 ** (place - len(names) / 2)  # bars side by side
         axes.errorbar(np.array(curve.rates) * shift, values, yerr=spread, label=short(name), **line_style(place))
     rates = next(iter(curves.values())).rates
@@ -150,7 +150,7 @@ def rate_lines(report: Report, family: str, names: Sequence[str]) -> Figure:
 
 
 def reward_dots(block: Block, names: Sequence[str]) -> Figure | None:
-    """Return against score, a dot a run that did not fail; None where there are none."""
+    """Draws return against score, a dot per run that did not fail; None where there are none."""
     groups = {n: [r for r in g if r["status"] == "ok"] for n, g in by_controller(block.rows).items()}
     if not any(groups.values()):
         return None

@@ -4,14 +4,13 @@ import numpy as np
 import pytest
 import torch
 
-from agents import make_controller
-from agents.benchmark.contestants import best_constant, make_entry
-from agents.benchmark.executors import local, run_job
+from agents import compare, make_controller
+from agents.benchmark.contestants import best_constant
+from agents.benchmark.executors import local_executor, run_job
 from agents.benchmark.folder import open_folder
 from agents.benchmark.plan import built, plan, prepared
 from agents.benchmark.verify import verify
-from agents.comparison.compare import run_group
-from agents.comparison.controller_runner import Entry
+from agents.comparison.contestants import make_contestant
 from agents.policies.policy import PolicyController, PolicySpec
 from agents.policies.policy_files import save_controller
 from agents.registry import controller_label
@@ -34,7 +33,7 @@ def test_the_best_constant_is_chosen_on_tune_seeds_by_validation_data_and_never_
     assert set(judged[0]["chosen_by"]["best-constant"]) == set(folder.selection.rows)
     (tmp_path / "selection.jsonl").unlink()  # what was judged cannot be repeated without what chose it
     with pytest.raises(ValueError, match="no finished group to verify"):
-        verify(open_folder(tmp_path, None), local(1), groups=9)
+        verify(open_folder(tmp_path, None), local_executor(1), groups=9)
     assert [group.chooses for group in open_folder(tmp_path, None).left] == [True] * len(folder.selection.rows)
 
 
@@ -72,7 +71,7 @@ def test_a_constant_chosen_on_another_task_is_judged_here():
 
 def test_constants_that_differ_by_little_are_told_apart():
     asked = config(controllers=("best-constant",), constants=(1.0, 1.0000001, 0.3))
-    assert plan(asked)[0].contests[0].controllers == ("constant:1", "constant:1.0000001", "constant:0.3")
+    assert plan(asked)[0].comparisons[0].controllers == ("constant:1", "constant:1.0000001", "constant:0.3")
 
 
 # -- controllers ----------------------------------------------------------------------------------------------------
@@ -81,9 +80,9 @@ def test_constants_that_differ_by_little_are_told_apart():
 def test_an_agent_that_learns_within_the_run_says_so_and_shares_the_games_settings():
     assert controller_label("fsco") == "fsco (embedded)" and controller_label("sim-gda") == "sim-gda"
     assert controller_label("ddpg").endswith("(embedded)")
-    entry = make_entry("fsco(d_lr_range=(0.1, 2.0))", EnvConfig(updates_per_step=10, d_loss_scale="sum"))
-    assert entry.name == "fsco(d_lr_range=(0.1, 2.0)) (embedded)"
-    settings = entry.controller.config
+    contestant = make_contestant("fsco(d_lr_range=(0.1, 2.0))", EnvConfig(updates_per_step=10, d_loss_scale="sum"))
+    assert contestant.label == "fsco(d_lr_range=(0.1, 2.0)) (embedded)"
+    settings = contestant.controller.config
     assert (settings.updates_per_step, settings.d_loss_scale, settings.d_lr_range) == (10, "sum", (0.1, 2.0))
 
 
@@ -107,7 +106,7 @@ def test_a_controller_file_that_changed_is_refused(tmp_path):
     write(1)
     for again in (asked, None):
         with pytest.raises(ValueError, match=r"files.*agent\.safetensors is"):
-            open_folder(tmp_path / "out", again)
+            open_folder(tmp_path / "out", again, trust=True)
 
 
 def test_one_agent_under_two_paths_is_refused(tmp_path):
@@ -139,23 +138,26 @@ def test_data_of_ones_own_are_pinned(tmp_path):
     asked = config(tasks=(f"folder:{tmp_path / 'pictures'}@28",), updates=1, seeds=1)
     (tmp_path / "out").mkdir()
     folder = open_folder(tmp_path / "out", asked)
-    (contest,) = folder.groups[0].contests
-    assert list(folder.config.files) == list(asked.parts[0].tasks) and dict(contest.files) == folder.config.files
+    (comparison,) = folder.groups[0].comparisons
+    assert list(folder.config.files) == list(asked.parts[0].tasks) and dict(comparison.files) == folder.config.files
     elsewhere = prepared(config(controllers=(f"best-constant:{asked.parts[0].tasks[0]}",), updates=1, seeds=1))
     choosing, judged = plan(elsewhere)[0], plan(elsewhere)[-1]
-    assert dict(choosing.contests[0].files) == elsewhere.files == folder.config.files and not judged.contests[0].files
+    assert (
+        dict(choosing.comparisons[0].files) == elsewhere.files == folder.config.files
+        and not judged.comparisons[0].files
+    )
     as_in_another_process()
     assert open_folder(tmp_path / "out", asked).groups[0].id == folder.groups[0].id
     add([110])
     for again in (asked, None):
         with pytest.raises(ValueError, match="files.*folder:"):
-            open_folder(tmp_path / "out", again)
+            open_folder(tmp_path / "out", again, trust=True)
 
 
 def test_the_row_of_a_replay_names_whom_it_replays(tmp_path):
     game, file = EnvConfig.of(GAME, task="digits", episode_updates=6), tmp_path / "run.safetensors"
     recorder = Recorder(make_controller("dyn-gda"))
-    (row,) = run_group(game, [Entry("dyn-gda", recorder)], [1], "tune").rows
+    (row,) = compare(game, {"dyn-gda": recorder}, seeds=[1], split="tune").rows
     recorder.save(file)
     rows = ran(tmp_path / "out", config(controllers=("sim-gda", f"replay:{file}"))).all_rows()
     assert row["replay_of"] is None and {r["replay_of"] for r in rows} == {None, "dyn-gda"}
@@ -164,7 +166,7 @@ def test_the_row_of_a_replay_names_whom_it_replays(tmp_path):
 def test_a_file_of_another_kind_is_no_controller(tmp_path):
     (tmp_path / "agent.zip").write_text("")
     with pytest.raises(ValueError, match=r"agent\.zip' is a file, but none of a controller.*safetensors"):
-        make_entry(str(tmp_path / "agent.zip"), GAME)
+        make_contestant(str(tmp_path / "agent.zip"), GAME)
 
 
 def test_options_stand_in_a_controllers_name():

@@ -14,7 +14,7 @@ import pytest
 
 from agents.benchmark import running as benchmark
 from agents.benchmark.contestants import refusal
-from agents.benchmark.executors import Failed, local, ray_cluster
+from agents.benchmark.executors import Failed, local_executor, ray_executor
 from agents.benchmark.folder import open_folder
 from gan_env.envs.config import EnvConfig
 from gan_env.envs.env import make_trainer
@@ -24,7 +24,7 @@ from tests.support.small_benchmark import GAME, config, ran, told
 def test_ray_that_is_not_installed_is_named_with_the_way_to_install_it(monkeypatch):
     monkeypatch.setitem(sys.modules, "ray", None)
     with pytest.raises(ValueError, match=r"pip install 'gan-env\[ray\]'"):
-        ray_cluster(None)
+        ray_executor(None)
 
 
 def test_a_stand_in_for_ray_is_driven_as_its_documentation_says(tmp_path, monkeypatch, finished):
@@ -65,7 +65,7 @@ def test_a_stand_in_for_ray_is_driven_as_its_documentation_says(tmp_path, monkey
     )
     monkeypatch.setitem(sys.modules, "ray", fake)
     folder = open_folder(tmp_path, config())
-    done = benchmark.run(folder, ray_cluster("somewhere"))
+    done = benchmark.run(folder, ray_executor("somewhere"))
     assert done.complete and folder.failures and told(folder.all_rows()) == told(finished.all_rows())
 
 
@@ -81,7 +81,7 @@ def cluster():
 @pytest.mark.slow
 def test_two_ray_workers_give_the_same_rows(tmp_path, finished, cluster):
     folder = open_folder(tmp_path, config())
-    assert benchmark.run(folder, ray_cluster(None)).complete
+    assert benchmark.run(folder, ray_executor(None)).complete
     assert told(folder.all_rows()) == told(finished.all_rows())
 
 
@@ -113,7 +113,7 @@ def test_a_ray_worker_that_is_killed_in_mid_cell_costs_a_retry_and_no_row(tmp_pa
 
     killer = threading.Thread(target=kill, daemon=True)
     killer.start()
-    done = benchmark.run(folder, ray_cluster(None))
+    done = benchmark.run(folder, ray_executor(None))
     assert killed and done.complete and done.ran == 2 and not folder.failures
     assert told(folder.all_rows()) == told(expected)
 
@@ -122,7 +122,7 @@ def test_a_ray_worker_that_is_killed_in_mid_cell_costs_a_retry_and_no_row(tmp_pa
 def test_workers_give_the_same_rows_and_one_that_is_killed_loses_nothing(tmp_path, finished):
     folder = open_folder(tmp_path, config(updates=6))
     killed, heard = [], {}
-    engine = local(2)
+    engine = local_executor(2)
 
     def take():
         job = folder.take()

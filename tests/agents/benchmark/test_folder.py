@@ -3,20 +3,22 @@
 import gzip
 import json
 import os
+import subprocess
+import sys
 
 import numpy as np
 import pytest
 import torch
 
-from agents import make_controller
+from agents import compare
 from agents.base import CONTROLLERS
 from agents.benchmark import running as benchmark
-from agents.benchmark.executors import local, run_job
+from agents.benchmark.bench_config import BenchConfig
+from agents.benchmark.executors import local_executor, run_job
 from agents.benchmark.folder import open_folder
-from agents.benchmark.plan import BenchConfig, plan
+from agents.benchmark.plan import plan
 from agents.benchmark.verify import verify
-from agents.comparison.compare import run_group, split_seeds
-from agents.comparison.controller_runner import Entry
+from agents.comparison.seeds import split_seeds
 from gan_env.envs.config import EnvConfig
 from gan_env.envs.env import make_trainer
 from gan_env.types import Control
@@ -48,11 +50,11 @@ def test_packed_rows_are_verified_as_they_are_and_never_added_to(copy):
     lines = whole.splitlines(keepends=True)
     (copy / "rows.jsonl").unlink()
     (copy / "rows.jsonl.gz").write_bytes(gzip.compress(whole))
-    assert [v.equal for v in verify(open_folder(copy, None), local(1), groups=1)] == [True]
-    assert benchmark.run(open_folder(copy, config()), local(1)).ran == 0
+    assert [v.equal for v in verify(open_folder(copy, None), local_executor(1), groups=1)] == [True]
+    assert benchmark.run(open_folder(copy, config()), local_executor(1)).ran == 0
     (copy / "rows.jsonl.gz").write_bytes(gzip.compress(b"".join(lines[:4])))
     with pytest.raises(ValueError, match="gunzip"):
-        benchmark.run(open_folder(copy, config()), local(1))
+        benchmark.run(open_folder(copy, config()), local_executor(1))
     (copy / "rows.jsonl.gz").write_bytes(gzip.compress(whole)[:-20])
     with pytest.raises(OSError, match="is damaged"):
         open_folder(copy, None)
@@ -61,7 +63,7 @@ def test_packed_rows_are_verified_as_they_are_and_never_added_to(copy):
 
 def test_a_finished_group_is_never_run_twice(copy):
     before = (copy / "rows.jsonl").read_bytes()
-    done = benchmark.run(open_folder(copy, config()), local(1))
+    done = benchmark.run(open_folder(copy, config()), local_executor(1))
     assert done.ran == 0 and (copy / "rows.jsonl").read_bytes() == before
 
 
@@ -221,12 +223,12 @@ def test_crashed_cells_are_run_again_when_asked_and_only_then(tmp_path, monkeypa
     before = ran(tmp_path, asked).all_rows()
     monkeypatch.setitem(CONTROLLERS._parts, "crash-test", lambda text: _Crashes("never"))
     at_work = open_folder(tmp_path, asked)  # another process, which has read the rows already
-    assert benchmark.run(open_folder(tmp_path, asked), local(1)).ran == 0
+    assert benchmark.run(open_folder(tmp_path, asked), local_executor(1)).ran == 0
     folder = open_folder(tmp_path, asked)
     assert len(folder.crashed) == 2 == folder.withdraw_crashed() and folder.withdraw_crashed() == 0
     assert open_folder(tmp_path, asked).withdraw_crashed() == 0  # who asks at the same time finds nothing to ask for
     assert told(before) == told(map(json.loads, (tmp_path / "rows.jsonl.retried").read_text().splitlines()))
-    assert benchmark.run(folder, local(1)).ran == 2 and not folder.crashed
+    assert benchmark.run(folder, local_executor(1)).ran == 2 and not folder.crashed
     at_work.refresh()
     assert told(at_work.all_rows()) == told(folder.all_rows())
     assert {row["status"] for row in folder.all_rows()} == {"ok"} and len(folder.all_rows()) == 8
@@ -248,6 +250,70 @@ def test_sound_groups_stay_when_crashed_ones_are_withdrawn(copy):
     assert told(open_folder(copy, None).all_rows()) == told(map(json.loads, lines))
 
 
+def test_a_file_that_was_replaced_twice_while_another_held_it_is_never_taken_for_the_old_one(copy, finished):
+    """The worst order: one has read the rows; meanwhile others take crashed groups out, again and again."""
+    first, second = finished.groups
+    sound = {group.id: finished.rows_of(group) for group in (first, second)}
+    crashed = [row | {"status": "error", "score": None} for row in sound[first.id]]
+    (copy / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in [*crashed, *sound[second.id]]))
+    at_work, other = open_folder(copy, None), open_folder(copy, None)
+    held = os.stat(copy / "rows.jsonl").st_ino
+    for _ in range(20):  # where numbers of files are free again at once, the second is the old one's
+        assert other.withdraw_crashed() == 1
+        assert os.stat(copy / "rows.jsonl").st_ino != held
+        other.rows.append(first.id, [row | {"failure": "x" * 40} for row in crashed])
+    assert other.withdraw_crashed() == 1
+    at_work.rows.append(first.id, sound[first.id])  # at the end of what is there now, not of what it knew
+    for folder in (at_work, other, open_folder(copy, None)):
+        folder.refresh()
+        assert not folder.left and told(folder.all_rows()) == told(finished.all_rows())
+    assert not (copy / "rows.jsonl.torn").exists()
+
+
+def test_a_group_is_claimed_once_although_others_finish_and_withdraw_it_meanwhile(copy, finished):
+    (copy / "rows.jsonl").unlink()
+    ours, theirs = open_folder(copy, config()), open_folder(copy, config())
+    for group in finished.groups:
+        job = ours.take()
+        assert job is not None and job.group.id == group.id
+        other = theirs.take()
+        assert other is None or other.group.id != group.id
+        theirs.close()
+        ours.put(group, finished.rows_of(group))
+    assert theirs.take() is None and sorted(os.listdir(copy / "claims")) == ["rows.jsonl"]
+
+
+@pytest.mark.slow
+def test_six_processes_that_begin_a_folder_at_one_instant_all_get_in(tmp_path):
+    code = """
+import sys, time
+from pathlib import Path
+from agents.benchmark import running
+from agents.benchmark.executors import local_executor
+from agents.benchmark.folder import open_folder
+from tests.support.small_benchmark import config
+asked = config(seeds=8)
+print("ready", flush=True)
+sys.stdin.read(1)
+done = running.run(open_folder(Path(sys.argv[1]), asked), local_executor(1))
+print(done.complete, done.ran)
+"""
+    call = [sys.executable, "-c", code, str(tmp_path / "out")]
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    others = [
+        subprocess.Popen(call, text=True, env={**os.environ, "PYTHONPATH": os.getcwd()}, **pipes) for _ in range(6)
+    ]
+    for each in others:
+        assert each.stdout.readline() == "ready\n"
+    for each in others:
+        each.stdin.write("g")
+        each.stdin.flush()
+    said = [each.communicate() for each in others]
+    assert all(out.startswith("True ") for out, _ in said), said
+    assert sum(int(out.split()[1]) for out, _ in said) == 4  # each group was run by one of them
+    assert len(open_folder(tmp_path / "out", None).all_rows()) == 16
+
+
 def test_a_controller_that_learns_is_told_what_came_of_each_update():
     class Learner(_Crashes):
         learns = True
@@ -257,7 +323,7 @@ def test_a_controller_that_learns_is_told_what_came_of_each_update():
             self.heard.append(transition)
 
     game = EnvConfig.of(GAME, task="digits", episode_updates=5)
-    rows = run_group(game, [Entry("l", Learner("never")), Entry("s", make_controller("sim-gda"))], [1, 2], "tune").rows
+    rows = compare(game, [Learner("never"), "sim-gda"], seeds=[1, 2], split="tune").rows
     heard = Learner.heard
     assert [int(t.before.update[0]) for t in heard] == [0, 1, 2, 3, 4]
     assert [int(t.after.update[1]) for t in heard] == [1, 2, 3, 4, 5]
@@ -288,9 +354,9 @@ def test_what_fails_outside_the_controllers_is_tried_again_and_then_left_for_the
         tries.append(1)
         raise OSError("no room left")
 
-    monkeypatch.setattr("agents.benchmark.executors.run_side_by_side", breaks)
+    monkeypatch.setattr("agents.benchmark.executors.run_batch", breaks)
     folder = open_folder(tmp_path, config())
-    done = benchmark.run(folder, local(1))
+    done = benchmark.run(folder, local_executor(1))
     assert not done.complete and len(tries) == 4 and all("no room left" in why for why in done.failures.values())
     monkeypatch.undo()
     assert len(ran(tmp_path, config()).all_rows()) == 8

@@ -14,9 +14,9 @@ from tests.support.small_benchmark import config
 def test_a_plan_holds_every_cell_once_and_follows_from_the_configuration_alone():
     asked = config(losses=("bce", "lsgan"), d_lr=(1e-3, 2e-3), seeds=5)
     groups = plan(asked)
-    cells = [(g.game.loss, g.game.d_lr, c, s) for g in groups for c in g.contests[0].controllers for s in g.seeds]
+    cells = [(g.game.loss, g.game.d_lr, c, s) for g in groups for c in g.comparisons[0].controllers for s in g.seeds]
     assert len(cells) == len(set(cells)) == 2 * 2 * 2 * 5
-    assert all(g.cells <= 4 and g.contests[0].controllers == ("sim-gda", "constant:2") for g in groups)
+    assert all(g.cells <= 4 and g.comparisons[0].controllers == ("sim-gda", "constant:2") for g in groups)
     assert [g.id for g in groups] == [g.id for g in plan(from_json(json.loads(json.dumps(as_json(asked)))))]
     assert len({g.id for g in groups}) == len(groups)
 

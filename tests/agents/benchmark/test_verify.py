@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from agents.benchmark.executors import local
+from agents.benchmark.executors import local_executor
 from agents.benchmark.folder import open_folder
 from agents.benchmark.plan import plan
 from agents.benchmark.verify import verify
@@ -17,7 +17,7 @@ from tests.support.small_benchmark import config
 
 
 def test_verify_finds_every_row_as_it_was(finished):
-    verdicts = verify(finished, local(1), groups=9)
+    verdicts = verify(finished, local_executor(1), groups=9)
     assert len(verdicts) == 2 and all(v.equal and v.rows == 4 for v in verdicts)
 
 
@@ -36,16 +36,28 @@ def test_verify_finds_a_changed_row(copy, field, change):
     row[field] = change(row[field])
     lines[2] = json.dumps(row)
     (copy / "rows.jsonl").write_text("\n".join(lines) + "\n")
-    verdicts = verify(open_folder(copy, None), local(1), groups=9)
+    verdicts = verify(open_folder(copy, None), local_executor(1), groups=9)
     (found,) = [d for v in verdicts for d in v.differences]
     assert (found.controller, found.seed, found.field) == (row["controller"], row["seed"], field)
     assert sum(v.equal for v in verdicts) == 1
 
 
+@pytest.mark.parametrize(("relative", "found"), [(1e-15, 0), (1e-9, 1)])
+def test_verify_allows_a_floor_its_last_bits_and_no_more(copy, relative, found):
+    # Points of one curve have several cheapest matchings; their sums differ in rounding.
+    lines = (copy / "rows.jsonl").read_text().splitlines()
+    row = json.loads(lines[2])
+    row["floor"] *= 1 + relative
+    lines[2] = json.dumps(row)
+    (copy / "rows.jsonl").write_text("\n".join(lines) + "\n")
+    verdicts = verify(open_folder(copy, None), local_executor(1), groups=9)
+    assert sum(d.field == "floor" for v in verdicts for d in v.differences) == found
+
+
 def test_verify_can_be_held_to_groups_that_train_quickly(finished):
     with pytest.raises(ValueError, match="within 0 s"):
-        verify(finished, local(1), within_s=0.0)
-    assert len(verify(finished, local(1), groups=9, within_s=60.0)) == 2
+        verify(finished, local_executor(1), within_s=0.0)
+    assert len(verify(finished, local_executor(1), groups=9, within_s=60.0)) == 2
 
 
 def test_committed_results_are_verified_and_a_changed_row_or_a_broken_folder_is_found(copy, capsys):
@@ -79,7 +91,7 @@ def test_verify_names_another_version_as_the_likely_cause(copy):
     content = (copy / "rows.jsonl").read_text()
     content = content.replace(f'"torch": "{version("torch")}"', '"torch": "1.0"').replace('"ended": 6', '"ended": 5')
     (copy / "rows.jsonl").write_text(content)
-    verdicts = verify(open_folder(copy, None), local(1), groups=1)
+    verdicts = verify(open_folder(copy, None), local_executor(1), groups=1)
     assert (
         not verdicts[0].equal and "version of torch 1.0 there" in cause(verdicts) and "likely cause" in report(verdicts)
     )

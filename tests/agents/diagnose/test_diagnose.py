@@ -152,9 +152,9 @@ def test_the_mean_of_both_halves_is_half_the_ideal_and_asked_about():
 
 
 @pytest.mark.parametrize(
-    ("g", "sure", "hints"), [(0.7, "not sure", 1), (1.1, "likely", 1), (5.5, "sure", 0), (0.1, "sure", 0)]
+    ("g", "sure", "hints"), [(0.7, "not sure", 1), (1.1, "not sure", 1), (5.5, "not sure", 1), (0.1, "likely", 1)]
 )
-def test_what_the_other_reading_of_ds_loss_would_mean_for_gs_decides_how_sure_it_is(g, sure, hints):
+def test_at_the_ideal_of_the_other_reading_no_loss_of_g_makes_ds_sure_for_it_may_hold_other_terms(g, sure, hints):
     noise = 0.01 * np.random.default_rng(0).standard_normal(100)
     found = diagnose(made(0.69 + noise, g + noise), get_loss("bce"))
     assert [s.sure for s in found.symptoms] == [sure] and len(found.hints) == hints
@@ -225,9 +225,9 @@ FILES = {
 @pytest.mark.parametrize("name", FILES)
 def test_every_usual_kind_of_log_is_read(name, tmp_path):
     (tmp_path / name).write_text(FILES[name])
-    log = read_losses(tmp_path / name)
+    (log,) = read_losses(tmp_path / name)
     assert log.d[-1] == pytest.approx(1.3, abs=1e-4) and log.g[-1] == pytest.approx(0.8, abs=1e-4)
-    assert len(log.d) == (59 if name == "lightning.csv" else 30) and (np.diff(log.update) > 0).all()
+    assert len(log.d) == 30 and (np.diff(log.update) > 0).all()
     if name == "comma.csv":
         assert log.update[-1] == 290 and (log.d_column, log.g_column) == ("loss_D", "loss_G")
 

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from agents import ControllerFileError, make_controller
-from agents.learned.autoloss import SHIPPED, g_logit, load_weights, look, save_weights
+from agents.learned.autoloss import SHIPPED, g_logit, load_weights, read_features, save_weights
 from agents.training.autoloss_training import AutoLossConfig, _longest_run, train_autoloss
 from gan_env.types import GameFacts, Measurement
 
@@ -27,11 +27,11 @@ def seen(real: float, fake: float, g_loss: float = 1.0, d_loss: float = 1.0) -> 
 def test_the_features_are_what_their_names_say():
     level = torch.full((1,), math.log(2), dtype=torch.float64)
     # At the equilibrium D's two slopes are 1/2 each and G's is 1/2, so that the ratio is 2.
-    features, g_ema, d_ema = look(seen(0.0, 0.0, 2.0, 3.0), level, level)
+    features, g_ema, d_ema = read_features(seen(0.0, 0.0, 2.0, 3.0), level, level)
     averages = 0.9 * math.log(2) + 0.2, 0.9 * math.log(2) + 0.3
     assert (g_ema.item(), d_ema.item()) == pytest.approx(averages)
     assert features[0].tolist() == pytest.approx([math.log(2), averages[0] - 1, averages[1], -0.5])
-    ahead, _, _ = look(seen(3.0, -3.0), level, level)  # D is right about all: its slopes are small, G's is large
+    ahead, _, _ = read_features(seen(3.0, -3.0), level, level)  # D is right about all: small slopes, G's is large
     assert ahead[0, 0] < -2 and ahead[0, 3] == 0.5
 
 
@@ -57,7 +57,7 @@ def test_the_greedy_rule_follows_the_odds():
     level = torch.full((1,), math.log(2), dtype=torch.float64)
     for real, fake in ((0.0, 0.0), (4.0, -4.0), (-4.0, 4.0)):
         controller.reset([0])
-        features, _, _ = look(seen(real, fake), level, level)
+        features, _, _ = read_features(seen(real, fake), level, level)
         control = controller.act(seen(real, fake))
         assert bool(control.update_g) == bool(g_logit(weights, features) > 0)
         assert bool(control.update_d) != bool(control.update_g)

@@ -7,8 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from agents import ControllerFileError, make_controller
-from agents.comparison.compare import Entry, run_group, split_seeds
+from agents import ControllerFileError, compare, make_controller
 from agents.report.text import summary
 from agents.rules.replay import Recorder, Replay
 from gan_env.envs.config import EnvConfig
@@ -181,10 +180,10 @@ class Middle:
 def test_look_ahead_is_labelled_in_every_table_and_its_rows_are_its_own():
     task = replace(TASKS["ring"](), score=Middle())
     config = EnvConfig(task=task, batch_size=16, episode_updates=10)
-    entries = [Entry(name, make_controller(name)) for name in ("sim-gda", "lookahead")]
-    both = run_group(config, entries, split_seeds("tune", 2), "tune").rows
-    assert "lookahead: head-room, not a competitor" in summary(both)
-    alone = run_group(config, entries[:1], split_seeds("tune", 2), "tune").rows
+    entries = ("sim-gda", "lookahead")
+    both = compare(config, entries, seeds=2, split="tune").rows
+    assert "lookahead: head-room, not ranked" in summary(both)
+    alone = compare(config, entries[:1], seeds=2, split="tune").rows
     assert [row["score"] for row in both[:2]] == [row["score"] for row in alone]
 
 

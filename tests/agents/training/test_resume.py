@@ -22,7 +22,7 @@ from agents.training.main_job import TrainConfig, plain, read_config, resume, tr
 from agents.training.meta_training import MetaTraining, train_meta
 from gan_env.cli import main
 from gan_env.envs.config import EnvConfig
-from gan_env.io.files import PARTIAL, locked
+from gan_env.io.files import PARTIAL, NotOurs, locked
 from gan_env.io.tensor_files import pack, write_tensors
 
 GAME = EnvConfig(task="ring", batch_size=8, episode_updates=6, updates_per_step=2, d_lr=3e-3, g_lr=3e-3)
@@ -131,10 +131,15 @@ def test_what_somebody_else_put_among_the_logs_stays(tmp_path):
     for file in (ours, notes):
         file.write_text("12345")
     (tmp_path / "folder").mkdir()
-    (tmp_path / "events.out.tfevents.2.host").symlink_to(notes)
+    linked = tmp_path / "events.out.tfevents.2.host"
+    linked.symlink_to(notes)
+    with pytest.raises(NotOurs, match="tfevents.2.host: is a link"):
+        checkpoints.cut_logs(tmp_path, {linked.name: 0})
+    assert notes.read_text() == "12345" == ours.read_text()
+    linked.unlink()
     assert checkpoints.log_sizes(tmp_path) == {ours.name: 5}
     checkpoints.cut_logs(tmp_path, {ours.name: 2, "events.out.tfevents.2.host": 0})
-    assert ours.read_text() == "12" and notes.read_text() == "12345" and len(os.listdir(tmp_path)) == 4
+    assert ours.read_text() == "12" and notes.read_text() == "12345" and len(os.listdir(tmp_path)) == 3
 
 
 def test_saving_is_rare_enough(tmp_path, monkeypatch):
@@ -189,13 +194,13 @@ def test_a_stop_while_judging_leaves_at_once_and_judging_is_repeated(finished, t
     out = tmp_path / "run"
     import agents.training.main_job as training
 
-    def run_group(*arguments, **more):
+    def compare(*arguments, **more):
         os.kill(os.getpid(), signal.SIGINT)
         time.sleep(5)
         raise AssertionError("went on")
 
     with monkeypatch.context() as patch:
-        patch.setattr(training, "run_group", run_group)
+        patch.setattr(training, "compare", compare)
         assert main(["train", *FLAGS, "--out", str(out)]) == 1
     assert (out / "agent.safetensors").exists()
     assert main(["train", "--resume", str(out)]) == 0
@@ -252,9 +257,9 @@ def test_what_a_kill_left_of_the_first_file_does_not_bar_the_folder(finished, tm
     assert_same_runs(out, finished)
 
 
-def test_a_folder_that_cannot_be_made_is_one_line_and_exit_code_1(tmp_path, capsys):
+def test_a_folder_that_cannot_be_made_is_a_wrong_call_in_one_line(tmp_path, capsys):
     (tmp_path / "file").write_text("")
-    assert main(["train", *FLAGS, "--out", str(tmp_path / "file" / "run")]) == 1
+    assert main(["train", *FLAGS, "--out", str(tmp_path / "file" / "run")]) == 2
     said = capsys.readouterr().err
     assert said.count("\n") == 1 and "cannot be made a folder" in said
 

@@ -12,8 +12,7 @@ from stable_baselines3 import A2C, DDPG, DQN, PPO, SAC, TD3
 from stable_baselines3.common.vec_env import DummyVecEnv, VecNormalize
 
 import gan_env  # noqa: F401  (importing registers the ids)
-from agents import load_controller
-from agents.comparison.compare import Entry, run_group
+from agents import compare, load_controller
 from agents.learned.sb3.actor import read_zip
 from agents.learned.sb3.vec_env import SB3VecEnv
 from agents.training.sb3_export import SaveController, controller_of
@@ -64,7 +63,7 @@ def test_a_zip_becomes_a_controller_file_that_decides_as_the_model_to_the_bit(
 def test_what_was_exported_steers_in_the_benchmark(algorithm, name):
     controller = controller_of(made(algorithm, name))
     config = EnvConfig(task="ring", batch_size=8, episode_updates=4, score=False)
-    rows = run_group(config, [Entry("mine", controller)], seeds=[0, 1], split="tune").rows
+    rows = compare(config, {"mine": controller}, seeds=[0, 1], split="tune").rows
     assert [row["status"] for row in rows] == ["ok", "ok"]
 
 

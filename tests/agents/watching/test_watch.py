@@ -9,6 +9,7 @@ import pytest
 from PIL import Image
 from rich.console import Console
 
+from agents.training.train_config import TrainConfig, plain
 from agents.watching.watch import CURVES, Progress, watched
 from gan_env.cli import main
 from gan_env.cli.watch import panel, sparkline
@@ -149,3 +150,16 @@ def test_an_mp4_without_the_extra_says_how_to_get_it(monkeypatch, capsys):
 
 def test_sparklines_go_from_the_least_to_the_greatest():
     assert sparkline([0, 1, 2]) == "▁▅█" and sparkline([5, 5]) == "▁▁" and len(sparkline(range(1000), 40)) == 40
+
+
+def test_what_a_log_says_beyond_all_numbers_is_left_out(tmp_path, capsys):
+    from torch.utils.tensorboard import SummaryWriter
+
+    (tmp_path / "config.json").write_text(json.dumps(plain(TrainConfig())))
+    with SummaryWriter(str(tmp_path / "tensorboard")) as log:
+        for step, value in enumerate([1.0, float("nan"), float("inf"), -1e30, 2.0]):
+            log.add_scalar("gan/return", value, step * 100)
+            log.add_scalar("gan/failures", float("nan"), 2**62)
+    assert main(["watch", str(tmp_path)]) == 0
+    said = capsys.readouterr().out
+    assert "return of an episode" in said and "failed" not in said and "nan" not in said

@@ -210,3 +210,28 @@ def test_ddpg_learns_to_copy_what_it_sees():
         model.learn(3_200)
         actions, _ = model.predict(vec.reset(), deterministic=True)
     assert np.abs(actions - 0.5).max() < 0.2
+
+
+# SB3's way to call a method of one row
+
+
+def test_a_method_is_asked_for_the_rows_that_are_named_as_in_sb3s_own_vec_envs():
+    from stable_baselines3.common.vec_env import DummyVecEnv
+
+    batch = GANVectorEnv(3, autoreset_mode="SameStep", render_mode="rgb_array", **SHORT)
+    ours = SB3VecEnv(batch)
+    singles = DummyVecEnv([lambda: GANEnv(render_mode="rgb_array", **SHORT)] * 3)
+    for env in (ours, singles):
+        env.seed(0)
+        env.reset()
+    for indices, rows in ((None, [0, 1, 2]), ([2], [2]), (1, [1]), ([2, 0], [2, 0])):
+        for method, options in (("sample", {"count": 4}), ("generator", {})):
+            mine, theirs = (env.env_method(method, indices=indices, **options) for env in (ours, singles))
+            assert len(mine) == len(theirs) == len(rows)
+            for a, b in zip(mine, theirs, strict=True):
+                a, b = ((a, b) if method == "sample" else (next(a.parameters()), next(b.parameters())))  # fmt: skip
+                torch.testing.assert_close(a, b)
+        assert [image.shape for image in ours.env_method("render", indices=indices)] == [(320, 960, 3)] * len(rows)
+    assert torch.equal(ours.env_method("sample", row=1, count=2, indices=[1])[0], batch.sample(1, 2))
+    first, second = ours.env_method("snapshot", indices=[0, 1])  # asked of all rows at once
+    assert first is second

@@ -1,4 +1,4 @@
-"""The numbers of a report, from a folder of rows; drawn by `figures`, written as HTML by `page`."""
+"""The report as data, computed once from a folder of rows; `text`, `markdown` and `html` render it."""
 
 from __future__ import annotations
 
@@ -32,10 +32,10 @@ from .statistics import COVERAGE
 
 @dataclass(frozen=True)
 class Facts:
-    """What was run, as the rows and the configuration say."""
+    """Describes what was run, from the rows and config.json."""
 
     command: str | None
-    """None where config.json does not name it."""
+    """None where config.json does not give it."""
     config: dict[str, Any]
     runs: int
     configurations: list[str]
@@ -49,14 +49,14 @@ class Facts:
     training_s: float
     """Seconds of training over all runs, each run's share of its batch."""
     wall_s: float | None
-    """Seconds of the whole job; None where config.json does not name it."""
+    """Seconds of the whole job; None where config.json does not give it."""
     untrained: int
-    """Runs whose row holds the untrained generator's score; those of earlier versions do not."""
+    """Number of rows with the untrained generator's score, which earlier versions did not write."""
 
 
 @dataclass(frozen=True)
 class Failure:
-    """A run that gave no score."""
+    """A run without a score."""
 
     block: str
     controller: str
@@ -64,19 +64,19 @@ class Failure:
     status: str
     cause: str
     ended: int | None
-    """Update at which it ended; None where the row does not say."""
+    """Update at which it ended; None where the row does not give it."""
 
 
 @dataclass(frozen=True)
 class Report:
-    """All numbers of the page."""
+    """All numbers of a report."""
 
     baseline: str
     facts: Facts
     notes: dict[str, str]
-    """What must be said behind a controller's name."""
+    """Remarks on controllers that are not contestants, by name."""
     embedded: list[str]
-    """Controllers that learn within the run they are judged on; in no ranking."""
+    """Controllers that are trained online, during the evaluation run; they are not ranked."""
     ranking: Ranking | None
     scores: list[Scored]
     to_baseline: list[Difference]
@@ -92,20 +92,29 @@ class Report:
     thesis: Thesis | None
     coverage: dict[str, tuple[float, float]]
 
-    def rivals(self, names: Sequence[str]) -> list[str]:
-        """Those of the names that are neither embedded nor noted as no competitors."""
+    def contestants(self, names: Sequence[str]) -> list[str]:
+        """Returns those of the names that are neither trained online nor remarked on."""
         return [name for name in names if name not in self.embedded and name not in self.notes]
 
+    def by_role(self, names: Sequence[str]) -> list[tuple[str, list[str]]]:
+        """Splits names into contestants, which need no title, and the groups that are listed separately."""
+        groups = [
+            ("", self.contestants(names)),
+            ("Listed separately: trained online, during the evaluation run", [n for n in names if n in self.embedded]),
+            ("Not contestants", [n for n in names if n in self.notes]),
+        ]
+        return [(title, found) for title, found in groups if found]
+
     def plain(self) -> dict[str, Any]:
-        """The numbers as JSON can hold them: what is not finite is null."""
+        """Converts the numbers to JSON types; what is not finite becomes null."""
         return _plain(dataclasses.asdict(self))
 
 
 def make_report(folder: Path | str, baseline: str = BASELINE) -> tuple[Report, list[Block]]:
-    """The numbers of a folder, and the rows by configuration for drawing.
+    """Computes the report of a folder; returns it with the rows by configuration, for figures.
 
     Raises:
-        ValueError: If the folder holds no rows, a row is malformed, or nobody is called `baseline`.
+        ValueError: If the folder has no rows, a row is malformed, or no controller is called `baseline`.
     """
     folder = Path(folder)
     rows, config = read_rows(folder), read_config(folder)
@@ -115,7 +124,7 @@ def make_report(folder: Path | str, baseline: str = BASELINE) -> tuple[Report, l
         raise unknown("baseline", baseline, sorted(names))
     notes = {name: note for name in names if (note := controller_note(name))}
     embedded = [name for name in names if is_embedded(name)]
-    rivals = [name for name in names if name not in notes and name not in embedded]
+    contestants = [name for name in names if name not in notes and name not in embedded]
     ranking = rank(blocks, baseline)
     report = Report(
         baseline=baseline,
@@ -129,8 +138,8 @@ def make_report(folder: Path | str, baseline: str = BASELINE) -> tuple[Report, l
         to_best_constant=[
             d for block in blocks if (best := best_constant(block)) is not None for d in differences(block, best)
         ],
-        relative=relative(blocks, rivals) if len(blocks) > 1 else [],
-        profiles=profiles(blocks, rivals),
+        relative=relative(blocks, contestants) if len(blocks) > 1 else [],
+        profiles=profiles(blocks, contestants),
         rate_curves=rate_curves(blocks),
         agreements=[agreement(block) for block in blocks],
         failures=[_failure(block, row) for block in blocks for row in block.rows if row["status"] != "ok"],
@@ -148,7 +157,7 @@ def _facts(rows: list[Row], blocks: list[Block], config: dict[str, Any]) -> Fact
     if isinstance(command, list):
         command = " ".join(map(str, command))
     threads = [
-        f"{row.get('machine', 'class not named')}, {row.get('device', '?')}, {row.get('threads', '?')} thread(s)"
+        f"{row.get('machine', 'unknown class')}, {row.get('device', '?')}, {row.get('threads', '?')} thread(s)"
         for row in rows
     ]
     versions = [", ".join(f"{k} {v}" for k, v in dict(row.get("versions") or {}).items()) for row in rows]
@@ -171,7 +180,7 @@ def _facts(rows: list[Row], blocks: list[Block], config: dict[str, Any]) -> Fact
 
 
 def _failure(block: Block, row: Row) -> Failure:
-    cause, ended = str(row.get("failure") or "no cause named")[:300], row.get("ended")
+    cause, ended = str(row.get("failure") or "no cause given")[:300], row.get("ended")
     name, seed = row["controller"], row["seed"]
     return Failure(block.label, name, seed, row["status"], cause, ended if isinstance(ended, int) else None)
 
@@ -182,13 +191,3 @@ def _plain(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return [_plain(v) for v in value]
     return None if isinstance(value, float) and not math.isfinite(value) else value
-
-
-def by_role(report: Report, names: Sequence[str]) -> list[tuple[str, list[str]]]:
-    """Competitors, then by themselves those that learn within the judged run, and those that do not compete."""
-    groups = [
-        ("", report.rivals(names)),
-        ("By themselves: learning within the very run that is judged", [n for n in names if n in report.embedded]),
-        ("Not competitors", [n for n in names if n in report.notes]),
-    ]
-    return [(title, found) for title, found in groups if found]

@@ -1,6 +1,7 @@
-"""Controllers ranked within blocks, and tests of whether the ranks differ; lower scores are better.
+"""Ranks within blocks, and tests of whether average ranks differ; lower scores are better.
 
-A *block* is one configuration, or one seed of it: all controllers met the same conditions there.
+A *block* is one configuration, or one seed of it, in which every controller ran under the same conditions. Nemenyi's
+and Holm's procedures are ours: SciPy has neither, and scikit-posthocs and statsmodels would bring pandas along.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from scipy import stats
 
 @dataclass(frozen=True)
 class Friedman:
-    """Friedman's test that all controllers are alike."""
+    """Result of Friedman's test that all controllers perform alike."""
 
     chi2: float
     p: float
@@ -22,7 +23,7 @@ class Friedman:
 
 
 def block_ranks(scores: np.ndarray) -> np.ndarray:
-    """Ranks within each block, 1 the lowest score, ties sharing their mean rank; failures (infinite) come last.
+    """Ranks scores within each block: 1 is the lowest, ties share their mean rank, failures (infinite) come last.
 
     Args:
         scores: (blocks, controllers), without NaN.
@@ -31,33 +32,21 @@ def block_ranks(scores: np.ndarray) -> np.ndarray:
 
 
 def friedman(scores: np.ndarray) -> Friedman:
-    """Friedman's test on scores (blocks, controllers), corrected for ties; SciPy's `friedmanchisquare`.
+    """Friedman's test on scores (blocks, controllers), corrected for ties.
 
-    Raises ValueError for fewer than two blocks or three controllers: there is nothing to test.
+    Raises ValueError for fewer than two blocks or three controllers, where there is nothing to test.
     """
     blocks, controllers = scores.shape
     if blocks < 2 or controllers < 3:
         raise ValueError(f"Friedman's test needs 2 blocks and 3 controllers, got {blocks} and {controllers}")
-    ranks = block_ranks(scores)
-    plain = friedman_of_ranks(ranks.mean(0), blocks).chi2
-    ties = sum(float((count**3 - count).sum()) for row in ranks for count in [np.unique(row, return_counts=True)[1]])
-    correction = 1 - ties / (blocks * (controllers**3 - controllers))
-    chi2 = plain / correction if correction > 0 else 0.0  # all tie everywhere: no difference at all
-    return Friedman(chi2, float(stats.chi2.sf(chi2, controllers - 1)), blocks, controllers)
-
-
-def friedman_of_ranks(average: np.ndarray, blocks: int) -> Friedman:
-    """The test from average ranks (controllers,) alone, for published tables: no correction for ties.
-
-    Source: Demsar 2006 (JMLR 7), §3.2.2.
-    """
-    k = len(average)
-    chi2 = 12 * blocks / (k * (k + 1)) * float(((np.asarray(average) - (k + 1) / 2) ** 2).sum())
-    return Friedman(chi2, float(stats.chi2.sf(chi2, k - 1)), blocks, k)
+    if (block_ranks(scores) == (controllers + 1) / 2).all():  # SciPy divides 0 by 0 where all tie everywhere
+        return Friedman(0.0, 1.0, blocks, controllers)
+    found = stats.friedmanchisquare(*scores.T)
+    return Friedman(float(found.statistic), float(found.pvalue), blocks, controllers)
 
 
 def critical_difference(controllers: int, blocks: int, alpha: float = 0.05) -> float:
-    """Nemenyi's: average ranks further apart than this differ, all pairs taken together.
+    """Nemenyi's critical difference: average ranks further apart than this differ, over all pairs.
 
     Source: Demsar 2006 (JMLR 7), §3.2.2: the Studentized range over √2, times the standard error of a difference.
     """
@@ -88,7 +77,7 @@ def against(average: np.ndarray, blocks: int, control: int) -> np.ndarray:
 
 
 def holm(p: np.ndarray) -> np.ndarray:
-    """Holm's step-down adjustment of p values (m,): what stays below 0.05 holds for the whole family.
+    """Adjusts p values (m,) by Holm's step-down procedure, which controls the family-wise error rate.
 
     Source: Holm 1979 (Scandinavian Journal of Statistics 6).
     """
@@ -100,11 +89,12 @@ def holm(p: np.ndarray) -> np.ndarray:
 
 
 def cliques(average: np.ndarray, difference: float) -> list[tuple[int, int]]:
-    """Longest runs (first, last) of ascending average ranks that lie within the critical difference, of two or more."""
+    """Finds maximal runs (first, last) of two or more ascending average ranks within the critical difference."""
     ends = [int(np.searchsorted(average, rank + difference, side="right")) - 1 for rank in average]
     found = [(start, end) for start, end in enumerate(ends) if end > start]
     return [run for run in found if not any(o != run and o[0] <= run[0] and run[1] <= o[1] for o in found)]
 
 
 def _error(controllers: int, blocks: int) -> float:
+    """Standard error of the difference of two average ranks."""
     return float(np.sqrt(controllers * (controllers + 1) / (6 * blocks)))

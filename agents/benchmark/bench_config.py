@@ -1,0 +1,138 @@
+"""The configuration of a benchmark: parts, each a grid of games, controllers and seeds."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Literal
+
+from gan_env.envs.config import EnvConfig
+from gan_env.envs.rewards import REWARDS
+from gan_env.tasks.task import Task
+
+from ..comparison.seeds import SPLIT_SIZE, SPLITS
+from .contestants import check_contestant, meaning, tuned_on
+
+HALF_DECADES = (0.1, 0.3, 1.0, 3.0, 10.0)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Part:
+    """One grid: tasks × losses × base rates × controllers × seeds, with all else fixed.
+
+    >>> [game.task for game in Part(tasks=("ring", "line"), controllers=("sim-gda",)).games()]
+    ['ring', 'line']
+    """
+
+    name: str = "main"
+    """What rows and tables call it; differs between the parts of a benchmark."""
+    tasks: tuple[str, ...] = ("ring",)
+    """Tasks (`gan-env list`)."""
+    losses: tuple[str, ...] = ("bce",)
+    """GAN losses; "wgan-gp:10" sets a coefficient."""
+    controllers: tuple[str, ...] = ("sim-gda", "alt-gda-1", "alt-gda-5", "dyn-gda")
+    """Controllers (`gan-env list`), with options in brackets: "dyn-gda(c1=1.2)"; "best-constant", chosen on tune seeds;
+    the path of a controller file."""
+    d_lr: tuple[float, ...] = ()
+    """Base learning rates of the discriminator; by default the task's own."""
+    g_lr: float | Literal["task", "same"] = "task"
+    """Base learning rate of the generator: a number, "same" as the discriminator's, or the "task"'s own."""
+    updates: int | None = None
+    """Updates of each run; by default the task's own number."""
+    seeds: int = 8
+    """Runs of each controller in each game; every controller meets the same seeds."""
+    split: str = "evaluate"
+    """Which seeds: "evaluate", or "tune" for choosing anything at all."""
+    group_rows: int = 64
+    """Most rows in one batch, unless one seed needs more. Fewer leave more groups for more cores. Part of the results,
+    for rounding depends on it. Small batches of games that differ in their data alone become one, of up to 16 rows."""
+    constants: tuple[float, ...] = HALF_DECADES
+    """Multipliers among which best-constant is chosen."""
+    tune_seeds: int = 8
+    """Seeds of the split "tune" on which it is chosen, by the distance to validation data."""
+    game: EnvConfig = field(default_factory=EnvConfig)
+    """Everything else about the game; its task, loss, rates and length are those above."""
+
+    def __post_init__(self) -> None:
+        self._check_axes()
+        for count in ("seeds", "tune_seeds", "group_rows"):
+            if not 1 <= getattr(self, count) <= SPLIT_SIZE:
+                raise ValueError(f"{count}={getattr(self, count)} must be 1 to {SPLIT_SIZE}")
+        if self.split not in SPLITS:
+            raise ValueError(f"split={self.split!r} is unknown; use one of {', '.join(SPLITS)}")
+        REWARDS[self.game.reward]  # by name alone, for the configuration is written down
+        if isinstance(self.g_lr, str) and self.g_lr not in ("task", "same"):
+            raise ValueError(f"g_lr={self.g_lr!r} must be a learning rate, 'same' (as d_lr) or 'task'")
+        if self.g_lr == "same" and not self.d_lr:
+            raise ValueError("g_lr='same' needs d_lr to be the same as; name base rates with d_lr")
+        if any(tuned_on(name) is not None for name in self.controllers) and self.split == "tune":
+            raise ValueError("best-constant is chosen on the seeds of split='tune'; judge it on split='evaluate'")
+        for _ in self.games():  # every name is known, every number fits
+            pass
+        for name in self.controllers:
+            check_contestant(name)
+
+    def _check_axes(self) -> None:
+        """Raises ValueError for an axis of the grid that is empty, or that names one thing twice."""
+        for axis in ("tasks", "losses", "controllers", "d_lr", "constants"):
+            values = getattr(self, axis)
+            if not values and axis != "d_lr":
+                raise ValueError(f"{axis} is empty; name at least one")
+            if len(set(values)) != len(values):
+                raise ValueError(f"{axis}={','.join(map(str, values))} names one twice; leave it out once")
+        if not all(0 < value < math.inf for value in self.constants):
+            raise ValueError(f"constants={','.join(map(str, self.constants))} must be numbers > 0, e.g. 0.3,1,3")
+        for one, other in itertools.combinations(self.controllers, 2):
+            if meaning(one, self.tasks) == meaning(other, self.tasks):
+                raise ValueError(f"controllers: {one!r} and {other!r} are the same; leave one of them out")
+
+    def games(self) -> Iterator[EnvConfig]:
+        """Yields every combination of task, loss and base rate."""
+        for task in self.tasks:
+            for loss in self.losses:
+                for d_lr in self.d_lr or (None,):
+                    yield self.game_of(task, loss, d_lr)
+
+    def game_of(self, task: str | Task, loss: str, d_lr: float | None) -> EnvConfig:
+        """Returns one of the games."""
+        g_lr = {"task": None, "same": d_lr}.get(self.g_lr, self.g_lr) if isinstance(self.g_lr, str) else self.g_lr
+        return EnvConfig.of(self.game, task=task, loss=loss, d_lr=d_lr, g_lr=g_lr, episode_updates=self.updates)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Undefined:
+    """A controller that refuses a game and was left out of it."""
+
+    part: str
+    task: str
+    loss: str
+    controller: str
+    why: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class BenchConfig:
+    """A whole benchmark: what `config.json` holds.
+
+    >>> BenchConfig(parts=(Part(controllers=("sim-gda",)), Part(name="fast", updates=10))).parts[1].name
+    'fast'
+    """
+
+    parts: tuple[Part, ...] = (Part(),)
+    suite: str = ""
+    """The named suite that it began as."""
+    skip_undefined: bool = False
+    """Leave controllers out of the games that they refuse, instead of refusing to start."""
+    undefined: tuple[Undefined, ...] = ()
+    """What was left out for that reason."""
+    files: dict[str, str] = field(default_factory=dict)
+    """Hash of the file of every controller that is read from one, and of the data of every task that names a place."""
+    command: str = ""
+    """The call that began it, as a person would type it; it decides nothing."""
+
+    def __post_init__(self) -> None:
+        names = [part.name for part in self.parts]
+        if not names or len(set(names)) != len(names):
+            raise ValueError(f"parts={names} must have names that differ, at least one")

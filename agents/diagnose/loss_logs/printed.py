@@ -1,0 +1,142 @@
+"""Lines that a training loop printed: `[0/5][50/1583]  Loss_D: 0.3  Loss_G: 4.2`, `loss_g=0.5`, `Loss_D 1.3 (1.4)`.
+
+Each number of a line is named by the words right before it. What separates a name from its number may be a colon, an
+equals sign, a bar, a bracket or a blank; another number, a comma or a bracket ends what a name can reach back to, so
+that counters such as `Epoch 3 Batch 7` are no part of it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from functools import lru_cache
+from itertools import islice
+
+from .names import PLAYERS, is_validation, words_of
+from .table import Table, decimal_commas, number
+
+_TOKEN = re.compile(
+    r"(?<![\w.])(?P<number>[-+]?(?:\d(?:[\d.,]*\d)?|\.\d+)(?:[eE][-+]?\d+)?)(?![\w])"
+    r"|(?<![\w.])(?P<special>[-+]?(?:nan|inf|infinity))(?!\w)"
+    r"|(?<![\w.])(?P<none>None|null|N/A|n/a|--+)(?!\w)",
+    re.IGNORECASE,
+)
+_TENSORFLOW = re.compile(r"<tf\.(?:Tensor|Variable)[^<>]{0,200}?numpy=([^<>,]{1,40})>")
+_TORCH = re.compile(
+    r"\b(?:torch\.)?(?:tensor|np\.\w+|numpy\.\w+|array|Array|DeviceArray)\(\s*\[?([-+.\w]{1,40})\]?"
+    r"(?:, *\w+=(?:'[^']*'|<\w+>|[\w.]+))*\)"
+)
+_WORD = r"(?:[^\W\d][\w/.'()\-]*|\([^\W\d]\w*\))"
+_NAME = re.compile(rf"(?<![^\s,;|>\[\](){{}}\"'*:=])({_WORD}(?: {_WORD})*)$")
+_SEPARATOR = re.compile(r"\s*(?:[:=|：→]|->|=>|(?<=\s)[-–—]|\bis|\bwas|\bof)?\s*$")
+_LEVEL = re.compile(r"^.*\b(?:TRACE|DEBUG|INFO|WARNING|WARN|ERROR|CRITICAL)\b")
+_FURTHER = re.compile(r"\s*[,/]?\s*")
+_REACH = 120
+"""Characters before a number that its name is looked for in."""
+_LONGEST = 100_000
+"""Characters of a line that are looked at; what is longer was not printed for people."""
+_PLAYER = re.compile(r"(?<![\w.])(" + "|".join(sorted({*PLAYERS["d"], *PLAYERS["g"]})) + r")(?!\w)", re.IGNORECASE)
+_MLFLOW = ("Wall time", "Value", "Step")
+"""What a line of a metric's file holds in MLflow's folders; the time is in milliseconds."""
+_LABELLED = {"loss", "losses", "real", "fake", "error", "err", "cost", "adv", "total", "gan"}
+
+
+def read_printed(lines: list[str]) -> Table:
+    """The table of printed lines, one row a line."""
+    comma = decimal_commas(line[:_LONGEST] for line in islice(lines, 2_000))
+    table = Table()
+    for line in lines:
+        for name, value, listed in _pairs(line[:_LONGEST], comma):
+            table.put(table.rows, name, value)
+            if listed:
+                table.lists.add(name)
+        table.rows += 1
+    table.merge_counted()
+    return table
+
+
+def read_bare(lines: list[str]) -> Table:
+    """The table of lines that hold nothing but numbers; columns are called `1`, `2`, ..."""
+    comma = decimal_commas(line[:_LONGEST] for line in islice(lines, 2_000))
+    table = Table()
+    for line in lines:
+        content = line[:_LONGEST].rpartition(":[")[2] if ":[" in line else line[:_LONGEST]
+        values = [each for each in re.split(r"[\s;|\[\]()]+|,\s+|,(?=[-+.\d]*\.)", content) if each]
+        found = [number(each, comma) for each in values]
+        if found and None not in found:
+            named = _MLFLOW if len(found) == 3 and found[0] and found[0] > 1e12 else range(1, len(found) + 1)
+            for column, value in zip(named, found, strict=True):
+                table.put(table.rows, str(column), value)
+        table.rows += 1
+    return table
+
+
+def _pairs(line: str, comma: bool) -> Iterator[tuple[str, float, bool]]:
+    """The named numbers of a line, and whether each is the first of a list."""
+    if "tf." in line:
+        line = _TENSORFLOW.sub(r"\1", line)
+    if "(" in line:
+        line = _TORCH.sub(r"\1", line)
+    end, first, held_out, player = 0, "", None, ""
+    further = 0
+    for token in _TOKEN.finditer(line):
+        gap, start = line[end : token.start()], end
+        end = token.end()
+        if token["none"]:
+            first = ""
+            continue
+        text = token["number"] or token["special"]
+        if first and further < 3 and start and _FURTHER.fullmatch(gap):  # as `D(G(z)): 0.4 / 0.3`
+            further += 1
+            value = number(text, comma)
+            if value is not None:
+                yield f"{first}[{further}]", value, False
+            continue
+        name, opened = _name(gap)
+        further, first = 0, ""
+        if not name:
+            continue
+        if held_out is None:
+            held_out = is_validation(line[: token.start()][-_REACH:])
+        name, player = _with_player(name, gap, player)
+        if held_out and not is_validation(name):
+            name = f"val {name}"
+        value = number(text, comma)
+        if value is None:  # `0.5,0.6` without a blank
+            head, _, tail = text.partition(",")
+            value = number(head, comma)
+            if tail and number(tail.partition(",")[0], comma) is not None:
+                opened = True
+        if value is not None:
+            first = name
+            rest = line[token.end() : token.end() + 40]
+            yield name, value, opened and bool(re.match(r"\s*,?\s*[-+.\d]", rest))
+
+
+@lru_cache(4_096)
+def _name(gap: str) -> tuple[str, bool]:
+    """The name at the end of what stands between two numbers, and whether a list begins behind it."""
+    text = gap[-_REACH:].rstrip()
+    bare = text.rstrip("([ ")
+    opened = "[" in text[len(bare) :]
+    text = _SEPARATOR.sub("", bare).rstrip("\"' ")
+    found = _NAME.search(_LEVEL.sub("", text))
+    if found is None:
+        return "", False
+    name = found[1].strip("-. '")
+    while name.count("(") < name.count(")"):  # of a bracket that was opened before
+        name = name[:-1] if name.endswith(")") else name[name.rindex(")") + 1 :].strip()
+    return name, opened
+
+
+@lru_cache(4_096)
+def _with_player(name: str, gap: str, player: str) -> tuple[str, str]:
+    """A name such as `loss`, with the player from the label before it: `Discriminator: loss=0.5`, `D [loss: 0.5]`."""
+    words = set(words_of(name))
+    if words & {*PLAYERS["d"], *PLAYERS["g"]} or not words & _LABELLED:
+        found = _PLAYER.findall(name)
+        return name, found[-1] if found else player
+    labels = _PLAYER.findall(gap[-_REACH:])
+    if labels:
+        return f"{labels[-1]} {name}", labels[-1]
+    return (f"{player} {name}", player) if player and words & {"real", "fake"} else (name, player)

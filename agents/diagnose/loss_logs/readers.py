@@ -1,0 +1,233 @@
+"""Readers of logs that a program wrote for programs: JSON, Python's dicts, and tables with a line of names."""
+
+from __future__ import annotations
+
+import ast
+import csv
+import json
+import re
+import warnings
+from collections.abc import Iterator
+from itertools import chain, islice, pairwise
+from typing import Any
+
+from gan_env.io.files import parsed_json
+
+from .names import TAGS, is_validation
+from .table import Table, decimal_commas, number
+
+_SERIES = 8
+"""Numbers in a list from which it is a column, and not what one row holds."""
+_WIDEST = 20_000
+"""Characters of a line of a table."""
+_BANNER = 5_000
+"""Lines within which the names of a table stand."""
+_LONGEST = 2**20
+"""Characters of a line that Python's parser is given."""
+_WRAPPED = re.compile(r"\b(?:torch\.)?(?:tensor|np\.\w+|numpy\.\w+|array|Array)\(\s*([^(),\]\[]+?)\s*(?:,[^()]*)?\)")
+_SPECIAL = re.compile(r"(?<![\w'\"])([-+]?(?:nan|inf))(?![\w'\"])")
+_RULE = re.compile(r"[\s|+:=\-\u2500-\u257f]*")
+_OBJECT = re.compile(r"\{\s*\"")
+_BLANKS = re.compile(r"\s{2,}|\t")
+
+
+# -- JSON and Python ----------------------------------------------------------------------------------------------
+
+
+def read_json(lines: list[str]) -> Table:
+    """JSON: one document, one a line, one behind another, or one within each line of something else."""
+    text = "\n".join(lines)
+    rows = _list_of_lists(text)
+    return Table.of(rows) if rows else _table(_documents(text))
+
+
+def read_python(lines: list[str]) -> Table:
+    """Dicts as Python prints them, one a line."""
+    return _table(_dicts(lines))
+
+
+def _documents(text: str) -> Iterator[dict[str, Any]]:
+    """Every JSON object in a text, until failures have cost as much as reading it fifty times."""
+    decoder, budget, start = json.JSONDecoder(), 50 * len(text) + 1_000_000, _OBJECT.search(text)
+    while start is not None and budget > 0:
+        at = start.start()
+        try:
+            held, at = decoder.raw_decode(text, at)
+            if isinstance(held, dict):
+                yield held
+        except json.JSONDecodeError as error:  # which counts the lines before it
+            budget -= error.pos + 20 * (error.pos - at)
+            at += 1
+        except RecursionError:
+            budget -= 1_000_000
+            at += 1
+        start = _OBJECT.search(text, at)
+
+
+def _dicts(lines: list[str]) -> Iterator[dict[str, Any]]:
+    for line in lines:
+        start, end = line.find("{"), line.rfind("}")
+        if start < 0 or end < start or end - start > _LONGEST:
+            continue
+        text = _SPECIAL.sub(r"'\1'", _WRAPPED.sub(r"\1", line[start : end + 1]))
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # of what only looks like Python
+                held = ast.literal_eval(text)
+        except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
+            continue
+        if isinstance(held, dict):
+            yield held
+
+
+def _list_of_lists(text: str) -> list[dict[str, Any]]:
+    """Rows of numbers alone, as TensorBoard's JSON export has them (wall time, step, value)."""
+    if not re.match(r"\s*\[\s*\[", text):
+        return []
+    try:
+        held = parsed_json(text)
+    except ValueError:
+        return []
+    if not isinstance(held, list) or not all(isinstance(row, list) and len(row) == len(held[0]) for row in held):
+        return []
+    scalar = len(held[0]) == 3 and all(isinstance(row[0], (int, float)) and row[0] > 1e9 for row in held)
+    names = ["Wall time", "Step", "Value"] if scalar else [str(i + 1) for i in range(len(held[0]))]
+    return [dict(zip(names, row, strict=True)) for row in held]
+
+
+def _table(documents: Iterator[dict[str, Any]]) -> Table:
+    """Documents as rows; a document that holds columns is a table of its own."""
+    table = Table()
+    for document in documents:
+        for record in _records(document):
+            columns = {name: values for name, values in _flat(record) if _is_series(values)}
+            if columns:
+                _put_columns(table, columns)
+            else:
+                _put_record(table, record)
+    table.merge_counted()
+    return table
+
+
+def _records(held: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """The rows in a document: itself, or those of the list or dict of dicts that it holds."""
+    for value in held.values():
+        if isinstance(value, list) and len(value) > 1 and all(isinstance(each, dict) for each in value):
+            yield from value
+            return
+    if len(held) >= _SERIES and all(isinstance(each, dict) for each in held.values()):
+        if all(str(name).isdigit() for name in held):
+            yield from ({"step": int(name)} | each for name, each in held.items())
+            return
+    yield held
+
+
+def _flat(held: dict[Any, Any], before: str = "", depth: int = 0) -> Iterator[tuple[str, Any]]:
+    """Names with what they hold; those of nested dicts are joined by points."""
+    for name, value in held.items():
+        if isinstance(value, dict) and depth < 8:
+            yield from _flat(value, f"{before}{name}.", depth + 1)
+        else:
+            yield f"{before}{name}", value
+
+
+def _is_series(values: Any) -> bool:
+    return isinstance(values, list) and len(values) >= _SERIES and not any(isinstance(v, (str, dict)) for v in values)
+
+
+def _put_columns(table: Table, columns: dict[str, list[Any]]) -> None:
+    longest = max(map(len, columns.values()))
+    for name, values in columns.items():
+        spread = longest / len(values)
+        if spread > 1:
+            table.spread.add(name)
+        for i, value in enumerate(values):
+            if isinstance(value, list) and value:  # (step, value), or (wall time, step, value)
+                value = value[-1]
+            table.put(table.rows + int((i + 1) * spread) - 1, name, value)
+    table.rows += longest
+
+
+def _put_record(table: Table, record: dict[str, Any]) -> None:
+    entries = list(_untidied(dict(islice(_flat(record), 1_000))).items())
+    held_out = any(name in ("mode", "split", "phase", "stage") and is_validation(str(v)) for name, v in entries)
+    for name, value in entries:
+        if isinstance(value, bool):
+            continue
+        if isinstance(value, (list, tuple)):
+            table.lists |= {name} if len(value) > 1 else set()
+            value = next(iter(value), None)
+        table.put(table.rows, f"val {name}" if held_out and not is_validation(name) else name, value)
+    table.rows += 1
+
+
+def _untidied(row: dict[str, Any]) -> dict[str, Any]:
+    """A row that holds one number and says which, as `step,tag,value` does, with the number under that name."""
+    folded = {name.casefold(): name for name in row}
+    tag, value = next((folded[name] for name in folded if name in TAGS), None), folded.get("value")
+    if tag is None or value is None or not isinstance(row[tag], str) or number(row[tag]) is not None:
+        return row
+    return {row[tag]: row[value]} | {name: each for name, each in row.items() if name not in (tag, value)}
+
+
+# -- tables -------------------------------------------------------------------------------------------------------
+
+
+def read_delimited(lines: list[str]) -> Table:
+    """A table with a line of names, whatever stands between its columns and before it; the longest one found."""
+    found = [_delimited(lines, mark) for mark in (",", ";", "\t", "|", " / ", "blanks", "blank")]
+    return max(found, key=lambda table: sum(map(table.count, table.names)))
+
+
+def _fields(line: str, mark: str) -> list[str]:
+    if len(line) > _WIDEST:
+        return []
+    if mark == "blank":
+        return line.split()
+    if mark == "blanks":
+        return _BLANKS.split(line.strip())
+    if mark == "|":
+        line = line.replace("│", "|").replace("┃", "|").strip().strip("|")
+    if '"' in line and mark in ",;\t":
+        try:
+            fields = next(csv.reader([line], delimiter=mark, skipinitialspace=True), [])
+        except csv.Error:
+            return []
+        return [field.strip() for field in fields]
+    return [field.strip() for field in line.split(mark)]
+
+
+def _delimited(lines: list[str], mark: str) -> Table:
+    """Rows below a line of names that have as many fields as it; another such line may follow."""
+    comma = decimal_commas(field for line in islice(lines, 2_000) for field in _fields(line, mark))
+    table, names = Table(), []
+    split = (_fields(line, mark) for line in lines if line and not _RULE.fullmatch(line))
+    for count, (fields, following) in enumerate(pairwise(chain(split, [[]]))):
+        if count > _BANNER and not names:
+            break
+        if len(fields) < 2:
+            continue
+        if header := _header(fields, following, comma):
+            names = header
+        elif len(fields) == len(names) and any(number(field, comma) is not None for field in fields):
+            for name, field in _untidied(dict(zip(names, fields, strict=True))).items():
+                if name:
+                    table.put(table.rows, name, field, comma)
+            table.rows += 1
+    table.merge_counted()
+    return table
+
+
+def _header(fields: list[str], following: list[str], comma: bool) -> list[str]:
+    """The names of columns, if that is what a line holds: no numbers, and as many fields as the numbers below it."""
+    if fields[0] in ("#", "%", "//"):
+        fields = fields[1:]
+    fields = [fields[0].lstrip("#% "), *fields[1:]]
+    if len(following) == len(fields) + 1 and following[0].isdecimal():  # pandas and R leave the index without a name
+        fields = ["", *fields]
+    named = [field for field in fields if field]
+    below = [field for field in following if field]
+    numbers = sum(number(field, comma) is not None for field in below)
+    if len(fields) != len(following) or len(named) < 2 or not numbers or numbers < len(below) / 2:
+        return []
+    return [] if any(number(field, comma) is not None for field in named) else fields

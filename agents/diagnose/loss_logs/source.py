@@ -1,0 +1,74 @@
+"""The text of a log: a file or standard input, read within bounds, freed of what only a terminal needs."""
+
+from __future__ import annotations
+
+import codecs
+import re
+import stat
+import sys
+from pathlib import Path
+from typing import BinaryIO
+
+STDIN = Path("-")
+LIMIT = 16 * 2**20
+"""Bytes of the longest log: some 200,000 lines as loops print them."""
+_HEAD = 2**16
+_BOMS = {codecs.BOM_UTF16_LE: "utf-16", codecs.BOM_UTF16_BE: "utf-16"}  # as PowerShell redirects output
+_CONTROLS = re.compile(r"[\x00-\x08\x0e-\x1b\x1f\x7f-\x84\x86-\x9f]")
+"""Control characters but blanks and ends of lines."""
+_ESCAPES = re.compile(
+    r"\x9b[0-?]*[ -/]*[@-~]|\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]{0,200}(?:\x07|\x1b\\)|[@-Z\\-_])|\x08+"
+)
+
+
+def shown(text: object) -> str:
+    """A text as it may be printed: control characters as Python writes them."""
+    return "".join(each if each.isprintable() else repr(each)[1:-1] for each in str(text))
+
+
+def read_lines(path: Path) -> tuple[str, list[str]]:
+    """How to call a log, and its lines; each update of a progress bar is a line of its own.
+
+    Raises:
+        ValueError: If it is no regular file, longer than `LIMIT`, empty, or no text.
+        OSError: If it cannot be read.
+    """
+    source = "standard input" if path == STDIN else shown(path)
+    if path == STDIN:
+        content = _content(source, sys.stdin.buffer)
+    else:
+        kind = path.stat()
+        if stat.S_ISDIR(kind.st_mode):
+            raise ValueError(f"{source} is a folder; name the file with the losses")
+        if not stat.S_ISREG(kind.st_mode):
+            raise ValueError(
+                f"{source} is no regular file; hand over what it gives by a pipe: ... | gan-env diagnose -"
+            )
+        if kind.st_size > LIMIT:
+            raise _too_long(source, f"{kind.st_size / 2**20:,.0f} MB")
+        with path.open("rb") as file:
+            content = _content(source, file)
+    encoding = next((name for mark, name in _BOMS.items() if content.startswith(mark)), "utf-8-sig")
+    text = content.decode(encoding, "replace").replace("\N{MINUS SIGN}", "-")
+    return source, _CONTROLS.sub(" ", _ESCAPES.sub("", text)).splitlines()
+
+
+def _content(source: str, file: BinaryIO) -> bytes:
+    head = file.read(_HEAD)
+    if not head.strip():
+        raise ValueError(f"{source} is empty")
+    text = head.decode("utf-8", "replace")
+    wide = any(head.startswith(mark) for mark in _BOMS)
+    if not wide and ("\0" in text or text.count("\ufffd") > len(text) / 20):
+        raise ValueError(f"{source} is no text; save the losses as CSV or JSON lines, with a column for each player")
+    content = head + file.read(LIMIT + 1 - len(head))
+    if len(content) > LIMIT:
+        raise _too_long(source, f"more than {LIMIT // 2**20} MB")
+    return content
+
+
+def _too_long(source: str, size: str) -> ValueError:
+    return ValueError(
+        f"{source} holds {size}, and {LIMIT // 2**20} MB are the most that is read; hand over a part, such as each "
+        "tenth line: awk 'NR % 10 == 1' FILE | gan-env diagnose -"
+    )

@@ -1,0 +1,1 @@
+"""What `agents.steer` is made of: reading scores, checking what a loop gives, setting rates, counting steps."""

@@ -1,0 +1,257 @@
+"""Reads samples that a user brings in memory, and their labels, into tensors: arrays, tables, data sets."""
+
+from __future__ import annotations
+
+import numbers
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from gan_env.data.picture_files import whole
+
+LABEL_NAMES = ("label", "labels", "target", "targets", "class", "fine_label", "coarse_label", "y")
+"""Fields of an item that are labels, the likeliest first."""
+LARGEST_LABEL = 2**24
+"""Whole numbers below it are float32's own; labels travel among samples."""
+
+
+@dataclass(frozen=True)
+class Samples:
+    """Samples as they were given, with what stands beside each."""
+
+    values: Tensor
+    """(count, *shape), of any type of numbers."""
+    labels: Tensor | None = None
+    """(count, *label shape), int64 or float32; None if there are none."""
+    why_no_labels: str = ""
+    """Why they cannot be read, where something stands beside each sample."""
+
+
+def read_samples(data: Any) -> Samples:
+    """Reads all samples of an array, a table, a pair of samples and labels, or a data set with a length.
+
+    Args:
+        data: A tensor or array (count, *shape); a table with columns of numbers (pandas, polars); a pair or a dict of
+            arrays; a `Dataset` or list of samples, of tuples (sample, label, ...) or of dicts with one array or
+            picture.
+
+    Raises:
+        ValueError: If it is none of these, naming what it is and what to give instead.
+    """
+    if isinstance(data, tuple) and len(data) == 2 and all(_is_whole(part) for part in data):
+        samples = _whole(data[0])
+        if len(data[0]) != len(data[1]):
+            raise ValueError(f"data hold {len(data[0])} samples and {len(data[1])} labels; each sample needs one")
+        return _labelled(samples, _column(data[1]))
+    if _is_whole(data):
+        return Samples(_whole(data))
+    if isinstance(data, Mapping):
+        return _from_columns(data)
+    return _from_items(_items(data))
+
+
+# -- all at once --------------------------------------------------------------------------------------------------
+
+
+def _is_table(data: Any) -> bool:
+    return hasattr(data, "columns") and hasattr(data, "to_numpy")
+
+
+def _is_whole(data: Any) -> bool:
+    """Whether the data are one object with all samples: an array, a table, or one column of a table."""
+    return isinstance(data, (Tensor, np.ndarray)) or _is_table(data) or hasattr(data, "to_numpy")
+
+
+def _whole(data: Any) -> Tensor:
+    if isinstance(data, Tensor):
+        if data.layout != torch.strided or data.is_quantized:
+            raise ValueError(f"data are a {data.layout} tensor of {data.dtype}; give data.to_dense() or dequantize()")
+        return data.detach().cpu()
+    if _is_table(data):
+        return torch.from_numpy(_table(data))
+    if not isinstance(data, np.ndarray):
+        return _own_tensor(_column(data))
+    if isinstance(data, np.ma.MaskedArray) and np.ma.is_masked(data):
+        raise ValueError(f"data hide {np.ma.count_masked(data)} values by a mask; leave these samples out or fill them")
+    if data.dtype.kind not in "biufc":
+        raise ValueError(f"data hold values of type {data.dtype}; numbers are needed")
+    return _own_tensor(data)
+
+
+def _own_tensor(values: np.ndarray) -> Tensor:
+    """A tensor of an array of any byte order; copied where the array may not be written to, as torch asks."""
+    native = np.ascontiguousarray(values.astype(values.dtype.newbyteorder("="), copy=False))
+    return torch.from_numpy(native if native.flags.writeable else native.copy())
+
+
+def _table(table: Any) -> np.ndarray:
+    """The columns of a table side by side, (count, columns), float32."""
+    columns, unread = [], []
+    for name in table.columns:
+        values = _numbers(np.asarray(table[name]))
+        if values is None:
+            unread.append(repr(name))
+        else:
+            columns.append(values.astype(np.float32))
+    if unread:
+        raise ValueError(
+            f"columns {', '.join(unread)} of the table hold no numbers; turn them into numbers (pandas.get_dummies), "
+            "or leave them out"
+        )
+    return np.stack(columns, 1) if columns else np.empty((len(table), 0), np.float32)
+
+
+def _numbers(values: np.ndarray) -> np.ndarray | None:
+    """One column as numbers, with NaN for what is missing; None if it holds anything else."""
+    if values.ndim == 1 and values.dtype.kind in "biuf":
+        return values
+    if values.ndim == 1 and values.dtype == object:
+        missing = [value is None or type(value).__name__ == "NAType" for value in values]
+        if all(gap or isinstance(value, numbers.Real) for gap, value in zip(missing, values, strict=True)):
+            return np.array([np.nan if gap else float(v) for gap, v in zip(missing, values, strict=True)])
+    return None
+
+
+def _column(values: Any) -> np.ndarray:
+    """One column of anything, as an array."""
+    return values.detach().cpu().numpy() if isinstance(values, Tensor) else np.asarray(values)
+
+
+def _from_columns(data: Mapping[str, Any]) -> Samples:
+    """A dict of columns, one of which holds the samples."""
+    columns = {name: values for name, values in data.items() if _is_whole(values) or isinstance(values, list)}
+    if len(columns) < len(data) or len({len(values) for values in columns.values()}) != 1:
+        raise ValueError(
+            f"data are a {type(data).__name__} of {', '.join(f'{k!r}: {type(v).__name__}' for k, v in data.items())}; "
+            f"give one of them (data[{next(iter(data), '')!r}]), a pair (samples, labels), or columns of one length"
+        )
+    firsts = {name: values[0] for name, values in columns.items()}
+    sample, label = _fields(firsts)
+    if sample is None:
+        return Samples(torch.from_numpy(np.stack([_column(v).astype(np.float32) for v in columns.values()], 1)))
+    chosen = columns[sample]
+    samples = _whole(chosen) if _is_whole(chosen) else _from_items(chosen).values
+    return _labelled(samples, None if label is None else _column(columns[label]))
+
+
+# -- item by item -------------------------------------------------------------------------------------------------
+
+
+def _items(data: Any) -> Iterable[Any]:
+    name = type(data).__name__
+    if isinstance(data, torch.utils.data.DataLoader):
+        raise ValueError("data are a DataLoader, whose order may change; give the data set itself: data=loader.dataset")
+    if isinstance(data, (str, bytes)) or not (hasattr(data, "__getitem__") and hasattr(data, "__len__")):
+        endless = isinstance(data, (Iterable, torch.utils.data.IterableDataset))
+        cure = (
+            "give as many of its samples as you need: data=list(itertools.islice(data, 5_000)); or " if endless else ""
+        )
+        raise ValueError(
+            f"data={name} is not known; {cure}give a tensor or array (count, *shape), a table, a pair (samples, "
+            "labels), a Dataset with a length, a folder of pictures, or an object like gan_env.tasks.task.Data"
+        )
+    return (data[i] for i in range(len(data)))
+
+
+def _from_items(items: Iterable[Any]) -> Samples:
+    """Samples of single items, in their order."""
+    samples: list[Tensor] = []
+    beside: list[Any] = []
+    for i, item in enumerate(items):
+        if isinstance(item, Mapping):
+            name, label = _fields(item)
+            row = list(item.values()) if name is None else item[name]
+            item = (row,) if label is None else (row, item[label])
+        elif not isinstance(item, tuple):  # a list is a pair only if it holds more than numbers
+            item = item if isinstance(item, list) and not _is_array(item) else (item,)
+        samples.append(_sample(item[0] if item else None, i))
+        if samples[0].shape != samples[-1].shape:
+            raise ValueError(
+                f"sample {i} has shape {tuple(samples[-1].shape)}, sample 0 {tuple(samples[0].shape)}; they must agree"
+            )
+        beside.extend(item[1:2])
+    values = torch.stack(samples) if samples else torch.empty(0)
+    if not beside or len(beside) < len(samples):
+        return Samples(values)
+    try:
+        return _labelled(values, np.stack([_column(each) for each in beside]))
+    except ValueError as error:
+        return Samples(values, None, str(error).splitlines()[0])
+
+
+def _is_picture(value: Any) -> bool:
+    return hasattr(value, "getbands") and hasattr(value, "convert")
+
+
+def _is_array(value: Any) -> bool:
+    """Whether it is a sample by itself: an array with axes, a picture, or a list of nothing but numbers."""
+    if isinstance(value, (list, tuple)):
+        return bool(value) and all(isinstance(v, numbers.Real) or _is_array(v) for v in value)
+    return _is_picture(value) or (isinstance(value, (Tensor, np.ndarray)) and value.ndim > 0)
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, numbers.Real) or (isinstance(value, (Tensor, np.ndarray)) and value.ndim == 0)
+
+
+def _fields(item: Mapping[str, Any]) -> tuple[str | None, str | None]:
+    """Names of an item's sample and label; no sample means that all of its numbers together are one.
+
+    Raises:
+        ValueError: If several fields could be the sample, or none.
+    """
+    names = [name for name, value in item.items() if _is_array(value) and name not in LABEL_NAMES]
+    if not names and item and all(_is_number(value) for value in item.values()):
+        return None, None
+    if len(names) != 1:
+        held = ", ".join(f"{name!r} ({type(value).__name__})" for name, value in item.items())
+        raise ValueError(
+            f"items of the data are dicts of {held}; one array or picture is needed beside a label: give "
+            "[item[NAME] for item in data], or a pair (samples, labels)"
+        )
+    others = [name for name, value in item.items() if name != names[0] and _is_number(value)]
+    known = [name for name in LABEL_NAMES if name in item]
+    return names[0], known[0] if known else others[0] if len(others) == 1 else None
+
+
+def _sample(value: Any, index: int) -> Tensor:
+    if _is_picture(value):
+        try:
+            return _own_tensor(whole(value))
+        except ValueError as error:
+            raise ValueError(f"sample {index} of the data set: {error}") from error
+    if isinstance(value, Tensor):
+        return value.detach().cpu()
+    if isinstance(value, Sequence) and _is_array(value):
+        value = np.asarray(value, np.float32)
+    if isinstance(value, np.ndarray) and value.dtype.kind in "biufc":
+        return _own_tensor(value)
+    kind = f"array of {value.dtype}" if isinstance(value, np.ndarray) else type(value).__name__
+    raise ValueError(
+        f"sample {index} of the data set is a {kind}, not a tensor; give the data set a transform, "
+        "e.g. torchvision.transforms.ToTensor()"
+    )
+
+
+# -- labels -------------------------------------------------------------------------------------------------------
+
+
+def _labelled(values: Tensor, labels: np.ndarray | None) -> Samples:
+    """Samples with their labels; texts become the numbers of their sorted names."""
+    if labels is None:
+        return Samples(values)
+    if labels.dtype.kind in "OUS" and all(isinstance(each, (str, bytes)) for each in labels.flat):
+        labels = np.unique(labels, return_inverse=True)[1].reshape(labels.shape)
+    if labels.dtype.kind not in "biuf":
+        return Samples(values, None, f"they are of type {labels.dtype}, neither numbers nor names")
+    if labels.dtype.kind == "f":
+        if not np.isfinite(labels).all():
+            return Samples(values, None, "some are NaN or infinite")
+        return Samples(values, torch.from_numpy(labels.astype(np.float32)))
+    if labels.size and int(np.abs(labels.astype(np.int64)).max()) >= LARGEST_LABEL:
+        return Samples(values, None, f"some are {LARGEST_LABEL:,} or more")
+    return Samples(values, torch.from_numpy(labels.astype(np.int64)))

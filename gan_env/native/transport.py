@@ -1,0 +1,71 @@
+"""The exact assignment of rows to columns of least total cost, by the compiled solver; see `transport.cpp`."""
+
+from __future__ import annotations
+
+import ctypes
+import subprocess
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Float64, Int32
+
+SOURCE = Path(__file__).with_name("transport.cpp")
+LIBRARY = Path(__file__).with_name("libgan_env_transport.so")
+FLAGS = ("-O3", "-std=c++17", "-shared", "-fPIC", "-ffp-contract=off")
+
+
+class Assignment(NamedTuple):
+    """An assignment, and the dual potentials that certify it: row + column <= cost, up to rounding, for every pair."""
+
+    columns: Int32[np.ndarray, " n"]
+    """The column of each row."""
+    row_potentials: Float64[np.ndarray, " n"]
+    column_potentials: Float64[np.ndarray, " n"]
+
+
+Solver = Callable[[Float64[np.ndarray, "n n"]], Assignment]
+
+
+def compile_solver(library: Path = LIBRARY, compiler: str = "g++") -> Path:
+    """Compiles the solver into a shared library and returns its path.
+
+    Raises:
+        OSError: If there is no such compiler.
+        subprocess.CalledProcessError: If it fails; `stderr` says why.
+    """
+    command = [compiler, *FLAGS, str(SOURCE), "-o", str(library)]
+    subprocess.run(command, check=True, capture_output=True, text=True)
+    return library
+
+
+def bind(library: ctypes.CDLL) -> Solver:
+    """Makes the solver of a loaded library a function of a cost matrix."""
+    assign_exactly = library.assign_exactly
+    assign_exactly.argtypes = [ctypes.c_int32, *[ctypes.c_void_p] * 4]
+    assign_exactly.restype = ctypes.c_int32
+
+    def solve(cost: Float64[np.ndarray, "n n"]) -> Assignment:
+        """Finds the assignment of least total cost; raises ValueError if a cost is NaN or infinite."""
+        n = len(cost)
+        cost = np.ascontiguousarray(cost, dtype=np.float64)
+        if cost.shape != (n, n) or n == 0:
+            raise ValueError(f"the cost matrix must be square and not empty, got shape {cost.shape}")
+        found = Assignment(np.empty(n, np.int32), np.empty(n), np.empty(n))
+        if assign_exactly(n, cost.ctypes.data, *(array.ctypes.data for array in found)):
+            raise ValueError("the cost matrix holds NaN or infinity; no assignment is cheapest")
+        return found
+
+    return solve
+
+
+@cache
+def solver() -> Solver | None:
+    """The compiled solver, or None where it was not compiled."""
+    return bind(ctypes.CDLL(str(LIBRARY))) if LIBRARY.is_file() else None
+
+
+if __name__ == "__main__":
+    print(compile_solver())

@@ -1,0 +1,32 @@
+"""Examples in docstrings of both packages run and print what they say."""
+
+import doctest
+import importlib
+import pkgutil
+import warnings
+
+import pytest
+
+import agents
+import gan_env
+
+FLAGS = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
+
+
+def modules() -> list[str]:
+    """Every module of both packages, but for those that run when they are imported."""
+    found = [
+        each.name
+        for package in (gan_env, agents)
+        for each in pkgutil.walk_packages(package.__path__, f"{package.__name__}.")
+    ]
+    return ["gan_env", "agents", *(name for name in found if not name.endswith("__main__"))]
+
+
+@pytest.mark.parametrize("name", modules())
+def test_the_examples_of_a_module_run(name):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        module = importlib.import_module(name)
+    failed, _ = doctest.testmod(module, optionflags=FLAGS)
+    assert not failed, f"run: python -m doctest {module.__file__}"
