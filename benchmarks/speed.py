@@ -136,8 +136,8 @@ def section(name: Section, options: Options) -> Iterator[tuple[str, list[Contend
         for n in options.rows:
             found += engines(ring, n, "plain loop")
             env = GANVectorEnv(n, config=endless(ring))
-            name = "native" if env.trainer.engine == "native" else "engine"
-            found.append(stepping(env, n, "env.step", f"{name}, N = {n}"))
+            beside = "native" if env.trainer.engine == "native" else "engine"
+            found.append(stepping(env, n, "env.step", f"{beside}, N = {n}"))
         yield "ring, bce: rows", found
     elif name == "losses":
         for loss in THESIS_LOSSES:

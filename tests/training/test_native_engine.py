@@ -3,6 +3,7 @@
 import hashlib
 from dataclasses import fields, replace
 from functools import partial
+from typing import Any
 
 import numpy as np
 import pytest
@@ -25,8 +26,9 @@ pytestmark = pytest.mark.skipif(not lib.instruction_sets(), reason="the compiled
 ROWS = 3
 
 
-def trainer(engine: str = "native", rows: int = ROWS, seeds=None, **settings) -> Trainer:
-    made = make_trainer(EnvConfig(**{"task": "ring", "device": "cpu", "engine": engine} | settings), rows)
+def trainer(engine: str = "native", rows: int = ROWS, seeds=None, **settings: Any) -> Trainer:
+    given: dict[str, Any] = {"task": "ring", "device": "cpu", "engine": engine, **settings}
+    made = make_trainer(EnvConfig(**given), rows)
     made.reset(np.arange(5, 5 + rows) if seeds is None else np.array(seeds), np.zeros(rows, np.int64))
     return made
 
@@ -53,7 +55,7 @@ def assert_same(a: dict[str, torch.Tensor], b: dict[str, torch.Tensor]) -> None:
 
 # The torch engine's numbers
 
-DESCENTS = {
+DESCENTS: dict[str, dict[str, Any]] = {
     **{loss: {"loss": loss} for loss in LOSSES},
     "digits": {"task": "digits", "batch_size": 40},
     "digits, wgan-gp": {"task": "digits", "loss": "wgan-gp", "batch_size": 33, "optimizer": "adam"},
@@ -251,6 +253,7 @@ def test_what_is_not_finite_is_named_and_stays_in_its_row(place, value, loss):
         made.d_optimizer.moments[1][1, 3] = abs(value)
     else:  # of the second batch of the block that is held, not yet used
         stream = made.feed.latents if place == "latents" else made.feed.reals
+        assert stream.codes is not None
         stream.codes[1, 3].view(-1)[:4] = value
     named = None
     for _ in range(12):
@@ -311,12 +314,13 @@ def test_what_is_covered_and_why_the_rest_is_not():
         return nn.Sequential(nn.Linear(2, 4), nn.Tanh(), nn.Linear(4, 1))
 
     own = replace(LOSSES["bce"], name="own", real=lambda f: f.square())
-    for settings, why in (
+    rest: tuple[tuple[dict[str, Any], str], ...] = (
         ({"task": "digits-domains"}, "is no plain GAN"),
         ({"task": own_task(lambda: nn.Sequential(*g(), Shifted()), d)}, "the generator is no plain MLP"),
         ({"task": own_task(g, bent), "loss": "r1"}, "the discriminator is not piecewise linear"),
         ({"task": "digits", "loss": "bce+diversity"}, "has a diversity term"),
-    ):
+    )
+    for settings, why in rest:
         assert trainer("auto", **settings).engine == "torch"
         with pytest.raises(ValueError, match=f"engine='native' cannot be used: .*{why}"):
             trainer("native", **settings)
@@ -334,7 +338,7 @@ def test_what_is_covered_and_why_the_rest_is_not():
 
 def test_an_unknown_engine_is_refused_by_name():
     with pytest.raises(ValueError, match="engine"):
-        EnvConfig(engine="cuda")
+        EnvConfig(engine="cuda")  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="isa='mmx' is none of"):
         on(trainer(), "mmx")
 
