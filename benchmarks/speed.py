@@ -85,21 +85,25 @@ def plain(config: EnvConfig, *, tutorial: bool = False, name: str = "") -> Conte
     return Contender(name or ("tutorial loop" if tutorial else "plain loop"), PlainLoop(config, tutorial=tutorial).run)
 
 
-def engine(config: EnvConfig, rows: int, against: str | None, name: str = "engine") -> Contender:
+def engine(config: EnvConfig, rows: int, against: str | None, name: str = "engine", every: int = 1) -> Contender:
+    """An engine with a decision every so many updates; by default at each, as the environment has it."""
     made, control = trainer(config, rows), Control.of(rows, device=config.torch_device)
-    with FlopCounterMode(display=False) as counter:
+    with FlopCounterMode(display=False) as counter:  # which sees torch's alone
         made.advance(control)
 
     def run(updates: int) -> None:
-        for _ in range(updates):  # a decision every update, as the environment has it
-            made.advance(control)
+        for at in range(0, updates, every):
+            made.advance(control, min(every, updates - at))
 
     return Contender(f"{name}, N = {rows}", run, rows, against, counter.get_total_flops() / rows / 1e9)
 
 
 def engines(config: EnvConfig, rows: int, against: str) -> list[Contender]:
-    """The engine, and on a card its updates replayed as CUDA graphs, too."""
-    found = [engine(config, rows, against)]
+    """Each engine that trains the game, and on a card torch's updates replayed as CUDA graphs, too."""
+    found = [engine(EnvConfig.of(config, engine="torch"), rows, against)]
+    if make_trainer(config, 1).engine == "native":
+        found.append(engine(config, rows, against, "native"))
+        found.append(engine(config, rows, against, "native, 100 updates a decision", 100))
     if config.torch_device.type == "cuda":
         found.append(engine(EnvConfig.of(config, cuda_graphs=True), rows, against, "graphs"))
     return found
@@ -131,7 +135,9 @@ def section(name: Section, options: Options) -> Iterator[tuple[str, list[Contend
         found = [plain(ring)]
         for n in options.rows:
             found += engines(ring, n, "plain loop")
-            found.append(stepping(GANVectorEnv(n, config=endless(ring)), n, "env.step", f"engine, N = {n}"))
+            env = GANVectorEnv(n, config=endless(ring))
+            beside = "native" if env.trainer.engine == "native" else "engine"
+            found.append(stepping(env, n, "env.step", f"{beside}, N = {n}"))
         yield "ring, bce: rows", found
     elif name == "losses":
         for loss in THESIS_LOSSES:
@@ -169,7 +175,7 @@ def training(config: EnvConfig, rows: int = 16) -> Iterator[Contender]:
     from agents.learned.fsco import FscoConfig, make_ddpg
     from agents.learned.sb3.vec_env import SB3VecEnv
 
-    yield engine(config, rows, None)
+    yield engine(config, rows, None)  # whichever the environment has
     env = GANVectorEnv(rows, autoreset_mode="SameStep", config=endless(config))
     model = make_ddpg(FscoConfig(learning_starts=16), SB3VecEnv(env), 0, gradient_steps=rows)
 

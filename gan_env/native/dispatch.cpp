@@ -145,6 +145,12 @@ int64_t gan_run(void* opaque, const Rows* rows, const Decision* asked, int64_t t
     return waiting;
 }
 
+// Sizes of what is handed over, by which Python knows that the library is of its own version.
+int64_t gan_size(int which) {
+    const int64_t sizes[] = {sizeof(Layer), sizeof(Game), sizeof(Data), sizeof(Rows), sizeof(Decision)};
+    return sizes[which];
+}
+
 // Whether every row has a valid control: somebody moves, and multipliers are finite and above 0.
 int gan_control_is_valid(int64_t n, const uint8_t* update_g, const uint8_t* update_d, const double* g_multiplier,
                          const double* d_multiplier) {

@@ -120,11 +120,14 @@ def compile_library(folder: Path, compiler: str = "g++", machine: str | None = N
 
 @cache
 def library() -> ctypes.CDLL | None:
-    """The library beside this file, or None where there is none."""
+    """The library beside this file, or None where there is none; raises OSError if it does not fit this module."""
     file = HERE / NAME
     if not file.is_file():
         return None
     made = ctypes.CDLL(str(file))
+    made.gan_size.argtypes, made.gan_size.restype = [ctypes.c_int], _I
+    if [made.gan_size(i) for i in range(5)] != [ctypes.sizeof(each) for each in (Layer, Game, Data, Rows, Decision)]:
+        raise OSError(f"{file} was compiled from other sources; build it anew: python -m gan_env.native.library")
     made.gan_isa.argtypes, made.gan_isa.restype = [ctypes.c_int], ctypes.c_char_p
     made.gan_session.argtypes, made.gan_session.restype = [ctypes.POINTER(Game), ctypes.c_char_p], _P
     made.gan_session_free.argtypes, made.gan_session_free.restype = [_P], None
