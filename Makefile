@@ -62,7 +62,8 @@ docs: .venv/installed
 speed: .venv/installed
 	$(BIN)/python benchmarks/speed.py
 
-.venv/installed: pyproject.toml constraints.txt
+# A changed source of the native engine is compiled again, as part of the editable install.
+.venv/installed: pyproject.toml constraints.txt hatch_build.py $(wildcard gan_env/native/*.cpp gan_env/native/*.h)
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "gan-env needs Python 3.11 or newer; name one: make PYTHON=python3.12")'
 	@echo "Installing gan-env and what it needs into .venv (once; some minutes, torch alone is 200 MB):"
 	$(PYTHON) -m venv .venv

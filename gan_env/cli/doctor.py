@@ -26,6 +26,7 @@ HELP = """
 """
 NOT_FOR_USE = ("test", "dev", "docs")
 """Extras of those who work on gan-env itself."""
+REBUILD = "with a C++17 compiler: pip install --force-reinstall --no-deps gan-env"
 
 
 @dataclass(frozen=True)
@@ -40,8 +41,8 @@ def run(arguments: Sequence[str]) -> int:
     """The command."""
     given = read(Doctor, "doctor", arguments, HELP)
     looks: dict[str, Callable[[], Any]] = {
-        "versions": _versions, "packages": _packages, "extras": _extras, "device": _device, "agents": _agents,
-        "works": _works, "data": _data,
+        "versions": _versions, "packages": _packages, "extras": _extras, "device": _device, "engine": _engine,
+        "agents": _agents, "works": _works, "data": _data,
     }  # fmt: skip
     found: dict[str, Any] = {}
     for name in progress(looks, "looking", quiet=given.json):
@@ -127,6 +128,17 @@ def _device() -> dict[str, Any]:
     }
 
 
+def _engine() -> dict[str, str]:
+    """Which engine trains plain MLPs on a CPU, and how to get the fast one."""
+    try:
+        sets = import_module("gan_env.native.library").instruction_sets()
+    except OSError as error:  # a library for another machine, or a damaged one
+        return {"name": "torch", "note": f"the native engine cannot be loaded ({_short(error)}); {REBUILD}"}
+    if not sets:
+        return {"name": "torch", "note": f"the native engine is not compiled: some 20 times slower; {REBUILD}"}
+    return {"name": "native", "note": f"compiled, for {sets[0]} on this processor"}
+
+
 def _agents() -> dict[str, str]:
     """Whose the package `agents` is that Python finds: another one of that name may be in the way."""
     spec = find_spec("agents")
@@ -174,6 +186,7 @@ def told(found: dict[str, Any]) -> str:
         "",
         f"device    {', '.join(device.get('cards', [])) or 'no CUDA device'}; 'auto' is {device.get('auto', '?')}",
         f"threads   torch would use {device['threads']}, on {device['cores']} cores; gan-env's commands use 1",
+        wrapped("engine", f"{found['engine']['name']}: {found['engine']['note']}", 10),
         "",
         wrapped(
             "packages",

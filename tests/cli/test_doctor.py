@@ -71,3 +71,27 @@ def test_a_gan_that_cannot_be_trained_is_told(light, monkeypatch, capsys):
     assert main(["doctor"]) == 1
     said = capsys.readouterr().out
     assert "torch cannot be imported (libtorch.so" in said and "BROKEN" in said
+
+
+def test_the_engine_is_told_and_how_to_get_the_fast_one(light, monkeypatch, capsys):
+    library = doctor.import_module("gan_env.native.library")
+    monkeypatch.setattr(library, "instruction_sets", lambda: ("avx2", "plain"))
+    main(["doctor", "--json"])
+    assert json.loads(capsys.readouterr().out)["engine"] == {
+        "name": "native",
+        "note": "compiled, for avx2 on this processor",
+    }
+    monkeypatch.setattr(library, "instruction_sets", lambda: ())
+    assert main(["doctor"]) == 0
+    assert "pip install --force-reinstall --no-deps gan-env" in " ".join(capsys.readouterr().out.split())
+
+
+def test_a_library_that_cannot_be_loaded_is_no_fault(light, monkeypatch, capsys):
+    library = doctor.import_module("gan_env.native.library")
+
+    def broken():
+        raise OSError("wrong ELF class")
+
+    monkeypatch.setattr(library, "instruction_sets", broken)
+    assert main(["doctor"]) == 0
+    assert "wrong ELF class" in capsys.readouterr().out

@@ -1,8 +1,9 @@
-"""What is shipped: a wheel and an sdist that hold everything and need no compiler, quick to import."""
+"""What is shipped: a wheel and an sdist that hold everything, with the native engine or without, quick to import."""
 
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 import tarfile
@@ -30,7 +31,8 @@ def files_of(wheel: Path) -> set[str]:
 
 
 @pytest.mark.slow
-def test_wheel_and_sdist_build_and_the_wheel_works_away_from_the_tree(tmp_path):
+def test_wheel_and_sdist_build_and_the_wheel_works_away_from_the_tree(tmp_path, monkeypatch):
+    monkeypatch.setenv("GAN_ENV_NATIVE", "0")
     python("-m", "hatchling", "build", "-d", tmp_path / "dist", cwd=ROOT)
     (sdist,), (wheel,) = (tmp_path / "dist").glob("*.tar.gz"), (tmp_path / "dist").glob("*-py3-none-any.whl")
     tracked = subprocess.run(["git", "ls-files", "gan_env", "agents"], capture_output=True, text=True, cwd=ROOT)
@@ -56,6 +58,30 @@ def test_wheel_and_sdist_build_and_the_wheel_works_away_from_the_tree(tmp_path):
     assert (out / "rows.jsonl").stat().st_size > 0
     python("-m", "gan_env", "report", out, cwd=tmp_path, env=env)
     assert "<style>" in (out / "report.html").read_text()
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(shutil.which("g++") is None, reason="there is no compiler")
+def test_a_wheel_with_the_native_engine_serves_every_python_of_its_platform(tmp_path, monkeypatch):
+    monkeypatch.setenv("GAN_ENV_NATIVE", "1")
+    python("-m", "hatchling", "build", "-t", "wheel", "-d", tmp_path, cwd=ROOT)
+    (wheel,) = tmp_path.glob("*.whl")
+    assert "-py3-none-" in wheel.name and not wheel.name.endswith("-any.whl")
+    assert wheel.stat().st_size < 10 * 2**20
+    with zipfile.ZipFile(wheel) as held:
+        held.extractall(tmp_path / "site")
+    code = "from gan_env.native.library import instruction_sets; print(*instruction_sets())"
+    said = python("-c", code, cwd=tmp_path, env={**os.environ, "PYTHONPATH": str(tmp_path / "site")})
+    assert "plain" in said.split() or "neon" in said.split()
+
+
+@pytest.mark.slow
+def test_without_a_compiler_the_wheel_is_pure_and_says_so(tmp_path, monkeypatch):
+    monkeypatch.setenv("CXX", str(tmp_path / "no-such-compiler"))
+    said = python("-m", "hatchling", "build", "-t", "wheel", "-d", tmp_path, cwd=ROOT)
+    (wheel,) = tmp_path.glob("*.whl")
+    assert wheel.name.endswith("-py3-none-any.whl") and not any(name.endswith(".so") for name in files_of(wheel))
+    assert "the native engine was not compiled" in said and "training uses the torch engine" in said
 
 
 PUBLIC = (
