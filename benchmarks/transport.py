@@ -3,7 +3,7 @@
     python benchmarks/transport.py              # each of the sets; about two minutes
     python benchmarks/transport.py --repeats 5
 
-Compile the solver before: `python -m gan_env.native.transport`. Times hold the cost matrix, but not POT's import.
+Compile the solver before: `python -m gan_env.native.library`. Times hold the cost matrix, but not POT's import.
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ def main(repeats: int = 3) -> None:
     """
     torch.set_num_threads(1)
     if transport.solver() is None:
-        raise SystemExit("the solver is not compiled: python -m gan_env.native.transport")
+        raise SystemExit("the solver is not compiled: python -m gan_env.native.library")
     import ot  # noqa: F401  seconds
 
     print(f"{'':32}{'compiled':>18}{'POT':>18}")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import os
+import platform
 import subprocess
 import tempfile
 from concurrent.futures import ThreadPoolExecutor
@@ -22,6 +23,8 @@ ISAS = {
     "aarch64": {"neon": ("-O3",)},
 }
 """Of each machine: the instruction sets that the kernel is compiled for, and with which flags."""
+ELSEWHERE = {"plain": ("-O2",)}
+"""Of any other machine."""
 
 # -- mirrors of `kernel.h` --------------------------------------------------------------------------------------------
 
@@ -86,7 +89,7 @@ class Decision(ctypes.Structure):  # noqa: D101
 
 
 def compile_library(folder: Path, compiler: str = "g++", machine: str | None = None) -> Path:
-    """Compiles the kernel into a folder and returns the library's file.
+    """Compiles the kernel and the transport solver into a folder and returns the library's file.
 
     Args:
         folder: Where the library is put; made where it is missing.
@@ -97,19 +100,21 @@ def compile_library(folder: Path, compiler: str = "g++", machine: str | None = N
         OSError: If there is no such compiler.
         subprocess.CalledProcessError: If it fails; `stderr` says why.
     """
-    isas = ISAS[machine or os.uname().machine]
+    name = (machine or platform.machine()).lower()
+    isas = ISAS.get({"arm64": "aarch64", "amd64": "x86_64"}.get(name, name), ELSEWHERE)
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as scratch:
-        objects = [str(Path(scratch) / f"{name}.o") for name in (*isas, "dispatch")]
         sources = [("kernel.cpp", (*flags, f"-DISA={name}")) for name, flags in isas.items()]
+        sources += [("dispatch.cpp", ("-O2",)), ("transport.cpp", ("-O3",))]
+        objects = [str(Path(scratch) / f"{number}.o") for number in range(len(sources))]
         jobs = [
             [compiler, *FLAGS, *flags, "-c", str(HERE / source), "-o", made]
-            for (source, flags), made in zip([*sources, ("dispatch.cpp", ("-O2",))], objects, strict=True)
+            for (source, flags), made in zip(sources, objects, strict=True)
         ]
         with ThreadPoolExecutor(os.cpu_count()) as pool:
             list(pool.map(lambda job: subprocess.run(job, check=True, capture_output=True, text=True), jobs))
         made = Path(scratch) / NAME
-        link = [compiler, "-shared", "-pthread", *objects, "-o", str(made)]
+        link = [compiler, "-shared", "-s", "-pthread", *objects, "-o", str(made)]
         subprocess.run(link, check=True, capture_output=True, text=True)
         target = folder / NAME
         fresh = target.with_suffix(f".{os.getpid()}")  # a library that is in use is replaced, not written into

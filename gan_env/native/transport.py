@@ -3,18 +3,14 @@
 from __future__ import annotations
 
 import ctypes
-import subprocess
 from collections.abc import Callable
 from functools import cache
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Float64, Int32
 
-SOURCE = Path(__file__).with_name("transport.cpp")
-LIBRARY = Path(__file__).with_name("libgan_env_transport.so")
-FLAGS = ("-O3", "-std=c++17", "-shared", "-fPIC", "-ffp-contract=off")
+from gan_env.native.library import library
 
 
 class Assignment(NamedTuple):
@@ -29,21 +25,9 @@ class Assignment(NamedTuple):
 Solver = Callable[[Float64[np.ndarray, "n n"]], Assignment]
 
 
-def compile_solver(library: Path = LIBRARY, compiler: str = "g++") -> Path:
-    """Compiles the solver into a shared library and returns its path.
-
-    Raises:
-        OSError: If there is no such compiler.
-        subprocess.CalledProcessError: If it fails; `stderr` says why.
-    """
-    command = [compiler, *FLAGS, str(SOURCE), "-o", str(library)]
-    subprocess.run(command, check=True, capture_output=True, text=True)
-    return library
-
-
-def bind(library: ctypes.CDLL) -> Solver:
+def bind(loaded: ctypes.CDLL) -> Solver:
     """Makes the solver of a loaded library a function of a cost matrix."""
-    assign_exactly = library.assign_exactly
+    assign_exactly = loaded.assign_exactly
     assign_exactly.argtypes = [ctypes.c_int32, *[ctypes.c_void_p] * 4]
     assign_exactly.restype = ctypes.c_int32
 
@@ -63,9 +47,6 @@ def bind(library: ctypes.CDLL) -> Solver:
 
 @cache
 def solver() -> Solver | None:
-    """The compiled solver, or None where it was not compiled."""
-    return bind(ctypes.CDLL(str(LIBRARY))) if LIBRARY.is_file() else None
-
-
-if __name__ == "__main__":
-    print(compile_solver())
+    """The compiled solver, or None where the native library was not compiled."""
+    compiled = library()
+    return None if compiled is None else bind(compiled)
