@@ -1,4 +1,4 @@
-"""What counts as a training that has failed: a closed list of causes, told apart by what went wrong first."""
+"""Detects failed training: a closed list of causes, of which the earliest is reported."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ CAUSES = {
     "dead discriminator": "one output for every sample for `dead_updates` updates, and no slope in them",
     "dead generator": "one sample for every latent for `dead_updates` updates, and no slope in them",
 }
-"""Every cause that `info["failure"]` can name, and what it is that was found so.
+"""Every cause that `info["failure"]` can name, and the quantity that it was found in.
 
-Of a decision's updates the losses and gradients of each are seen, weights and moments after the last: what those spoil
-in between is named first. A player is dead only if its slope is nothing but zeros, too: a critic clipped to tiny
-weights rounds to a constant and still teaches.
+Losses and gradients are checked after every update of a decision, weights and moments only after the last update; the
+earliest failure is reported. A player is dead only if its gradient is zero everywhere, too: a critic clipped to tiny
+weights rounds to a constant and still trains G.
 """
 FAILURES = tuple(CAUSES)
 EXAMINE_EVERY = 10

@@ -98,9 +98,9 @@ def _attributes(module: nn.Module) -> dict[str, Any]:
 
 
 def look_over(module: nn.Module, inputs: Tensor, role: str) -> list[str]:
-    """Runs a module that fits twice; returns remarks on what its rows could not each have for themselves.
+    """Runs the module twice; returns warnings about state or global randomness that its rows would share.
 
-    What both passes leave alike is no memory: a stored activation, say.
+    An attribute that both passes leave equal, such as a stored activation, does not count as state.
 
     Raises:
         ValueError: If it changes its input, or gives no gradient.

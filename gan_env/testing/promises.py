@@ -1,4 +1,4 @@
-"""What the checks share: a promise is a function of the part that is named by what it promises."""
+"""Runs the checks of the conformance kit; each check is a function named after the property that it verifies."""
 
 from __future__ import annotations
 

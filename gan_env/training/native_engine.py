@@ -400,7 +400,7 @@ class NativeEngine:
     # -- a decision -----------------------------------------------------------------------------------------------
 
     def forget(self, rows: np.ndarray | None = None) -> None:
-        """Says that weights, counters or draws of the rows (all by default) were changed."""
+        """Marks the kernel's cache of the rows (all by default) stale: weights, counters or draws changed."""
         self._known[slice(None) if rows is None else rows] = False
         if self._samples is not None:
             self._held[slice(None) if rows is None else rows] = -1

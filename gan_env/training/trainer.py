@@ -327,7 +327,7 @@ class Trainer:
     # -- measuring ------------------------------------------------------------------------------------------------
 
     def look(self, rows: np.ndarray | None = None) -> None:
-        """Says that weights or counters were changed: the coming batch is drawn and looked at when next needed."""
+        """Marks the cached forward pass stale: the coming batch is drawn and measured when it is next needed."""
         for chunk in self._chunks:
             if rows is None or ((rows >= chunk.rows.start) & (rows < chunk.rows.stop)).any():
                 chunk.stale = True
