@@ -292,7 +292,7 @@ def remove_partials(folder: Path) -> None:
 class Lock:
     """A lock on a file, between processes and within one. The system releases it when its process dies.
 
-    Raises OSError if the lock's file cannot be opened, NotOurs if it is a link or has another name: `filelock` truncates
+    Raises OSError if the lock's file cannot be opened, NotOurs if it is a link or has another name: `filelock` empties
     the file that it opens, and before version 3.20.1 it followed links.
     """
 
@@ -312,7 +312,7 @@ class Lock:
     def drop(self, *, remove: bool = False) -> None:
         """Releases the lock.
 
-        `remove` deletes its file, which is only safe while nobody else can open it: a process that opened the file before
+        `remove` deletes its file, which is only safe while nobody else can open it: a process that opened it before
         the deletion would lock a file that no other process can see.
         """
         if not self._lock.is_locked:

@@ -46,8 +46,8 @@ def read_tensors(
         path: The file.
         kind: Expected kind of content.
         version: The only supported version of that kind.
-        error: Exception class, raised with a one-line message for a file that is missing, truncated, altered, of another
-            kind or of an unknown version.
+        error: Exception class; raised with a one-line message for a file that is missing, truncated, altered, of
+            another kind or of an unknown version.
         remedy: Way out, for the message.
         largest: Most bytes; larger files are refused unread.
     """
