@@ -15,7 +15,7 @@ def _is_share(value: object) -> bool:
 
 @dataclass(frozen=True, kw_only=True)
 class OptimizerSpec:
-    """An optimiser by name, with the arguments of its namesake in `torch.optim`."""
+    """An optimizer by name, with the arguments of its namesake in `torch.optim`."""
 
     name: str = "adam"
     """"adam", "rmsprop" or "sgd"."""
@@ -42,7 +42,7 @@ class OptimizerSpec:
 
     @classmethod
     def of(cls, value: OptimizerSpec | str | dict[str, Any]) -> OptimizerSpec:
-        """From a name, a dict of fields, or a spec."""
+        """Makes a spec from a name, a dict of fields, or a spec."""
         if isinstance(value, OptimizerSpec):
             return value
         if isinstance(value, str):

@@ -37,7 +37,7 @@ def surface_points(triangles: np.ndarray, step: float = 0.5) -> np.ndarray:
 
 
 def voxelised(triangles: np.ndarray) -> np.ndarray:
-    """Voxelises triangles (F, 3, 3) to (32, 32, 32) bool: their box's longest edge spans the grid, closed shapes are solid.
+    """Voxelises triangles (F, 3, 3) to (32, 32, 32) bool; their longest side spans the grid, closed shapes are solid.
 
     Samples points on the triangles; trimesh's own subdivision takes some ten times as long.
     """

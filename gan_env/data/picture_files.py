@@ -118,7 +118,7 @@ class Folder:
             raise ValueError(f"{self.path} is no folder; write folder:PATH@64 with the folder that holds the pictures")
 
     def read(self, size: Format, *, least: int, own: bool = False) -> Pictures:
-        """Reads every picture below the folder, in the order of the paths, `LIMIT` at most; folder names are the labels.
+        """Reads every picture below the folder in the order of the paths, `LIMIT` at most; folder names are the labels.
 
         Args:
             size: Format to which each is converted.
