@@ -15,7 +15,7 @@ def _is_share(value: object) -> bool:
 
 @dataclass(frozen=True, kw_only=True)
 class OptimizerSpec:
-    """An optimizer by name, with the arguments of its namesake in `torch.optim`."""
+    """An optimiser by name, with the arguments of its namesake in `torch.optim`."""
 
     name: str = "adam"
     """"adam", "rmsprop" or "sgd"."""

@@ -76,7 +76,7 @@ class Loss:
     coefficient_is: str = ""
     """Meaning and source of the coefficient."""
     optimizer: OptimizerSpec = OptimizerSpec()
-    """Default optimizer of both players."""
+    """Default optimiser of both players."""
     probability: bool = False
     """Whether sigmoid(logit) estimates the probability that a sample is real."""
     signed: bool = False
@@ -89,7 +89,7 @@ class Loss:
     def ideal_d_loss(self) -> float:
         """V*: the lowest `d_sum` of a discriminator that cannot distinguish real from fake.
 
-        Where real and fake have the same distribution, D is at best a constant f, so V* = min over f of real(f) + fake(f)
+        Where real and fake have one distribution, D is at best a constant f, so V* = min over f of real(f) + fake(f)
         (Hazimeh & Ponomareva 2023, arXiv:2302.00089, our reading). Penalties are left out.
         """
 

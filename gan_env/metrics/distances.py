@@ -27,8 +27,8 @@ def wasserstein1(real: Float[Tensor, "M X"], fake: Float[Tensor, "K X"]) -> floa
     """Computes the exact 1-Wasserstein distance of two equally large sets of points, in data units.
 
     This is the mean Euclidean length of the cheapest one-to-one matching. The compiled solver takes 0.1 to 0.3 s for
-    2,000 points; if it was not compiled, POT's network simplex takes 0.2 to 3 s. Both are exact: they agree to 1e-9, and
-    to the bit if the cheapest matching is unique.
+    2,000 points; if it was not compiled, POT's network simplex takes 0.2 to 3 s. Both are exact: they agree to 1e-9,
+    and to the bit if the cheapest matching is unique.
 
     Raises:
         ValueError: If the sets differ in size, are empty, or hold NaN or infinity.
@@ -75,7 +75,7 @@ def positions_on_line(points: Float64[np.ndarray, "M X"]) -> Float64[np.ndarray,
 
 
 def euclidean_costs(x: Float64[np.ndarray, "M X"], y: Float64[np.ndarray, "K X"]) -> Float64[np.ndarray, "M K"]:
-    """Computes Euclidean distances between all pairs by the product formula: equal to `ot.dist` to the bit, without POT.
+    """Computes Euclidean distances of all pairs by the product formula: equal to `ot.dist` to the bit, without POT.
 
     Fast, but distances much smaller than the points' norms are lost in rounding.
     """
@@ -214,7 +214,7 @@ def _trace(matrix: Float64[Tensor, "*N F F"]) -> Float64[Tensor, "*N"]:
 
 
 def kernel_distance(real: Float[Tensor, "M F"], fake: Float[Tensor, "K F"]) -> float:
-    """Computes the unbiased squared maximum mean discrepancy with the kernel (x.y / F + 1)^3; about 0, or below, if alike.
+    """Computes the unbiased squared maximum mean discrepancy with kernel (x.y / F + 1)^3; about 0 or below if alike.
 
     Uses all pairs instead of random subsets, so that it is deterministic.
 

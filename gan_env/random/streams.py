@@ -66,8 +66,8 @@ class BlockStream:
         block: Batches in one block.
         purpose: Purpose of the draws.
         draws: Functions that draw a block of one row on the CPU.
-        device_draws: Functions that draw the blocks of many rows on a GPU; where one is None, blocks for a GPU are drawn
-            on the CPU, too.
+        device_draws: Functions that draw the blocks of many rows on a GPU; where one is None, blocks for a GPU are
+            drawn on the CPU, too.
         device: Device of the batches.
         which: Index of each row's draw function, int64 (N,), read when a block is drawn; by default the first.
     """
@@ -147,7 +147,7 @@ class BlockStream:
 
 
 def normal_block(batches: int, *shape: int) -> Callable[[np.random.Generator], np.ndarray]:
-    """Returns a draw of standard normals in float32, (batches, *shape): the same numbers whatever the game's precision."""
+    """Returns a draw of standard normals in float32, (batches, *shape): the same numbers in any training precision."""
     return lambda generator: generator.standard_normal((batches, *shape), dtype=np.float32)
 
 

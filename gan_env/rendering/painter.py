@@ -40,7 +40,7 @@ class Scene:
     update: int
     """Updates so far."""
     failed: bool = False
-    """Whether its training failed; it is then ignored for the common scale, which it would blow up."""
+    """Whether its training failed; it is then ignored for the common scale, so that it does not flatten the others' lines."""
 
 
 class Painter:
@@ -164,7 +164,7 @@ class Painter:
 
 
 def _right_end(update: int, total: int | None) -> int:
-    """Returns where the axes end: at the episode's end, or at a half, a quarter and so on while fewer updates are done."""
+    """Returns where the axes end: at the episode's end, or at a half, a quarter ... while fewer updates are done."""
     end = max(total or 0, update, 1)
     while end >= 2 * max(update, 10):
         end //= 2

@@ -22,7 +22,7 @@ WORST_QUALITY = {"ring": 0.33, "circle": 0.33, "spiral": 0.24, "line": 0.26, "gr
 
 @cache  # the floor of its score takes seconds
 def plane_task(name: str) -> Task:
-    """The task of a distribution in `datasets.DISTRIBUTIONS`; the same object at every call."""
+    """Returns the task of a distribution in `datasets.DISTRIBUTIONS`; the same object at every call."""
     data = PlaneData(DISTRIBUTIONS[name]())
     return Task(
         name=name,
