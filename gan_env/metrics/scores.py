@@ -144,7 +144,7 @@ class FrechetScore:
         self.samples = data.test_size
 
     def __call__(self, fake: Float[Tensor, "M C H W"]) -> float:
-        """Computes the distance of `samples` generated images; raises ValueError for non-finite ones or a wrong count."""
+        """Computes the distance of `samples` generated images; raises ValueError for a non-finite one or wrong count."""
         _require_count(len(fake), self.samples)
         distances.require_finite(fake)
         features = self.classifier(fake.device).features

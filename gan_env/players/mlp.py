@@ -237,8 +237,8 @@ class JointPair:
     ) -> Tensor:
         """See Pair.
 
-        A logit is a scalar, so every gradient is the derivative of the logit times a factor per sample: one backward pass
-        through D is enough for both players.
+        A logit is a scalar, so every gradient is the derivative of the logit times a factor per sample: one backward
+        pass through D is enough for both players.
         """
         factors = torch.cat([real_gradient[rows], fake_gradient[rows]], 1).unsqueeze(1)
         grad, self._at_input = self._players.run_back(
@@ -259,7 +259,7 @@ class JointPair:
         return (at_input * gradient.unsqueeze(1)).transpose(1, 2).unflatten(-1, self._in_shape)
 
     def _from_weights(self, half: slice, scratch: Buffers, rows: Rows) -> Tensor:
-        """Returns the gradient of one side's logits for its samples, (m, F, B), reusing D's backward pass where it was run.
+        """Returns the gradient of one side's logits for its samples, (m, F, B); reuses D's backward pass where it ran.
 
         The choice for a row never depends on its neighbours, because the two ways may round differently.
         """

@@ -20,7 +20,7 @@ ROUNDS = 10
 
 
 def philox(counter: tuple[Tensor, Tensor, Tensor, Tensor], key: tuple[Tensor, Tensor]) -> tuple[Tensor, ...]:
-    """Computes four words of 32 random bits per counter; words are int64 tensors in [0, 2³²) that broadcast together."""
+    """Computes four words of 32 random bits per counter; words are int64 tensors in [0, 2³²) that broadcast."""
     c0, c1, c2, c3 = counter
     k0, k1 = key
     for _ in range(ROUNDS):

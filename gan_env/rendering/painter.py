@@ -40,7 +40,7 @@ class Scene:
     update: int
     """Updates so far."""
     failed: bool = False
-    """Whether its training failed; it is then ignored for the common scale, so that it does not flatten the others' lines."""
+    """Whether its training failed; the common scale ignores it, so that other lines stay readable."""
 
 
 class Painter:

@@ -80,7 +80,7 @@ class ConditionalGenerator(nn.Module):
 
 
 class ScoringForm(nn.Module):
-    """Wraps a discriminator `player(samples)` or `player(samples, labels)`; returns logits as one vector (B * patches,).
+    """Wraps a discriminator `player(samples)` or `player(samples, labels)`; returns logits as a vector (B * patches,).
 
     The loss averages over all logits, so that it averages over patches as over samples.
 

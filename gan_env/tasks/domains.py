@@ -60,7 +60,7 @@ class Domains:
         return len(self._source.images) // batch_size
 
     def codes(self, rng: np.random.Generator, batch_size: int) -> Int64[np.ndarray, "K B 2"]:
-        """Draws an epoch of the source and as many images of the target, each shuffled without repeats while it lasts."""
+        """Draws an epoch of the source and as many images of the target, without repeats while a domain lasts."""
         batches = self.block(batch_size)
         wanted, there = batches * batch_size, len(self._target.images)
         ours = rng.permutation(len(self._source.images))[:wanted]
@@ -95,7 +95,7 @@ class Domains:
         return cross_entropy(logits.flatten(0, 1), labels.flatten(), reduction="none").view(labels.shape).mean(1)
 
     def strength(self, progress: Float64[Tensor, " n"]) -> Float64[Tensor, " n"]:
-        """Returns a weight that rises over the first half of the run, so that features form before domains are aligned."""
+        """Returns a weight that rises over the first half of the run, so that features form before alignment."""
         return STRENGTH * (2 * progress).clamp(max=1.0)
 
     def held_out(self, purpose: Purpose, count: int) -> Float[Tensor, "K 1 16 16"]:
@@ -155,7 +155,7 @@ class DomainScore(_TargetError):
         return marks()["target_trained"]
 
     def details(self, fake: Float[Tensor, "K 42"]) -> dict[str, float]:
-        """Returns the count of images, and the errors without adaptation and with target labels (`digit_domains.marks`)."""
+        """Returns the count of images, and the errors of `digit_domains.marks`."""
         return {"samples": float(len(fake)), **marks()}
 
 

@@ -177,8 +177,8 @@ def fitted_discriminator(
         remarks: Takes what should be said of it.
 
     Raises:
-        ValueError: If the module does not take samples of the data's shape, returns neither one logit nor a map of logits
-            per sample, or computes probabilities otherwise than by an `nn.Sigmoid` at its end.
+        ValueError: If the module does not take samples of the data's shape, returns neither one logit nor a map of
+            logits per sample, or computes probabilities otherwise than by an `nn.Sigmoid` at its end.
     """
     with seeded(0):
         probes = torch.randn(PROBES, *shape).to(trial.dtype)

@@ -143,7 +143,7 @@ class ClassJudge(Judge):
     def within(
         self, real: Tensor, fake: Tensor, real_labels: Tensor | None, fake_labels: Tensor | None
     ) -> dict[int, tuple[float, int]]:
-        """Returns, for each class in both sets, the distance and the real samples; nothing if labels are not classes."""
+        """Returns, for each class in both sets, the distance and the real samples; nothing without classes."""
         if real_labels is None or fake_labels is None or real_labels.dim() > 1 or real_labels.dtype != torch.int64:
             return {}
         found = {}
@@ -153,7 +153,7 @@ class ClassJudge(Judge):
         return found
 
     def details(self, real: Tensor, fake: Tensor, labels: Tensor | None) -> dict[str, float]:
-        """Returns the distance of all samples regardless of labels, "overall", and that within each class, "class 3"."""
+        """Returns the distance of all samples regardless of labels, "overall", and within each class, "class 3"."""
         within = list(self.within(real, fake, labels, labels).items())[:CLASSES_NAMED]
         found = {f"class {label}": distance for label, (distance, _) in within}
         return {"overall": self.number(real, fake), **found}
