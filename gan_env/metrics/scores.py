@@ -41,7 +41,7 @@ class PlaneQuality:
         return distances.sorted_projections(self.data.validation(), self.directions)
 
     def __call__(self, fake: Float[Tensor, "N M 2"]) -> Float64[Tensor, " N"]:
-        """Distances; `worst` for a row with a NaN or infinite sample. Raises ValueError if the count is wrong."""
+        """Computes distances; `worst` for a row with a non-finite sample. Raises ValueError if the count is wrong."""
         _require_count(fake.shape[1], self.samples)
         return _worst_where_undefined(distances.sliced_wasserstein1(self._real, fake), fake, self.worst)
 
@@ -129,7 +129,7 @@ class FrechetQuality:
         return distances.moments(self.classifier(images.device).features(images))
 
     def __call__(self, fake: Float[Tensor, "N M C H W"]) -> Float64[Tensor, " N"]:
-        """Distances; `worst` for a row with a NaN or infinite sample. Raises ValueError if the count is wrong."""
+        """Computes distances; `worst` for a row with a non-finite sample. Raises ValueError if the count is wrong."""
         _require_count(fake.shape[1], self.samples)
         return _worst_where_undefined(self.distance(fake), fake, self.worst)
 
@@ -144,7 +144,7 @@ class FrechetScore:
         self.samples = data.test_size
 
     def __call__(self, fake: Float[Tensor, "M C H W"]) -> float:
-        """Computes the distance of `samples` generated images; raises ValueError for a non-finite one or wrong count."""
+        """Computes the distance of `samples` generated images; raises ValueError for a bad value or count."""
         _require_count(len(fake), self.samples)
         distances.require_finite(fake)
         features = self.classifier(fake.device).features

@@ -49,7 +49,7 @@ def telling_what_fits(trainer: Trainer) -> Iterator[None]:
 
 
 def _rows_that_fit(trainer: Trainer, rows: int) -> int:
-    """Finds how many rows can be allocated, by halving; writes nothing there, so that no other process is swapped out."""
+    """Finds how many rows can be allocated, by halving; writes nothing there, so no other process is swapped out."""
     weights = sum(tensor.nbytes for tensor in held(trainer).values())
     row_bytes = max(1, 2 * weights // trainer.n)  # as much again for scratch and activations
     count = min(rows // 2, 2**62 // row_bytes)

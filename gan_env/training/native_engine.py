@@ -414,7 +414,7 @@ class NativeEngine:
         return seen
 
     def advance(self, control: Control, updates: int, active: np.ndarray | None) -> Seen:
-        """Makes `updates` updates of every active row under one control, each followed by a measurement of the next batch.
+        """Makes `updates` updates of every active row under one control, and measures the next batch after each.
 
         Raises:
             ValueError: If it is not a control for N rows.

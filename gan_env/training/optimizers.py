@@ -1,4 +1,4 @@
-"""SGD, Adam and RMSprop for N rows at once, with a learning rate per row; rows that do not step stay equal to the bit."""
+"""SGD, Adam and RMSprop for N rows at once, with a learning rate per row; rows that do not step stay unchanged."""
 
 from __future__ import annotations
 

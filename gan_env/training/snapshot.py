@@ -29,14 +29,14 @@ class Snapshot:
     """The state of some rows of an environment: all that their future depends on, as plain tensors and JSON.
 
     `env.snapshot()` takes one, `env.restore(snapshot)` restores it: into the same rows, other rows, or another
-    environment with the same settings, also in another process. With the same number of rows training continues equal to
-    the bit, with another number up to rounding.
+    environment with the same settings, also in another process. With the same number of rows training continues equal
+    to the bit, with another number up to rounding.
     """
 
     settings: dict[str, Any]
     """Settings of the environment as JSON values."""
     rows: Rows
-    """Weights, optimiser moments, counters, feature memory, last quality; the first axis of every tensor is the rows."""
+    """Weights, optimiser moments, counters, feature memory, last quality; rows lead every tensor."""
     np_random: dict[str, Any] | None
     """Seed and state of the generator that seeds unseeded resets; None if it was never used."""
 
@@ -97,7 +97,7 @@ def row_index(count: int, rows: Sequence[int] | None) -> Tensor:
 
 
 def chosen(tensors: Rows, index: Tensor) -> Rows:
-    """Returns the chosen rows for immediate reading: the tensors themselves if all rows are chosen in order, else copies."""
+    """Returns the chosen rows for immediate reading: the tensors themselves for all rows in order, else copies."""
     return tensors if _every(tensors, index) else copied(tensors, index)
 
 

@@ -208,7 +208,7 @@ class Trainer:
         self._drive(g_optimizer, self._per_row(g_lr), d_optimizer, self._per_row(d_lr))
 
     def empty_fork(self, rows: int) -> Trainer:
-        """Makes a trainer of `rows` rows with these settings, for `snapshot.restore` to fill; shares task and modules."""
+        """Makes a trainer with these settings, for `snapshot.restore` to fill; shares task and modules."""
         branch = copy.copy(self)
         branch.n = rows
         branch._allocate(rows, self.g.over, self.d.over)
@@ -246,7 +246,7 @@ class Trainer:
         return torch.as_tensor(lr, dtype=torch.float64, device=self.device).expand(self.n).clone()
 
     def _allocate(self, rows: int, make_g: Callable[[Tensor], Players], make_d: Callable[[Tensor], Players]) -> None:
-        """Allocates everything with a row axis except the optimisers; `make_g` and `make_d` make players on weights (N, P)."""
+        """Allocates all that has rows but the optimisers; `make_g` and `make_d` make players on weights (N, P)."""
         game, dtype, batch_size = self._game, self.dtype, self.batch_size
         self.g, self.d = (
             make(torch.zeros(rows, self._sizes[name], dtype=dtype, device=self.device))
@@ -275,7 +275,7 @@ class Trainer:
         self._measurement: Measurement | None = None
 
     def _cache_rows(self) -> int:
-        """Returns the number of rows whose widest activation is about half a megabyte: fastest for narrow and wide MLPs."""
+        """Returns how many rows have a widest activation of half a megabyte: fastest for narrow and wide MLPs."""
         if self.device.type == "cuda":
             return self.n
         return max(1, 131_072 // (self._widest * self.batch_size))
@@ -383,7 +383,7 @@ class Trainer:
         return real
 
     def _prepare(self, chunk: Chunk, who: Moves) -> None:
-        """Prepares what the coming update needs besides the batch: draws of the loss, and values that depend on progress."""
+        """Prepares what the update needs besides the batch: the loss' draws, and values that depend on progress."""
         loss, rows = self.loss, chunk.rows
         if loss.noisy or (loss.penalty is not None and who.d is not None):
             drawn = self.feed.probes.at(rows, self.updates[rows], self.seed[rows], self.episode[rows])
@@ -456,7 +456,7 @@ class Trainer:
 
     @property
     def coming_fake(self) -> Tensor:
-        """Returns generated samples of the coming batch, (N, B, *shape), flat with labels appended; valid until the next call."""
+        """Returns the coming batch's generated samples, (N, B, *shape), or flat with labels; valid until the next call."""
         if self.engine == "native":
             fake = torch.empty(self.n, self.batch_size, *self._seen_shape, dtype=self.dtype)
             self._seen = self.native.look(fake)
@@ -474,7 +474,7 @@ class Trainer:
     # -- updating -------------------------------------------------------------------------------------------------
 
     def advance(self, control: Control, updates: int = 1, active: np.ndarray | None = None) -> Trace:
-        """Makes `updates` updates of every active row under one control, each followed by a measurement of the next batch.
+        """Makes `updates` updates of every active row under one control, and measures the next batch after each.
 
         Args:
             control: Control of all N rows; that of inactive rows is ignored.
@@ -558,7 +558,7 @@ class Trainer:
         return self.tasks[self.which[row]]
 
     def quality(self, rows: Sequence[int]) -> np.ndarray:
-        """Measures the distances of the chosen rows to validation data by their tasks' cheap estimators, (rows,) float64.
+        """Measures the chosen rows' distances to validation data by their tasks' cheap estimators, (rows,) float64.
 
         Infinite where a sample is not finite.
         """

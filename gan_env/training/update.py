@@ -63,7 +63,7 @@ class Engine:
         chunk.seen = Judged(pair, numbers)
 
     def update(self, chunk: Chunk, moves: Moves, d_multiplier: Tensor, g_multiplier: Tensor, gradient: Tensor) -> None:
-        """Makes one update of a chunk after `see`. All gradients at the old weights are computed before any weight moves.
+        """Makes one update of a chunk after `see`. Computes all gradients at the old weights before any weight moves.
 
         The sums of their entries are added to `gradient`, (N,), which is on the same device as the multipliers.
         """
@@ -113,7 +113,7 @@ class Engine:
         return grad * self.loss.coefficient
 
     def _at_output(self, chunk: Chunk, pair: Pair, scratch: Buffers, within: Rows, places: Rows) -> Tensor:
-        """Computes the gradient of G's loss at G's output, (m, M, *out), through D's pass, without D's weight gradients.
+        """Computes the gradient of G's loss at G's output, (m, M, *out), through D's pass but not for D's weights.
 
         `within` are the m rows among those of the pass, `places` the same rows among those of the chunk.
         """
