@@ -57,7 +57,7 @@ class Codec(Protocol):
         ...
 
     def encode(self, control: Control) -> np.ndarray:
-        """Returns actions (N, axes), or choices (N,), that decode to this control; raises ValueError if there are none."""
+        """Returns actions (N, axes), or choices (N,), that decode to this control; ValueError if there are none."""
         ...
 
     def position(self, control: Control) -> np.ndarray:
@@ -243,8 +243,8 @@ def check_actions(
 ) -> np.ndarray:
     """Converts actions of N rows to an array; raises ValueError for a wrong shape or type, NaN, or out of bounds.
 
-    Actions of the rows `ignored`, (N,) bool, are replaced by 0. `alone` marks the action of a single environment; errors
-    then do not mention rows.
+    Actions of the rows `ignored`, (N,) bool, are replaced by 0. `alone` marks the action of a single environment;
+    errors then do not mention rows.
     """
     array = as_array(actions)
     shape = (rows,) if axes is None else (rows, axes)

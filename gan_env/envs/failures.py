@@ -35,7 +35,7 @@ _GRADIENT, _MOMENTS, _WEIGHTS, _LOSS, _LOGITS, SCORE, _LOSS_BOUND, _WEIGHT_BOUND
 
 
 def failures(trainer: Trainer, trace: Trace, moves: np.ndarray, config: EnvConfig) -> np.ndarray:
-    """Returns an index into FAILURES for each row after a decision, (N,) int; -1 without failure or if it did not move."""
+    """Returns each row's index into FAILURES after a decision, (N,) int; -1 without failure or if it did not move."""
     k = config.updates_per_step
     if trainer.seen is not None and _kernel_says_well(trainer, trainer.seen.worst, moves, k, config):
         return np.full(trainer.n, -1)
@@ -72,8 +72,8 @@ def _kernel_says_well(trainer: Trainer, worst: np.ndarray, moves: np.ndarray, k:
 def _all_is_well(trainer: Trainer, trace: Trace, config: EnvConfig) -> bool:
     """Returns whether no row has a failure, the usual case, at a fraction of the cost of checking row by row.
 
-    An entry's size is at most the root of a sum of squares that contains it, and NaN is within no bound. A sum may exceed
-    a bound although no row does.
+    An entry's size is at most the root of a sum of squares that contains it, and NaN is within no bound. A sum may
+    exceed a bound although no row does.
     """
     summary, parts = trainer.measurement.summary, (trainer.g.flat, trainer.d.flat, trace.losses)
     squares = [torch.dot(part.view(-1), part.view(-1)) for part in parts]

@@ -181,8 +181,9 @@ class FeatureMemory:
     def observe(self, seen: Measurement) -> np.ndarray:
         """Returns observations (N, F), finite and within bounds.
 
-        They are row-major, in memory allocated by torch: torch's products round differently for another memory order or
-        alignment (NumPy's arrays may start at other multiples of 16 bytes), and an agent's run would not repeat to the bit.
+        They are row-major, in memory allocated by torch: torch's products round differently for another memory order
+        or alignment (NumPy's arrays may start at other multiples of 16 bytes), and an agent's run would not repeat to
+        the bit.
         """
         chosen = self.table(seen).take(self._columns, 1)
         if (unclear := np.isnan(chosen)).any():

@@ -65,8 +65,8 @@ def checked_seed(value: object) -> int:
 class GANVectorEnv(gym.vector.VectorEnv):
     """N GANs in training as a native vector environment.
 
-    An action controls the next `updates_per_step` updates of a row; the observation is measured on the coming batch. Rows
-    share no weights, no data order and no randomness.
+    An action controls the next `updates_per_step` updates of a row; the observation is measured on the coming batch.
+    Rows share no weights, no data order and no randomness.
 
     | `control` | id | action of one row |
     |---|---|---|
@@ -244,7 +244,7 @@ class GANVectorEnv(gym.vector.VectorEnv):
         return seeds
 
     def step(self, actions: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, dict[str, Any]]:
-        """Makes one decision of every row. See `gymnasium.vector.VectorEnv.step`; raises ValueError for an invalid action."""
+        """Makes one decision of every row, see `gymnasium.vector.VectorEnv.step`; ValueError for an invalid action."""
         valid = check_actions(self.codec.axes, actions, self.num_envs, self.episodes.done, alone=self.alone)
         return self.step_control(self.codec.decode(valid))
 
@@ -395,7 +395,7 @@ class GANVectorEnv(gym.vector.VectorEnv):
     def fork(self, rows: Sequence[int] | None = None) -> GANVectorEnv:
         """Makes a separate environment that continues from the named rows (default: all), each as often as named.
 
-        It shares only constants, such as the task and its data; the fork of an environment with a window renders arrays.
+        It shares only constants, such as the task and its data; a fork of an environment with a window renders arrays.
         """
         self._need_reset("fork()")
         state = env_snapshot.take(self, row_index(self.num_envs, rows), at_once=True)

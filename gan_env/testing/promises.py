@@ -46,7 +46,7 @@ def generators_left_alone() -> Iterator[None]:
 
 
 def under_other_generators(*runs: Callable[[], Any]) -> list[Any]:
-    """Runs the function under two states of the global generators, and restores them; returns both results."""
+    """Runs each function under another state of the global generators, restores these, and returns the results."""
     torch_state, numpy_state, state = torch.get_rng_state(), np.random.get_state(), random.getstate()
     found = []
     for seed, run in enumerate(runs):

@@ -15,7 +15,7 @@ ODD = (0.0, 1.0, -1.0, 1e-30, 1e12, -1e12, np.inf, -np.inf, np.nan)
 
 
 def outcomes(updates: int, rows: int, seed: int = 0, odd: bool = False) -> Outcome:
-    """Makes artificial outcomes, (k, N) losses and (N,) qualities; odd ones have zeros, huge numbers, infinities and NaN."""
+    """Makes artificial outcomes, (k, N) losses and (N,) qualities; odd ones have zeros, huge numbers, inf and NaN."""
     rng = np.random.default_rng(seed)
 
     def drawn(*shape: int) -> np.ndarray:

@@ -456,7 +456,7 @@ class Trainer:
 
     @property
     def coming_fake(self) -> Tensor:
-        """Returns the coming batch's generated samples, (N, B, *shape), or flat with labels; valid until the next call."""
+        """Returns the coming batch's samples of G, (N, B, *shape), or flat with labels; valid until the next call."""
         if self.engine == "native":
             fake = torch.empty(self.n, self.batch_size, *self._seen_shape, dtype=self.dtype)
             self._seen = self.native.look(fake)
