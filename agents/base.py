@@ -66,8 +66,8 @@ class Learns(Protocol):
     >>> isinstance(make_controller("gap-aware"), Learns)
     False
 
-    For other controllers no transitions are collected. Embedded FSCO is not one of these, because it computes its reward
-    from the measurement.
+    For other controllers no transitions are collected. Embedded FSCO is not one of these, because it computes its
+    reward from the measurement.
     """
 
     learns: bool

@@ -208,7 +208,7 @@ class Steer:
             warnings.warn(text, UserWarning, stacklevel=2)
 
     def state_dict(self) -> dict[str, Any]:
-        """Returns tensors, numbers, strings, lists and dicts for your checkpoint; `torch.load` reads it with weights_only.
+        """Returns tensors and plain values for your checkpoint; `torch.load` reads it with weights_only.
 
         Raises ValueError within an iteration, when the optimisers do not hold their base rates either.
         """

@@ -1,8 +1,7 @@
-"""What a log of GAN losses shows, by the measures that the controllers themselves go by.
+"""Diagnoses a log of GAN losses by the thresholds that the controllers use.
 
-The ideal loss V* is the GAN loss' own (`Loss.ideal_d_loss`), the gap that matters is gap-aware's (a tenth of V*), what
-counts as diverged is the environment's. Where losses cannot tell, it says so: above all, they do not tell how good the
-samples are.
+The ideal loss V* is that of the GAN loss (`Loss.ideal_d_loss`), the relevant gap is gap-aware's (a tenth of V*), and
+divergence is defined as in the environment. The diagnosis states what losses cannot show, above all sample quality.
 """
 
 from __future__ import annotations
@@ -29,31 +28,31 @@ GAP_AWARE_ROWS = 2_000
 
 @dataclass(frozen=True)
 class Diagnosis:
-    """All that was found, gravest first."""
+    """All findings, most severe first."""
 
     log: LossLog
     loss: Loss
     reading: Reading
-    """What D's logged loss is taken for."""
+    """Interpretation of D's logged loss."""
     symptoms: tuple[Symptom, ...]
     gap_aware: dict[str, float] | None
     """Multipliers that gap-aware would have put on D's rate in the last `GAP_AWARE_ROWS` rows: "last" and "mean"; None
-    where it has no say."""
+    where it is not defined."""
     hints: tuple[str, ...] = ()
-    """About how the log was read."""
+    """Remarks on how the log was read."""
 
     @property
     def controller(self) -> str | None:
-        """The first that answers something that the losses do not leave open."""
+        """The first controller that addresses a certain symptom."""
         return next((s.controllers[0] for s in self.symptoms if s.controllers and s.sure != "not sure"), None)
 
 
 def diagnose(log: LossLog, loss: Loss, d_loss: DLoss | None = None) -> Diagnosis:
-    """What a log shows.
+    """Diagnoses a log.
 
     Args:
         log: The losses.
-        loss: The GAN loss that they are of.
+        loss: The GAN loss.
         d_loss: Whether D's is the sum of its real and fake halves, as in PyTorch's tutorial, or their mean; None takes
             what the log's columns show, else the sum, and lowers the certainty of what hangs on it.
 
@@ -83,7 +82,7 @@ def diagnose(log: LossLog, loss: Loss, d_loss: DLoss | None = None) -> Diagnosis
 
 
 def lines(controller: str, loss: Loss, d_loss: DLoss = "sum") -> list[str]:
-    """What to drop into a training loop: an import, a line before the loop, two in each iteration.
+    """Returns the lines to add to a training loop: an import, a line before the loop, two in each iteration.
 
     D's loss is handed over, too, unless it would hold a penalty, so that `Steer` can tell scores of the wrong kind.
     """
@@ -113,7 +112,7 @@ def _check_signs(log: LossLog, loss: Loss) -> None:
 
 
 def _as_gap_aware(d: np.ndarray, loss: Loss) -> dict[str, float]:
-    """What gap-aware, given this log, would have done to D's rate."""
+    """Computes the multipliers that gap-aware would have put on D's rate, given this log."""
     rule, ones = GapAware(), torch.zeros(1, 1)
     memory = rule.start([0], loss.game_facts())
     found = []

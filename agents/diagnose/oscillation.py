@@ -1,4 +1,4 @@
-"""How much a series of losses goes up and down, and whether it has a period that noise would not have: numbers only."""
+"""Measures the amplitude of oscillations in a series of losses, and tests whether they are periodic."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from dataclasses import dataclass
 import numpy as np
 
 SLOWEST = 4
-"""Swings in a series; what is slower passes for a trend."""
+"""Fewest swings in a series; anything slower counts as a trend."""
 
 
 @dataclass(frozen=True)
 class Swing:
-    """The ups and downs of one player's loss, without the trend."""
+    """Oscillation of one player's detrended loss."""
 
     amplitude: np.ndarray
     """(4,): root of twice the variance, by quarter of the series."""
@@ -25,7 +25,7 @@ class Swing:
 
 
 def swing_of(values: np.ndarray) -> Swing:
-    """The swing of a series of at least 20 values."""
+    """Computes the swing of a series of at least 20 values."""
     t = np.linspace(-1, 1, len(values))
     rest = values - np.polynomial.Polynomial.fit(t, values, 3)(t)
     power = np.abs(np.fft.rfft(rest * np.hanning(len(rest)))) ** 2

@@ -1,4 +1,4 @@
-"""What columns of quality beside the losses show: whether samples still get better, and whether they become alike."""
+"""Diagnoses columns of quality: whether samples still improve, and whether they become alike."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from .loss_logs import Quality
 from .symptoms import Symptom
 
 FEW = 5
-"""Measurements from which a course is read."""
+"""Fewest measurements for a course."""
 CLEAR = 4.0
 """Standard deviations of the difference of two averages from which it is one."""
 NOTABLE = 0.1
@@ -18,7 +18,7 @@ NOTABLE = 0.1
 
 
 class Course(NamedTuple):
-    """How a measure of samples went."""
+    """Course of a quality measure over training."""
 
     best: float
     """As logged, averaged over a few neighbouring measurements where there are many."""
@@ -33,7 +33,7 @@ class Course(NamedTuple):
 
 
 def course_of(quality: Quality) -> Course | None:
-    """The course of a measure that knows a better and a worse; None where it was measured less than `FEW` times."""
+    """Computes the course of a measure with a direction; None if it was measured fewer than `FEW` times."""
     finite = np.isfinite(quality.values)
     update, values = quality.update[finite], quality.values[finite]
     if not quality.measure.better or len(values) < FEW:
@@ -57,7 +57,7 @@ def course_of(quality: Quality) -> Course | None:
 
 
 def quality_symptoms(qualities: tuple[Quality, ...]) -> list[Symptom]:
-    """Mode collapse, and when to stop: only where a column measures it."""
+    """Returns symptoms of mode collapse, and when to stop, if a column measures them."""
     found = []
     for quality in qualities:
         course = course_of(quality)
@@ -90,7 +90,7 @@ def quality_symptoms(qualities: tuple[Quality, ...]) -> list[Symptom]:
 
 
 def scores_at_the_end(qualities: tuple[Quality, ...]) -> dict[str, float]:
-    """D's accuracies and scores in the last quarter, as evidence beside its loss."""
+    """Returns D's accuracies and logits in the last quarter, as evidence beside its loss."""
     return {
         f"{quality.column} in the last quarter": float(np.nanmean(quality.values[len(quality.values) * 3 // 4 :]))
         for quality in qualities

@@ -1,4 +1,4 @@
-"""Whether a logged loss of D is the sum or the mean of its halves, and how sure that is."""
+"""Infers whether D's logged loss is the sum or the mean of its halves, and how certain that is."""
 
 from __future__ import annotations
 
@@ -20,21 +20,21 @@ BEGINS = 0.15
 
 
 class Reading(NamedTuple):
-    """What D's loss is taken for."""
+    """Interpretation of D's logged loss."""
 
     d_loss: DLoss
     sure: Sure
     hints: tuple[str, ...]
-    """What speaks against it."""
+    """Evidence against it."""
 
     @property
     def scale(self) -> float:
-        """D's logged loss times this is the sum of both halves, which V* belongs to."""
+        """Factor that converts D's logged loss to the sum of both halves, the scale of V*."""
         return 2.0 if self.d_loss == "mean" else 1.0
 
 
 def reading_of(log: LossLog, d: np.ndarray, g: np.ndarray, loss: Loss, given: DLoss | None) -> Reading:
-    """How D's loss is to be read.
+    """Infers how D's logged loss is to be interpreted.
 
     Args:
         log: The log, for what its columns show.
@@ -57,7 +57,7 @@ def reading_of(log: LossLog, d: np.ndarray, g: np.ndarray, loss: Loss, given: DL
 
 
 def _by_level(d: np.ndarray, g: np.ndarray, loss: Loss, used: DLoss, given: bool) -> Reading:
-    """How sure it is that D's loss is what it is taken for: by where both losses begin, and where they end."""
+    """Rates the certainty of the interpretation by the levels at which both losses begin and end."""
     last, first = slice(len(d) * 3 // 4, None), slice(0, max(3, len(d) // 20))
     ideal, other = (1.0, 0.5) if used == "sum" else (0.5, 1.0)
     ideal, other = ideal * loss.ideal_d_loss, other * loss.ideal_d_loss
@@ -92,7 +92,7 @@ def _by_level(d: np.ndarray, g: np.ndarray, loss: Loss, used: DLoss, given: bool
 
 
 def _ideal_g(loss: Loss) -> float:
-    """G's loss where D cannot tell; 0 where G's loss has no scale that it could be held to."""
+    """Returns G's loss for an undecided D; 0 if G's loss has no scale for comparison."""
     scores = torch.linspace(-5, 5, 1001, dtype=torch.float64)
     found = float(loss.generator(scores[(loss.real(scores) + loss.fake(scores)).argmin()]))
     return 0.0 if loss.signed or found < 1e-9 else found

@@ -1,4 +1,4 @@
-"""What two players' losses show by themselves: each function looks for one symptom."""
+"""Symptoms in the players' losses: each function detects one."""
 
 from __future__ import annotations
 
@@ -44,24 +44,24 @@ ON_DIGITS = (
 
 @dataclass(frozen=True)
 class Symptom:
-    """Something that the losses show."""
+    """A symptom in the losses."""
 
     name: str
     words: str
-    """What it is, in a sentence."""
+    """Description, in a sentence."""
     sure: Sure
     evidence: dict[str, Any] = field(default_factory=dict)
-    """Numbers, by what they are."""
+    """Numbers by name."""
     controllers: tuple[str, ...] = ()
-    """What answers it, the first one first; none where we know of none."""
+    """Controllers that act on it, the most suitable first; empty if none is known."""
     answer: str = ""
-    """What they do about it, or what to do instead."""
+    """What they do, or what to do instead."""
     doubt: str = ""
-    """What the losses cannot tell."""
+    """What the losses cannot show."""
 
 
 def diverged(log: LossLog, k: int) -> Symptom:
-    """Losses that are not finite, or past the environment's bound, from row k on."""
+    """Detects losses that are non-finite, or past the environment's bound, from row k on."""
     name = "D" if not abs(log.d[k]) <= EnvConfig.loss_bound else "G"
     before = slice(max(0, k - max(3, k // 10)), k)
     evidence = {"update": log.update[k], "D's loss": log.d[k], "G's loss": log.g[k]}
@@ -83,7 +83,7 @@ def diverged(log: LossLog, k: int) -> Symptom:
 
 
 def constant(d: np.ndarray, g: np.ndarray, loss: Loss, read: Sure) -> Symptom | None:
-    """Losses that stand still."""
+    """Detects constant losses."""
     unit, half = ideal_gap_unit(loss.ideal_d_loss), len(d) // 2
     spread = {"D's loss": float(np.ptp(d[half:])), "G's loss": float(np.ptp(g[half:]))}
     if spread["D's loss"] > 1e-5 * unit or spread["G's loss"] > 1e-5 * unit:
@@ -114,7 +114,7 @@ def constant(d: np.ndarray, g: np.ndarray, loss: Loss, read: Sure) -> Symptom | 
 
 
 def swings(update: np.ndarray, d: np.ndarray, g: np.ndarray, unit: float) -> Symptom | None:
-    """Swings of the player that swings most."""
+    """Detects oscillation, in the player that oscillates most."""
     found = {"D": swing_of(d), "G": swing_of(g)}
     who = max(found, key=lambda name: found[name].amplitude[-1])
     swing, quarters = found[who], found[who].amplitude
@@ -147,7 +147,7 @@ def swings(update: np.ndarray, d: np.ndarray, g: np.ndarray, unit: float) -> Sym
 
 
 def balance(update: np.ndarray, d: np.ndarray, g: np.ndarray, loss: Loss, read: Sure) -> Symptom:
-    """Where D's loss lies against V* in the last quarter.
+    """Compares D's loss in the last quarter with V*.
 
     That D leads or lags is never sure: losses alone do not tell a fault from a GAN that is well. That D wins is where
     either reading of its loss says so, or the reading is sure.
@@ -193,7 +193,7 @@ def balance(update: np.ndarray, d: np.ndarray, g: np.ndarray, loss: Loss, read: 
 
 
 def critic(update: np.ndarray, d: np.ndarray, g: np.ndarray, loss: Loss, read: Sure) -> Symptom:
-    """A critic's loss is minus its estimate of the distance between real and generated samples."""
+    """Reads a critic's loss as minus its estimate of the distance between real and generated samples."""
     quarter = max(len(d) // 4, 1)
     early, late = -float(np.mean(d[quarter : 2 * quarter])), -float(np.mean(d[-quarter:]))
     evidence = {"critic's estimate, second quarter": early, "last quarter": late}
@@ -216,7 +216,7 @@ def critic(update: np.ndarray, d: np.ndarray, g: np.ndarray, loss: Loss, read: S
 
 
 def _standard_error(values: np.ndarray) -> float:
-    """Of the mean of a series whose neighbours may be alike."""
+    """Computes the standard error of the mean of an autocorrelated series."""
     rest = values - values.mean()
     alike = float((rest[1:] * rest[:-1]).sum() / max((rest**2).sum(), 1e-300))
     alike = min(max(alike, 0.0), 0.99)

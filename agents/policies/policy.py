@@ -134,7 +134,7 @@ class PolicyController:
         self._last: Control | None = None
 
     def actions(self, observations: np.ndarray) -> np.ndarray:
-        """Computes actions, (N, A) in [-1, 1], float32, or choices (N,); equal to SB3's deterministic ones to the bit."""
+        """Computes actions, (N, A) in [-1, 1], float32, or choices (N,); equal SB3's deterministic ones to the bit."""
         h = torch.from_numpy(observations)
         with torch.no_grad():
             for i, (weight, bias) in enumerate(self.layers):

@@ -58,7 +58,7 @@ class Recorder:
         }
 
     def load_state_dict(self, state: dict) -> None:
-        """Takes over what `state_dict` gave."""
+        """Restores a `state_dict`."""
         self.controller.load_state_dict(state["controller"])
         self.controls, self._seeds = [Control(**held) for held in state["record"]], list(state["seeds"])
         self._updates = [update.clone() for update in state["updates"]]
@@ -155,7 +155,7 @@ class Replay:
         return {"places": self._places.clone()}
 
     def load_state_dict(self, state: dict) -> None:
-        """Takes over what `state_dict` gave."""
+        """Restores a `state_dict`."""
         self._places = state["places"].clone()
 
 

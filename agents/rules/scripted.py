@@ -29,7 +29,7 @@ class Law(Protocol):
     """A rule that decides for N rows independently."""
 
     def start(self, row_seeds: Sequence[int], game: GameFacts) -> Memory:
-        """Returns the initial memory, with all that the rule needs of the game; raises ValueError for an unsuitable game."""
+        """Returns the initial memory, with all that the rule needs of the game; ValueError for an unsuitable game."""
         ...
 
     def decide(self, seen: Measurement, memory: Memory) -> tuple[Control, Memory]:
@@ -62,7 +62,7 @@ class Scripted:
 
     @torch.no_grad()
     def act(self, measurement: Measurement) -> Control:
-        """Returns the control for the coming update; raises ValueError unless the measurement has the rows of `reset`."""
+        """Returns the control for the coming update; ValueError unless the measurement has the rows of `reset`."""
         if self._rows is None:
             raise ValueError(f"{self.name} has not started; call reset(row_seeds, game) before act")
         if len(measurement) != self._rows:

@@ -1,7 +1,7 @@
-"""Logs of losses as people have them: what CSV exports, JSON histories and printed lines hold.
+"""Reads logs of losses in common formats: CSV exports, JSON histories, printed lines.
 
-`source` reads a file within bounds, `readers` and `printed` turn its text into named columns (`table`), `names` knows
-what columns are called, `columns` chooses those of the losses, and `log` puts them together.
+`source` reads a file within limits, `readers` and `printed` convert its text to named columns (`table`), `names`
+interprets names of columns, `columns` selects those of the losses, and `log` combines them.
 """
 
 from .log import LEAST, LossLog, Quality, read_losses

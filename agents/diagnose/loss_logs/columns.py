@@ -1,4 +1,4 @@
-"""Which columns of a table hold the players' losses: by their names, by how many rows they fill, by how they add up."""
+"""Selects the columns of a table that contain the players' losses: by names, filled rows, and sums."""
 
 from __future__ import annotations
 
@@ -21,24 +21,24 @@ class Choice:
     """One discriminator and its generator."""
 
     which: str
-    """Of several discriminators (or runs), as its columns call it; "" where there is one."""
+    """Name of the discriminator (or run) in its columns, if there are several; else ""."""
     d: Parts
     g: Parts
     d_is: str
     """"sum" or "mean" where the log itself shows which of its halves D's loss is; "" where it does not."""
     notes: tuple[str, ...]
-    """What was decided on the way and could be otherwise."""
+    """Uncertain choices that were made."""
 
 
 class Unnamed(ValueError):
-    """No column is a player's loss."""
+    """Raised if no column is a player's loss."""
 
 
 def choose(source: str, table: Table, d_given: Sequence[str] = (), g_given: Sequence[str] = ()) -> list[Choice]:
-    """The columns of each discriminator's loss, and of the generator's beside it.
+    """Selects the columns of each discriminator's loss and of the matching generator's loss.
 
     Args:
-        source: What errors call the log.
+        source: Name of the log in errors.
         table: Its columns.
         d_given: Names whose sum is D's loss, () to look for it.
         g_given: The same of G's.
@@ -62,7 +62,7 @@ def choose(source: str, table: Table, d_given: Sequence[str] = (), g_given: Sequ
 
 
 def named(source: str, table: Table, given: Sequence[str]) -> Parts:
-    """The columns that somebody named; `a+b` and `a,b` name two.
+    """Finds the columns that the user named; `a+b` and `a,b` name two.
 
     Raises:
         Unnamed: If there is no such column.
@@ -81,7 +81,7 @@ def named(source: str, table: Table, given: Sequence[str]) -> Parts:
 
 
 def listed(table: Table) -> str:
-    """The columns of a table for a message."""
+    """Lists the columns of a table for a message."""
     return _listed([(name,) for name in table.names])
 
 
@@ -91,7 +91,7 @@ def _listed(columns: list[Parts]) -> str:
 
 
 def _matching(known: list[str], text: str) -> str | None:
-    """The one known name that a text means: itself, or the only one that has the same letters and digits."""
+    """Finds the known name that a text means: itself, or the only one with the same letters and digits."""
     if text in known:
         return text
     for fold in (str.casefold, _letters):
@@ -109,7 +109,7 @@ def _letters(name: str) -> str:
 
 
 def _roles(table: Table) -> dict[str, Role]:
-    """The columns that are losses of players by their names; of each player's those that fill the most rows."""
+    """Finds the columns that are losses of players by their names; for each player those that fill the most rows."""
     names = table.names
     found = {name: role for name in names if (role := role_of(name))}
     folded = {name.casefold(): name for name in names}
@@ -126,7 +126,7 @@ def _roles(table: Table) -> dict[str, Role]:
 
 
 def _best(table: Table, roles: dict[str, Role], wanted: Role) -> str | None:
-    """Of the columns of one role the one to read: that with the shortest name, the fullest of equals."""
+    """Selects the column of a role: that with the shortest name, and among equals that with the most rows."""
 
     def worth(name: str) -> tuple[int, int]:
         return len(re.findall(r"[A-Za-z]+", name)), -table.count(name)
@@ -135,7 +135,7 @@ def _best(table: Table, roles: dict[str, Role], wanted: Role) -> str | None:
 
 
 def _discriminators(source: str, table: Table, roles: dict[str, Role], notes: list[str]) -> dict[str, Parts]:
-    """D's columns by which discriminator they are of."""
+    """Groups D's columns by discriminator."""
     found: dict[str, Parts] = {}
     halves: dict[str, Parts] = {}
     for which in dict.fromkeys(role.which for role in roles.values() if role.player == "d"):
@@ -159,7 +159,7 @@ def _discriminators(source: str, table: Table, roles: dict[str, Role], notes: li
 
 
 def _of_each(table: Table, found: dict[str, Parts]) -> dict[str, Parts]:
-    """The discriminators apart where a whole is the sum of theirs; the whole alone where it is not."""
+    """Returns separate discriminators if a whole is their sum; otherwise only the whole."""
     if "" not in found or len(found) == 1:
         return found
     whole = found.pop("")
@@ -171,7 +171,7 @@ def _of_each(table: Table, found: dict[str, Parts]) -> dict[str, Parts]:
 
 
 def _generators(source: str, table: Table, roles: dict[str, Role], notes: list[str]) -> dict[str, Parts]:
-    """G's columns by which discriminator they answer: the adversarial term where it stands alone, else the whole."""
+    """Groups G's columns by discriminator: the adversarial term if it is separate, else the whole loss."""
     found: dict[str, Parts] = {}
     for part, said in (("adversarial", True), ("whole", True), ("adversarial", False)):
         if found and not said:
@@ -207,7 +207,7 @@ def _none_named(source: str, table: Table, player: str) -> str:
 
 
 def _together(table: Table, names: Sequence[str]) -> np.ndarray:
-    """(rows, names): the values of rows that have them all."""
+    """Returns values (rows, names) of the rows that have them all."""
     columns = [table.series(name) for name in names]
     rows = columns[0].at
     for column in columns[1:]:
@@ -216,7 +216,7 @@ def _together(table: Table, names: Sequence[str]) -> np.ndarray:
 
 
 def _measured_sum(table: Table, roles: dict[str, Role], which: str, whole: Parts) -> str:
-    """Whether D's loss is the sum or the mean of the halves that stand beside it."""
+    """Determines whether D's loss is the sum or the mean of its two halves in the log."""
     if len(whole) != 1:
         return ""
     for said in (True, False):
@@ -238,5 +238,5 @@ def _measured_sum(table: Table, roles: dict[str, Role], which: str, whole: Parts
 
 
 def is_loss(name: str) -> bool:
-    """Whether a column is a player's whole loss by its name."""
+    """Returns whether a column is a player's whole loss by its name."""
     return bool(player_of(name))

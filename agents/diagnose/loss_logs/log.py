@@ -1,4 +1,4 @@
-"""Both players' losses, row by row, and what stands beside them: from files to `LossLog`."""
+"""Reads files into a `LossLog`: both players' losses row by row, and columns of quality."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ from .source import read_lines, shown
 from .table import Series, Table
 
 LEAST = 20
-"""Rows with both losses that anything can be said of."""
+"""Fewest rows with both losses for a diagnosis."""
 READERS: tuple[Callable[[list[str]], Table], ...] = (read_json, read_delimited, read_python, read_printed, read_bare)
-"""All are tried; the one wins that finds losses in the most rows, the first of equals."""
+"""Readers, which are all tried; the one that finds losses in the most rows wins, the first of equals."""
 _SPACING = 2.0
-"""Times a column's usual distance between values for which one stands in the rows behind it."""
+"""Multiple of a column's usual spacing over which a value is carried forward."""
 
 
 class Quality(NamedTuple):
-    """A column that measures something else than a loss."""
+    """A column that measures sample quality."""
 
     column: str
     measure: Measure
@@ -40,7 +40,7 @@ class LossLog:
 
     source: str
     d_column: str
-    """What D's loss was read from, as the log calls it."""
+    """Name in the log of the column of D's loss."""
     g_column: str
     update: np.ndarray
     """(n,): what the log counts, or the number of the row."""
@@ -52,7 +52,7 @@ class LossLog:
     d_is: str = ""
     """"sum" or "mean", where columns of both halves show which of them D's loss is; "" where nothing does."""
     notes: tuple[str, ...] = ()
-    """What was decided while it was read and could be otherwise."""
+    """Uncertain choices that were made while reading."""
     quality: tuple[Quality, ...] = field(default=(), repr=False)
     """Columns of quality beside the losses."""
 
@@ -60,7 +60,7 @@ class LossLog:
 def read_losses(
     paths: Path | Sequence[Path], d_columns: Sequence[str] = (), g_columns: Sequence[str] = ()
 ) -> list[LossLog]:
-    """The losses in a log, one entry for each discriminator in it.
+    """Reads the losses in a log, one entry for each discriminator.
 
     Args:
         paths: A log in any form that `READERS` know; "-" is standard input. Several files are joined by what they
@@ -87,7 +87,7 @@ def read_losses(
 def _chosen(
     source: str, lines: list[str], d_columns: Sequence[str], g_columns: Sequence[str]
 ) -> tuple[Table, list[Choice]]:
-    """The table that holds losses in the most rows, and their columns."""
+    """Returns the table with losses in the most rows, and their columns."""
     best: tuple[int, Table, list[Choice]] | None = None
     failed: list[tuple[int, Unnamed]] = []
     for reader in READERS:
@@ -135,7 +135,7 @@ def _log(source: str, table: Table, choice: Choice) -> LossLog:
 
 
 def _paired(columns: list[Series]) -> tuple[np.ndarray, np.ndarray]:
-    """The rows in which every column has a value, (n,), and these values, (n, columns).
+    """Returns the rows in which every column has a value, (n,), and these values, (n, columns).
 
     Columns may stand in rows of their own, as in blocks of lines. A row is complete as soon as each has a new value; if
     one has a second value first, as where D steps five times for each step of G, the others' last values stand in, but
@@ -171,7 +171,7 @@ def _paired(columns: list[Series]) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _counted(table: Table, rows: np.ndarray) -> np.ndarray:
-    """What the log counts at these rows, where that grows from row to row; else the number of the row."""
+    """Returns the log's counter at these rows if it increases, else the row numbers."""
     for word in COUNTS:
         for name in table.names:
             if [each for each in words_of(name) if each not in ("mean", "value")][-1:] != [word]:
@@ -185,7 +185,7 @@ def _counted(table: Table, rows: np.ndarray) -> np.ndarray:
 
 
 def _measures(table: Table, rows: np.ndarray, update: np.ndarray) -> tuple[Quality, ...]:
-    """Columns of quality, each with the updates at which it was measured."""
+    """Returns the columns of quality, each with the updates at which it was measured."""
     found = []
     for name in table.names:
         measure = measure_of(name)
@@ -200,7 +200,7 @@ def _measures(table: Table, rows: np.ndarray, update: np.ndarray) -> tuple[Quali
 
 
 def _thin(table: Table, names: Sequence[str]) -> list[str]:
-    """Columns that fill less than half of the rows that the fullest one fills."""
+    """Returns the columns that fill less than half of the rows that the fullest one fills."""
     counters = {*COUNTS, "time", "epochs", "eta", "elapsed", "s", "lr"}
     rows = max((table.count(n) for n in table.names if not set(words_of(n)[-1:]) & counters), default=0)
     rows = max(rows, *(table.count(name) for name in names))
@@ -225,7 +225,7 @@ def _reshaped(table: Table, names: Sequence[str]) -> list[str]:
 
 
 def _label(path: Path) -> str:
-    """What a file is of by its name: `run-a-tag-Loss_D.csv` is TensorBoard's own way."""
+    """Returns the label in a file's name, e.g. of TensorBoard's `run-a-tag-Loss_D.csv`."""
     return path.stem.rpartition("-tag-")[2]
 
 
@@ -234,7 +234,7 @@ def _fullest(lines: list[str]) -> Table:
 
 
 def _joined(tables: Sequence[Table], labels: Sequence[str]) -> Table:
-    """One table of several, row by row of what they count; a column that is alone in its file is called like it."""
+    """Joins tables by their counters; a column that is alone in its file gets the file's label."""
     parts: list[tuple[str, np.ndarray, np.ndarray]] = []
     taken: set[str] = set()
     for table, label in zip(tables, labels, strict=True):

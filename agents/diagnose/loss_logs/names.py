@@ -1,4 +1,4 @@
-"""What the columns of logs are called: whose loss a name means, which part of it, and what measures quality."""
+"""Interprets names of columns: whose loss a name means, which part of it, and which names measure quality."""
 
 from __future__ import annotations
 
@@ -30,9 +30,9 @@ _OTHER = _VALIDATION | {
     "prob", "probability", "ratio", "fid", "kid", "wasserstein", "distance", "steps", "updates", "params",
     "supervised", "eta", "memory", "mem",
 }  # fmt: skip
-"""In the name of a column that holds something else than a player's adversarial loss in training."""
+"""Words in names of columns other than a player's adversarial training loss."""
 TAGS = {"tag", "metric", "name", "key", "scalar"}
-"""Columns of a table with a row for each number that say which one it is."""
+"""Names of the column that names the number, in tables with a row for each number."""
 COUNTS = ("update", "step", "iteration", "iter", "it", "batch", "epoch", "iters", "steps", "updates")
 _HELD_OUT = re.compile("|".join(sorted(_VALIDATION)), re.IGNORECASE)
 _GLUED = re.compile(
@@ -42,7 +42,7 @@ _NO_SPLIT = {"l1", "l2", "r1", "r2"}
 
 
 class Role(NamedTuple):
-    """What a column is to a player."""
+    """Role of a column for a player."""
 
     player: str
     """"d" or "g"."""
@@ -55,7 +55,7 @@ class Role(NamedTuple):
 
 
 def words_of(name: str) -> list[str]:
-    """The words of a name: `lossD`, `loss_D`, `train/D-loss` and `dloss` all have "loss" and "d"."""
+    """Splits a name into words: `lossD`, `loss_D`, `train/D-loss` and `dloss` all have "loss" and "d"."""
     parts = []
     for word in re.findall(r"[a-z]+\d*|\d+", re.sub(r"([a-z])([A-Z])", r"\1 \2", name).lower()):
         if word in _NO_SPLIT or word.isdigit():
@@ -75,13 +75,13 @@ def words_of(name: str) -> list[str]:
 
 
 def player_of(name: str) -> str:
-    """Whose loss in training a column of this name holds: "d" or "g", or "" if neither's."""
+    """Returns whose training loss a column of this name contains: "d" or "g", or "" for neither."""
     role = role_of(name)
     return role.player if role and role.named and role.part in ("whole", "adversarial") else ""
 
 
 def role_of(name: str) -> Role | None:
-    """What a column is by its name; None if no loss of a player."""
+    """Returns the role of a column by its name; None if it is no loss of a player."""
     if name.endswith("]") and re.search(r"\[\d+\]$", name):
         return None
     run, _, metric = name.rpartition(" - ")  # as W&B names the lines of a panel
@@ -112,14 +112,14 @@ def role_of(name: str) -> Role | None:
 
 
 def _bare(metric: str, words: list[str], rest: list[str], more: bool) -> bool:
-    """Whether a name without the word loss is as short as `D`, `D_A`, `G_GAN`, `netD`, `Gen.` or `adv`."""
+    """Returns whether a name without the word loss is as short as `D`, `D_A`, `G_GAN`, `netD`, `Gen.` or `adv`."""
     if len(words) > 3 or len(rest) > 1:
         return False
     return more or (all(len(each) == 1 for each in rest) and not set(words) & (_NEUTRAL | _TOTAL))
 
 
 def is_validation(text: str) -> bool:
-    """Whether a line or a label is about held-out data."""
+    """Returns whether a line or a label is about held-out data."""
     return bool(_HELD_OUT.search(text)) and bool(_VALIDATION & set(words_of(text)))
 
 
@@ -131,7 +131,7 @@ class Measure(NamedTuple):
 
     name: str
     better: Literal["low", "high", ""]
-    """Which way samples get better, "" where the measure is of D."""
+    """Direction of improvement, "" if the measure is of D."""
     of_modes: bool = False
     """Whether it falls (or, where low is better, rises) as samples become alike."""
 
@@ -149,7 +149,7 @@ REAL_SCORE, FAKE_SCORE = Measure("D's score, real", ""), Measure("D's score, fak
 
 
 def measure_of(name: str) -> Measure | None:
-    """What a column measures besides losses; None for all else."""
+    """Returns the quality measure of a column; None for any other column."""
     squeezed = re.sub(r"[^a-z0-9]", "", name.rpartition(" - ")[2].lower())
     words = set(words_of(name))
     if name in ("IS", "IS_mean") or "inceptionscore" in squeezed:

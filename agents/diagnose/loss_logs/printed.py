@@ -1,4 +1,4 @@
-"""Lines that a training loop printed: `[0/5][50/1583]  Loss_D: 0.3  Loss_G: 4.2`, `loss_g=0.5`, `Loss_D 1.3 (1.4)`.
+"""Reads lines that a training loop printed: `[0/5][50/1583]  Loss_D: 0.3  Loss_G: 4.2`, `loss_g=0.5`, `Loss_D 1.3 (1.4)`.
 
 Each number of a line is named by the words right before it. What separates a name from its number may be a colon, an
 equals sign, a bar, a bracket or a blank; another number, a comma or a bracket ends what a name can reach back to, so
@@ -32,17 +32,17 @@ _SEPARATOR = re.compile(r"\s*(?:[:=|：→]|->|=>|(?<=\s)[-–—]|\bis|\bwas|\b
 _LEVEL = re.compile(r"^.*\b(?:TRACE|DEBUG|INFO|WARNING|WARN|ERROR|CRITICAL)\b")
 _FURTHER = re.compile(r"\s*[,/]?\s*")
 _REACH = 120
-"""Characters before a number that its name is looked for in."""
+"""Characters before a number in which its name is searched."""
 _LONGEST = 100_000
-"""Characters of a line that are looked at; what is longer was not printed for people."""
+"""Most characters of a line that are read."""
 _PLAYER = re.compile(r"(?<![\w.])(" + "|".join(sorted({*PLAYERS["d"], *PLAYERS["g"]})) + r")(?!\w)", re.IGNORECASE)
 _MLFLOW = ("Wall time", "Value", "Step")
-"""What a line of a metric's file holds in MLflow's folders; the time is in milliseconds."""
+"""Columns of a metric's file in MLflow's folders; the time is in milliseconds."""
 _LABELLED = {"loss", "losses", "real", "fake", "error", "err", "cost", "adv", "total", "gan"}
 
 
 def read_printed(lines: list[str]) -> Table:
-    """The table of printed lines, one row a line."""
+    """Reads printed lines as a table with one row per line."""
     comma = decimal_commas(line[:_LONGEST] for line in islice(lines, 2_000))
     table = Table()
     for line in lines:
@@ -56,7 +56,7 @@ def read_printed(lines: list[str]) -> Table:
 
 
 def read_bare(lines: list[str]) -> Table:
-    """The table of lines that hold nothing but numbers; columns are called `1`, `2`, ..."""
+    """Reads lines of numbers only as a table; columns are called `1`, `2`, ..."""
     comma = decimal_commas(line[:_LONGEST] for line in islice(lines, 2_000))
     table = Table()
     for line in lines:
@@ -72,7 +72,7 @@ def read_bare(lines: list[str]) -> Table:
 
 
 def _pairs(line: str, comma: bool) -> Iterator[tuple[str, float, bool]]:
-    """The named numbers of a line, and whether each is the first of a list."""
+    """Returns the named numbers of a line, and whether each is the first of a list."""
     if "tf." in line:
         line = _TENSORFLOW.sub(r"\1", line)
     if "(" in line:
@@ -115,7 +115,7 @@ def _pairs(line: str, comma: bool) -> Iterator[tuple[str, float, bool]]:
 
 @lru_cache(4_096)
 def _name(gap: str) -> tuple[str, bool]:
-    """The name at the end of what stands between two numbers, and whether a list begins behind it."""
+    """Returns the name at the end of the text between two numbers, and whether a list begins after it."""
     text = gap[-_REACH:].rstrip()
     bare = text.rstrip("([ ")
     opened = "[" in text[len(bare) :]
@@ -131,7 +131,7 @@ def _name(gap: str) -> tuple[str, bool]:
 
 @lru_cache(4_096)
 def _with_player(name: str, gap: str, player: str) -> tuple[str, str]:
-    """A name such as `loss`, with the player from the label before it: `Discriminator: loss=0.5`, `D [loss: 0.5]`."""
+    """Adds the player in the label before it to a name such as `loss`: `Discriminator: loss=0.5`, `D [loss: 0.5]`."""
     words = set(words_of(name))
     if words & {*PLAYERS["d"], *PLAYERS["g"]} or not words & _LABELLED:
         found = _PLAYER.findall(name)

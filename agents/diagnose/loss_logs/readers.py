@@ -1,4 +1,4 @@
-"""Readers of logs that a program wrote for programs: JSON, Python's dicts, and tables with a line of names."""
+"""Readers of machine-readable logs: JSON, Python dicts, and tables with a header line."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from .names import TAGS, is_validation
 from .table import Table, decimal_commas, number
 
 _SERIES = 8
-"""Numbers in a list from which it is a column, and not what one row holds."""
+"""Fewest numbers in a list for it to be a column instead of part of a row."""
 _WIDEST = 20_000
-"""Characters of a line of a table."""
+"""Most characters of a line of a table."""
 _BANNER = 5_000
-"""Lines within which the names of a table stand."""
+"""Most lines before the header of a table."""
 _LONGEST = 2**20
-"""Characters of a line that Python's parser is given."""
+"""Most characters of a line that are parsed as Python."""
 _WRAPPED = re.compile(r"\b(?:torch\.)?(?:tensor|np\.\w+|numpy\.\w+|array|Array)\(\s*([^(),\]\[]+?)\s*(?:,[^()]*)?\)")
 _SPECIAL = re.compile(r"(?<![\w'\"])([-+]?(?:nan|inf))(?![\w'\"])")
 _RULE = re.compile(r"[\s|+:=\-\u2500-\u257f]*")
@@ -35,19 +35,19 @@ _BLANKS = re.compile(r"\s{2,}|\t")
 
 
 def read_json(lines: list[str]) -> Table:
-    """JSON: one document, one a line, one behind another, or one within each line of something else."""
+    """Reads JSON: one document, one per line, several in sequence, or one within each line of other text."""
     text = "\n".join(lines)
     rows = _list_of_lists(text)
     return Table.of(rows) if rows else _table(_documents(text))
 
 
 def read_python(lines: list[str]) -> Table:
-    """Dicts as Python prints them, one a line."""
+    """Reads dicts as Python prints them, one per line."""
     return _table(_dicts(lines))
 
 
 def _documents(text: str) -> Iterator[dict[str, Any]]:
-    """Every JSON object in a text, until failures have cost as much as reading it fifty times."""
+    """Yields every JSON object in a text, until failures have cost as much as reading it fifty times."""
     decoder, budget, start = json.JSONDecoder(), 50 * len(text) + 1_000_000, _OBJECT.search(text)
     while start is not None and budget > 0:
         at = start.start()
@@ -81,7 +81,7 @@ def _dicts(lines: list[str]) -> Iterator[dict[str, Any]]:
 
 
 def _list_of_lists(text: str) -> list[dict[str, Any]]:
-    """Rows of numbers alone, as TensorBoard's JSON export has them (wall time, step, value)."""
+    """Reads rows of numbers only, as in TensorBoard's JSON export (wall time, step, value)."""
     if not re.match(r"\s*\[\s*\[", text):
         return []
     try:
@@ -96,7 +96,7 @@ def _list_of_lists(text: str) -> list[dict[str, Any]]:
 
 
 def _table(documents: Iterator[dict[str, Any]]) -> Table:
-    """Documents as rows; a document that holds columns is a table of its own."""
+    """Converts documents to rows; a document of columns is a separate table."""
     table = Table()
     for document in documents:
         for record in _records(document):
@@ -110,7 +110,7 @@ def _table(documents: Iterator[dict[str, Any]]) -> Table:
 
 
 def _records(held: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    """The rows in a document: itself, or those of the list or dict of dicts that it holds."""
+    """Returns the rows in a document: itself, or those of the list or dict of dicts in it."""
     for value in held.values():
         if isinstance(value, list) and len(value) > 1 and all(isinstance(each, dict) for each in value):
             yield from value
@@ -123,7 +123,7 @@ def _records(held: dict[str, Any]) -> Iterator[dict[str, Any]]:
 
 
 def _flat(held: dict[Any, Any], before: str = "", depth: int = 0) -> Iterator[tuple[str, Any]]:
-    """Names with what they hold; those of nested dicts are joined by points."""
+    """Flattens nested dicts; joins names by points."""
     for name, value in held.items():
         if isinstance(value, dict) and depth < 8:
             yield from _flat(value, f"{before}{name}.", depth + 1)
@@ -162,7 +162,7 @@ def _put_record(table: Table, record: dict[str, Any]) -> None:
 
 
 def _untidied(row: dict[str, Any]) -> dict[str, Any]:
-    """A row that holds one number and says which, as `step,tag,value` does, with the number under that name."""
+    """Converts a row of one named number, such as `step,tag,value`, to a row with the number under that name."""
     folded = {name.casefold(): name for name in row}
     tag, value = next((folded[name] for name in folded if name in TAGS), None), folded.get("value")
     if tag is None or value is None or not isinstance(row[tag], str) or number(row[tag]) is not None:
@@ -174,7 +174,7 @@ def _untidied(row: dict[str, Any]) -> dict[str, Any]:
 
 
 def read_delimited(lines: list[str]) -> Table:
-    """A table with a line of names, whatever stands between its columns and before it; the longest one found."""
+    """Reads the longest table with a header line, with any separator and any text before it."""
     found = [_delimited(lines, mark) for mark in (",", ";", "\t", "|", " / ", "blanks", "blank")]
     return max(found, key=lambda table: sum(map(table.count, table.names)))
 
@@ -198,7 +198,7 @@ def _fields(line: str, mark: str) -> list[str]:
 
 
 def _delimited(lines: list[str], mark: str) -> Table:
-    """Rows below a line of names that have as many fields as it; another such line may follow."""
+    """Reads rows below a header line with as many fields; another header may follow."""
     comma = decimal_commas(field for line in islice(lines, 2_000) for field in _fields(line, mark))
     table, names = Table(), []
     split = (_fields(line, mark) for line in lines if line and not _RULE.fullmatch(line))
@@ -219,7 +219,7 @@ def _delimited(lines: list[str], mark: str) -> Table:
 
 
 def _header(fields: list[str], following: list[str], comma: bool) -> list[str]:
-    """The names of columns, if that is what a line holds: no numbers, and as many fields as the numbers below it."""
+    """Returns the names of columns if a line is a header: no numbers, and as many fields as the rows below it."""
     if fields[0] in ("#", "%", "//"):
         fields = fields[1:]
     fields = [fields[0].lstrip("#% "), *fields[1:]]

@@ -1,4 +1,4 @@
-"""The text of a log: a file or standard input, read within bounds, freed of what only a terminal needs."""
+"""Reads the text of a log from a file or standard input, within limits and without terminal control sequences."""
 
 from __future__ import annotations
 
@@ -11,23 +11,23 @@ from typing import BinaryIO
 
 STDIN = Path("-")
 LIMIT = 16 * 2**20
-"""Bytes of the longest log: some 200,000 lines as loops print them."""
+"""Most bytes of a log: about 200,000 printed lines."""
 _HEAD = 2**16
 _BOMS = {codecs.BOM_UTF16_LE: "utf-16", codecs.BOM_UTF16_BE: "utf-16"}  # as PowerShell redirects output
 _CONTROLS = re.compile(r"[\x00-\x08\x0e-\x1b\x1f\x7f-\x84\x86-\x9f]")
-"""Control characters but blanks and ends of lines."""
+"""Control characters except blanks and line ends."""
 _ESCAPES = re.compile(
     r"\x9b[0-?]*[ -/]*[@-~]|\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]{0,200}(?:\x07|\x1b\\)|[@-Z\\-_])|\x08+"
 )
 
 
 def shown(text: object) -> str:
-    """A text as it may be printed: control characters as Python writes them."""
+    """Escapes control characters for printing."""
     return "".join(each if each.isprintable() else repr(each)[1:-1] for each in str(text))
 
 
 def read_lines(path: Path) -> tuple[str, list[str]]:
-    """How to call a log, and its lines; each update of a progress bar is a line of its own.
+    """Returns a log's name and its lines; each update of a progress bar is a separate line.
 
     Raises:
         ValueError: If it is no regular file, longer than `LIMIT`, empty, or no text.

@@ -1,4 +1,4 @@
-"""Named columns of numbers, each with the rows that it stands in: what every reader makes of a text."""
+"""The readers' result: named columns of numbers, each with its row indices."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 MOST_NAMES = 2_000
-"""Columns of a log; names beyond are no names."""
+"""Most columns of a log; further names are ignored."""
 _MISSING = {"", "-", "--", "none", "null", "na", "n/a", "<na>", "nil", "."}
 _WRAPPER = re.compile(r"^(?:torch\.)?(?:tensor|np\.\w+|numpy\.\w+|array|Array)\(\s*")
 _NUMBER = re.compile(r"[-+]?(?:\d+\.?\d*|\.\d+)(?:e[-+]?\d+)?|[-+]?(?:nan|inf|infinity)", re.IGNORECASE)
@@ -30,7 +30,7 @@ class Series(NamedTuple):
 
 
 def number(text: str, comma: bool = False) -> float | None:
-    """The number that a text is; None if it is none.
+    """Parses a number; returns None for any other text.
 
     Args:
         text: E.g. `0.5`, `1e-3`, `tensor(0.5)`, `11,700`, `60 %`, `nan`.
@@ -46,7 +46,7 @@ def number(text: str, comma: bool = False) -> float | None:
 
 
 def decimal_commas(texts: Iterable[str]) -> bool:
-    """Whether numbers in these texts are written 0,5: more of them have one comma within than one point."""
+    """Returns whether numbers have decimal commas: more texts contain one comma than one point."""
     points = commas = 0
     for text in texts:
         points += len(_POINT.findall(text))
@@ -55,7 +55,7 @@ def decimal_commas(texts: Iterable[str]) -> bool:
 
 
 class Table:
-    """Columns that are filled row by row."""
+    """A table that is filled row by row."""
 
     def __init__(self) -> None:
         self.rows = 0
@@ -72,7 +72,7 @@ class Table:
 
     @classmethod
     def of(cls, rows: Iterable[Mapping[str, Any]], comma: bool = False) -> Table:
-        """The table of rows; empty ones count."""
+        """Makes a table of rows; empty ones count."""
         table = cls()
         for row in rows:
             for name, value in row.items():
@@ -81,7 +81,7 @@ class Table:
         return table
 
     def put(self, row: int, name: str, value: Any, comma: bool = False) -> None:
-        """Enters a value; the first one stands where a name comes twice in a row."""
+        """Enters a value; keeps the first one if a name occurs twice in a row."""
         if value is None or (isinstance(value, str) and value.strip().casefold() in _MISSING):
             return
         if isinstance(value, str):
@@ -113,11 +113,11 @@ class Table:
 
     @property
     def names(self) -> list[str]:
-        """Of all columns with numbers."""
+        """Names of all columns with numbers."""
         return list(self._at)
 
     def count(self, name: str) -> int:
-        """Rows that a column stands in."""
+        """Returns the number of rows with a value in a column."""
         return len(self._at.get(name, ()))
 
     def series(self, name: str) -> Series:
@@ -125,7 +125,7 @@ class Table:
         return Series(np.frombuffer(self._at[name], np.int64), np.frombuffer(self._values[name], np.float64))
 
     def merge_counted(self) -> None:
-        """Makes one column of those whose names differ by a counter alone, such as `epoch 3 d_loss`.
+        """Merges columns whose names differ only by a counter, such as `epoch 3 d_loss`.
 
         A counter grows from row to row, so each of these names fills one stretch of rows and never comes back.
         """
