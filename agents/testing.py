@@ -46,7 +46,7 @@ def _give_trainer(controller: object, seeds: Sequence[int]) -> None:
 
 @cache  # nobody may change a measurement, and a promise sees to it
 def story(n: int, steps: int = STEPS, seed: int = 0, dtype: torch.dtype = torch.float64) -> tuple[Measurement, ...]:
-    """Returns measurements of n artificial bce GANs over time, in which D is behind, level, ahead or perfect in turn."""
+    """Returns measurements of n artificial bce GANs, in which D is behind, level, ahead or perfect in turn."""
     rng = np.random.default_rng(seed)
     told = []
     for t in range(steps):

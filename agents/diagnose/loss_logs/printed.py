@@ -1,4 +1,4 @@
-"""Reads lines that a training loop printed: `[0/5][50/1583]  Loss_D: 0.3  Loss_G: 4.2`, `loss_g=0.5`, `Loss_D 1.3 (1.4)`.
+"""Reads printed lines of a training loop: `[0/5][50/1583]  Loss_D: 0.3  Loss_G: 4.2`, `loss_g=0.5`, `Loss_D 1.3 (1.4)`.
 
 Each number of a line is named by the words right before it. What separates a name from its number may be a colon, an
 equals sign, a bar, a bracket or a blank; another number, a comma or a bracket ends what a name can reach back to, so
