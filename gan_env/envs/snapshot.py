@@ -1,4 +1,4 @@
-"""Snapshots of environments: what belongs to a row beside its training, and whether two environments are alike."""
+"""Snapshots of environments: adds to the trainer's state what an environment keeps per row, and compares settings."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _POINTS, _LENGTH = "history.points", "history.length"
 
 @runtime_checkable
 class Batch(Protocol):
-    """What a snapshot reads of a vector environment, which imports this module."""
+    """Interface of a vector environment for snapshots; `vector_env` imports this module."""
 
     trainer: Trainer
     episodes: Episodes
@@ -34,12 +34,12 @@ class Batch(Protocol):
 
     @property
     def resets_at_once(self) -> bool:
-        """Whether a row that ended starts again within the same step."""
+        """Whether a row that ended restarts within the same step."""
         ...
 
 
 def settings(config: EnvConfig, control: str, trainer: Trainer, reward: Reward) -> dict[str, Any]:
-    """What an environment was made with, what its configuration leaves to the task included, as JSON can hold it."""
+    """Returns all settings of an environment, including those that come from the task, as JSON values."""
     speed_alone = ("cuda_graphs", "num_threads")
     found = {field.name: getattr(config, field.name) for field in fields(config) if field.name not in speed_alone}
     found |= {
@@ -60,13 +60,13 @@ def settings(config: EnvConfig, control: str, trainer: Trainer, reward: Reward) 
 
 
 def _own_task(trainer: Trainer) -> str:
-    """The name of a user's own task, and a hash of its modules and held-out data: many are called the same."""
+    """Identifies a user's own task by its name and a hash of its modules and held-out data, because names repeat."""
     modules = "".join(str(module) for module in trainer.templates.values())
     return f"{trainer.task.name} {digest(modules, {'validation': trainer.task.data.validation()})[:8]}"
 
 
 def take(env: Batch, index: Tensor, *, at_once: bool = False) -> Snapshot:
-    """The chosen rows of an environment; what is to be read at once need not be copied."""
+    """Takes the chosen rows of an environment; copying is optional if they are read at once."""
     rows = dict((chosen if at_once else copied)(_held(env), index))
     if env.history is not None:
         points, length = env.history.padded(index.tolist())
@@ -75,9 +75,9 @@ def take(env: Batch, index: Tensor, *, at_once: bool = False) -> Snapshot:
 
 
 def put_back(env: Batch, snapshot: Snapshot, index: Tensor) -> None:
-    """Puts a snapshot into the chosen rows; raises SnapshotError, with everything as it was, if it does not fit.
+    """Restores a snapshot into the chosen rows; raises SnapshotError, and changes nothing, if it does not fit.
 
-    A history for pictures is taken over where both sides have one; else the picture starts anew.
+    A history for pictures is restored if both sides have one; otherwise it is cleared.
     """
     if not isinstance(snapshot, Snapshot):
         raise SnapshotError(f"snapshot={type(snapshot).__name__} is no Snapshot; take one with env.snapshot()")
@@ -90,7 +90,7 @@ def put_back(env: Batch, snapshot: Snapshot, index: Tensor) -> None:
 
 
 def write(env: Batch, rows: Rows, index: Tensor) -> None:
-    """Writes rows that are known to fit into the chosen ones."""
+    """Writes checked rows into the chosen ones."""
     put(_held(env), rows, index)
     env.episodes.features.forget()
     if env.history is not None:
@@ -100,13 +100,13 @@ def write(env: Batch, rows: Rows, index: Tensor) -> None:
 
 
 def generator_state(env: Any) -> dict[str, Any] | None:
-    """Seed and state of `np_random`, None if it was never used."""
+    """Returns seed and state of `np_random`, None if it was never used."""
     generator = env._np_random
     return None if generator is None else {"seed": env._np_random_seed, "state": generator.bit_generator.state}
 
 
 def generator_from(state: dict[str, Any] | None) -> tuple[np.random.Generator | None, int | None]:
-    """`np_random` and its seed; raises SnapshotError for what is no state of one."""
+    """Restores `np_random` and its seed; raises SnapshotError for an invalid state."""
     if state is None:
         return None, None
     bits = np.random.PCG64(0)
@@ -119,7 +119,7 @@ def generator_from(state: dict[str, Any] | None) -> tuple[np.random.Generator | 
 
 
 def _held(env: Batch) -> Rows:
-    """Every tensor of the environment that leads with rows, not copies."""
+    """Returns every tensor of the environment with a leading row axis, not copies."""
     rows, episodes = held(env.trainer), env.episodes
     rows |= {f"features.{name}": torch.from_numpy(getattr(episodes.features, name)) for name in _FEATURES}
     return rows | {f"env.{name}": torch.from_numpy(getattr(episodes, name)) for name in _OWN}
@@ -136,7 +136,7 @@ def _check_settings(theirs: dict[str, Any], ours: dict[str, Any]) -> None:
 
 
 def _check_rows(env: Batch, state: Rows) -> None:
-    """Raises SnapshotError for numbers that no environment has."""
+    """Raises SnapshotError for numbers that no environment can have."""
     if bool((state["updates"] > env.trainer.episode_updates).any()):
         raise SnapshotError("the snapshot's updates lie behind the end of the episode; take it again")
     if bool((state["env.decisions"] > state["updates"]).any()):

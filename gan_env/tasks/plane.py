@@ -36,7 +36,7 @@ def untrained(data: PlaneData, generator: Callable[[], nn.Module], count: int = 
 
 @cache  # the floor of its score takes seconds
 def plane_task(name: str) -> Task:
-    """The task of a distribution in `datasets.DISTRIBUTIONS`; the same object at every call."""
+    """Returns the task of a distribution in `datasets.DISTRIBUTIONS`; the same object at every call."""
     data = PlaneData(DISTRIBUTIONS[name]())
     generator = partial(mlp_generator, (LATENT_SIZE, *HIDDEN, 2), data.shape)
     worst = WORST_QUALITY[name] if name in WORST_QUALITY else untrained(data, generator)
