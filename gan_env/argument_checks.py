@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import re
-import sys
 import types
 from collections.abc import Mapping
 from dataclasses import fields, is_dataclass
@@ -37,8 +36,12 @@ def at_least(field: str, value: object, least: int) -> None:
 
 def is_positive(value: object) -> bool:
     """Returns whether the value is a finite number > 0."""
-    # Compared before any conversion: a whole number can be too large for a float.
-    return isinstance(value, Real) and not isinstance(value, bool) and 0 < value <= sys.float_info.max  # type: ignore[operator]
+    if not isinstance(value, Real) or isinstance(value, bool):
+        return False
+    try:
+        return 0 < float(value) < math.inf
+    except OverflowError:  # a whole number can be too large for a float
+        return False
 
 
 def check_types(owner: str, hints: Mapping[str, Any], values: Mapping[str, object]) -> None:

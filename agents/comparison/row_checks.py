@@ -111,7 +111,11 @@ def parse_row(line: str | bytes) -> Row:
     """Parses a line; raises ValueError if it is no JSON or too long, TypeError if it is no object."""
     if len(line) > LARGEST_ROW:
         raise ValueError(f"it has more than {LARGEST_ROW:,} characters")
-    row = parsed_json(line)
+    try:
+        text = line.decode() if isinstance(line, bytes) else line  # json would take bytes for UTF-16, too
+    except UnicodeDecodeError as error:
+        raise ValueError("it is not UTF-8") from error
+    row = parsed_json(text)
     if not isinstance(row, dict):
         raise TypeError("it is no JSON object")
     return row

@@ -98,5 +98,6 @@ def _print_scores(out: Path) -> None:
     from agents.report.text import as_json
     from gan_env.io.files import open_to_read
 
-    rows = [json.loads(line) for line in open_to_read(out / "rows.jsonl")]
+    with open_to_read(out / "rows.jsonl") as lines:
+        rows = [json.loads(line) for line in lines]
     print_json({"out": out, "tables": as_json(rows)})

@@ -30,7 +30,8 @@ class LogRange:
     def __init__(self, low: float, high: float):
         if not (0 < low < 1 < high < math.inf):
             raise ValueError(f"a multiplier range needs 0 < low < 1 < high, got ({low}, {high})")
-        self.low, self.high = low, high
+        self.low: float = low
+        self.high: float = high
 
     def multiplier(self, a: np.ndarray) -> np.ndarray:
         """Converts numbers in [-1, 1] to multipliers."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict, fields
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -23,13 +23,11 @@ _OWN = ("done", "decisions", "quality", "quality_age")
 _POINTS, _LENGTH = "history.points", "history.length"
 
 
+@runtime_checkable
 class Batch(Protocol):
     """Interface of a vector environment for snapshots; `vector_env` imports this module."""
 
-    config: EnvConfig
-    control: str
     trainer: Trainer
-    reward: Reward
     episodes: Episodes
     history: History | None
     settings: dict[str, Any]
@@ -40,13 +38,12 @@ class Batch(Protocol):
         ...
 
 
-def settings(env: Batch) -> dict[str, Any]:
+def settings(config: EnvConfig, control: str, trainer: Trainer, reward: Reward) -> dict[str, Any]:
     """Returns all settings of an environment, including those that come from the task, as JSON values."""
-    config, trainer = env.config, env.trainer
     speed_alone = ("cuda_graphs", "num_threads")
     found = {field.name: getattr(config, field.name) for field in fields(config) if field.name not in speed_alone}
     found |= {
-        "control": env.control,
+        "control": control,
         "task": _own_task(trainer) if config.task is trainer.task else config.task,
         "loss": f"{trainer.loss.name}:{trainer.loss.coefficient}",
         "d_lr": config.d_lr or trainer.task.d_lr,
@@ -54,7 +51,7 @@ def settings(env: Batch) -> dict[str, Any]:
         "optimizer": asdict(trainer.d_optimizer.spec),
         "batch_size": trainer.batch_size,
         "episode_updates": trainer.episode_updates,
-        "reward": [env.reward.name, env.reward.low, env.reward.high],
+        "reward": [reward.name, reward.low, reward.high],
         "dtype": str(trainer.dtype).removeprefix("torch."),
         "device": trainer.device.type,  # cards draw other numbers than processors
         "engine": trainer.engine,  # they round in different ways

@@ -138,7 +138,7 @@ class GANVectorEnv(gym.vector.VectorEnv):
         )
         self._seeded = False
         self._allocate(trainer)
-        self.settings = env_snapshot.settings(self)
+        self.settings = env_snapshot.settings(self.config, control, trainer, self.reward)
 
     def _allocate(self, trainer: Trainer) -> None:
         """Allocates everything with a row axis."""

@@ -38,7 +38,12 @@ def seeded(seed: int) -> Iterator[None]:
     """Seeds torch's CPU generator inside the block, and restores its previous state afterwards."""
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(seed)  # torch.manual_seed would reseed every other device, too
-        yield
+        precision = torch.get_default_dtype()
+        torch.set_default_dtype(torch.float32)  # weights drawn in double precision would be other weights
+        try:
+            yield
+        finally:
+            torch.set_default_dtype(precision)
 
 
 def key(seed: int, episode: int, purpose: Purpose, index: int) -> int:

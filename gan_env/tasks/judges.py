@@ -99,7 +99,7 @@ class Judge:
 
     def number(self, *sets: Tensor) -> float:
         """Calls the user's function; raises ValueError if the result is no number, or below 0."""
-        found = self.distance(*sets)
+        found = self.distance(*(each.clone() for each in sets))  # a user's function may work in place
         try:
             value = float(found.detach() if isinstance(found, Tensor) else found)
         except (RuntimeError, TypeError, ValueError) as error:

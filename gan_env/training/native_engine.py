@@ -196,10 +196,10 @@ class Seen:
             self._ends.append(self._ends[-1] + size)
         self._whole = np.empty(self._ends[-1], dtype)
         self._rows, self._looks = rows, looks
-        self.vitals = np.empty((4, rows))
+        self.vitals: np.ndarray = np.empty((4, rows))
         """(4, N) float64, behind the last update: the largest absolute weight, NaN where one is not finite; 0, or NaN
         where a moment is not finite; 1 where D says one thing of every sample; 1 where G makes one sample alone."""
-        self.worst = np.empty(4)
+        self.worst: np.ndarray = np.empty(4)
         """Of all rows: the largest absolute weight, the largest absolute loss; 0, or NaN where a gradient, a moment or
         a logit is not finite; how many players are constant."""
 

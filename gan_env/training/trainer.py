@@ -168,7 +168,7 @@ class Trainer:
             raise ValueError(f"task names {len(of_rows)} tasks for {rows} rows; name one for each row, at least one")
         self.tasks = tuple({id(each): each for each in of_rows}.values())
         self.task = task = of_rows[0]
-        self.loss, self.n, self.batch_size, self.order = loss, rows, batch_size, order
+        self.loss, self.n, self.batch_size, self.order = loss, rows, int(batch_size), order
         for other in self.tasks[1:]:
             if why := difference(task, other, batch_size):
                 raise ValueError(f"tasks {task.name!r} and {other.name!r} cannot share a batch: their {why} differ")
