@@ -21,7 +21,7 @@ _TINY = 1e-12  # a divergence below this is zero
 
 
 def wasserstein_1d(a: Float[Tensor, "N A"], b: Float[Tensor, "N B"]) -> Float[Tensor, " N"]:
-    """Exact W1 distance between the empirical distributions of two batches of numbers, row by row."""
+    """Computes the exact W1 distance between the empirical distributions of two batches of numbers, row by row."""
     a, b = a.sort(-1).values, b.sort(-1).values
     if a.shape[-1] == b.shape[-1]:
         return (a - b).abs().mean(-1)
@@ -68,7 +68,7 @@ class DynamicGDA:
         check_positive("dyn-gda", c1=self.c1, c2=self.c2)
 
     def start(self, row_seeds: Sequence[int], game: GameFacts) -> Memory:
-        """Nobody has moved; the thresholds of this kind of game."""
+        """Starts before any move, with the thresholds for this kind of data."""
         n = len(row_seeds)
         c1, c2 = (1.1, 0.75) if game.kind in ("plane", "dirac") else (1.2, 0.8)
         return {
@@ -81,7 +81,7 @@ class DynamicGDA:
         }
 
     def decide(self, seen: Measurement, memory: Memory) -> tuple[Control, Memory]:
-        """V1 or V2 by the first rule that applies."""
+        """Returns V1 or V2 by the first rule that applies."""
         real, fake = seen.real_logits.double(), seen.fake_logits.double()
         bounded = memory["probability"][:, None]
         w = wasserstein_1d(torch.where(bounded, real.sigmoid(), real), torch.where(bounded, fake.sigmoid(), fake))

@@ -14,12 +14,12 @@ from .scripted import Memory, check_positive, scripted
 
 
 def ideal_gap_unit(ideal: float) -> float:
-    """What a gap to the ideal loss V* is measured in: |V*|, or 1 where V* is 0 (wgan), as ports of gap-aware do."""
+    """Returns the unit of gaps to the ideal loss V*: |V*|, or 1 if V* is 0 (wgan), as ports of gap-aware do."""
     return abs(ideal) if abs(ideal) > 1e-9 else 1.0
 
 
 def smooth_loss(average: Tensor, loss: Tensor, alpha: float) -> Tensor:
-    """The moving average α V̂ + (1 − α) L in float64; a loss that is not finite leaves it as it was."""
+    """Computes the moving average α V̂ + (1 − α) L in float64; non-finite losses leave it unchanged."""
     loss = loss.double()
     return torch.where(torch.isfinite(loss), alpha * average + (1 - alpha) * loss, average)
 
@@ -67,7 +67,7 @@ class GapAware:
             raise ValueError(f"gap-aware: h_min={self.h_min} must be at most 1 and f_max={self.f_max} at least 1")
 
     def start(self, row_seeds: Sequence[int], game: GameFacts) -> Memory:
-        """The average at V*, and the gaps of this game's loss."""
+        """Starts the average at V*, with the gaps of this game's loss."""
         ideal = game.ideal_d_loss if self.ideal is None else self.ideal
         gap = 0.1 * ideal_gap_unit(ideal)
         start = {
@@ -79,7 +79,7 @@ class GapAware:
         return {key: torch.full((len(row_seeds),), value, dtype=torch.float64) for key, value in start.items()}
 
     def decide(self, seen: Measurement, memory: Memory) -> tuple[Control, Memory]:
-        """Both update; D at the rate of its gap."""
+        """Returns V3 with D's rate by its gap."""
         average = smooth_loss(memory["average"], seen.d_sum, self.alpha)
         gap = average - memory["ideal"]
         faster = self.f_max ** (gap / memory["x_max"]).clamp(0, 1)

@@ -96,12 +96,12 @@ class GcannConfig:
 
     @property
     def d_down(self) -> float:
-        """Factor on D's rate when D overpowers."""
+        """Factor on D's rate if D is too strong."""
         return 1 / (1 + self.alpha) if self.symmetric else 1 - self.alpha
 
     @property
     def g_down(self) -> float:
-        """Factor on G's rate when G overpowers."""
+        """Factor on G's rate if G is too strong."""
         return 1 / (1 + self.beta) if self.symmetric else 1 - self.beta
 
 
@@ -162,7 +162,7 @@ class Gcann:
     config: GcannConfig
 
     def start(self, row_seeds: Sequence[int], game: GameFacts) -> Memory:
-        """Base rates, an empty window, the slope threshold at its upper bound."""
+        """Starts with base rates, an empty window, and the slope threshold at its upper bound."""
         if game.signed:
             raise ValueError(
                 f"gcann compares losses with thresholds that mean nothing for the signed loss {game.loss!r}; "
@@ -180,7 +180,7 @@ class Gcann:
         }
 
     def decide(self, seen: Measurement, memory: Memory) -> tuple[Control, Memory]:
-        """Who updates, by pauses and skips; both rates, by the last adjustment."""
+        """Returns who updates, by pauses and skips, and both rates, by the last adjustment."""
         m = dict(memory)
         d_loss, g_loss = seen.d_sum.double(), seen.g_loss.double()
         usable = torch.isfinite(d_loss) & torch.isfinite(g_loss)  # a broken loss must not poison the window
@@ -205,7 +205,7 @@ class Gcann:
         return control, m
 
     def _who(self, m: Memory, d_loss: Tensor, g_loss: Tensor) -> tuple[Tensor, Tensor]:
-        """Masks of this iteration (G, D) from pauses, running skips and new ones."""
+        """Returns this iteration's update masks (G, D) from pauses, running skips and new skips."""
         c = self.config
         d_paused, g_paused = d_loss <= c.d_pause, g_loss <= c.g_pause
         if c.literal:
@@ -242,7 +242,7 @@ class Gcann:
         return (c.skip_iterations * m["skip_scale"]).round().long().clamp(1, c.max_skip_iterations)
 
     def _evaluate(self, m: Memory, at_end: Tensor, done: Tensor) -> None:
-        """Adjusts rates and schedules a skip where a window ends with the losses drifting apart; empties the window.
+        """Adjusts rates and schedules a skip if a window ends with diverging losses; empties the window.
 
         `done` counts updates: epochs are made of them, also where a decision holds for many.
         """
@@ -276,7 +276,7 @@ class Gcann:
             m[key] = torch.where(at_end, torch.zeros_like(m[key]), m[key])
 
     def _update_threshold(self, m: Memory, slope: Tensor, at_end: Tensor) -> None:
-        """Stable-region bookkeeping: a region of two windows or more that closes sets the threshold by its maximum."""
+        """Updates the stable region: when one of two or more windows ends, its maximum sets the threshold."""
         c = self.config
         stable = at_end & (slope < m["threshold"])
         closing = at_end & ~stable

@@ -17,7 +17,7 @@ from .scripted import Argument, Law, Memory, check_positive, positive, scripted
 
 
 def only_g(choose_g: Tensor) -> Control:
-    """V1 where `choose_g`, V2 elsewhere."""
+    """Returns V1 where `choose_g`, V2 elsewhere."""
     return Control.of(len(choose_g), update_g=choose_g, update_d=~choose_g, device=choose_g.device)
 
 
@@ -33,7 +33,7 @@ class Fixed:
         return {}
 
     def decide(self, seen: Measurement, memory: Memory) -> tuple[Control, Memory]:
-        """The control, whatever is seen."""
+        """Returns the fixed control."""
         device = seen.g_loss.device
         return Control.of(len(seen), update_d=self.update_d, d_multiplier=self.d_multiplier, device=device), memory
 
@@ -118,7 +118,7 @@ class Alternating:
         return {"decision": torch.zeros(len(row_seeds), dtype=torch.int64)}
 
     def decide(self, seen: Measurement, memory: Memory) -> tuple[Control, Memory]:
-        """V1 at the end of each round, else V2."""
+        """Returns V1 at the end of each round, else V2."""
         i = memory["decision"]
         return only_g(i % (self.d_updates + 1) == self.d_updates), {"decision": i + 1}
 
@@ -140,7 +140,7 @@ class DiracOracle:
         return {}
 
     def decide(self, seen: Measurement, memory: Memory) -> tuple[Control, Memory]:
-        """V1 where real scores above fake; NaN scores give V2."""
+        """Returns V1 where real logits exceed fake ones; V2 for NaN."""
         return only_g(seen.fake_logits.double().mean(-1) < seen.real_logits.double().mean(-1)), memory
 
 
@@ -227,13 +227,13 @@ class Decay:
             raise ValueError(f"{self.name}: floor={self.floor} must be in (0, 1]; a rate of 0 is not a control")
 
     def start(self, row_seeds: Sequence[int], game: GameFacts) -> Memory:
-        """Nothing to remember: the measurement tells the progress."""
+        """Returns an empty memory: measurements contain the progress."""
         if game.episode_updates <= 0:
             raise ValueError(f"{self.name} must know when the run ends; set episode_updates (it is 0, unknown)")
         return {}
 
     def decide(self, seen: Measurement, memory: Memory) -> tuple[Control, Memory]:
-        """Both multipliers, by the share of the episode that is done."""
+        """Returns both multipliers by the share of the episode that is done."""
         done = seen.progress.double().clamp(0, 1)
         left = 1 - done if self.name == "linear-decay" else (1 + torch.cos(math.pi * done)) / 2
         rate = self.floor + (1 - self.floor) * left

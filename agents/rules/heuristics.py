@@ -1,4 +1,4 @@
-"""Older and folk ways to balance a GAN, as baselines. Each docstring says the rule, its source and what we chose."""
+"""Older and folklore heuristics for balancing a GAN, as baselines. Each docstring gives rule, source and our choices."""
 
 from __future__ import annotations
 
@@ -45,12 +45,12 @@ class LossRateBalance:
         check_positive("loss-rate-balance", balance=self.balance)
 
     def start(self, row_seeds: Sequence[int], game: GameFacts) -> Memory:
-        """No losses seen yet."""
+        """Starts without previous losses."""
         n = len(row_seeds)
         return _numbers(n, d_last=0.0, g_last=0.0) | {"begun": torch.zeros(n, dtype=torch.bool)}
 
     def decide(self, seen: Measurement, memory: Memory) -> tuple[Control, Memory]:
-        """One player, by the two relative changes."""
+        """Returns one player by the two relative changes."""
         d, g = seen.d_sum.double(), seen.g_loss.double()
 
         def change(loss: Tensor, last: Tensor) -> Tensor:
@@ -97,7 +97,7 @@ class AccuracyGate:
         return {}
 
     def decide(self, seen: Measurement, memory: Memory) -> tuple[Control, Memory]:
-        """V1, V2 or V3 by the accuracy; NaN scores give V3."""
+        """Returns V1, V2 or V3 by the accuracy; V3 for NaN."""
         middle = self.boundary or 0.0
         right = torch.cat([seen.real_logits.double() - middle, middle - seen.fake_logits.double()], dim=-1)
         accuracy = ((right.sign() + 1) / 2).mean(-1)
@@ -115,11 +115,11 @@ class WeakerOnly:
     """
 
     def start(self, row_seeds: Sequence[int], game: GameFacts) -> Memory:
-        """NaN losses, than which nothing is worse."""
+        """Starts with NaN as the previous losses: no comparison with NaN counts as worse."""
         return _numbers(len(row_seeds), d_last=math.nan, g_last=math.nan)
 
     def decide(self, seen: Measurement, memory: Memory) -> tuple[Control, Memory]:
-        """V1, V2 or V3 by whose loss rose."""
+        """Returns V1, V2 or V3 by whose loss rose."""
         d, g = seen.d_sum.double(), seen.g_loss.double()
         d_worse, g_worse = d > memory["d_last"], g > memory["g_last"]
         alike = d_worse == g_worse
@@ -154,13 +154,13 @@ class Began:
         _check_limits("began", self.low, self.high)
 
     def start(self, row_seeds: Sequence[int], game: GameFacts) -> Memory:
-        """The base rate."""
+        """Starts at the base rate."""
         if game.signed:
             raise ValueError(f"began balances losses that are never negative; {game.loss!r} is signed, use e.g. bce")
         return _numbers(len(row_seeds), log_rate=0.0)
 
     def decide(self, seen: Measurement, memory: Memory) -> tuple[Control, Memory]:
-        """Both update; D at the integrated rate."""
+        """Returns V3 with D at the integrated rate."""
         error = self.gamma * seen.d_loss_real.double() - seen.g_loss.double()
         error = torch.where(torch.isfinite(error), error, 0.0)
         log_rate = (memory["log_rate"] + self.step * error).clamp(math.log(self.low), math.log(self.high))
@@ -200,13 +200,13 @@ class PI:
                 raise ValueError(f"pi: {name}={getattr(self, name)} must be a finite number >= 0")
 
     def start(self, row_seeds: Sequence[int], game: GameFacts) -> Memory:
-        """At rest on V*."""
+        """Starts at rest at V*."""
         ideal = game.ideal_d_loss
         unit = ideal_gap_unit(ideal)
         return _numbers(len(row_seeds), average=ideal, ideal=ideal, unit=unit, error=0.0, integral=0.0)
 
     def decide(self, seen: Measurement, memory: Memory) -> tuple[Control, Memory]:
-        """Both update; D at the controlled rate."""
+        """Returns V3 with D at the controlled rate."""
         limits = math.log(self.low), math.log(self.high)
         average = smooth_loss(memory["average"], seen.d_sum, self.alpha)
         error = (average - memory["ideal"]) / memory["unit"]
