@@ -1,4 +1,4 @@
-"""Older and folklore heuristics for balancing a GAN, as baselines. Each docstring gives rule, source and our choices."""
+"""Older heuristics for balancing a GAN, as baselines. Each docstring gives rule, source and our choices."""
 
 from __future__ import annotations
 

@@ -71,8 +71,8 @@ class Reward:
         if undefined.any():
             row = int(undefined.argmax())
             raise ValueError(
-                f"reward {self.name!r} is NaN for row {row}, whose training goes on; return a number (a reward that reads "
-                "quality needs needs_quality=True)"
+                f"reward {self.name!r} is NaN for row {row}, whose training goes on; return a number (a reward that "
+                "reads quality needs needs_quality=True)"
             )
         value = np.fmin(np.fmax(value, self.low), self.high)  # of NaN and low, low
         if not failed.any():
