@@ -132,6 +132,8 @@ def _check(comparisons: Sequence[Comparison], seeds: Sequence[int], split: str) 
     check_split(split)
     if not seeds or len(set(seeds)) != len(seeds):
         raise ValueError(f"seeds={list(seeds)} must name at least one row seed, and none twice")
+    if min(seeds) < 0 or max(seeds) >= 2**63:
+        raise ValueError(f"seeds={list(seeds)} must lie between 0 and 2**63 - 1")
     if not comparisons:
         raise ValueError("comparisons: give at least one")
     for each in comparisons:

@@ -37,6 +37,9 @@ INVERTED = 150
 INVERTED_SHARE = 0.9
 """Share of pairs (real, generated) in which the generated sample must have the higher score."""
 
+UNFINITE = 10
+"""Iterations in a row with scores that are not finite until that is said: a scaler skips single ones."""
+
 
 class Sides:
     """Finds out from D's own loss whether D is trained with real and generated exchanged.
@@ -87,7 +90,7 @@ class InputChecks:
         self.exchanged = False
         """Whether `d_loss` has shown that D is trained with real and generated exchanged."""
         self._within = loss.probability  # every score so far was in [0, 1]
-        self._apart = self._inverted = 0
+        self._apart = self._inverted = self._unfinite = 0
         self._sides = Sides(loss.ideal_d_loss)
         self._said: set[str] = set()
 
@@ -102,6 +105,16 @@ class InputChecks:
             d_loss: Likewise.
         """
         low, high = (float(end) for end in torch.cat([seen.real_logits, seen.fake_logits], -1).aminmax())
+        if not (math.isfinite(low) and math.isfinite(high)):
+            self._unfinite += 1
+            if self._unfinite < UNFINITE:
+                return ""
+            return self._once(
+                "finite",
+                f"real_logits or fake_logits held NaN or infinity in {self._unfinite} iterations in a row: no "
+                "controller can decide by them; D or G has probably diverged, so go back to a checkpoint",
+            )
+        self._unfinite = 0
         self._within = self._within and 0 <= low and high <= 1
         self._apart += self._within and high - low >= APART
         theirs = {"g_loss": float(seen.g_loss[0]), "d_loss": float(seen.d_sum[0])}

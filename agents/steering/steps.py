@@ -72,6 +72,7 @@ class StepWatch:
         self._ever = False  # whether a step was seen within an iteration: else somebody else makes them
         self._said: set[str] = set()
         self.skips: set[str] = set()
+        self._missed: dict[str, int] = {}
         """Players, "g" or "d", that the loop was seen to leave out although they were to move alone."""
 
     def begin(self, decided: dict[str, bool], multipliers: dict[str, float]) -> str:
@@ -134,6 +135,9 @@ class StepWatch:
 
     def _left_out(self, name: str) -> str:
         if name in self.skips:
+            return ""
+        self._missed[name] = self._missed.get(name, 0) + 1
+        if self._missed[name] < 2:  # the last iteration of a loop that steps G first leaves one decision over
             return ""
         self.skips.add(name)
         me, other = NAMES[name], NAMES["d" if name == "g" else "g"]

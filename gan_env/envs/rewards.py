@@ -67,13 +67,6 @@ class Reward:
         if value.shape not in ((), failed.shape):
             raise ValueError(f"reward {self.name!r} has shape {value.shape}; {len(failed)} rows need {failed.shape}")
         value = value if value.shape == failed.shape else np.broadcast_to(value, failed.shape)
-        undefined = np.isnan(value) & ~failed
-        if undefined.any():
-            row = int(undefined.argmax())
-            raise ValueError(
-                f"reward {self.name!r} is NaN for row {row}, whose training goes on; return a number (a reward that "
-                "reads quality needs needs_quality=True)"
-            )
         value = np.fmin(np.fmax(value, self.low), self.high)  # of NaN and low, low
         if not failed.any():
             return value

@@ -95,7 +95,7 @@ def draw_samples(axes: Axes, task: Task, samples: Tensor, labels: Tensor | None 
         labels: For `digits-domains`, the true classes (M,) of the images, if known.
     """
     samples = samples.detach().cpu()
-    if samples.dim() >= 4:
+    if samples.dim() == 5 or (samples.dim() == 4 and samples.shape[1] in (1, 3, 4)):
         pictures = samples[:64] if samples.dim() == 4 else shape_views(samples[:64])
         axes.imshow(image_grid(pictures, columns=round(len(pictures) ** 0.5)), interpolation="nearest")
         axes.set_axis_off()
@@ -103,13 +103,23 @@ def draw_samples(axes: Axes, task: Task, samples: Tensor, labels: Tensor | None 
     if task.kind == "domains":
         draw_guesses(axes, samples, labels)
         return
-    # Points of a line lie on the horizontal axis.
-    real, fake = (nn.functional.pad(x, (0, 2 - x.shape[1])).numpy() for x in (task.data.validation(), samples))
+    real, fake = _on_plane(task.data.validation(), samples)
     axes.scatter(real[:, 0], real[:, 1], s=4, color=REAL_COLOUR, label="real", linewidths=0)
     axes.scatter(fake[:, 0], fake[:, 1], s=6, color=G_COLOUR, label="generated", linewidths=0)
     reach = 1.3 * float(abs(real).max()) or 3.0  # 3: `dirac`, whose data are the origin
     axes.set(xlim=(-reach, reach), ylim=(-reach, reach), aspect="equal", xticks=[], yticks=[])
     axes.legend(loc="upper right", fontsize=7, frameon=False, handletextpad=0.1, borderpad=0)
+
+
+def _on_plane(real: Tensor, fake: Tensor) -> list[np.ndarray]:
+    """Projects samples of any shape to (M, 2): first two numbers of vectors, else principal components of `real`."""
+    if real.dim() > 2:
+        real, fake = real.flatten(1).double(), fake.flatten(1).double().nan_to_num(0.0, 0.0, 0.0)
+        centre = real.mean(0)
+        _, _, directions = torch.linalg.svd(real - centre, full_matrices=False)
+        real, fake = ((x - centre) @ directions[:2].T for x in (real, fake))
+    # Points of a line lie on the horizontal axis.
+    return [nn.functional.pad(x, (0, max(2 - x.shape[1], 0))).numpy() for x in (real, fake)]
 
 
 def draw_guesses(axes: Axes, made: Tensor, labels: Tensor | None = None) -> None:

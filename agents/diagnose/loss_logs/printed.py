@@ -133,9 +133,12 @@ def _name(gap: str) -> tuple[str, bool]:
 def _with_player(name: str, gap: str, player: str) -> tuple[str, str]:
     """Adds the player in the label before it to a name such as `loss`: `Discriminator: loss=0.5`, `D [loss: 0.5]`."""
     words = set(words_of(name))
-    if words & {*PLAYERS["d"], *PLAYERS["g"]} or not words & _LABELLED:
+    named = [label for label in PLAYERS if words & PLAYERS[label]]
+    if named or not words & _LABELLED:
+        if len(named) > 1:  # as of D(G(z)): what follows belongs to neither
+            return name, ""
         found = _PLAYER.findall(name)
-        return name, found[-1] if found else player
+        return name, found[-1] if found else named[0].upper() if named else player
     labels = _PLAYER.findall(gap[-_REACH:])
     if labels:
         return f"{labels[-1]} {name}", labels[-1]

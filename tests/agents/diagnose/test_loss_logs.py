@@ -357,3 +357,12 @@ def test_control_characters_of_a_log_are_not_printed(tmp_path, capsys):
         code = main(["diagnose", str(tmp_path / "log"), *more])
         said = "".join(capsys.readouterr())
         assert code == (2 if "--d-column" in more else 0) and said.replace("\n", "").isprintable()
+
+
+def test_what_follows_a_name_of_both_players_belongs_to_neither(tmp_path):
+    lines = (
+        f"[{i}/25] D(G(z))=0.5 errD {d:.3f} (real {d / 2:.3f} fake {d / 2:.3f}) errG {g:.3f}" for i, d, g, *_ in ROWS
+    )
+    (tmp_path / "log.txt").write_text("\n".join(lines))
+    (log,) = read_losses(tmp_path / "log.txt")
+    assert [round(g, 3) for g in log.g.tolist()] == [round(g, 3) for _, _, g, *_ in ROWS]
