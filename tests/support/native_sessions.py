@@ -1,4 +1,4 @@
-"""Sessions of the compiled kernel whose every input is written out here, so that their bits can be compared anywhere."""
+"""Sessions of the compiled kernel whose every input is written out, so that their bits can be compared anywhere."""
 
 import ctypes
 import hashlib
