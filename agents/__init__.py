@@ -1,6 +1,6 @@
 """Controllers of GAN training: the same object drives the environment, the benchmark and a user's own loop.
 
-Names are imported when they are first asked for, since most of them need more than torch and NumPy.
+Names are imported on first access, because most of them need more than torch and NumPy.
 """
 
 from importlib import import_module

@@ -66,8 +66,8 @@ class Learns(Protocol):
     >>> isinstance(make_controller("gap-aware"), Learns)
     False
 
-    The others are frozen: nothing that they would learn from is collected. Embedded FSCO is none of these, since it
-    finds its reward in the measurement that it acts on.
+    For other controllers no transitions are collected. Embedded FSCO is not one of these, because it computes its reward
+    from the measurement.
     """
 
     learns: bool

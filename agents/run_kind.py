@@ -1,4 +1,4 @@
-"""Which command a run's folder is of, and what its `config.json` names outside of it: before anything is read."""
+"""Identifies the command that made a run's folder, and checks the files outside of it that `config.json` names."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ from typing import Any
 
 TRAINING, BENCHMARK = "training", "benchmark"
 _MARKS = {TRAINING: ("env", "agent"), BENCHMARK: ("parts",)}
-"""Fields that the configuration of each kind has and the other has not."""
+"""Fields that only the configuration of each kind has."""
 _COMMANDS = {TRAINING: ("gan-env train", "gan-env train --resume"), BENCHMARK: ("gan-env bench", "gan-env bench --out")}
 
 
 def kind_of(held: Any) -> str:
-    """TRAINING or BENCHMARK by what a `config.json` holds; "" if it is neither's."""
+    """Returns TRAINING or BENCHMARK by the content of a `config.json`; "" if it is neither."""
     found = [kind for kind, marks in _MARKS.items() if isinstance(held, dict) and all(mark in held for mark in marks)]
     return found[0] if found else ""
 
 
 def refuse_other(folder: Path, held: Any, wanted: str) -> None:
-    """Raises ValueError, naming the command to go on with, if the configuration is that of the other kind of run."""
+    """Raises ValueError, naming the right command, if the configuration is that of the other kind of run."""
     kind = kind_of(held)
     if kind not in ("", wanted):
         command, again = _COMMANDS[kind]
@@ -35,18 +35,18 @@ def refuse_other(folder: Path, held: Any, wanted: str) -> None:
 # -- what a configuration names elsewhere -------------------------------------------------------------------------
 
 _TASKS, _CONTROLLERS = ("task", "tasks"), ("controllers",)
-"""Settings that hold names of tasks and of controllers."""
+"""Settings with names of tasks and of controllers."""
 
 
 def refuse_elsewhere(folder: Path, held: Any, asked: Any = ()) -> None:
-    """Raises ValueError if a folder's configuration names data or files that lie elsewhere, and nobody asked for them.
+    """Raises ValueError if a folder's configuration names outside data or files that the call did not request.
 
-    A folder may come from somebody else, whose configuration must not decide what is read here.
+    A folder may come from somebody else, whose configuration must not decide which files are read.
 
     Args:
-        folder: Whose configuration it is; what lies inside may be named.
+        folder: The folder; files inside it may be named.
         held: The configuration as JSON.
-        asked: The one that was asked for in the call, as JSON.
+        asked: The configuration requested by the call, as JSON.
     """
     root, named = folder.resolve(), set(_places(asked))
     for name, place in _places(held):
@@ -58,7 +58,7 @@ def refuse_elsewhere(folder: Path, held: Any, asked: Any = ()) -> None:
 
 
 def _places(held: Any, setting: str = "") -> Iterator[tuple[str, str]]:
-    """Names of tasks and controllers that say where something is to be read, each with the place."""
+    """Lists names of tasks and controllers that contain a path, each with the path."""
     if isinstance(held, dict):
         for name, value in held.items():
             yield from _places(value, name)
@@ -71,14 +71,14 @@ def _places(held: Any, setting: str = "") -> Iterator[tuple[str, str]]:
 
 
 def _places_of_task(name: str) -> Iterator[str]:
-    """Of `folder:PATH@64`, the path; a number is none."""
+    """Returns the path in `folder:PATH@64`; a number is not a path."""
     where = re.sub(r"@\d*$", "", name.partition(":")[2])
     if where and not _is_number(where):
         yield where
 
 
 def _places_of_controller(name: str) -> Iterator[str]:
-    """Of `mine.safetensors`, `replay:mine.safetensors` and `autoloss(file="mine.safetensors")`, the path."""
+    """Returns the path in `mine.safetensors`, `replay:mine.safetensors` and `autoloss(file="mine.safetensors")`."""
     stem, _, rest = name.partition(":")
     if stem == "best-constant":
         yield from _places_of_task(name)

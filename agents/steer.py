@@ -29,7 +29,7 @@ FORMAT = "gan-env steer 1"
 
 @dataclass(frozen=True, kw_only=True)
 class Decision:
-    """What one iteration does. The optimisers already hold the learning rates."""
+    """Who steps in one iteration. The optimisers already have the learning rates."""
 
     update_g: bool
     """Whether to step the generator."""
@@ -208,7 +208,7 @@ class Steer:
             warnings.warn(text, UserWarning, stacklevel=2)
 
     def state_dict(self) -> dict[str, Any]:
-        """Tensors, numbers, strings, lists and dicts for your checkpoint; `torch.load` reads it with weights_only.
+        """Returns tensors, numbers, strings, lists and dicts for your checkpoint; `torch.load` reads it with weights_only.
 
         Raises ValueError within an iteration, when the optimisers do not hold their base rates either.
         """
@@ -227,7 +227,7 @@ class Steer:
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Goes on where `state_dict` was taken; load the optimisers' own states beside it.
+        """Restores a `state_dict`; load the optimisers' own states as well.
 
         Raises ValueError within an iteration, or for a state of another controller, loss or version.
         """
@@ -249,7 +249,7 @@ class Steer:
             raise ValueError(f"steer.{method}() within an iteration; call steer.done() first")
 
     def _seen(self, real: Scores, fake: Scores, g_loss: float | None, d_loss: float | None) -> Measurement:
-        """What the controller reads; warns of what speaks against it."""
+        """Builds the controller's measurement; warns of doubtful inputs."""
         checks = self._checks
         d_moved = self._last is not None and bool(self._last[1].update_d[0])
         exchanged = checks.exchanged
@@ -280,7 +280,7 @@ class Steer:
         )
 
     def _possible(self, control: Control, can_step_g: bool, can_step_d: bool) -> Control:
-        """The control, as far as this loop can carry it out: somebody steps in every iteration."""
+        """Restricts the control to what this loop can do; at least one player steps in every iteration."""
         g, d = bool(control.update_g[0]), bool(control.update_d[0])
         alone = "" if g and d else "g" if g else "d"
         if can_step_g and can_step_d and alone not in self._steps.skips:
@@ -298,7 +298,7 @@ class Steer:
         return replace(control, update_g=update_g, update_d=update_d, reuse_real=reuse_real)
 
     def _with_given(self, seen: Measurement, g_loss: float | None, d_loss: float | None) -> Measurement:
-        """The measurement as the controller reads it."""
+        """Replaces the measurement's losses by the given ones, if the controller reads those."""
         if not self._given:
             return seen
         if g_loss is None or d_loss is None:

@@ -1,4 +1,4 @@
-"""Checks a controller of your own: what every controller promises, on made-up GANs whose D is lost or ahead in turn."""
+"""Checks your own controller against the promises of all controllers, on artificial GANs."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ SEEDS = (7, 8, 9)
 
 @dataclass(frozen=True)
 class Subject:
-    """A controller to be checked."""
+    """A controller under test."""
 
     make: Callable[[], Any]
-    """Makes it anew."""
+    """Makes a fresh instance."""
     game: GameFacts
 
     def started(self, seeds: Sequence[int] = SEEDS) -> Any:
-        """A fresh one, reset for these rows; one that needs a trainer gets one."""
+        """Returns a fresh instance, reset for these rows, bound to a trainer if it needs one."""
         made = self.make()
         _give_trainer(made, seeds)
         made.reset(list(seeds), self.game)
@@ -46,7 +46,7 @@ def _give_trainer(controller: object, seeds: Sequence[int]) -> None:
 
 @cache  # nobody may change a measurement, and a promise sees to it
 def story(n: int, steps: int = STEPS, seed: int = 0, dtype: torch.dtype = torch.float64) -> tuple[Measurement, ...]:
-    """What n made-up GANs with the bce loss show over time: D is lost, level, ahead or perfect for a while."""
+    """Returns measurements of n artificial GANs with the bce loss, in which D is behind, level, ahead or perfect in turn."""
     rng = np.random.default_rng(seed)
     told = []
     for t in range(steps):
@@ -67,7 +67,7 @@ def story(n: int, steps: int = STEPS, seed: int = 0, dtype: torch.dtype = torch.
 
 
 def controls(controller: Any, seen: Sequence[Measurement]) -> list[Control]:
-    """Its decisions on these measurements."""
+    """Returns its decisions on these measurements."""
     return [controller.act(measurement) for measurement in seen]
 
 
@@ -193,7 +193,7 @@ PROMISES = (
 
 
 def subject_of(controller: str | Callable[[], Any], game: GameFacts | None = None) -> Subject:
-    """A controller by name or maker, in this game; by default one of 14 updates with the bce loss."""
+    """Makes the subject from a name or a function, in this game; by default one of 14 updates with the bce loss."""
     if not (isinstance(controller, str) or callable(controller)):
         raise ValueError(f"controller={controller!r} must be a name, or a function that makes it anew each time")
     make = (lambda: make_controller(controller)) if isinstance(controller, str) else controller
@@ -201,11 +201,11 @@ def subject_of(controller: str | Callable[[], Any], game: GameFacts | None = Non
 
 
 def check_controller(controller: str | Callable[[], Any], game: GameFacts | None = None) -> None:
-    """Raises BrokenPromise unless a controller does what the benchmark and a user's loop count on.
+    """Raises BrokenPromise unless a controller meets the requirements of the benchmark and a user's loop.
 
     Args:
         controller: A registered name, or a function without arguments that makes a fresh one.
-        game: What it is told at `reset`; by default 14 updates of a plane GAN with the bce loss.
+        game: Argument of `reset`; by default 14 updates of a plane GAN with the bce loss.
 
     Raises:
         BrokenPromise: Naming the first promise that it breaks, and what was found.

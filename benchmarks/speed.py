@@ -279,12 +279,16 @@ def show(title: str, table: list[dict], peak: float) -> None:
             grown = f"{row['growth_mb']:.1f} over {row['over']}"
             print(f"N = {row['rows']:<26}{row['peak_mb']:>14.0f}{row['weights_and_moments_mb']:>22.1f}{grown:>26}")
         return
-    print(f"{'':<30}{'GAN updates/s':>14}{'least':>9}{'most':>9}{'ratio':>9}  {'to':<22}{'of matmul rate':>15}")
+    print(f"{'':<40}{'GAN updates/s':>14}{'least':>9}{'most':>9}{'ratio':>9}  {'to':<22}{'of matmul rate':>15}")
     for row in table:
         ratio = f"{row['ratio']:>9.3g}  {row['against']:<22}" if "ratio" in row else f"{'':>9}  {'':<22}"
         share = row["gflop_per_update"] * row["updates_per_s"] / peak
-        rates = f"{row['updates_per_s']:>14.4g}{row['least']:>9.4g}{row['most']:>9.4g}"
-        print(f"{row['name']:<30}{rates}{ratio}{f'{share:.0%}' if share else '':>15}")
+        whole = [
+            f"{value:,.0f}" if value >= 100 else f"{value:.4g}"
+            for value in (row["updates_per_s"], row["least"], row["most"])
+        ]
+        rates = "".join(f"{text:>{width}}" for text, width in zip(whole, (14, 9, 9), strict=True))
+        print(f"{row['name']:<40}{rates}{ratio}{f'{share:.0%}' if share else '':>15}")
 
 
 def in_a_process_of_its_own(name: Section, options: Options) -> dict:

@@ -31,7 +31,7 @@ from sklearn.model_selection import train_test_split
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from agents.steer import Decision, Steer
+from agents import Decision, Steer
 
 ALONE = "CTGAN alone"
 FORWARD = package.Discriminator.forward

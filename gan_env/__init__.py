@@ -1,6 +1,6 @@
 """GAN training as a Gymnasium environment, batched from the first line. Importing registers the four ids.
 
-All else, torch with it, is imported when it is first asked for, so that `gan-env --help` is there at once.
+Everything else, including torch, is imported on first access, so that `gan-env --help` prints at once.
 """
 
 from importlib import import_module

@@ -1,10 +1,9 @@
-"""What a setting must be; one wording for the same mistake everywhere."""
+"""Checks of arguments and settings; the same mistake has the same message everywhere."""
 
 from __future__ import annotations
 
 import math
 import re
-import sys
 import types
 from collections.abc import Mapping
 from dataclasses import fields, is_dataclass
@@ -16,11 +15,11 @@ from gan_env.registry import unknown
 
 T = TypeVar("T")
 LARGEST_COUNT = 2**53
-"""Up to here float64 holds every whole number."""
+"""Largest bound up to which float64 represents every whole number."""
 LONGEST_TEXT, MOST_ENTRIES = 4_000, 10_000
-"""Of a setting that is read from a file: characters; entries of a list or a record."""
+"""Limits for a setting that is read from a file: characters of a text, entries of a list or a record."""
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
-"""What a terminal obeys, and halves of characters that no file can hold."""
+"""Terminal control characters, and lone surrogates, which UTF-8 cannot encode."""
 
 
 def one_of(field: str, value: object, known: tuple[str | None, ...]) -> None:
@@ -36,18 +35,22 @@ def at_least(field: str, value: object, least: int) -> None:
 
 
 def is_positive(value: object) -> bool:
-    """Whether the value is a finite number > 0."""
-    # Compared before any conversion: a whole number can be too large for a float.
-    return isinstance(value, Real) and not isinstance(value, bool) and 0 < value <= sys.float_info.max  # type: ignore[operator]
+    """Returns whether the value is a finite number > 0."""
+    if not isinstance(value, Real) or isinstance(value, bool):
+        return False
+    try:
+        return 0 < float(value) < math.inf
+    except OverflowError:  # a whole number can be too large for a float
+        return False
 
 
 def check_types(owner: str, hints: Mapping[str, Any], values: Mapping[str, object]) -> None:
-    """Raises ValueError, naming the owner and the setting, for a value that its annotation rules out; NaN is no number.
+    """Raises ValueError, naming the owner and the setting, for a value that violates its annotation or is NaN.
 
     Args:
-        owner: Whose settings these are, e.g. a controller's name.
+        owner: Name of what has these settings, e.g. a controller's name.
         hints: Annotation of each setting, from `typing.get_type_hints`; a setting without one may be anything.
-        values: What is to be checked.
+        values: Value of each setting.
     """
     for name, value in values.items():
         if name in hints and not _is_a(hints[name], value):
@@ -86,14 +89,14 @@ def _in_words(hint: Any) -> str:
 
 
 def record_of(kind: type[T], held: object, path: str = "", *, partial: tuple[type, ...] = ()) -> T:
-    """A dataclass out of JSON, with every value held to its field's annotation: the one schema of our configurations.
+    """Builds a dataclass from JSON and checks every value against its field's annotation; all configurations use it.
 
     Args:
         kind: The dataclass. Its fields may hold dataclasses, and tuples of them.
-        held: What the JSON holds. Texts have no characters that a terminal obeys, numbers are finite and whole ones at
-            most 2^53, lists and texts have a bound.
-        path: Where it stands, for messages.
-        partial: Dataclasses of which fields may be missing, which then have their defaults.
+        held: The parsed JSON. Texts must not contain control characters, numbers must be finite and whole ones at most
+            2^53, lists and texts must not exceed their limits.
+        path: Place of the value in the document, for messages.
+        partial: Dataclasses whose fields may be missing; missing fields have their defaults.
 
     Raises:
         ValueError: For a setting that is unknown, missing or of another type, naming it; or as the dataclass does.
@@ -111,7 +114,7 @@ def record_of(kind: type[T], held: object, path: str = "", *, partial: tuple[typ
 
 
 def _read(hint: Any, value: Any, path: str, partial: tuple[type, ...]) -> Any:
-    """A JSON value as its field wants it; raises ValueError if it is of another type."""
+    """Converts a JSON value to its field's type; raises ValueError if it is of another type."""
     if is_dataclass(hint) and isinstance(hint, type) and isinstance(value, dict):
         return record_of(hint, value, f"{path}.", partial=partial)
     origin, inner = get_origin(hint), get_args(hint)
@@ -140,7 +143,7 @@ def _read(hint: Any, value: Any, path: str, partial: tuple[type, ...]) -> Any:
 
 
 def _read_union(kinds: tuple[Any, ...], value: Any, path: str, partial: tuple[type, ...]) -> Any:
-    """The value as the first of the kinds that takes it; a record's own complaint is passed on."""
+    """Converts the value to the first member of the union that accepts it; passes on the error of a record."""
     for each in kinds:
         if is_dataclass(each) and isinstance(value, dict):
             return _read(each, value, path, partial)
@@ -152,7 +155,7 @@ def _read_union(kinds: tuple[Any, ...], value: Any, path: str, partial: tuple[ty
 
 
 def _check_plain(value: object, path: str, depth: int = 8) -> None:
-    """Raises ValueError for a JSON value that no setting of ours has: too large, too deep, or not to be printed."""
+    """Raises ValueError for a JSON value that no setting can have: too large, too deeply nested, or not printable."""
     if isinstance(value, str):
         if len(value) > LONGEST_TEXT or _CONTROL.search(value):
             raise ValueError(

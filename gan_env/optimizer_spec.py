@@ -42,7 +42,7 @@ class OptimizerSpec:
 
     @classmethod
     def of(cls, value: OptimizerSpec | str | dict[str, Any]) -> OptimizerSpec:
-        """From a name, a dict of fields, or a spec."""
+        """Makes a spec from a name, a dict of fields, or a spec."""
         if isinstance(value, OptimizerSpec):
             return value
         if isinstance(value, str):

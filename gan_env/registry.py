@@ -1,7 +1,7 @@
-"""Names to parts: tasks, losses, rewards, features, controllers. A miss suggests the nearest known name.
+"""Registries that map names to parts (tasks, losses, rewards, features, controllers); errors suggest the nearest name.
 
-Parts come from this package, which registers them as it is imported, and from installed packages, which offer them by
-entry points and are imported when a part of theirs is first asked for. So a name means the same in every process.
+Parts come from this package, which registers them on import, and from installed packages, which offer them by entry
+points and are imported on first use of their part. So a name means the same in every process.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ T = TypeVar("T")
 
 
 def unknown(kind: str, name: object, known: list[str]) -> ValueError:
-    """The error for a name nobody registered, with the nearest known name and the whole list."""
+    """Returns the error for an unregistered name, with the nearest known name and the whole list."""
     folded = {each.casefold(): each for each in known}
     near = difflib.get_close_matches(str(name).casefold(), folded, n=1, cutoff=0.5)
     hint = f"; did you mean {folded[near[0]]!r}?" if near else "."
@@ -27,7 +27,7 @@ def unknown(kind: str, name: object, known: list[str]) -> ValueError:
 
 @dataclass(frozen=True)
 class Offer:
-    """A part that an installed package offers by an entry point; nothing of it is imported before `load`."""
+    """A part that an installed package offers by an entry point; it is imported by `load`."""
 
     kind: str
     name: str
@@ -36,7 +36,7 @@ class Offer:
     entry: EntryPoint
 
     def load(self, fits: Callable[[Any], bool]) -> Any:
-        """The part; raises ValueError naming the package if it cannot be imported, or is of another sort."""
+        """Imports the part; raises ValueError naming the package if that fails or the part is of another kind."""
         try:
             part = self.entry.load()
         except (Exception, SystemExit) as error:  # whatever somebody else's module stumbles over
@@ -57,7 +57,7 @@ def _groups() -> list[str]:
 
 
 def _offers(kind: str, group: str) -> tuple[Offer, ...]:
-    """What installed packages offer in a group, by name; imports none of them."""
+    """Returns the parts that installed packages offer in a group, by name; imports none of them."""
     found = entry_points(group=group)
     named = [(e, "an unnamed package" if e.dist is None else f"{e.dist.name} {e.dist.version}") for e in found]
     offers = [Offer(kind, entry.name, package, entry) for entry, package in named]
@@ -65,16 +65,16 @@ def _offers(kind: str, group: str) -> tuple[Offer, ...]:
 
 
 def plugins() -> dict[str, str]:
-    """Installed packages that offer parts of any kind, and their versions."""
+    """Returns the installed packages that offer parts of any kind, with their versions."""
     found = [offer.entry.dist for group in _groups() for offer in _offers("", group)]
     return {dist.name: dist.version for dist in found if dist is not None}
 
 
 def misplaced(known: list[str]) -> list[tuple[Offer, str]]:
-    """What installed packages offer in a group that nobody reads, as a misspelt one, and what is wrong with it.
+    """Lists parts that installed packages offer in an unknown (e.g. misspelt) entry-point group, with the problem.
 
     Args:
-        known: The groups that somebody reads.
+        known: The known groups.
     """
     found = []
     for group in _groups():
@@ -88,10 +88,10 @@ class Registry(Generic[T]):
     """Parts of one kind by name, e.g. `LOSSES = Registry[Loss]("GAN loss")`.
 
     Args:
-        kind: What errors call a part.
-        group: Entry-point group in which other packages offer theirs; by default they cannot.
-        fits: Whether what an entry point names can be a part.
-        built_in: Module that registers parts of our own when it is imported: before anybody looks.
+        kind: Name of such a part in errors.
+        group: Entry-point group for parts of other packages; by default they cannot offer any.
+        fits: Checks whether an object from an entry point can be a part.
+        built_in: Module that registers our own parts; it is imported before the first lookup.
     """
 
     kind: str
@@ -110,7 +110,7 @@ class Registry(Generic[T]):
         return self._registered
 
     def add(self, name: str, part: T) -> T:
-        """Registers `part`; raises ValueError if the name is taken, so that nothing is replaced in silence."""
+        """Registers `part`; raises ValueError if the name is taken, so that nothing is replaced silently."""
         if name in self._parts:
             raise ValueError(f"{self.kind} {name!r} is already registered")
         self._parts[name] = part
@@ -122,11 +122,11 @@ class Registry(Generic[T]):
 
     @cached_property
     def offers(self) -> tuple[Offer, ...]:
-        """What installed packages offer, by name; imports none of them."""
+        """Returns the parts that installed packages offer, by name; imports none of them."""
         return _offers(self.kind, self.group) if self.group else ()
 
     def problem(self, offer: Offer) -> str:
-        """Why an offered part cannot be had, "" if it can; imports its package."""
+        """Returns why an offered part cannot be used, "" if it can; imports its package."""
         if offer.name in self._parts:
             return f"{self.kind} {offer.name!r} of {offer.package} is not used, for gan-env has one of that name"
         try:
@@ -136,7 +136,7 @@ class Registry(Generic[T]):
         return ""
 
     def __getitem__(self, name: str) -> T:
-        """The part called `name`.
+        """Returns the part called `name`.
 
         Raises ValueError naming the nearest known one; or the package that offers it, where that cannot be loaded or
         another offers the same name.
@@ -154,14 +154,14 @@ class Registry(Generic[T]):
         raise unknown(self.kind, name, list(self))
 
     def get(self, name: str) -> T | None:
-        """The part called `name`; None where there is none, or its package cannot be loaded."""
+        """Returns the part called `name`, or None if there is none or its package cannot be loaded."""
         try:
             return self[name]
         except ValueError:
             return None
 
     def usable(self) -> list[str]:
-        """Names whose part can be had; imports every package that offers one."""
+        """Returns the names whose part can be loaded; imports every package that offers one."""
         return [name for name in self if self.get(name) is not None]
 
     def __contains__(self, name: object) -> bool:

@@ -1,6 +1,6 @@
-"""What flows between the layers: what a controller sees (Measurement), decides (Control) and learns from (Transition).
+"""Records passed between the layers: a controller reads a Measurement, returns a Control, learns from a Transition.
 
-Every tensor leads with N rows; a row is one GAN in training. Torch only: a controller needs no Gymnasium.
+The first axis of every tensor is N rows; a row is one GAN in training. A controller needs torch, not Gymnasium.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from torch import Tensor
 
 @dataclass(frozen=True, kw_only=True)
 class Control:
-    """What happens in the next update of N GANs. One *update* is one applied field: V1, V2 or V3.
+    """Who moves, and at which learning rates, in the next update of N GANs. One *update* applies V1, V2 or V3.
 
     The learning rate used is base × multiplier, so multipliers never compound.
     """
@@ -31,7 +31,7 @@ class Control:
     g_multiplier: Float[Tensor, " N"]
     """Multiplier on the generator's base learning rate; float64, > 0."""
     reuse_real: Bool[Tensor, " N"]
-    """Whether this real batch also serves the next decision (Dynamic-GDA after a generator update)."""
+    """Whether the next decision reuses this real batch (Dynamic-GDA after a generator update)."""
 
     @classmethod
     def of(
@@ -45,7 +45,7 @@ class Control:
         reuse_real: Tensor | bool = False,
         device: torch.device | str | None = None,
     ) -> Control:
-        """A control for n rows; plain values are spread over the rows. Default: V3, both rates unchanged."""
+        """Makes a control for n rows; plain values are broadcast over the rows. Default: V3, both rates unchanged."""
 
         def spread(value: Tensor | float | bool, dtype: torch.dtype) -> Tensor:
             if not isinstance(value, Tensor):
@@ -64,20 +64,20 @@ class Control:
         return self.update_g.shape[0]
 
     def rows(self, index: Tensor | slice) -> Control:
-        """The control of the rows that `index` selects."""
+        """Returns the control of the rows that `index` selects."""
         return Control(**{f.name: getattr(self, f.name)[index] for f in fields(self)})
 
     def state(self) -> dict[str, Tensor]:
-        """The fields, copied: `Control(**control.state())` is the same control."""
+        """Returns the fields, copied: `Control(**control.state())` is the same control."""
         return {f.name: getattr(self, f.name).clone() for f in fields(self)}
 
     @staticmethod
     def join(parts: list[Control]) -> Control:
-        """The controls of consecutive groups of rows as one."""
+        """Concatenates the controls of consecutive groups of rows."""
         return Control(**{f.name: torch.cat([getattr(p, f.name) for p in parts]) for f in fields(Control)})
 
     def check(self, n: int) -> None:
-        """Raises ValueError where a row has no valid control: wrong count, nobody updates, a multiplier not > 0."""
+        """Raises ValueError for an invalid control: wrong number of rows, no player updates, a multiplier not > 0."""
         for f in fields(self):
             value = getattr(self, f.name)
             if tuple(value.shape) != (n,):
@@ -99,13 +99,13 @@ class Control:
 
 
 class Summary(NamedTuple):
-    """One number a row of what a measurement holds, (N,) float64 each."""
+    """A measurement reduced to one number per row and field, (N,) float64 each."""
 
     g_loss: np.ndarray
     d_loss_real: np.ndarray
     d_loss_fake: np.ndarray
     real_logit: np.ndarray
-    """Mean over the batch; not finite where a logit is not."""
+    """Mean over the batch; non-finite if a logit is."""
     fake_logit: np.ndarray
     real_accuracy: np.ndarray
     """Share of real samples with logit > 0."""
@@ -114,7 +114,7 @@ class Summary(NamedTuple):
 
 
 def on_host(value: Tensor) -> np.ndarray:
-    """The numbers as float64 where numpy can read them; their own memory if they are that already."""
+    """Converts the numbers to float64 NumPy arrays; shares memory if they are that already."""
     return np.asarray(value.detach().cpu().numpy(), np.float64)  # a third of the time of torch's `double`
 
 
@@ -122,7 +122,7 @@ Losses = TypeVar("Losses", Tensor, np.ndarray)
 
 
 def d_loss(real: Losses, fake: Losses, scale: str) -> Losses:
-    """D's loss from its two sides: their "mean" or their "sum"; raises ValueError for another scale."""
+    """Computes D's loss from its two sides: their "mean" or their "sum"; raises ValueError for another scale."""
     if scale not in ("mean", "sum"):
         raise ValueError(f"d_loss_scale={scale!r} is unknown; use 'mean' or 'sum'")
     with np.errstate(invalid="ignore"):  # a row that has failed may hold infinities
@@ -136,13 +136,13 @@ def _share(mask: Tensor, like: Tensor) -> Tensor:
 
 @dataclass(frozen=True, kw_only=True)
 class Measurement:
-    """What is seen of N GANs on the coming batch, the one that the next update will use.
+    """Logits and losses of N GANs on the coming batch, the one that the next update will use.
 
-    Losses are the adversarial part alone (no penalty), one number per row, averaged over the batch of size B.
+    Losses are the adversarial part only (no penalty), one number per row, averaged over the batch of size B.
     """
 
     real_logits: Float[Tensor, "N B"]
-    """Discriminator outputs before any sigmoid on the real batch (clean: architecture-level regularisers off)."""
+    """Discriminator outputs before any sigmoid on the real batch, without regularisers of the discriminator."""
     fake_logits: Float[Tensor, "N F"]
     """The same on the generated batch, which in a user's own loop may differ in size."""
     g_loss: Float[Tensor, " N"]
@@ -154,7 +154,7 @@ class Measurement:
     update: Int64[Tensor, " N"]
     """Updates that the row has had so far, 0 at the start of an episode."""
     progress: Float[Tensor, " N"]
-    """Share of the episode that is done, 0 to 1; 0 where no end is known (a user's own loop). float64."""
+    """Share of the episode that is done, 0 to 1; 0 if its length is unknown (a user's own loop). float64."""
 
     @property
     def d_sum(self) -> Float[Tensor, " N"]:
@@ -167,12 +167,12 @@ class Measurement:
         return self.d_sum / 2
 
     def d_loss(self, scale: str) -> Float[Tensor, " N"]:
-        """`d_mean` or `d_sum`, by the name "mean" or "sum" (algorithms: which D loss a controller reads)."""
+        """Returns `d_mean` or `d_sum`, by the name "mean" or "sum"."""
         return d_loss(self.d_loss_real, self.d_loss_fake, scale)
 
     @cached_property
     def summary(self) -> Summary:
-        """Losses, mean logits and accuracies, brought to the host in one piece."""
+        """Returns losses, mean logits and accuracies, copied to the host in one transfer."""
         return Summary(*on_host(self._numbers))
 
     @cached_property
@@ -183,11 +183,11 @@ class Measurement:
 
     @cached_property
     def progress_on_host(self) -> np.ndarray:
-        """`progress`, (N,) float64."""
+        """Returns `progress` as a NumPy array, (N,) float64."""
         return on_host(self.progress)
 
     def knowing(self, numbers: Float[Tensor, "7 N"]) -> Measurement:
-        """Itself, with the seven numbers of `summary` set: worked out already, from these very logits and losses."""
+        """Caches the numbers of `summary`, already computed from these logits and losses; returns itself."""
         vars(self)["_numbers"] = numbers
         return self
 
@@ -195,17 +195,17 @@ class Measurement:
         return self.g_loss.shape[0]
 
     def rows(self, index: Tensor | slice) -> Measurement:
-        """The measurement of the rows that `index` selects."""
+        """Returns the measurement of the rows that `index` selects."""
         return Measurement(**{f.name: getattr(self, f.name)[index] for f in fields(self)})
 
     def state(self) -> dict[str, Tensor]:
-        """The fields, copied: `Measurement(**measurement.state())` is the same measurement."""
+        """Returns the fields, copied: `Measurement(**measurement.state())` is the same measurement."""
         return {f.name: getattr(self, f.name).clone() for f in fields(self)}
 
 
 @dataclass(frozen=True, kw_only=True)
 class Transition:
-    """One decision and what came of it, for controllers that learn."""
+    """One decision and its result, for controllers that learn."""
 
     before: Measurement
     control: Control
@@ -213,30 +213,30 @@ class Transition:
     reward: Float[Tensor, " N"]
     """The reward of the decision; NaN-free. Controllers that define their own reward may ignore it."""
     terminated: Bool[Tensor, " N"]
-    """The row diverged: there is no future."""
+    """Training has failed: do not bootstrap."""
     truncated: Bool[Tensor, " N"]
-    """The episode ran out of updates: the future exists but is not shown."""
+    """The episode reached its time limit: bootstrap."""
 
 
 KINDS = ("plane", "image", "voxels", "domains", "dirac", "custom")
-"""Kinds of data: how samples are drawn, and which defaults some controllers take."""
+"""Kinds of data, which decide how samples are drawn and the defaults of some controllers."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class GameFacts:
-    """What a controller may know of the game before it starts; the defaults are a GAN with the bce loss."""
+    """Facts about the game that a controller is given at its start; the defaults are a GAN with the bce loss."""
 
     loss: str = "bce"
     """Name of the GAN loss."""
     ideal_d_loss: float = 1.3862943611198906
-    """V*: `d_sum` of the best discriminator when real and fake are alike."""
+    """V*: `d_sum` of the best discriminator if real and fake have the same distribution."""
     signed: bool = False
-    """Whether the losses may be negative (wgan): rules that compare or divide losses refuse these."""
+    """Whether losses may be negative (wgan); rules that compare or divide losses refuse such games."""
     probability: bool = True
-    """Whether sigmoid(logit) is a probability that the sample is real; otherwise logits are raw scores."""
+    """Whether sigmoid(logit) is the probability that the sample is real; otherwise logits are raw critic values."""
     kind: str = "plane"
     """One of `KINDS`, e.g. "plane" (2-D points): some rules have defaults by kind."""
     episode_updates: int = 0
     """Updates in the whole run, 0 if unknown."""
     updates_per_epoch: int = 0
-    """Updates that pass once over the training data, 0 where data are drawn without end."""
+    """Updates per pass over the training data, 0 for endless data."""

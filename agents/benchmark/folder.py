@@ -1,4 +1,4 @@
-"""A benchmark's folder: its configuration, its rows, and which of its groups somebody is running.
+"""A benchmark's folder: its configuration, its rows, and claims on the groups that are running.
 
     config.json       the configuration, written first and never changed
     rows.jsonl        one line a judged cell; the lines of a group appear together
@@ -10,7 +10,7 @@
     *.retried         groups that were taken out to be run again, because a cell of theirs had crashed
     claims/           one locked file a group that is running, one a file of rows; a lock dies with its process
 
-Any number of processes may work on a folder; a group is run by one of them at a time, and put down once.
+Any number of processes may work on a folder; a group is run by one of them at a time, and written once.
 """
 
 from __future__ import annotations
@@ -46,11 +46,11 @@ CONFIG = "config.json"
 
 @dataclass(frozen=True)
 class Job:
-    """A group that is to be run now."""
+    """A group to be run now."""
 
     group: Group
     runs_as: tuple[dict[str, str], ...] = ()
-    """Of each comparison, the constant that stands for each best-constant, if there are any."""
+    """For each comparison, the constant chosen for each best-constant, if any."""
     keep: Path | None = None
     """Folder for the generators of the rows that are scored, if they are to be kept."""
     pictures: Path | None = None
@@ -61,7 +61,7 @@ class Folder:
     """The benchmark in a folder, as one process sees it. See `open_folder`."""
 
     TRIES = 2
-    """How often one call tries a group that something outside it breaks."""
+    """Attempts per call at a group that fails for an external reason."""
 
     def __init__(self, path: Path, config: BenchConfig):
         self.path, self.config, self.groups = path, config, plan(config)
@@ -80,7 +80,7 @@ class Folder:
         self.refresh()
 
     def refresh(self) -> None:
-        """Reads what others have finished since."""
+        """Reads the rows that other processes have finished since."""
         self.rows.refresh()
         self.selection.refresh()
 
@@ -88,44 +88,44 @@ class Folder:
         return self.selection if group.chooses else self.rows
 
     def done(self, group: Group) -> bool:
-        """Whether the group's rows are there."""
+        """Returns whether the group's rows are complete."""
         return group.id in self._log(group).rows
 
     def ready(self, group: Group) -> bool:
-        """Whether everything is there that chooses its constants."""
+        """Returns whether the groups that choose its constants are complete."""
         return all(need in self.selection.rows for need in group.needs)
 
     @property
     def left(self) -> list[Group]:
-        """Groups whose rows are not there."""
+        """Lists the groups whose rows are missing."""
         return [group for group in self.groups if not self.done(group)]
 
     @property
     def crashed(self) -> list[Group]:
-        """Finished groups that hold a judged cell of status "error"."""
+        """Lists the finished groups with a judged cell of status "error"."""
         return [group for group in self.groups if not group.chooses and _crashed(self.rows.rows.get(group.id, []))]
 
     def withdraw_crashed(self) -> int:
-        """Takes those groups out of the rows, so that they are left to run once more; gives how many."""
+        """Removes those groups from the rows, so that they are run once more; returns their number."""
         self._refuse_packed(self.rows)
         return len(self.rows.withdraw(_crashed))
 
     @property
     def possible(self) -> list[Group]:
-        """Groups that are left and have not failed too often."""
+        """Lists the remaining groups that have not failed too often."""
         lost = {g for g, why in self.failures.items() if len(why) >= self.TRIES}
         return [group for group in self.left if group.id not in lost and not lost & set(group.needs)]
 
     def rows_of(self, group: Group) -> list[Row]:
-        """The rows of a finished group."""
+        """Returns the rows of a finished group."""
         return self._log(group).rows[group.id]
 
     def all_rows(self) -> list[Row]:
-        """The judged rows, in the plan's order."""
+        """Returns the judged rows, in the plan's order."""
         return [row for group in self.groups for row in self.rows.rows.get(group.id, [])]
 
     def take(self) -> Job | None:
-        """Claims the first group that nobody is running and that has all it needs; None if there is none."""
+        """Claims the first group that nobody is running and whose constants are chosen; None if there is none."""
         self.refresh()
         for group in self.possible:
             self._refuse_packed(self._log(group))
@@ -148,7 +148,7 @@ class Folder:
             raise ValueError(f"{str(log.packed)!r} is packed and cannot be added to; to go on: gunzip {log.packed}")
 
     def job(self, group: Group) -> Job:
-        """The group with its constants chosen."""
+        """Returns the group with its constants chosen."""
         found = []
         for comparison in group.comparisons:
             chosen = {}
@@ -160,19 +160,19 @@ class Folder:
         return Job(group, tuple(found), keep, self.path / "samples" if self.pictures and is_pictured(group) else None)
 
     def put(self, group: Group, rows: Sequence[Row]) -> None:
-        """Puts down the rows of a group that `take` gave."""
+        """Writes the rows of a group that `take` returned."""
         log = self._log(group)
         log.append(group.id, rows)
         with log.exclusively():
             self._claims.pop(group.id).drop(remove=True)
 
     def fail(self, group: Group, why: str) -> None:
-        """Gives back a group that could not be run."""
+        """Releases a group that could not be run."""
         self.failures.setdefault(group.id, []).append(why)
         self._claims.pop(group.id).drop()
 
     def close(self) -> None:
-        """Gives back every claim, and lets go of the files."""
+        """Releases every claim and closes the files."""
         for claim in self._claims.values():
             claim.drop()
         self._claims.clear()
@@ -185,7 +185,7 @@ def _crashed(rows: Sequence[Row]) -> bool:
 
 
 def open_folder(path: Path, asked: BenchConfig | None, *, trust: bool = False) -> Folder:
-    """The benchmark in a folder: a new one, or the one that is there if it has the very configuration that is asked.
+    """Opens the benchmark in a folder: a new one, or an existing one with exactly the requested configuration.
 
     Args:
         path: The folder.
@@ -232,7 +232,7 @@ def open_folder(path: Path, asked: BenchConfig | None, *, trust: bool = False) -
 
 
 def _begin(path: Path, asked: BenchConfig) -> None:
-    """Writes the configuration into a new folder, unless somebody else is faster."""
+    """Writes the configuration into a new folder, unless another process did so first."""
     there = os.listdir(path) if path.is_dir() else []
     foreign = any(name != CLAIMS and not name.endswith(PARTIAL) for name in there)
     if foreign and not is_there(path / CONFIG):  # which is there before anything else is

@@ -1,4 +1,4 @@
-"""A file of rows: whole groups are added to it, one at a time, and whole groups are read, whoever was killed when."""
+"""A file of rows that is appended and read by whole groups, even if a writer is killed at any time."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ from ..comparison.row_checks import check_group_row, parse_row
 from ..comparison.rows import Row
 
 CLAIMS = "claims"
-"""Folder beside the rows in which the locks of those who work on them lie."""
+"""Folder beside the rows for the locks of running processes."""
 MOST_TORN = 1_000
-"""Broken lines behind the last whole group; a kill leaves one."""
+"""Most broken lines after the last whole group; a killed process leaves one."""
 
 
 class RowLog:
-    """A file of rows to which whole groups are added, and of which whole groups are read.
+    """A file of rows that is appended and read by whole groups.
 
     Args:
-        path: The file; it need not be there yet.
-        groups: Every group that may stand in it: the key of each of its rows, with its task, controller and seed.
-        judged: Whether each row says what a judged run does (`check_row`).
+        path: The file; it need not exist yet.
+        groups: Every group that it may contain: the key of each of its rows, with its task, controller and seed.
+        judged: Whether rows must have the fields of a judged run (`check_row`).
     """
 
     def __init__(self, path: Path, groups: dict[str, dict[str, tuple[str, str, int]]], *, judged: bool = True):
@@ -40,12 +40,12 @@ class RowLog:
 
     @property
     def packed(self) -> Path | None:
-        """The file as gzip left it, if it stands in place of the plain one."""
+        """Path of the gzip file, if it replaces the plain one."""
         packed = self.path.with_name(self.path.name + ".gz")
         return packed if not is_there(self.path) and is_there(packed) else None
 
     def refresh(self) -> None:
-        """Reads what was added since; what is not a whole group yet is left for later."""
+        """Reads the groups that were added since; leaves incomplete ones for later."""
         if (packed := self.packed) is not None:
             if self._end == 0:
                 with open_packed(packed) as lines:
@@ -60,10 +60,10 @@ class RowLog:
         self._read(file)
 
     def _current(self) -> BinaryIO:
-        """The file as it is now, open from one look to the next; another one than at the last look is read anew.
+        """Returns the open file; reopens it and reads it from the start if the path now leads to another file.
 
-        While a file is open no other can have its number, so that a new one in its place, as `withdraw` puts there, is
-        never taken for it, however often that happens.
+        While a file is open, no other can have its inode number, so a replacement, as `withdraw` makes, is always
+        recognised.
         """
         file = open_to_read(self.path)
         if self._held is not None and os.path.sameopenfile(self._held.fileno(), file.fileno()):
@@ -74,7 +74,7 @@ class RowLog:
         return file
 
     def close(self) -> None:
-        """Lets go of the file; the next look opens it again and reads it from its beginning."""
+        """Closes the file; the next read opens it again and starts at its beginning."""
         if self._held is not None:
             self._held.close()
         self._held = None
@@ -84,13 +84,13 @@ class RowLog:
 
     @contextmanager
     def exclusively(self) -> Iterator[None]:
-        """Nobody else changes the rows, or who works on them, inside the block."""
+        """Locks the rows and the claims for the length of the block."""
         own_folder(self.lock.path.parent)
         with self.lock.held():
             yield
 
     def append(self, group: str, rows: Sequence[Row]) -> None:
-        """Adds a group by one write under a lock, unless it is there; what a kill left unfinished is cut off first."""
+        """Appends a group by one write under a lock, unless it is there; cuts off an unfinished group first."""
         assert [row["key"] for row in rows] == list(self.groups[group]), group
         with self.exclusively():
             self.refresh()
@@ -102,7 +102,7 @@ class RowLog:
             self.refresh()
 
     def withdraw(self, crashed: Callable[[Sequence[Row]], bool]) -> list[str]:
-        """Takes the groups whose rows are so out of the file and adds them to `*.retried`; gives their ids."""
+        """Moves the groups whose rows satisfy the condition to `*.retried`; returns their ids."""
         with self.exclusively():
             self.refresh()
             lost = [group for group, rows in self.rows.items() if crashed(rows)]
@@ -116,14 +116,14 @@ class RowLog:
         return lost
 
     def _cut(self) -> None:
-        """Moves what stands behind the last whole group to `*.torn`; only under the lock, when nobody is writing."""
+        """Moves everything after the last whole group to `*.torn`; only under the lock, when nobody is writing."""
         if not is_there(self.path, alone=True) or self.path.stat().st_size == self._end:
             return
         torn = self.path.with_name(self.path.name + ".torn")
         cut(self.path, self._end, lambda content: add_to(torn, content.rstrip(b"\n") + b"\n"))
 
     def _read(self, lines: Iterable[bytes]) -> None:
-        """Takes in the whole groups at the start of the lines; only what stands last may be unfinished."""
+        """Reads the whole groups at the start of the lines; only the last group may be unfinished."""
         at, block, torn = self._end, [], 0
         for line in lines:
             at += len(line)
@@ -156,7 +156,7 @@ class RowLog:
                 self.rows[row["group"]], self._end, block = block, at, []
 
     def _parse(self, line: bytes) -> Row | None:
-        """The row on a line; None if it is torn. Raises ValueError for one that is whole and no row of this file's."""
+        """Parses a line; returns None if it is torn. Raises ValueError for a whole line that is no row of this file."""
         try:
             row = parse_row(line) if line.endswith(b"\n") else None
         except (TypeError, ValueError):
@@ -169,7 +169,7 @@ class RowLog:
         return f"{self.path.name}, the row of key {str(row.get('key'))[:40]!r}"
 
     def _check(self, row: Row) -> None:
-        """Raises ValueError for a row of another cell than its group has: rows are never edited."""
+        """Raises ValueError for a row that does not match the cell of its group: rows must not be edited."""
         said, where = tuple(row[name] for name in ("task", "controller", "seed")), self._where(row)
         if self.groups[row["group"]].get(row["key"]) != said:
             task, controller, seed = (str(each)[:40] for each in said)

@@ -1,4 +1,4 @@
-"""Runs what is left of a benchmark's folder, beside other processes that work on it."""
+"""Runs the remaining groups of a benchmark's folder, concurrently with other processes."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ from .executors import Executor, Failed
 from .folder import Folder
 
 WAIT_S = 1.0
-"""Seconds between two looks at groups that another process is running."""
+"""Seconds between two checks of groups that another process is running."""
 
 
 @dataclass(frozen=True)
 class Finished:
-    """How a call ended."""
+    """Result of a call."""
 
     out: Path
     groups: int
-    """Groups of the whole benchmark."""
+    """Number of groups of the whole benchmark."""
     ran: int
-    """Of which this call ran so many."""
+    """Number of groups that this call ran."""
     failures: dict[str, str]
-    """Why groups could not be run, by group; the next call tries them again."""
+    """Reasons why groups could not be run, by group; the next call tries them again."""
 
     @property
     def complete(self) -> bool:
@@ -34,7 +34,7 @@ class Finished:
 
 
 class _Bar:
-    """Progress in updates × rows: what is done, by whomever, and what is running here."""
+    """Progress in updates × rows: finished groups of all processes, and groups running here."""
 
     def __init__(self, folder: Folder, show: bool):
         self.folder, self.running = folder, {}
@@ -52,7 +52,7 @@ class _Bar:
         return sum(work for group, work in self.work.items() if group not in left)
 
     def report(self, group: str, updates: int) -> None:
-        """Shows that so many updates of a running group are done."""
+        """Shows how many updates of a running group are done."""
         self.running[group] = updates * self.cells[group]
         if group in self.judged and self.running[group] == self.work[group]:  # scores take a while to follow
             self.scoring.add(group)
@@ -74,7 +74,7 @@ class _Bar:
 
 
 def run(folder: Folder, executor: Executor, *, show: bool = False) -> Finished:
-    """Runs every group that is left and waits for those that others are running, to take over what they drop."""
+    """Runs every remaining group, and waits for those of other processes to take over what they abandon."""
     ran, bar = 0, _Bar(folder, show)
     try:
         while folder.possible:

@@ -22,7 +22,7 @@ from .plan import Group
 
 @dataclass(frozen=True)
 class Difference:
-    """A field of a row that came out otherwise."""
+    """A field of a row whose value differs."""
 
     controller: str
     seed: int
@@ -42,12 +42,12 @@ depends on the solver. Scores and all else are compared to the bit.
 """
 
 ABSENT = "absent"
-"""Stands for the value of a field that a row does not have, as of one that an earlier version of the package made."""
+"""Value of a field that a row lacks, e.g. because an earlier version of the package made it."""
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """What came of running one group again."""
+    """Result of running one group again."""
 
     group: str
     what: str
@@ -55,18 +55,18 @@ class Verdict:
     rows: int
     differences: list[Difference] = field(default_factory=list)
     origins: list[str] = field(default_factory=list)
-    """In what the making of the rows differs: versions, machine, device, threads."""
+    """Differences in provenance: versions, machine, device, threads."""
     failed: str = ""
-    """Why it could not be run, if it could not."""
+    """Why it could not be run, or ""."""
 
     @property
     def equal(self) -> bool:
-        """Whether every row came out as it stands."""
+        """Whether every row was reproduced."""
         return not self.differences and not self.failed
 
 
 def finished(folder: Folder, within_s: float = math.inf) -> list[Group]:
-    """The groups that can be run again and whose training took at most so many seconds, as their rows say."""
+    """Lists the groups that can be run again and whose training took at most `within_s` seconds by their rows."""
     done = [group for group in folder.groups if folder.done(group) and folder.ready(group)]
     return [group for group in done if sum(float(row["wall_s"]) for row in folder.rows_of(group)) <= within_s]
 
@@ -115,7 +115,7 @@ def verify(
 
 
 def _by_the_same_engine(job: Job, held: Sequence[Row]) -> Job:
-    """The job with the engine that the group's rows name; those that name none were made when there was torch alone."""
+    """Returns the job with the engine that the group's rows name; rows without one were made by torch."""
     engine = held[0].get("engine", "torch")
     comparisons = [replace(each, game=EnvConfig.of(each.game, engine=engine)) for each in job.group.comparisons]
     return replace(job, group=replace(job.group, comparisons=tuple(comparisons)))
@@ -157,7 +157,7 @@ def _short(value: Any) -> str:
 
 
 def report(verdicts: Sequence[Verdict], most: int = 5) -> str:
-    """The verdicts as a person reads them, with the likely cause of a difference."""
+    """Formats the verdicts as text, with the likely cause of a difference."""
     lines = []
     for v in verdicts:
         said = "equal to the bit" if v.equal else v.failed or f"{len(v.differences)} fields differ"
@@ -170,7 +170,7 @@ def report(verdicts: Sequence[Verdict], most: int = 5) -> str:
 
 
 def cause(verdicts: Sequence[Verdict]) -> str:
-    """The likely cause of differences."""
+    """Names the likely cause of differences."""
     origins = list(dict.fromkeys(each for v in verdicts if v.differences for each in v.origins))
     if origins:
         return f"likely cause: the rows were made with something else ({'; '.join(origins)})"

@@ -1,4 +1,4 @@
-"""Compares controllers: trains the same GANs under each of them and scores what comes of it."""
+"""Compares controllers: trains the same GANs under each of them and scores the results."""
 
 from __future__ import annotations
 

@@ -84,7 +84,7 @@ def make_contestants(
         ValueError: If a name stands twice, if an item is no controller, or as `make_contestant`.
     """
     if isinstance(given, (str, Path)):
-        raise ValueError(f"controllers={str(given)!r} is one controller; give a list, e.g. ['sim-gda', {str(given)!r}]")
+        raise ValueError(f"controllers={str(given)!r} is one controller; give a list, e.g. [{str(given)!r}]")
     if isinstance(given, Mapping):
         return [replace(_contestant(each, game), label=str(label)) for label, each in given.items()]
     items = list(given)

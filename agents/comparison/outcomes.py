@@ -1,4 +1,4 @@
-"""Scores the rows of a batch that has run and writes down what came of each."""
+"""Scores the rows of a batch that has run and makes their records."""
 
 from __future__ import annotations
 

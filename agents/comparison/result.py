@@ -1,4 +1,4 @@
-"""What a comparison gives: a row for each run, and the ways to look at them."""
+"""The result of a comparison: a row for each run, as a table, a plot or a data frame."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""What a row is: every field, what it may hold, and whether a judged run says it; for the benchmark and for a report.
+"""Schema of a row: its fields, their types, and which a judged run must have; checks rows on reading.
 
-A file of rows may come from anybody. What stands in this table is checked as it is read, so that whoever is given a row
-need not ask again; a field that is not in it is data that nobody here reads.
+A file of rows may come from anybody. Fields in this table are checked on reading, so that no other code has to check
+them again; other fields are never used.
 """
 
 from __future__ import annotations
@@ -17,21 +17,21 @@ from .rows import Row
 
 NAME_LENGTH, TEXT_LENGTH = 120, 4_000
 LARGEST_COUNT = 2**53
-"""Up to here float64 holds every whole number."""
+"""Largest bound up to which float64 represents every whole number."""
 LARGEST_NUMBER = 1e100
-"""Of either sign: its square is still a number."""
+"""Largest absolute value: its square is still finite."""
 LARGEST_ROW = 2**20
-"""Bytes of a line; ours have six thousand."""
+"""Most bytes of a line; ours have six thousand."""
 MOST_ENTRIES, DEEPEST = 1_000, 4
-"""Of a field that holds a list or a record, and how deep those may be nested."""
+"""Most entries of a list or a record in a field, and deepest nesting."""
 MOST_POINTS = 100_000
-"""Of a trace."""
+"""Most points of a trace."""
 _STATUS = ("ok", "diverged", "error")
 _TRACE = ("update", "g_loss", "d_loss", "log_d_multiplier")
 
 
 def finite(value: object) -> bool:
-    """Whether it is a number that is neither NaN nor infinite, nor too large to be squared."""
+    """Returns whether it is a finite number whose square is finite."""
     if isinstance(value, bool):
         return False
     if isinstance(value, int):
@@ -48,7 +48,7 @@ def _text(value: object) -> bool:
 
 
 def _plain(value: object, depth: int = DEEPEST) -> bool:
-    """Whether a JSON value is small."""
+    """Returns whether a JSON value is small."""
     if isinstance(value, (dict, list)):
         inner = [*value, *value.values()] if isinstance(value, dict) else value
         return depth > 0 and len(value) <= MOST_ENTRIES and all(_plain(each, depth - 1) for each in inner)
@@ -60,7 +60,7 @@ def _record_of(fits: Callable[[object], bool]) -> Callable[[object], bool]:
 
 
 class _Kind(NamedTuple):
-    """What a field may hold."""
+    """Type and bounds of a field."""
 
     words: str
     fits: Callable[[object], bool]
@@ -71,7 +71,7 @@ class _Field(NamedTuple):
 
     kind: _Kind
     always: bool = False
-    """Whether every judged run says it."""
+    """Whether every judged run must have it."""
     nothing: bool = False
     """Whether it may be None."""
 
@@ -100,27 +100,31 @@ FIELDS: dict[str, _Field] = {
     **dict.fromkeys(("optimizer", "details", "chosen_by"), _Field(_A_RECORD)),
     **dict.fromkeys(("versions", "files"), _Field(_TEXTS)),
 }  # fmt: skip
-"""Every field that anything here reads, but for `score`, `return` and `trace`, whose sense depends on `status`."""
+"""Every field that is used, except `score`, `return` and `trace`, whose meaning depends on `status`."""
 _OF_A_GROUP = ("group", "key", "task", "controller", "seed", "status", "wall_s", "quality", "versions")
-"""What the benchmark must find in every row of its own, those that choose a constant among them."""
+"""Fields that every row of a benchmark must have, also those that choose a constant."""
 _JUDGED = ("return_name", "failure", "runs_as")
-"""What the tables of a benchmark say besides."""
+"""Further fields that the tables of a benchmark need."""
 
 
 def parse_row(line: str | bytes) -> Row:
-    """The JSON object on a line; raises ValueError if it is no JSON or too long, TypeError if it is no object."""
+    """Parses a line; raises ValueError if it is no JSON or too long, TypeError if it is no object."""
     if len(line) > LARGEST_ROW:
         raise ValueError(f"it has more than {LARGEST_ROW:,} characters")
-    row = parsed_json(line)
+    try:
+        text = line.decode() if isinstance(line, bytes) else line  # json would take bytes for UTF-16, too
+    except UnicodeDecodeError as error:
+        raise ValueError("it is not UTF-8") from error
+    row = parsed_json(text)
     if not isinstance(row, dict):
         raise TypeError("it is no JSON object")
     return row
 
 
 def read_row(line: str | bytes, where: str) -> Row:
-    """The row on a line, with characters that a terminal obeys written out.
+    """Reads the row on a line, with control characters escaped.
 
-    Raises ValueError, which names the place `where`, if it is none.
+    Raises ValueError, naming the place `where`, if it is not a row.
     """
     try:
         row = parse_row(line)
@@ -135,13 +139,13 @@ def read_row(line: str | bytes, where: str) -> Row:
 
 
 def check_row(row: Row, where: str) -> None:
-    """Raises ValueError, which names the place `where`, for what no judged run says."""
+    """Raises ValueError, naming the place `where`, unless the row can be that of a judged run."""
     check_fields(row, where, [name for name, field in FIELDS.items() if field.always])
     _check_values(row, where)
 
 
 def check_group_row(row: Row, where: str, *, judged: bool) -> None:
-    """The same for a row of a benchmark's group; of one that is not `judged`, that it can choose a constant."""
+    """Checks a row of a benchmark's group; if it is not `judged`, checks that it can choose a constant."""
     check_fields(row, where, (*_OF_A_GROUP, *(_JUDGED if judged else ())))
     if judged:
         check_row(row, where)
@@ -150,7 +154,7 @@ def check_group_row(row: Row, where: str, *, judged: bool) -> None:
 
 
 def check_fields(row: Row, where: str, needed: Any) -> None:
-    """Raises ValueError for a field that holds what its kind never does, or that is needed and missing."""
+    """Raises ValueError for a field of the wrong type, or a required one that is missing."""
     for name, field in FIELDS.items():
         value = row.get(name)
         if name not in row and name not in needed or (value is None and field.nothing and name in row):

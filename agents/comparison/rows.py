@@ -1,4 +1,4 @@
-"""What a finished cell of a benchmark says: the game, the controller, what came of it, and what it was made with."""
+"""Fields of a row: the game, the controller, the result, and its provenance."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ from gan_env.registry import plugins
 
 Row = dict[str, Any]
 TIMES = ("wall_s", "control_s")
-"""Fields of a row that no two runs share."""
+"""Fields that differ between repetitions of a run."""
 ORIGIN = ("versions", "machine", "device", "threads", "engine")
-"""Fields that say what a row was made with; where they differ, rounding may."""
+"""Provenance of a row; where these fields differ, rounding may differ."""
 
 
 def gap_is_normalised(config: EnvConfig) -> bool:
-    """Whether the reward's loss gap is divided by the losses' size: a plain gap of signed losses means nothing."""
+    """Returns whether the reward's loss gap is divided by the losses' size, because signed losses have no plain gap."""
     return config.normalise or config.gan_loss.signed
 
 
 def game_facts(config: EnvConfig) -> Row:
-    """The fields that the rows of one game share, with everything that was left to the task filled in."""
+    """Returns the fields that the rows of one game share, with the task's own values filled in."""
     task = config.build_task()
     reward = config.reward if isinstance(config.reward, str) else getattr(config.reward, "name", str(config.reward))
     return {
@@ -49,12 +49,12 @@ def game_facts(config: EnvConfig) -> Row:
 
 
 def settled(config: EnvConfig) -> Row:
-    """The same but for the task: games in which these agree can share a batch as far as their settings go."""
+    """Returns the same without the task: games whose settings agree in these can share a batch."""
     return {name: value for name, value in game_facts(config).items() if name != "task"}
 
 
 def group_id(config: EnvConfig, names: Sequence[str], seeds: Sequence[int], labels: Row) -> str:
-    """Hash of all that decides the rows of a game: the game, who plays it on which seeds, and the labels."""
+    """Hashes everything that determines the rows of a game: the game, contestants, seeds and labels."""
     beside = {
         name: getattr(config, name)
         for name in ("features", "d_lr_range", "g_lr_range", "loss_bound", "weight_bound", "score")
@@ -63,12 +63,12 @@ def group_id(config: EnvConfig, names: Sequence[str], seeds: Sequence[int], labe
 
 
 def joint_id(ids: Sequence[str]) -> str:
-    """Hash of a group: of the games that share its batch, in order; of one alone, its own."""
+    """Hashes a group from the games that share its batch, in order; a single game keeps its own hash."""
     return ids[0] if len(ids) == 1 else _digest(" ".join(ids))
 
 
 def cell_key(game: str, name: str, seed: int) -> str:
-    """Hash of a cell: its game's `group_id`, controller and seed."""
+    """Hashes a cell: its game's `group_id`, controller and seed."""
     return _digest(f"{game} {name} {seed}")
 
 
@@ -77,13 +77,13 @@ def _digest(text: str) -> str:
 
 
 def versions() -> dict[str, str]:
-    """Versions of what can change a result, with every installed package that offers parts."""
+    """Returns the versions of everything that can change a result, including packages that offer parts."""
     found = {name: version(name) for name in ("torch", "numpy", "gymnasium", "stable-baselines3")}
     return {"python": platform.python_version(), **found, **plugins()}
 
 
 def machine(device: torch.device) -> str:
-    """The class of machine within which rows repeat to the bit: its instruction set, or the model of its GPU."""
+    """Returns the class of machine within which rows repeat to the bit: instruction set, or GPU model."""
     if device.type == "cuda":
         return torch.cuda.get_device_name(device)
     return f"{platform.machine()} {torch.backends.cpu.get_cpu_capability()}"

@@ -1,4 +1,4 @@
-"""Adds up what a batch's updates bring: returns, failures, quality, and the points of each run that are drawn."""
+"""Accumulates the metrics of a batch: returns, failures, quality, and the curves of each run."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Row seeds in named splits that never meet: for choosing, for training agents, for judging."""
+"""Row seeds in disjoint named splits: for choosing, for training agents, for judging."""
 
 from __future__ import annotations
 

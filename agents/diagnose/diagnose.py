@@ -91,7 +91,7 @@ def lines(controller: str, loss: Loss, d_loss: DLoss = "sum") -> list[str]:
     given = "" if loss.penalty else f", d_loss={'d_loss' if d_loss == 'sum' else '2 * d_loss'}"
     acts = "" if controller == "gap-aware" else "  # then step D if d.update_d, G if d.update_g"
     return [
-        "from agents.steer import Steer",
+        "from agents import Steer",
         f'steer = Steer("{controller}", opt_g, opt_d, loss="{loss.name}")  # before the loop',
         f"# in each iteration, before a player steps; {scores}",
         f"d = steer(real_logits, fake_logits{given}){acts}",

@@ -1,6 +1,6 @@
-"""A trained actor as a controller of its own: plain weights, the features it reads, the actions it encodes.
+"""A trained actor as a controller: plain weights, the features it reads, and its action encoding.
 
-Needs torch and numpy, neither Gymnasium nor Stable-Baselines3, so it runs in a user's own loop.
+It needs torch and NumPy, but neither Gymnasium nor Stable-Baselines3, so it runs in a user's own loop.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class PolicySpec:
-    """What an actor's numbers mean: which features go in, and how what comes out is read."""
+    """Meaning of an actor's inputs and outputs: its features, and how its output becomes an action."""
 
     control: str = "learning-rate"
     """What an action encodes: "learning-rate", "update-choice" or "joint", as in the environment's ids."""
@@ -38,17 +38,17 @@ class PolicySpec:
     updates_per_step: int = 1
     """Updates that one decision holds for."""
     signed_losses: bool = False
-    """Whether it may steer losses that can be negative."""
+    """Whether it supports losses that can be negative."""
     activation: str = "relu"
     """Between the layers: "relu" or "tanh"."""
     output: str = "tanh"
-    """How the last layer's numbers become an action: "tanh"; "clip" to [-1, 1]; "argmax", the choice with the most."""
+    """How the last layer's numbers become an action: "tanh"; "clip" to [-1, 1]; "argmax"."""
     provenance: dict[str, object] = field(default_factory=dict)
-    """Where it comes from: tasks, seeds, versions, score card."""
+    """Origin: tasks, seeds, versions, scores."""
 
     @classmethod
     def of(cls, env: EnvConfig, control: str, **more: Any) -> PolicySpec:
-        """What the actions and observations of an environment mean."""
+        """Makes the spec of an environment's actions and observations."""
         return cls(
             control=control,
             features=env.features,
@@ -61,7 +61,7 @@ class PolicySpec:
         )
 
     def codec(self) -> Codec:
-        """Between actions and controls."""
+        """Codec between actions and controls."""
         return CODECS[self.control](LogRange(*self.d_lr_range), LogRange(*self.g_lr_range))
 
 
@@ -75,14 +75,14 @@ OUTPUTS: dict[str, Callable[[Tensor], np.ndarray]] = {
 
 
 class Eyes:
-    """Measurements as the environment would show them: features with memory, at the start of every decision."""
+    """Computes the environment's observations from measurements, at the start of every decision."""
 
     def __init__(self, spec: PolicySpec, codec: Codec, rows: int):
         self.memory = FeatureMemory(spec.features, codec.last_action_names, spec.d_loss_scale, rows)
         self._codec, self._everyone = codec, np.ones(rows, bool)
 
     def look(self, seen: Measurement, last: Control | None) -> np.ndarray:
-        """Observations (N, F) for the coming decision; `last` is the previous one, None at the start."""
+        """Computes observations (N, F) for the coming decision; `last` is the previous control, None at the start."""
         before = {name: getattr(self.memory, name).copy() for name in _AVERAGES}
         if last is None:
             self.memory.start(np.arange(len(seen)), seen)
@@ -94,11 +94,11 @@ class Eyes:
         return self.memory.observe(seen)
 
     def state(self) -> dict[str, Tensor]:
-        """The feature memory."""
+        """Returns the feature memory."""
         return {name: torch.from_numpy(getattr(self.memory, name).copy()) for name in _REMEMBERED}
 
     def load(self, state: dict[str, Tensor]) -> None:
-        """Takes over what `state` gave."""
+        """Restores a `state`."""
         for name in _REMEMBERED:
             setattr(self.memory, name, state[name].numpy().copy())
 
@@ -108,7 +108,7 @@ _REMEMBERED = (*_AVERAGES, "last_action")
 
 
 def check_game(name: str, spec: PolicySpec, game: GameFacts) -> None:
-    """Raises ValueError where the losses may be negative and the policy was not made for that."""
+    """Raises ValueError if the losses may be negative and the policy does not support that."""
     if game.signed and not spec.signed_losses:
         raise ValueError(
             f"{name} compares the losses of the two players, but those of loss={game.loss!r} can be negative; "
@@ -117,11 +117,11 @@ def check_game(name: str, spec: PolicySpec, game: GameFacts) -> None:
 
 
 class PolicyController:
-    """Steers by a frozen actor. See `base.Controller` for its methods.
+    """Controls GANs by a frozen actor. See `base.Controller` for its methods.
 
     Args:
-        spec: What its numbers mean.
-        layers: Weight (out, in) and bias (out,) of each layer; `spec` says what comes in between and at the end.
+        spec: Meaning of its inputs and outputs.
+        layers: Weight (out, in) and bias (out,) of each layer; `spec` has the activations.
         name: For messages.
     """
 
@@ -134,7 +134,7 @@ class PolicyController:
         self._last: Control | None = None
 
     def actions(self, observations: np.ndarray) -> np.ndarray:
-        """The actor's actions: (N, A) in [-1, 1], float32, or choices (N,); SB3's deterministic ones to the bit."""
+        """Computes actions, (N, A) in [-1, 1], float32, or choices (N,); equal to SB3's deterministic ones to the bit."""
         h = torch.from_numpy(observations)
         with torch.no_grad():
             for i, (weight, bias) in enumerate(self.layers):
@@ -148,7 +148,7 @@ class PolicyController:
         self._eyes, self._decided, self._last = Eyes(self.spec, self.codec, self._rows), 0, None
 
     def act(self, measurement: Measurement) -> Control:
-        """The control for the coming update; decided anew every `updates_per_step` updates."""
+        """Returns the control for the coming update, with a new decision every `updates_per_step` updates."""
         if self._eyes is None or len(measurement) != self._rows:
             raise ValueError(f"{self.name} started {self._rows} rows and was shown {len(measurement)}; reset it first")
         # Counted in the measurement's updates, so that an environment with several updates a step is held no longer.
@@ -159,10 +159,10 @@ class PolicyController:
         return self._last
 
     def learn(self, transition: Transition) -> None:
-        """Nothing: the actor is frozen."""
+        """Does nothing: the actor is frozen."""
 
     def state_dict(self) -> dict:
-        """Rows, the update of the last decision, feature memory and the control in force."""
+        """Returns the number of rows, the update of the last decision, feature memory and current control."""
         if self._eyes is None:
             raise ValueError(f"{self.name} has no state yet; call reset(row_seeds, game) first")
         return {
@@ -173,7 +173,7 @@ class PolicyController:
         }
 
     def load_state_dict(self, state: dict) -> None:
-        """Takes over what `state_dict` gave."""
+        """Restores a `state_dict`."""
         self._rows, self._decided = int(state["rows"]), int(state["decided"])
         self._eyes = Eyes(self.spec, self.codec, self._rows)
         self._eyes.load(state["eyes"])

@@ -1,4 +1,4 @@
-"""A trained controller as one small file: safetensors with a JSON header, no pickle, nothing executed on loading."""
+"""Saves and loads a trained controller as safetensors with a JSON header: no pickle, no code executed on loading."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ from .policy import ACTIVATIONS, OUTPUTS, PolicyController, PolicySpec
 FORMAT = "gan-env controller"
 VERSION = 1
 LARGEST_BYTES = 64 * 2**20
-"""A controller is small; a file beyond this is refused unread."""
+"""Larger files are refused unread; controllers are small."""
 
 
 class ControllerFileError(ValueError):
-    """The one error for a controller file that cannot be used: what is wrong with it, and the way out."""
+    """Raised for a controller file that cannot be used; the message names the reason and the way out."""
 
 
 def save_controller(controller: PolicyController, path: Path | str) -> None:
@@ -53,7 +53,7 @@ def _content(controller: PolicyController, where: str) -> tuple[dict, dict[str, 
 
 
 def load_controller(path: Path | str) -> PolicyController:
-    """The controller in a file. Nothing in it is executed.
+    """Loads the controller in a file. Nothing in it is executed.
 
     Raises:
         ControllerFileError: If the file is missing, truncated, altered, of another kind or of an unknown version.
@@ -66,7 +66,7 @@ def load_controller(path: Path | str) -> PolicyController:
 
 
 def read_checked(path: Path | str, kind: str, version: int) -> tuple[dict, dict[str, Tensor]]:
-    """Content and tensors of a file that `write_tensors` wrote; raises ControllerFileError for any other."""
+    """Reads content and tensors of a file that `write_tensors` wrote; raises ControllerFileError for any other."""
     return read_tensors(path, kind, version, error=ControllerFileError, remedy="export it again", largest=LARGEST_BYTES)
 
 
@@ -91,7 +91,7 @@ def _build(content: dict, tensors: dict[str, Tensor]) -> PolicyController:
 
 
 def _layers(spec: PolicySpec, tensors: dict[str, Tensor]) -> list[tuple[Tensor, Tensor]]:
-    """The layers, whose shapes must lead from the features to the action; raises ValueError where they do not."""
+    """Returns the layers; raises ValueError unless their shapes lead from the features to the action."""
     codec = spec.codec()
     names = FeatureMemory(spec.features, codec.last_action_names, spec.d_loss_scale, 1).names
     wanted = {f"layer{i}.{part}" for i in range(len(tensors) // 2) for part in ("weight", "bias")}

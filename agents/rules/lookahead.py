@@ -1,4 +1,4 @@
-"""Look-ahead: how much any controller of D's learning rate could hope for. Head-room, not ranked."""
+"""Look-ahead: estimates how much a controller of D's learning rate could gain. Not ranked."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ class LookAhead:
         self._multiplier: Tensor | None = None
 
     def bind(self, trainer: Trainer, rows: slice = slice(None)) -> None:
-        """Tells it which rows of which trainer are its own."""
+        """Sets the trainer and the controller's rows."""
         self._trainer, self._rows, self._branch = trainer, np.arange(trainer.n)[rows], None
 
     def reset(self, row_seeds: Sequence[int], game: GameFacts = GameFacts()) -> None:
@@ -61,7 +61,7 @@ class LookAhead:
         self._due, self._multiplier = None, None
 
     def act(self, measurement: Measurement) -> Control:
-        """The control for the coming update; candidates are tried anew every `horizon` updates."""
+        """Returns the control for the coming update; tries the candidates again every `horizon` updates."""
         n = len(self._rows)
         if self._trainer is None or len(measurement) != n:
             raise ValueError(
@@ -77,7 +77,7 @@ class LookAhead:
         return Control.of(n, d_multiplier=self._multiplier, device=measurement.g_loss.device)
 
     def try_out(self, trainer: Trainer) -> Tensor:
-        """Distance to validation data after `horizon` updates, (rows, candidates); infinite where it is undefined."""
+        """Returns distances to validation data after `horizon` updates, (rows, candidates); infinite if undefined."""
         k = len(self.candidates)
         if self._branch is None:
             self._branch = trainer.empty_fork(len(self._rows) * k)
@@ -89,17 +89,17 @@ class LookAhead:
         return torch.nan_to_num(distance, nan=math.inf, posinf=math.inf).reshape(-1, k)
 
     def learn(self, transition: Transition) -> None:
-        """Nothing: what it knows, it tries out."""
+        """Does nothing: look-ahead keeps no experience."""
 
     def state_dict(self) -> dict:
-        """When the candidates are tried next and the multipliers in force; everything else is the trainer's."""
+        """Returns the update of the next trial and the current multipliers; all else is in the trainer."""
         return {
             "due": None if self._due is None else self._due.clone(),
             "multiplier": None if self._multiplier is None else self._multiplier.clone(),
         }
 
     def load_state_dict(self, state: dict) -> None:
-        """Takes over what `state_dict` gave; bind it to a trainer as well."""
+        """Restores a `state_dict`; the controller must be bound to a trainer as well."""
         self._due, self._multiplier = (None if state[k] is None else state[k].clone() for k in ("due", "multiplier"))
 
 

@@ -20,6 +20,6 @@ def _block(seed: int, number: int) -> np.ndarray:
 
 
 def uniform(seed: Int64[Tensor, " N"], index: Int64[Tensor, " N"]) -> Float[Tensor, " N"]:
-    """One number in [0, 1) per row, float64: number `index` of the stream that belongs to the row's seed."""
+    """Draws one number in [0, 1) per row, float64: number `index` of the stream of the row's seed."""
     drawn = [_block(s, i // BLOCK)[i % BLOCK] for s, i in zip(seed.tolist(), index.tolist(), strict=True)]
     return torch.tensor(drawn, dtype=torch.float64, device=seed.device)

@@ -1,4 +1,4 @@
-"""Recorded decisions, and a controller that repeats them blindly: what is left when feedback is taken away."""
+"""Records a controller's decisions and replays them open-loop, without feedback."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _UPDATE = "update"
 
 
 class Recorder:
-    """A controller that does what another decides and keeps every decision, for `save` and `replay:FILE`."""
+    """Wraps a controller and records every decision, for `save` and `replay:FILE`."""
 
     def __init__(self, controller: Controller):
         self.controller = controller
@@ -39,18 +39,18 @@ class Recorder:
         self.controls, self._updates, self._seeds = [], [], [int(seed) for seed in row_seeds]
 
     def act(self, measurement: Measurement) -> Control:
-        """The controller's decision, recorded."""
+        """Returns the controller's decision and records it."""
         control = self.controller.act(measurement)
         self.controls.append(Control(**{k: v.cpu() for k, v in control.state().items()}))
         self._updates.append(measurement.update.cpu().clone())
         return control
 
     def learn(self, transition: Transition) -> None:
-        """The controller's own."""
+        """Passes the transition to the controller."""
         self.controller.learn(transition)
 
     def state_dict(self) -> dict:
-        """The controller's state and the record."""
+        """Returns the controller's state and the record."""
         record = [control.state() for control in self.controls]
         updates = [update.clone() for update in self._updates]
         return {"controller": self.controller.state_dict(), "seeds": list(self._seeds), "record": record} | {
@@ -66,8 +66,8 @@ class Recorder:
     def save(self, path: Path | str) -> None:
         """Writes the record, (decisions, rows) of each field of a control and of the update that it was made at.
 
-        A decision that is the one before it in every row is left out, for that one is held anyway. Raises ValueError
-        where there is none.
+        Decisions equal to the previous one in every row are omitted, because the previous one holds anyway. Raises
+        ValueError if there are none.
         """
         if not self.controls:
             raise ValueError(f"{self.name} has decided nothing yet; run it before saving its record")
@@ -136,7 +136,7 @@ class Replay:
             )
 
     def act(self, measurement: Measurement) -> Control:
-        """The decision recorded for each row's update; raises ValueError after the last."""
+        """Returns the decision recorded for each row's update; raises ValueError after the last."""
         if len(measurement) != len(self._places):
             raise ValueError(f"replay has {len(self._places)} rows and was shown {len(measurement)}; reset it first")
         now, device = measurement.update.cpu(), measurement.g_loss.device
@@ -148,10 +148,10 @@ class Replay:
         return Control(**{k: v[at, self._places].to(device) for k, v in self._record.items()})
 
     def learn(self, transition: Transition) -> None:
-        """Nothing: it repeats."""
+        """Does nothing: the decisions are fixed."""
 
     def state_dict(self) -> dict:
-        """Which runs its rows repeat; which decision comes next is a matter of the update."""
+        """Returns the recorded runs that its rows repeat; the update determines the next decision."""
         return {"places": self._places.clone()}
 
     def load_state_dict(self, state: dict) -> None:

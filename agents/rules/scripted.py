@@ -1,7 +1,7 @@
-"""Scripted controllers: a law (pure rule, no state) and the object that remembers for it, one entry per row.
+"""Scripted controllers: a law (a pure rule without state) and the object that keeps its memory, one entry per row.
 
-A law is written as two functions, the memory at the start and one decision; `Scripted` makes the controller of it, so
-that resetting, checking, saving and moving between devices are written once.
+A law consists of two functions, the initial memory and one decision; `Scripted` makes a controller of it and implements
+resetting, checking, saving and moving between devices once for all.
 """
 
 from __future__ import annotations
@@ -22,23 +22,23 @@ from ..base import CONTROLLERS
 Build = TypeVar("Build", bound="Callable[..., Law]")
 
 Memory = dict[str, Tensor]
-"""What a law remembers: tensors that lead with N. Laws replace entries and never change one in place."""
+"""Memory of a law: tensors with leading axis N. Laws replace entries and never modify one in place."""
 
 
 class Law(Protocol):
-    """A rule that decides for N rows, none of which notices another."""
+    """A rule that decides for N rows independently."""
 
     def start(self, row_seeds: Sequence[int], game: GameFacts) -> Memory:
-        """The memory of new rows, with all that the rule needs of the game; ValueError if the game does not suit."""
+        """Returns the initial memory, with all that the rule needs of the game; raises ValueError for an unsuitable game."""
         ...
 
     def decide(self, seen: Measurement, memory: Memory) -> tuple[Control, Memory]:
-        """The control for the coming update, and the memory after it."""
+        """Returns the control for the coming update, and the memory after it."""
         ...
 
 
 class Scripted:
-    """The controller that follows a law. See `base.Controller` for its methods."""
+    """A controller that follows a law. See `base.Controller` for its methods."""
 
     def __init__(self, name: str, law: Law):
         self.name, self.law = name, law
@@ -47,7 +47,7 @@ class Scripted:
 
     @property
     def rule(self) -> Tensor:
-        """Number of the rule behind each row's last decision, (N,); its module's RULES holds the names.
+        """Number of the rule behind each row's last decision, (N,); RULES of its module has the names.
 
         Raises AttributeError where the law has but one rule.
         """
@@ -62,7 +62,7 @@ class Scripted:
 
     @torch.no_grad()
     def act(self, measurement: Measurement) -> Control:
-        """The control for the coming update; raises ValueError unless the measurement has the rows of `reset`."""
+        """Returns the control for the coming update; raises ValueError unless the measurement has the rows of `reset`."""
         if self._rows is None:
             raise ValueError(f"{self.name} has not started; call reset(row_seeds, game) before act")
         if len(measurement) != self._rows:
@@ -73,16 +73,16 @@ class Scripted:
         return control
 
     def learn(self, transition: Transition) -> None:
-        """Nothing: the rule is fixed."""
+        """Does nothing: the rule is fixed."""
 
     def state_dict(self) -> dict:
-        """The number of rows and a copy of the memory; nothing else decides, not even the game."""
+        """Returns the number of rows and a copy of the memory, which determine all later decisions."""
         if self._rows is None:
             raise ValueError(f"{self.name} has no state yet; call reset(row_seeds, game) first")
         return {"rows": self._rows, **{key: value.clone() for key, value in self.memory.items()}}
 
     def load_state_dict(self, state: dict) -> None:
-        """Takes over what `state_dict` gave; raises ValueError if that was of another law."""
+        """Restores a `state_dict`; raises ValueError for that of another law."""
         memory = {key: value.clone() for key, value in state.items() if key != "rows"}
         if "rows" not in state or (self._rows is not None and memory.keys() != self.memory.keys()):
             raise ValueError(
@@ -94,18 +94,18 @@ class Scripted:
 
 @dataclass(frozen=True, kw_only=True)
 class Argument:
-    """What may follow a controller's name, as the 2 in `constant:2`."""
+    """The argument after a controller's name, such as the 2 in `constant:2`."""
 
     option: str
     """The option that it sets."""
     usage: str
-    """How the whole name is written, e.g. "constant:X"."""
+    """Form of the whole name, e.g. "constant:X"."""
     needs: str
-    """What it must be, in words."""
+    """Requirement, in words."""
     read: Callable[[Any], Any]
-    """From its text (or the option's value) to the value; raises ValueError if it is not what `needs` says."""
+    """Converts its text (or the option's value) to the value; raises ValueError if `needs` is not met."""
     examples: tuple[str, ...]
-    """Whole names that work."""
+    """Whole names, as examples."""
     required: bool = True
     """Whether the bare name is refused."""
 
@@ -118,7 +118,7 @@ class ScriptedFactory:
     build: Callable[..., Law]
     argument: Argument | None = None
     note: str = ""
-    """What every list and table says behind the name."""
+    """Note after the name in lists and tables."""
     learned: bool = False
     """Whether the law was learned and frozen: a ranking then asks for its decisions replayed without feedback."""
 
@@ -134,7 +134,7 @@ class ScriptedFactory:
         return (inspect.getdoc(self.build) or "").split("\n")[0]
 
     def __call__(self, text: str | None, **options: object) -> Scripted:
-        """The controller; `text` is what followed the name."""
+        """Makes the controller; `text` is the argument after the name."""
         if self.argument is not None:
             options |= self._read(self.argument, text, options)
         elif text is not None:
@@ -163,8 +163,8 @@ def scripted(
 
     Args:
         name: By which `make_controller` finds it.
-        argument: What may follow the name.
-        note: What every list and table says behind the name.
+        argument: Argument after the name.
+        note: Note after the name in lists and tables.
         learned: Whether it was learned and frozen, so that a ranking asks for its replay.
     """
 
@@ -176,7 +176,7 @@ def scripted(
 
 
 def positive(value: Any) -> float:
-    """`value` as a finite number > 0."""
+    """Converts `value` to a finite number > 0."""
     number = float(value)
     if not (math.isfinite(number) and number > 0):
         raise ValueError(f"{value!r} is not a finite number > 0")

@@ -1,1 +1,1 @@
-"""What `agents.steer` is made of: reading scores, checking what a loop gives, setting rates, counting steps."""
+"""Parts of `agents.steer`: reads scores, checks inputs, sets rates, counts steps."""

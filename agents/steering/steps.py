@@ -158,10 +158,12 @@ def _call_after_step(optimizer: Any, method: Callable[[], Any]) -> bool:
             alive()
 
     for each in (optimizer, getattr(optimizer, "optimizer", None)):  # Accelerate's wrapper has no hooks of its own
-        register = getattr(each, "register_step_post_hook", None)
-        if register is None:
+        if each is None:
             continue
-        handle = register(hook)
+        try:
+            handle = each.register_step_post_hook(hook)
+        except AttributeError:  # of the method, or of a wrapper that never called its class' __init__
+            continue
         weakref.finalize(method().__self__, handle.remove).atexit = False
         return True
     return False

@@ -1,4 +1,4 @@
-"""Films of steered GANs: the same GAN under one controller or several, side by side, as a GIF or an MP4."""
+"""Films of controlled GANs: the same GAN under one or more controllers, side by side, as a GIF or an MP4."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from ..comparison.contestants import Contestant
 from ..comparison.controller_runner import ControllerRunner
 
 LAST_S = 3
-"""Seconds for which a GIF stays at its end before it starts again."""
+"""Seconds for which a GIF shows its last frame."""
 
 
 class Film:
@@ -116,7 +116,7 @@ WRITERS: dict[str, Callable[[Path, Iterator[np.ndarray], float], None]] = {".gif
 
 
 def check_film(path: Path) -> None:
-    """Raises ValueError for a film that could not be written in the end: its kind, its folder, a missing package.
+    """Raises ValueError for a film that could not be written: its format, its folder, a missing package.
 
     Raises NotOurs for a link or a folder in its place.
     """
@@ -130,5 +130,5 @@ def check_film(path: Path) -> None:
 
 
 def write_film(path: Path, frames: Iterator[np.ndarray], fps: float) -> None:
-    """Writes frames of one size as a film that appears whole or not at all; `check_film` says whether it can be."""
+    """Writes frames of one size as a film, atomically; call `check_film` first."""
     WRITERS[path.suffix](path, frames, fps)

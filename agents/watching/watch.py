@@ -1,4 +1,4 @@
-"""What a run's folder says of the run while it goes on, as plain data: of `gan-env train`, or of `gan-env bench`."""
+"""Reads the progress of a run from its folder, as plain data: of `gan-env train` or `gan-env bench`."""
 
 from __future__ import annotations
 
@@ -29,29 +29,29 @@ CURVES = {
     "gan/share_at_bounds": "share of actions at a bound",
     "gan/failures": "GANs that failed, of the last ones",
 }
-"""What is shown of a training's log, and what a person calls it."""
+"""Curves of a training's log, with their titles."""
 
 
 @dataclass(frozen=True)
 class Progress:
-    """How far a run is."""
+    """Progress of a run."""
 
     folder: Path
     what: str
-    """What runs there, on one line."""
+    """Description of the run, on one line."""
     state: Literal["running", "stopped", "finished"]
     done: int
     total: int
     unit: str
-    """Of `done` and `total`."""
+    """Unit of `done` and `total`."""
     left_s: float | None = None
-    """Seconds that are left at the speed so far; None if nothing can be said."""
+    """Seconds left at the speed so far; None if unknown."""
     curves: dict[str, list[tuple[int, float]]] = field(default_factory=dict)
     """(decision, value) by `CURVES`' name."""
     table: str = ""
     """Scores so far."""
     next: str = ""
-    """What to do now."""
+    """Next step for the user."""
 
 
 class TrainFolder:
@@ -62,7 +62,7 @@ class TrainFolder:
         self._log: Any = None
 
     def look(self) -> Progress:
-        """How far the training is."""
+        """Returns the progress of the training."""
         config, folder = self.config, self.folder
         what = f"{config.names[0]} on {config.env.task}, {config.num_envs} GANs side by side"
         if is_there(folder / TABLE) and not is_there(folder / STATE):
@@ -81,7 +81,7 @@ class TrainFolder:
         return Progress(folder, what, state, done, config.decisions, "decision", left, curves, "", hint)
 
     def _pace(self, config: TrainConfig) -> float:
-        """Seconds a decision."""
+        """Returns seconds per decision."""
         events = self._log.Scalars("gan/return") if self._log and "gan/return" in self._log.Tags()["scalars"] else []
         if len(events) < 2:
             return float("nan")
@@ -101,11 +101,11 @@ class TrainFolder:
         return {name: points for name, points in curves.items() if points}
 
     def game(self) -> EnvConfig:
-        """What its GANs are."""
+        """Returns the game of its GANs."""
         return self.config.env
 
     def contestants(self) -> list[Contestant]:
-        """The agent and plain training; raises ValueError while there is no agent."""
+        """Returns the agent and plain training; raises ValueError while there is no agent."""
         file = self.folder / "agent.safetensors"
         if not is_there(file):
             raise ValueError(f"{self.folder} holds no agent yet; wait for its training, or name a --controller")
@@ -121,7 +121,7 @@ class BenchFolder:
         self._began: tuple[float, int] | None = None
 
     def look(self) -> Progress:
-        """How far the benchmark is."""
+        """Returns the progress of the benchmark."""
         bench = self._bench
         bench.refresh()
         left = {group.id for group in bench.left}
@@ -147,11 +147,11 @@ class BenchFolder:
         return sum(Lock(claims / group).is_held() for group in left) if has_folder(claims) else 0
 
     def game(self) -> EnvConfig:
-        """Its first game."""
+        """Returns its first game."""
         return self._judged(self._bench)[0]["game"]
 
     def contestants(self) -> list[Contestant]:
-        """The controller with the best mean score in its first game so far, and plain training."""
+        """Returns the controller with the best mean score in its first game so far, and plain training."""
         found = self._judged(self._bench)
         rows = [row for group in found for row in group["rows"] if group["game"] == found[0]["game"]]
         best = tables.ranked(rows)[0]
@@ -177,7 +177,7 @@ class BenchFolder:
 
 
 def watched(folder: Path, *, trust: bool = False) -> TrainFolder | BenchFolder:
-    """The run in a folder; `trust` as in `open_folder`.
+    """Opens the run in a folder; `trust` as in `open_folder`.
 
     Raises:
         ValueError: If the folder holds neither kind of run, or its files are damaged.

@@ -1,6 +1,6 @@
-"""The command `gan-env`: what a person types. The only part of this package that knows the controllers.
+"""The command line `gan-env`. The only part of this package that imports `agents`.
 
-Nothing heavy is imported before a command is chosen, so that help is there at once and Ctrl-C is always answered.
+Nothing heavy is imported before a command is chosen, so that help prints at once and Ctrl-C always works.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ DONE, FAILED, WRONG_CALL = 0, 1, 2
 
 
 class Command(NamedTuple):
-    """A command: `run` in a module of this package takes the arguments behind its name and gives the exit code."""
+    """A command: `run` in a module of this package takes the arguments after its name and returns the exit code."""
 
     module: str
     summary: str
-    """Its line in the help of `gan-env`, and the first one of its own."""
+    """Line that describes it in the help of `gan-env`, and first line of its own help."""
 
 
 COMMANDS = {
@@ -39,7 +39,7 @@ COMMANDS = {
 
 
 def usage() -> str:
-    """The help of `gan-env` alone."""
+    """Returns the help text of `gan-env`."""
     lines = ["usage: gan-env COMMAND [OPTIONS]", "       gan-env --version", ""]
     lines += ["Steer GAN training as a reinforcement-learning environment.", ""]
     lines += [f"  {name:<9} {command.summary}" for name, command in COMMANDS.items()]
@@ -48,7 +48,7 @@ def usage() -> str:
 
 
 def version() -> str:
-    """Of the installed package, or in words that there is none."""
+    """Returns the version of the installed package, or a text that it is not installed."""
     try:
         return metadata.version("gan-env")
     except metadata.PackageNotFoundError:
@@ -56,7 +56,7 @@ def version() -> str:
 
 
 def _command(name: str) -> Callable[[Sequence[str]], int]:
-    """What runs a command, or ValueError."""
+    """Returns the function that runs a command; raises ValueError for an unknown one."""
     if name not in COMMANDS:
         raise unknown("command", name, sorted(COMMANDS))
     run = import_module(f"gan_env.cli.{COMMANDS[name].module}").run
@@ -68,14 +68,14 @@ def _command(name: str) -> Callable[[Sequence[str]], int]:
 
 
 def _complain(message: str) -> None:
-    """Says what is wrong on one line, whatever a file has put into it."""
+    """Prints an error on one line, with control characters escaped."""
     from gan_env.io.files import shown
 
     print(f"gan-env: {shown(message)}", file=sys.stderr)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Runs a command; gives 0 done, 1 the work failed, 2 the call is wrong."""
+    """Runs a command; returns 0 if it succeeded, 1 if the work failed, 2 if the call is wrong."""
     given = list(sys.argv[1:] if arguments is None else arguments)
     if given[:1] == ["help"]:
         given = [*given[1:2], "--help"]

@@ -1,4 +1,4 @@
-"""The command `gan-env bench`; its options are the benchmark's."""
+"""The command `gan-env bench`; `agents.benchmark.command` defines its options."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`gan-env data`: where data are, and how to get them."""
+"""`gan-env data`: reports where data sets are found and how to get them."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class Data:
 
 
 def run(arguments: Sequence[str]) -> int:
-    """The command."""
+    """Runs the command; returns its exit code."""
     given = read(Data, "data", arguments, HELP)
     if given.fetch:
         message = download.fetch(given.name)

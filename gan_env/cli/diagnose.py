@@ -1,4 +1,4 @@
-"""`gan-env diagnose`: a log of losses in words."""
+"""`gan-env diagnose`: reads a log of losses and describes what it shows."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ class Diagnose:
 
 
 def run(arguments: Sequence[str]) -> int:
-    """The command."""
+    """Runs the command; returns its exit code."""
     given = read(Diagnose, "diagnose", arguments, HELP)
     if not given.files:
         raise ValueError("name the log first: gan-env diagnose FILE [--d-column NAME ...] [--g-column NAME ...]")
@@ -83,7 +83,7 @@ def run(arguments: Sequence[str]) -> int:
 
 
 def _document(found: Diagnosis) -> dict[str, Any]:
-    """A diagnosis for programs."""
+    """Converts a diagnosis to plain values for JSON."""
     log = found.log
     return {
         "file": log.source,
@@ -103,7 +103,7 @@ def _document(found: Diagnosis) -> dict[str, Any]:
 
 
 def told(found: Diagnosis) -> str:
-    """A diagnosis as a person reads it."""
+    """Formats a diagnosis as text."""
     log = found.log
     which = f" (discriminator {log.which!r})" if log.which else ""
     parts = [
@@ -138,7 +138,7 @@ def _value(value: Any) -> str:
 
 
 def _plain(value: Any) -> Any:
-    """Numbers as JSON has them: no NaN, no NumPy."""
+    """Converts numbers to JSON types: no NaN, no NumPy."""
     if isinstance(value, dict):
         return {name: _plain(each) for name, each in value.items()}
     if isinstance(value, (list, tuple)):

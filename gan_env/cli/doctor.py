@@ -1,4 +1,4 @@
-"""`gan-env doctor`: whether the installation works, and what it lacks. It also runs where torch does not."""
+"""`gan-env doctor`: checks the installation and lists what is missing. It runs even if torch cannot be imported."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ HELP = """
       gan-env doctor --json
 """
 NOT_FOR_USE = ("test", "dev", "docs")
-"""Extras of those who work on gan-env itself."""
+"""Extras for developing gan-env itself."""
 REBUILD = "with a C++17 compiler: pip install --force-reinstall --no-deps gan-env"
 
 
@@ -38,7 +38,7 @@ class Doctor:
 
 
 def run(arguments: Sequence[str]) -> int:
-    """The command."""
+    """Runs the command; returns its exit code."""
     given = read(Doctor, "doctor", arguments, HELP)
     looks: dict[str, Callable[[], Any]] = {
         "versions": _versions, "packages": _packages, "extras": _extras, "device": _device, "engine": _engine,
@@ -58,7 +58,7 @@ def run(arguments: Sequence[str]) -> int:
 
 
 def _requirements() -> list[str]:
-    """What gan-env asks for, as its metadata say; nothing if it is run from a folder without being installed."""
+    """Returns gan-env's requirements from its metadata; nothing if it is run from a folder without being installed."""
     try:
         return metadata.requires("gan-env") or []
     except metadata.PackageNotFoundError:
@@ -82,7 +82,7 @@ def _versions() -> dict[str, str]:
 
 
 def _packages() -> list[dict[str, str]]:
-    """Every package that is always needed: its version, and whether it will do."""
+    """Lists every required package with its version, and whether that version satisfies the requirement."""
     return [_package(line) for line in _requirements() if "extra ==" not in line]
 
 
@@ -100,7 +100,7 @@ def _package(line: str) -> dict[str, str]:
 
 
 def _extras() -> list[dict[str, Any]]:
-    """Every extra: what it lacks, and the line that installs it."""
+    """Lists every extra with its missing packages and the line that installs it."""
     found: dict[str, list[str]] = {}
     for line in _requirements():
         if (extra := re.search(r"extra == ['\"]([\w-]+)", line)) and extra[1] not in NOT_FOR_USE:
@@ -113,7 +113,7 @@ def _extras() -> list[dict[str, Any]]:
 
 
 def _device() -> dict[str, Any]:
-    """Processors and cards, as torch sees them."""
+    """Describes the processors and GPUs that torch reports."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     found: dict[str, Any] = {"cores": cores, "threads": os.environ.get("OMP_NUM_THREADS", "")}
     try:
@@ -129,7 +129,7 @@ def _device() -> dict[str, Any]:
 
 
 def _engine() -> dict[str, str]:
-    """Which engine trains plain MLPs on a CPU, and how to get the fast one."""
+    """Names the engine that trains plain MLPs on a CPU, and how to get the fast one."""
     try:
         sets = import_module("gan_env.native.library").instruction_sets()
     except OSError as error:  # a library for another machine, or a damaged one
@@ -140,7 +140,7 @@ def _engine() -> dict[str, str]:
 
 
 def _agents() -> dict[str, str]:
-    """Whose the package `agents` is that Python finds: another one of that name may be in the way."""
+    """Checks that the package `agents` that Python imports is ours; another one of that name may shadow it."""
     spec = find_spec("agents")
     ours = Path(__file__).parent.parent.parent / "agents"
     place = Path(spec.origin).parent if spec and spec.origin else None
@@ -178,7 +178,7 @@ def _short(error: BaseException) -> str:
 
 
 def told(found: dict[str, Any]) -> str:
-    """What was found, as a person reads it."""
+    """Formats the findings as text."""
     versions, device = found["versions"], found["device"]
     lines = [
         f"gan-env {versions['gan-env']} in {versions['from']}",

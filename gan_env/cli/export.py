@@ -1,4 +1,4 @@
-"""`gan-env export`, whose options stand with the export."""
+"""The command `gan-env export`; `agents.training.sb3_export` defines its options."""
 
 from __future__ import annotations
 
@@ -19,5 +19,5 @@ HELP = """
 
 
 def run(arguments: Sequence[str]) -> int:
-    """The command."""
+    """Runs the command; returns its exit code."""
     return export(arguments, f"{COMMANDS['export'].summary}\n\n{cleandoc(HELP)}")

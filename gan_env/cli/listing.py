@@ -1,4 +1,4 @@
-"""`gan-env list`: every name that an option takes."""
+"""`gan-env list`: lists every name that an option accepts."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class List:
 
 
 def run(arguments: Sequence[str]) -> int:
-    """The command."""
+    """Runs the command; returns its exit code."""
     given = read(List, "list", arguments, HELP)
     open_to_others = (TASKS, LOSSES, REWARDS, CONTROLLERS)
     plugins = [vars(o) | {"entry": o.entry.value, "problem": r.problem(o)} for r in open_to_others for o in r.offers]
@@ -82,6 +82,6 @@ def run(arguments: Sequence[str]) -> int:
 
 
 def _about(controller: str) -> str:
-    """A controller's summary, with its note unless that says it already."""
+    """Returns a controller's summary, with its note unless the summary contains it."""
     note, summary = controller_note(controller), controller_summary(controller)
     return summary if not note or note in summary else f"{summary} ({note})"

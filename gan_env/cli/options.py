@@ -1,4 +1,4 @@
-"""From a command line to a record: dataclasses are the options, the strings under their fields the help."""
+"""Parses command lines into dataclasses: fields are the options, the strings under them the help."""
 
 from __future__ import annotations
 
@@ -23,20 +23,20 @@ T = TypeVar("T")
 
 
 def read(record: type[T], command: str, arguments: Sequence[str], more: str = "") -> T:
-    """The options of a command.
+    """Parses the options of a command.
 
     Args:
         record: A dataclass.
         command: Its name.
-        arguments: What stands behind the name.
-        more: Help below the command's summary: what it does without options, and examples.
+        arguments: The arguments after the name.
+        more: Help below the command's summary: its behaviour without options, and examples.
     """
     description = f"{COMMANDS[command].summary}\n\n{textwrap.dedent(more).strip()}".strip()
     return tyro.cli(record, prog=f"gan-env {command}", description=description, args=arguments)
 
 
 def named_choices() -> ConstructorRegistry:
-    """While it is entered, whoever gives an option none of its choices hears the nearest one."""
+    """Makes errors for an invalid choice of an option suggest the nearest valid one, inside the block."""
     registry = ConstructorRegistry()
 
     @registry.primitive_rule
@@ -62,26 +62,26 @@ def named_choices() -> ConstructorRegistry:
 
 
 def wrapped(label: str, text: str, indent: int) -> str:
-    """A line of a listing, as wide as the terminal: the text beside its label, further lines below the text."""
+    """Wraps a line of a listing to the width of the terminal, with continuation lines aligned below the text."""
     width = max(shutil.get_terminal_size((100, 24)).columns, 40)
     whole, below = f"{label:<{indent}}{text}", " " * indent
     return textwrap.fill(whole, width, subsequent_indent=below, break_on_hyphens=False, break_long_words=False)
 
 
 def print_json(document: Any) -> None:
-    """The one document that `--json` prints."""
+    """Prints a value as the JSON document of `--json`."""
     print(json.dumps(document, indent=2, default=str))
 
 
 def progress(items: Iterable[T], what: str, *, quiet: bool = False) -> Iterable[T]:
-    """The items, with a bar and the time left on a terminal."""
+    """Yields the items and shows a bar with the time left on a terminal."""
     from tqdm import tqdm
 
     return tqdm(items, desc=what, disable=quiet or not sys.stderr.isatty(), leave=False)
 
 
 def field_docs(record: type) -> dict[str, str]:
-    """The string under each field of a dataclass: its documentation, and its option's help."""
+    """Returns the string under each field of a dataclass: its documentation, and the help of its option."""
     body = ast.parse(textwrap.dedent(inspect.getsource(record))).body[0]
     assert isinstance(body, ast.ClassDef)
     docs = {}
@@ -95,13 +95,13 @@ def field_docs(record: type) -> dict[str, str]:
 def options_of(
     record: type, defaults: Any, types: dict[str, Any] | None = None, helps: dict[str, str] | None = None
 ) -> list[tuple[str, Any, Any]]:
-    """The fields of a dataclass as (name, type with help, default).
+    """Returns the fields of a dataclass as (name, type with help, default).
 
     Args:
         record: The dataclass.
-        defaults: One of these, for the defaults.
-        types: For the fields whose own type a command line cannot read; None leaves one out.
-        helps: For the fields whose documentation speaks of what a command line cannot read.
+        defaults: An instance that has the defaults.
+        types: Replacements for types that a command line cannot parse; None leaves the field out.
+        helps: Replacements for documentation that does not apply to a command line.
     """
     hints, docs = get_type_hints(record), field_docs(record) | (helps or {})
     found = []

@@ -1,4 +1,4 @@
-"""The command `gan-env train`: the main job."""
+"""The command `gan-env train`: trains an agent and compares it with scripted controllers."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ HELPS = {
     "optimizer": "Optimiser of both players; by default the task's or else the loss' own.",
     "reward": 'What the agent is paid: "loss_gap" (FSCO), "quality", "quality_gain" (gan-env list rewards).',
 }
-"""Of the settings that take objects in code, too."""
+"""Help of the settings that also take objects in code."""
 
 
 def run(arguments: Sequence[str]) -> int:
@@ -98,5 +98,6 @@ def _print_scores(out: Path) -> None:
     from agents.report.text import as_json
     from gan_env.io.files import open_to_read
 
-    rows = [json.loads(line) for line in open_to_read(out / "rows.jsonl")]
+    with open_to_read(out / "rows.jsonl") as lines:
+        rows = [json.loads(line) for line in lines]
     print_json({"out": out, "tables": as_json(rows)})

@@ -1,4 +1,4 @@
-"""`gan-env verify`, whose options stand with the benchmark."""
+"""The command `gan-env verify`; `agents.benchmark.command` defines its options."""
 
 from __future__ import annotations
 
@@ -19,5 +19,5 @@ HELP = """
 
 
 def run(arguments: Sequence[str]) -> int:
-    """The command."""
+    """Runs the command; returns its exit code."""
     return verify_rows(arguments, f"{COMMANDS['verify'].summary}\n\n{cleandoc(HELP)}")

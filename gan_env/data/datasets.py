@@ -1,4 +1,4 @@
-"""Training, validation and test draws: endless points of the plane, and finite arrays of images."""
+"""Data of a GAN in three splits: endless points of the plane, and finite arrays such as images."""
 
 from __future__ import annotations
 
@@ -20,19 +20,19 @@ VALIDATION_SEED, TEST_SEED, FLOOR_SEED, SPLIT_SEED = 7_040_311_001, 7_040_311_00
 
 @dataclass(frozen=True, eq=False)
 class GaussianMixture:
-    """Equally likely round Gaussians in the plane; a place u in [0, 1) chooses the one numbered floor(u K)."""
+    """K equally likely isotropic Gaussians in the plane; a place u in [0, 1) selects number floor(u K)."""
 
     centres: Float64[np.ndarray, "K 2"]
     std: float
     """Standard deviation along each axis, in data units."""
 
     def points(self, place: Float64[np.ndarray, "*S"], rng: np.random.Generator) -> Float64[np.ndarray, "*S 2"]:
-        """Points whose modes the places choose, their noise drawn from `rng`."""
+        """Draws points; the places select their modes, `rng` their noise."""
         mode = (place * len(self.centres)).astype(np.int64)
         return self.centres[mode] + self.std * rng.standard_normal((*place.shape, 2))
 
     def device_points(self, place: Float[Tensor, "m *S"], draws: Draws) -> Float[Tensor, "m *S 2"]:  # noqa: F821, UP037  a shape
-        """The same for m rows on the places' device, the noise from `draws`."""
+        """Draws points for m rows on the places' device, with noise from `draws`."""
         centres = torch.from_numpy(self.centres).to(place.device, torch.float32)
         return centres[(place * len(centres)).long()] + self.std * draws.normal(*place.shape[1:], 2)
 
@@ -42,14 +42,14 @@ class Curve:
     """Points exactly on a curve, uniform in its parameter u in [0, 1)."""
 
     path: Callable[[Tensor], Tensor]
-    """Places (*S) to points (*S, 2)."""
+    """Maps places (*S) to points (*S, 2)."""
 
     def points(self, place: Float64[np.ndarray, "*S"], rng: np.random.Generator) -> Float64[np.ndarray, "*S 2"]:
-        """The curve at the places; draws nothing."""
+        """Evaluates the curve at the places; draws nothing."""
         return self.path(torch.from_numpy(place)).numpy()
 
     def device_points(self, place: Float[Tensor, "*S"], draws: Draws) -> Float[Tensor, "*S 2"]:
-        """The same on the places' device."""
+        """Evaluates the curve on the places' device."""
         return self.path(place)
 
 
@@ -57,7 +57,7 @@ Distribution = GaussianMixture | Curve
 
 
 def ring(std: float = 0.05) -> GaussianMixture:
-    """Eight Gaussians evenly spaced at radius 0.5.
+    """Makes eight Gaussians evenly spaced at radius 0.5.
 
     The thesis prints "variance 0.05", which would merge neighbours 0.383 apart; read as the standard deviation.
     """
@@ -66,7 +66,7 @@ def ring(std: float = 0.05) -> GaussianMixture:
 
 
 def grid(std: float = 0.02) -> GaussianMixture:
-    """Five by five Gaussians, 0.25 apart, in [-0.5, 0.5] squared."""
+    """Makes five by five Gaussians, 0.25 apart, in [-0.5, 0.5] squared."""
     ticks = np.linspace(-0.5, 0.5, 5)
     return GaussianMixture(np.stack(np.meshgrid(ticks, ticks), axis=-1).reshape(-1, 2), std)
 
@@ -96,7 +96,7 @@ DISTRIBUTIONS: dict[str, Callable[[], Distribution]] = {
 
 
 def _balanced(distribution: Distribution, count: int, seed: int) -> Float32[Tensor, "M 2"]:
-    """One point in each of `count` equal slices of the place: equal modes, an evenly covered curve."""
+    """Draws one point in each of `count` equal slices of the place: equal modes, an evenly covered curve."""
     rng = np.random.default_rng(seed)
     place = (np.arange(count) + rng.random(count)) / count
     return torch.from_numpy(distribution.points(place, rng).astype(np.float32))
@@ -110,45 +110,45 @@ class PlaneData:
     lowers the floor under a score.
 
     Args:
-        distribution: Where the points come from, e.g. `ring()`.
+        distribution: Distribution of the points, e.g. `ring()`.
         validation_size, test_size: Points; the defaults are multiples of 8 and of 25, so that every mode of the
             ring and of the grid gets equally many.
     """
 
     shape: tuple[int, ...] = (2,)
     batches_per_block = 8
-    """Fixed: another value would hand the same seed other batches."""
+    """Fixed: another value would give the same seed other batches."""
 
     def __init__(self, distribution: Distribution, *, validation_size: int = 800, test_size: int = 2_000):
         self.distribution = distribution
         self.validation_size, self.test_size = validation_size, test_size
 
     def block(self, batch_size: int) -> int:
-        """Eight batches, whatever their size."""
+        """Returns the number of batches in one block: 8."""
         return self.batches_per_block
 
     def codes(self, rng: np.random.Generator, batch_size: int) -> Float32[np.ndarray, "K B 2"]:
-        """Independent points, from `rng` alone."""
+        """Draws independent points from `rng`."""
         return self._independent(rng, (self.batches_per_block, batch_size))
 
     def device_codes(self, draws: Draws, batch_size: int) -> Float32[Tensor, "m K B 2"]:
-        """Independent points for m rows, on the draws' device."""
+        """Draws independent points for m rows, on the draws' device."""
         return self.distribution.device_points(draws.uniform(self.batches_per_block, batch_size), draws)
 
     def batch(self, codes: Tensor) -> Float32[Tensor, "*S 2"]:
-        """The codes themselves, as float32."""
+        """Returns the codes themselves, as float32."""
         return codes.float()
 
     def validation(self) -> Float32[Tensor, "M 2"]:
-        """Balanced points, the same at every call."""
+        """Returns balanced points, the same at every call."""
         return _balanced(self.distribution, self.validation_size, VALIDATION_SEED)
 
     def test(self) -> Float32[Tensor, "M 2"]:
-        """Balanced points, the same at every call and other than the validation points."""
+        """Returns balanced points, the same at every call and different from the validation points."""
         return _balanced(self.distribution, self.test_size, TEST_SEED)
 
     def fresh(self, draws: int, count: int) -> Float32[Tensor, "draws count 2"]:
-        """Independent points of no split, the same at every call: what a perfect generator would make."""
+        """Returns independent points of no split, the same at every call: what a perfect generator would make."""
         return torch.from_numpy(self._independent(np.random.default_rng(FLOOR_SEED), (draws, count)))
 
     def _independent(self, rng: np.random.Generator, size: tuple[int, ...]) -> Float32[np.ndarray, "*S 2"]:
@@ -156,7 +156,7 @@ class PlaneData:
 
 
 def from_pixels(pixels: Tensor) -> Tensor:
-    """Samples in float32: bytes 0...255 become -1...1, other numbers stay."""
+    """Converts samples to float32: bytes 0...255 become -1...1, other numbers stay."""
     return pixels.float().div(127.5).sub(1) if pixels.dtype == torch.uint8 else pixels.float()
 
 
@@ -165,7 +165,7 @@ class ArrayData:
 
     Args:
         train, validation, test: Samples of the three splits, (count, *shape): float32, or uint8 for pixels, which
-            are kept as bytes and handed out in -1...1.
+            are stored as bytes and returned in -1...1.
         test_labels: Classes of the test samples, for class coverage; None if there are none.
         labels: Labels of the three splits, (count, *label shape), int64 or float32, that both players of a conditional
             GAN are given; None for a GAN without.
@@ -197,21 +197,21 @@ class ArrayData:
         self._labels_on_device: dict[torch.device, Tensor] = {}
 
     def __len__(self) -> int:
-        """Training samples."""
+        """Number of training samples."""
         return len(self._train)
 
     @property
     def of_bytes(self) -> bool:
-        """Whether the samples were given as pixels of 0 to 255."""
+        """Whether the samples are stored as bytes, pixels of 0 to 255."""
         return self._train.dtype == torch.uint8
 
     @property
     def test_size(self) -> int:
-        """Test samples; asking does not touch them."""
+        """Number of test samples; reads none of them."""
         return len(self._test)
 
     def block(self, batch_size: int) -> int:
-        """Whole batches in one epoch; the incomplete last one is dropped.
+        """Counts the whole batches in one epoch; the incomplete last one is dropped.
 
         Raises:
             ValueError: If the training split holds fewer samples than one batch.
@@ -223,7 +223,7 @@ class ArrayData:
         return len(self) // batch_size
 
     def codes(self, rng: np.random.Generator, batch_size: int) -> Int64[np.ndarray, "K B"]:
-        """One epoch from `rng` alone: every index at most once.
+        """Draws one epoch from `rng`: every index at most once.
 
         Raises:
             ValueError: If the training split holds fewer samples than one batch.
@@ -232,18 +232,18 @@ class ArrayData:
         return rng.permutation(len(self))[: batches * batch_size].reshape(batches, batch_size)
 
     def device_codes(self, draws: Draws, batch_size: int) -> Int64[Tensor, "m K B"]:
-        """One epoch for each of m rows, on the draws' device."""
+        """Draws one epoch for each of m rows, on the draws' device."""
         batches = self.block(batch_size)
         return draws.uniform(len(self)).argsort(1)[:, : batches * batch_size].unflatten(1, (batches, batch_size))
 
     def batch(self, codes: Int64[Tensor, "*S"]) -> Float[Tensor, "..."]:  # noqa: UP037  a shape, not a name
-        """Training samples of the indices, on the indices' device."""
+        """Returns the training samples of the indices, on the indices' device."""
         if codes.device not in self._on_device:
             self._on_device[codes.device] = self._train.to(codes.device)
         return from_pixels(self._on_device[codes.device][codes])
 
     def batch_labels(self, codes: Int64[Tensor, "*S"]) -> Tensor:
-        """Labels (*S, *label shape) of the training samples of the indices; raises ValueError where there are none."""
+        """Returns labels (*S, *label shape) of the training samples; raises ValueError if there are none."""
         if self.labels is None:
             raise ValueError("these data hold no labels")
         if codes.device not in self._labels_on_device:
@@ -252,23 +252,23 @@ class ArrayData:
 
     @property
     def samples(self) -> Tensor:
-        """The training samples as stored, (A, *shape): bytes or float32, which `from_pixels` turns into samples."""
+        """Returns the training samples as stored, (A, *shape): bytes or float32, see `from_pixels`."""
         return self._train
 
     def train(self) -> Float[Tensor, "A ..."]:
-        """The whole training split, for what is fitted to it once."""
+        """Returns the whole training split."""
         return from_pixels(self._train)
 
     def validation(self) -> Float[Tensor, "V ..."]:
-        """The validation split."""
+        """Returns the validation split."""
         return from_pixels(self._validation)
 
     def test(self) -> Float[Tensor, "T ..."]:
-        """The test split."""
+        """Returns the test split."""
         return from_pixels(self._test)
 
     def __getstate__(self) -> dict[str, Any]:
-        """Leaves copies on devices behind: they are made again when needed."""
+        """Drops the copies on devices, which are made again when needed."""
         return self.__dict__ | {"_on_device": {self._train.device: self._train}, "_labels_on_device": {}}
 
 
@@ -286,12 +286,12 @@ HELD_OUT_PER_CLASS = 40
 
 @cache
 def digits_splits() -> dict[str, LabelledImages]:
-    """scikit-learn's 1,797 handwritten digits of 8 x 8 pixels as "train", "validation" and "test".
+    """Splits scikit-learn's 1,797 handwritten digits of 8 x 8 pixels into "train", "validation" and "test".
 
-    Validation and test hold 40 of each class, 400 in all, so that the class shares of real samples are exact; the
-    other 997 train. Equal sizes make the floor of a Frechet distance plain: validation against test is as many fresh
-    real images as a generator is scored on. With 400 images and 32 features that floor is 1.5, against 710 for an
-    untrained generator and some tens for one trained well.
+    Validation and test have 40 of each class, 400 in all, so that the class shares of real samples are exact; the
+    other 997 are for training. Because the splits have equal sizes, validation against test gives the floor of the
+    Frechet distance: as many fresh real images as a generator is scored on. With 400 images and 32 features that floor
+    is 1.5, against 710 for an untrained generator and some tens for a well-trained one.
 
     Source: E. Alpaydin and C. Kaynak 1998, Optical Recognition of Handwritten Digits, UCI Machine Learning Repository.
     """
@@ -316,7 +316,7 @@ def digits_splits() -> dict[str, LabelledImages]:
 
 @cache
 def digits_data() -> ArrayData:
-    """The digits as data of a game."""
+    """Returns the digits as `ArrayData`."""
     splits = digits_splits()
     return ArrayData(
         splits["train"].images,

@@ -1,4 +1,4 @@
-"""Domain adaptation between two kinds of handwritten digits: data, players, and what simpler training reaches.
+"""Domain adaptation between two kinds of handwritten digits: data, networks, and reference errors of plain training.
 
 The source is MNIST with labels, the target scikit-learn's digits without, both at 16 x 16 pixels in [-1, 1].
 
@@ -22,7 +22,7 @@ from gan_env.random.streams import seeded
 
 SIDE, FEATURES, CLASSES = 16, 32, 10
 UPDATES, BATCH_SIZE, RATE, STRENGTH = 1_200, 64, 1e-3, 0.3
-"""Of a run: updates of both players, images of each domain in one, Adam's rate, weight of the reversed gradient."""
+"""Updates of both players, images of each domain per update, Adam's rate, weight of the reversed gradient."""
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ class Domain:
 
 @cache
 def source() -> Domain:
-    """MNIST's training split without its empty border of 4 pixels: scikit-learn's digits fill their frame, too."""
+    """Returns MNIST's training split without its empty border of 4 pixels, because scikit-learn's digits have none."""
     split = picture_splits("mnist", None, 28)["train"]
     assert split.labels is not None
     inner = split.pixels.float()[:, :, 4:-4, 4:-4]
@@ -45,14 +45,14 @@ def source() -> Domain:
 
 @cache
 def target(part: str) -> Domain:
-    """scikit-learn's digits, "train" (whose labels only `error_of("target")` reads), "validation" or "test"."""
+    """Returns scikit-learn's digits, "train" (whose labels only `error_of("target")` reads), "validation" or "test"."""
     split = digits_splits()[part]
     images = interpolate(split.images, size=SIDE, mode="bilinear", align_corners=False)
     return Domain(images, split.labels)
 
 
 class Extractor(nn.Module):
-    """Images to features and class logits, side by side: (B, 32 + 10)."""
+    """Maps images to features and class logits, side by side: (B, 32 + 10)."""
 
     def __init__(self):
         super().__init__()
@@ -63,24 +63,24 @@ class Extractor(nn.Module):
         self.head = nn.Linear(FEATURES, CLASSES)
 
     def forward(self, images: Float[Tensor, "B 1 16 16"]) -> Float[Tensor, "B 42"]:
-        """Features, then logits of the classes."""
+        """Returns the features, then the logits of the classes."""
         features = self.features(self.trunk(images))
         return torch.cat([features, self.head(features)], dim=1)
 
 
 def domain_classifier() -> nn.Sequential:
-    """Features (B, 32) to the logit that they are of the source."""
+    """Builds the network from features (B, 32) to the logit that they come from the source."""
     return mlp((FEATURES, 64, 64, 1), lambda: nn.LeakyReLU(0.2))
 
 
 def guesses(out: Float[Tensor, "*n 42"]) -> Int64[Tensor, "*n"]:
-    """The likeliest class of each image from what the extractor made of it."""
+    """Returns the likeliest class of each image from the extractor's output."""
     return out[..., FEATURES:].argmax(-1)
 
 
 @torch.no_grad()
 def error(net: nn.Module, domain: Domain) -> float:
-    """Share of a domain's images that the label head gets wrong."""
+    """Computes the share of a domain's images that the label head classifies wrongly."""
     return float((guesses(net(domain.images)) != domain.labels).double().mean())
 
 
@@ -93,16 +93,16 @@ def train(
     rate: float = RATE,
     strength: float = STRENGTH,
 ) -> nn.Module:
-    """A trained extractor, by a plain loop: the reference for the engine, and the marks beside its score.
+    """Trains an extractor by a plain loop, as a reference for the engine and for the marks beside the score.
 
     Args:
-        way: "source" (labels of the source alone), "target" (labels of the target: what adaptation is spared) or
-            "adversarial" (source labels, domains told apart by a classifier whose gradient is reversed).
-        seed: Of weights and batches; torch's global generator is left as it was.
-        updates: Of both players.
+        way: "source" (labels of the source only), "target" (labels of the target, which adaptation does without) or
+            "adversarial" (source labels, and a domain classifier whose gradient is reversed).
+        seed: Seed of weights and batches; torch's global generator is left as it was.
+        updates: Number of updates of both players.
         batch_size: Images of each domain in an update.
-        rate: Adam's, for both players.
-        strength: Weight of the reversed gradient, reached by a ramp over the first half.
+        rate: Adam's learning rate, for both players.
+        strength: Final weight of the reversed gradient, after a ramp over the first half.
 
     Raises:
         ValueError: If the way is unknown.
@@ -135,7 +135,7 @@ def train(
 
 @cache
 def marks(seed: int = 0) -> dict[str, float]:
-    """Test errors without adaptation ("source_only", the ceiling) and with the target's labels ("target_trained")."""
+    """Returns test errors without adaptation ("source_only", the ceiling) and with target labels ("target_trained")."""
     return {
         "source_only": error(train("source", seed), target("test")),
         "target_trained": error(train("target", seed), target("test")),

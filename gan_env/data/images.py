@@ -1,4 +1,4 @@
-"""Pictures as data of a game: read from their source, split once, kept as bytes."""
+"""Pictures as data of a task: reads them from their source, splits them once, stores them as bytes."""
 
 from __future__ import annotations
 
@@ -16,26 +16,26 @@ from gan_env.data.picture_files import LIMIT, Folder, Format, Pictures
 from gan_env.data.sources import SOURCES
 
 FEWEST = 20
-"""Pictures that a folder holds at least."""
+"""Fewest pictures that a folder must contain."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class PictureSplit:
-    """Some of a set's pictures, with their classes where they have any."""
+    """One split of a set of pictures, with classes if there are any."""
 
     pixels: UInt8[Tensor, "M C H W"]
     labels: Int64[Tensor, " M"] | None
 
 
 def held_out(count: int) -> int:
-    """Pictures in the validation split, and as many in the test split: a seventh, 1,000 at most."""
+    """Returns the size of the validation split and of the test split: a seventh each, 1,000 at most."""
     return min(1_000, count // 7)
 
 
 def split(pictures: Pictures) -> dict[str, PictureSplit]:
-    """The splits "train", "validation" and "test"; a set without a test split of its makers is shuffled first.
+    """Makes the splits "train", "validation" and "test"; shuffles a set without an official test split first.
 
-    Held-out pictures are the last ones, taken in turns; training pictures the first, `LIMIT` at most.
+    The last pictures are held out, alternately for validation and test; the first, `LIMIT` at most, are for training.
     """
     count = len(pictures.pixels)
     held = held_out(count)
@@ -51,13 +51,13 @@ def split(pictures: Pictures) -> dict[str, PictureSplit]:
 
 @cache
 def picture_splits(name: str, where: str | None, side: int) -> dict[str, PictureSplit]:
-    """The splits of a set in `SOURCES`, or of "folder"; read once.
+    """Returns the splits of a set in `SOURCES`, or of "folder"; read once.
 
     Args:
-        name: Of the set.
-        where: A folder or file; None for the place where the set is looked for. A folder's may end in options, see
+        name: Name of the set.
+        where: A folder or file; None for the default place of the set. A folder's path may end in options, see
             `picture_files.Folder`.
-        side: Pixels along an edge, where the options name no size.
+        side: Pixels along an edge, unless the options name a size.
     """
     if name == "folder":
         asked = Folder.parse(where or "")
@@ -68,7 +68,7 @@ def picture_splits(name: str, where: str | None, side: int) -> dict[str, Picture
 
 @cache
 def picture_data(name: str, where: str | None, side: int) -> ArrayData:
-    """The same as data of a game."""
+    """Returns the splits as `ArrayData`; the arguments are those of `picture_splits`."""
     parts = picture_splits(name, where, side)
     return ArrayData(
         parts["train"].pixels, parts["validation"].pixels, parts["test"].pixels, test_labels=parts["test"].labels

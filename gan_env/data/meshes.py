@@ -20,11 +20,11 @@ from gan_env.io.files import write_whole
 SIDE = 32
 SUFFIXES = (".obj", ".ply", ".stl")
 LEAST = 40
-"""Meshes that a task needs at least: 30 to train on and 5 in each held-out split."""
+"""Fewest meshes of a task: 30 for training and 5 in each held-out split."""
 
 
 def surface_points(triangles: np.ndarray, step: float = 0.5) -> np.ndarray:
-    """Points on triangles (F, 3, 3), nowhere further than `step` from the next along an edge, (P, 3)."""
+    """Returns points (P, 3) on triangles (F, 3, 3), at most `step` apart along an edge."""
     edges = np.linalg.norm(triangles - np.roll(triangles, 1, axis=1), axis=2).max(1)
     levels = np.maximum(np.ceil(edges / step), 1).astype(int)
     found = []
@@ -37,9 +37,9 @@ def surface_points(triangles: np.ndarray, step: float = 0.5) -> np.ndarray:
 
 
 def voxelised(triangles: np.ndarray) -> np.ndarray:
-    """Triangles (F, 3, 3) as (32, 32, 32) bool: the longest edge of their box spans the grid, closed shapes are solid.
+    """Voxelises triangles (F, 3, 3) to (32, 32, 32) bool; their longest side spans the grid, closed shapes are solid.
 
-    Points on the triangles, not trimesh's own subdivision, which takes some ten times as long.
+    Samples points on the triangles; trimesh's own subdivision takes some ten times as long.
     """
     from scipy.ndimage import binary_fill_holes  # on call: importing the package stays light
 
@@ -57,7 +57,7 @@ def voxelised(triangles: np.ndarray) -> np.ndarray:
 
 
 def read_mesh(stream: str | IO[bytes], kind: str, name: str) -> np.ndarray:
-    """The voxels of one mesh file; raises ValueError with its name if it is none, or trimesh is missing."""
+    """Returns the voxels of one mesh file; raises ValueError with its name if it is none, or if trimesh is missing."""
     try:
         import trimesh
     except ImportError as error:
@@ -75,7 +75,7 @@ def read_mesh(stream: str | IO[bytes], kind: str, name: str) -> np.ndarray:
 
 
 def sh3f_grids(library: Path) -> Iterator[np.ndarray]:
-    """The voxels of every OBJ in a Sweet Home 3D furniture library."""
+    """Returns the voxels of every OBJ file in a Sweet Home 3D furniture library."""
     with zipfile.ZipFile(library) as opened:
         for name in sorted(opened.namelist()):
             if name.lower().endswith(".obj"):
@@ -83,7 +83,7 @@ def sh3f_grids(library: Path) -> Iterator[np.ndarray]:
 
 
 def mesh_files(where: str) -> list[Path]:
-    """Mesh files below a folder, or those that a pattern matches (`3DBiCar/data/*/tpose/m.obj`), in order of path.
+    """Lists mesh files below a folder, or matches of a pattern (`3DBiCar/data/*/tpose/m.obj`), in order of path.
 
     Raises:
         ValueError: If there are fewer than `LEAST`.
@@ -104,7 +104,7 @@ def mesh_files(where: str) -> list[Path]:
 
 
 def mesh_grids(where: str) -> np.ndarray:
-    """The voxels of a folder's meshes, (count, 32, 32, 32) bool; read once and kept below `data_root()`.
+    """Returns the voxels of a folder's meshes, (count, 32, 32, 32) bool; read once and cached below `data_root()`.
 
     Raises:
         ValueError: If there are too few meshes, or naming the one that cannot be read.
@@ -132,13 +132,13 @@ def mesh_grids(where: str) -> np.ndarray:
 
 
 def unpacked(bits: np.ndarray) -> np.ndarray:
-    """(count, 32, 32, 32) bool of packed bits."""
+    """Unpacks bits to (count, 32, 32, 32) bool."""
     return np.unpackbits(bits, axis=1).reshape(-1, SIDE, SIDE, SIDE).astype(bool)
 
 
 @cache
 def shape_data(where: str | None) -> ArrayData:
-    """Voxel grids (1, 32, 32, 32), -1 empty and 1 full: the shipped furniture, or the meshes of a folder.
+    """Returns voxel grids (1, 32, 32, 32), -1 empty and 1 full: the shipped furniture, or the meshes of a folder.
 
     A seventh of the shapes is the validation split, a seventh the test split.
     """

@@ -15,32 +15,32 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
 LIMIT = 20_000
-"""Pictures read of a set at most: what a GAN of these sizes sees in an hour, and what memory holds easily."""
+"""Most pictures read from a set: as many as a GAN of this size sees in an hour, and as fit easily into memory."""
 SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".webp", ".gif", ".tif", ".tiff", ".ppm", ".pgm")
 OTHER_FILES = 200_000
-"""Files that are no pictures, and folders, that a search passes at most."""
+"""Most folders and files other than pictures that a search passes."""
 DARK = 32
-"""Pixels of which no picture of a set reaches this many of 255 are warned of."""
+"""A warning is given if no picture of a set has a pixel as bright as this, of 255."""
 NAMED = 20
-"""Broken files that one message names."""
+"""Most broken files that one message names."""
 T = TypeVar("T")
 
 
 @dataclass(frozen=True)
 class Pictures:
-    """Pictures in the order in which they are split: the held-out ones last."""
+    """Pictures in the order in which they are split, held-out ones last."""
 
     pixels: np.ndarray
     """(count, colours, height, width), uint8."""
     labels: np.ndarray | None = None
     """(count,), int64; None if there are none."""
     ordered: bool = False
-    """Whether the last pictures are a test split of the set's makers; otherwise they are shuffled before a split."""
+    """Whether the last pictures are the official test split; otherwise pictures are shuffled before they are split."""
 
 
 @dataclass(frozen=True)
 class Format:
-    """What every picture of a set is made into."""
+    """Size and colours to which every picture of a set is converted."""
 
     height: int
     width: int
@@ -62,7 +62,7 @@ class Folder:
     """A folder of pictures and how to read it: `PATH@64`, `PATH@64x48,grey,skip-broken`."""
 
     where: str
-    """The path as it was written."""
+    """The path as the user wrote it."""
     width: int | None = None
     """None, as the height, if the text leaves it open."""
     height: int | None = None
@@ -75,7 +75,7 @@ class Folder:
         return Path(self.where).expanduser()
 
     def __str__(self) -> str:
-        """The text that `parse` reads."""
+        """Formats the text that `parse` reads."""
         sides = "" if self.width is None else str(self.width)
         sides += f"x{self.height}" if self.height != self.width else ""
         options = ",".join(part for part in (sides, "grey" * self.grey, "skip-broken" * self.skip_broken) if part)
@@ -83,10 +83,10 @@ class Folder:
 
     @classmethod
     def parse(cls, text: str) -> Folder:
-        """Reads a path with what stands behind its last @: a side or WIDTHxHEIGHT, grey, skip-broken, by commas.
+        """Parses a path with the options after its last @: a side or WIDTHxHEIGHT, grey, skip-broken, joined by commas.
 
         Raises:
-            ValueError: Naming the option that is unknown.
+            ValueError: If an option is unknown; the message names it.
         """
         where, at, tail = text.rpartition("@")
         if not at or not where or "/" in tail or Path(text).expanduser().is_dir():
@@ -118,12 +118,12 @@ class Folder:
             raise ValueError(f"{self.path} is no folder; write folder:PATH@64 with the folder that holds the pictures")
 
     def read(self, size: Format, *, least: int, own: bool = False) -> Pictures:
-        """Every picture below the folder, in the order of the paths, `LIMIT` at most; their folders are the labels.
+        """Reads every picture below the folder in the order of the paths, `LIMIT` at most; folder names are the labels.
 
         Args:
-            size: What each is made into.
-            least: Pictures that are needed.
-            own: Whether the message about a broken file speaks of `data=` instead of a task's name.
+            size: Format to which each is converted.
+            least: Fewest pictures that are needed.
+            own: Whether the message about a broken file refers to `data=` instead of a task's name.
 
         Raises:
             ValueError: If the folder is missing, holds fewer than `least` pictures or too many other files, or naming
@@ -173,7 +173,7 @@ class Folder:
 def picture_files(root: Path, *, skip_unreadable: bool = False) -> Iterator[Path]:
     """Yields the picture files below a folder in the order of their paths, `LIMIT` at most.
 
-    Hidden files and folders are passed over, as is what macOS adds (`._x.png`, `__MACOSX`), and links to folders.
+    Skips hidden files and folders, files that macOS adds (`._x.png`, `__MACOSX`), and links to folders.
 
     Raises:
         ValueError: If a folder cannot be listed, or more than `OTHER_FILES` other files and folders lie there.
@@ -226,7 +226,7 @@ def read_picture(file: Path, size: Format) -> np.ndarray:
 
 
 def fitted(picture: Image, size: Format) -> np.ndarray:
-    """Makes a picture into (colours, height, width): the largest middle part of that form, averaged down.
+    """Converts a picture to (colours, height, width): crops the largest central part of that aspect, averages it down.
 
     The camera's rotation is applied; transparent parts become white.
     """
@@ -244,7 +244,7 @@ def fitted(picture: Image, size: Format) -> np.ndarray:
 
 
 def whole(picture: Image) -> np.ndarray:
-    """Makes a picture of a data set into (1 or 3, height, width), uint8, of its own size; grey ones have one channel.
+    """Converts a picture to (1 or 3, height, width), uint8, of its own size; grey ones have one channel.
 
     Raises:
         ValueError: As `eight_bit`.
@@ -265,7 +265,7 @@ def _on_white(picture: Image) -> Image:
 
 
 def eight_bit(picture: Image) -> Image:
-    """Rotates a picture as its camera says, and scales pictures of 16 bits or of floats from 0 to 1 to bytes.
+    """Applies the camera's rotation, and scales pictures of 16 bits or of floats from 0 to 1 to bytes.
 
     Raises:
         ValueError: For values of an unknown scale: floats outside 0 to 1, or 32-bit integers of more than 16 bits.
@@ -294,7 +294,7 @@ def _one_line(error: BaseException) -> str:
 
 
 def _shown(items: Iterable[T], what: str, total: int | None = None) -> Iterable[T]:
-    """The same items with a progress line on terminals, once it takes longer than a second."""
+    """Yields the items and shows a progress line on terminals, once it takes longer than a second."""
     from tqdm import tqdm
 
     return tqdm(items, desc=what, total=total, unit=" files", disable=None, delay=1, leave=False)

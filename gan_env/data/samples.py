@@ -1,4 +1,4 @@
-"""Reads samples that a user brings in memory, and their labels, into tensors: arrays, tables, data sets."""
+"""Converts a user's samples and labels in memory to tensors: arrays, tables, data sets."""
 
 from __future__ import annotations
 
@@ -14,21 +14,21 @@ from torch import Tensor
 from gan_env.data.picture_files import whole
 
 LABEL_NAMES = ("label", "labels", "target", "targets", "class", "fine_label", "coarse_label", "y")
-"""Fields of an item that are labels, the likeliest first."""
+"""Names of an item's field that mean labels, the likeliest first."""
 LARGEST_LABEL = 2**24
-"""Whole numbers below it are float32's own; labels travel among samples."""
+"""Whole numbers below it are exact in float32; labels are stored beside samples in float32."""
 
 
 @dataclass(frozen=True)
 class Samples:
-    """Samples as they were given, with what stands beside each."""
+    """Samples as the user gave them, with their labels."""
 
     values: Tensor
-    """(count, *shape), of any type of numbers."""
+    """(count, *shape), of any numeric type."""
     labels: Tensor | None = None
     """(count, *label shape), int64 or float32; None if there are none."""
     why_no_labels: str = ""
-    """Why they cannot be read, where something stands beside each sample."""
+    """Why labels cannot be read, if items have other fields beside the sample."""
 
 
 def read_samples(data: Any) -> Samples:
@@ -40,7 +40,7 @@ def read_samples(data: Any) -> Samples:
             picture.
 
     Raises:
-        ValueError: If it is none of these, naming what it is and what to give instead.
+        ValueError: If it is none of these; the message names its type and the way out.
     """
     if isinstance(data, tuple) and len(data) == 2 and all(_is_whole(part) for part in data):
         samples = _whole(data[0])
@@ -62,7 +62,7 @@ def _is_table(data: Any) -> bool:
 
 
 def _is_whole(data: Any) -> bool:
-    """Whether the data are one object with all samples: an array, a table, or one column of a table."""
+    """Returns whether the data are one object with all samples: an array, a table, or one column of a table."""
     return isinstance(data, (Tensor, np.ndarray)) or _is_table(data) or hasattr(data, "to_numpy")
 
 
@@ -83,13 +83,13 @@ def _whole(data: Any) -> Tensor:
 
 
 def _own_tensor(values: np.ndarray) -> Tensor:
-    """A tensor of an array of any byte order; copied where the array may not be written to, as torch asks."""
+    """Converts an array of any byte order to a tensor; copies read-only arrays, which torch does not accept."""
     native = np.ascontiguousarray(values.astype(values.dtype.newbyteorder("="), copy=False))
     return torch.from_numpy(native if native.flags.writeable else native.copy())
 
 
 def _table(table: Any) -> np.ndarray:
-    """The columns of a table side by side, (count, columns), float32."""
+    """Converts the columns of a table to (count, columns), float32."""
     columns, unread = [], []
     for name in table.columns:
         values = _numbers(np.asarray(table[name]))
@@ -106,7 +106,7 @@ def _table(table: Any) -> np.ndarray:
 
 
 def _numbers(values: np.ndarray) -> np.ndarray | None:
-    """One column as numbers, with NaN for what is missing; None if it holds anything else."""
+    """Converts one column to numbers, NaN where one is missing; returns None if it contains anything else."""
     if values.ndim == 1 and values.dtype.kind in "biuf":
         return values
     if values.ndim == 1 and values.dtype == object:
@@ -117,12 +117,12 @@ def _numbers(values: np.ndarray) -> np.ndarray | None:
 
 
 def _column(values: Any) -> np.ndarray:
-    """One column of anything, as an array."""
+    """Converts one column of any type to an array."""
     return values.detach().cpu().numpy() if isinstance(values, Tensor) else np.asarray(values)
 
 
 def _from_columns(data: Mapping[str, Any]) -> Samples:
-    """A dict of columns, one of which holds the samples."""
+    """Reads a dict of columns, one of which contains the samples."""
     columns = {name: values for name, values in data.items() if _is_whole(values) or isinstance(values, list)}
     if len(columns) < len(data) or len({len(values) for values in columns.values()}) != 1:
         raise ValueError(
@@ -158,7 +158,7 @@ def _items(data: Any) -> Iterable[Any]:
 
 
 def _from_items(items: Iterable[Any]) -> Samples:
-    """Samples of single items, in their order."""
+    """Reads samples item by item, in order."""
     samples: list[Tensor] = []
     beside: list[Any] = []
     for i, item in enumerate(items):
@@ -188,7 +188,7 @@ def _is_picture(value: Any) -> bool:
 
 
 def _is_array(value: Any) -> bool:
-    """Whether it is a sample by itself: an array with axes, a picture, or a list of nothing but numbers."""
+    """Returns whether it is a sample by itself: an array with axes, a picture, or a list of numbers."""
     if isinstance(value, (list, tuple)):
         return bool(value) and all(isinstance(v, numbers.Real) or _is_array(v) for v in value)
     return _is_picture(value) or (isinstance(value, (Tensor, np.ndarray)) and value.ndim > 0)
@@ -199,7 +199,7 @@ def _is_number(value: Any) -> bool:
 
 
 def _fields(item: Mapping[str, Any]) -> tuple[str | None, str | None]:
-    """Names of an item's sample and label; no sample means that all of its numbers together are one.
+    """Finds the names of an item's sample and label; no sample name means that all of its numbers are one sample.
 
     Raises:
         ValueError: If several fields could be the sample, or none.
@@ -241,7 +241,7 @@ def _sample(value: Any, index: int) -> Tensor:
 
 
 def _labelled(values: Tensor, labels: np.ndarray | None) -> Samples:
-    """Samples with their labels; texts become the numbers of their sorted names."""
+    """Attaches labels to samples; texts become the numbers of their sorted names."""
     if labels is None:
         return Samples(values)
     if labels.dtype.kind in "OUS" and all(isinstance(each, (str, bytes)) for each in labels.flat):

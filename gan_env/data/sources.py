@@ -1,4 +1,4 @@
-"""Reads the known sets of pictures: slices that ship with the package, packages of the system, torchvision.
+"""Reads the known sets of pictures: slices that ship with the package, system packages, torchvision.
 
 Everything is read as uint8, (count, colours, side, side); nothing is downloaded unless `fetch` is called.
 """
@@ -21,12 +21,12 @@ SHIPPED = Path(__file__).parent / "assets"
 
 
 def data_root() -> Path:
-    """Where torchvision's sets are looked for: the environment variable GAN_ENV_DATA, or a folder in the home."""
+    """Returns the folder of torchvision's data sets: the environment variable GAN_ENV_DATA, or a folder in the home."""
     return Path(os.environ.get("GAN_ENV_DATA") or Path.home() / ".cache" / "gan_env" / "data")
 
 
 def shipped(name: str) -> dict[str, np.ndarray]:
-    """The arrays of a slice that ships with the package.
+    """Loads the arrays of a slice that ships with the package.
 
     Raises:
         ValueError: If the package was installed without it.
@@ -39,7 +39,7 @@ def shipped(name: str) -> dict[str, np.ndarray]:
 
 
 def npz(**arrays: np.ndarray) -> bytes:
-    """Arrays as a packed .npz file holds them."""
+    """Packs arrays as the bytes of a compressed .npz file."""
     content = io.BytesIO()
     np.savez_compressed(content, **arrays)  # pyright: ignore[reportArgumentType]  (of its own flags)
     return content.getvalue()
@@ -49,7 +49,7 @@ def npz(**arrays: np.ndarray) -> bytes:
 
 
 def fashion(path: Path | None, side: int) -> Pictures:
-    """Fashion-MNIST: the shipped 7,000, or the four idx files of all 70,000 in a folder."""
+    """Reads Fashion-MNIST: the shipped 7,000, or the four idx files of all 70,000 in a folder."""
     if path is None:
         arrays = shipped("fashion")
         return Pictures(arrays["pixels"][:, None], arrays["labels"].astype(np.int64), ordered=True)
@@ -59,7 +59,7 @@ def fashion(path: Path | None, side: int) -> Pictures:
 
 
 def _idx(path: Path, name: str) -> np.ndarray:
-    """An array in the idx format, plain or gzipped."""
+    """Reads an array in the idx format, plain or gzipped."""
     for file, opener in ((path / f"{name}.gz", gzip.open), (path / name, open)):
         if file.is_file():
             try:
@@ -73,7 +73,7 @@ def _idx(path: Path, name: str) -> np.ndarray:
 
 
 def mnist(path: Path | None, side: int) -> Pictures:
-    """MNIST: the shipped 5,000, or torchvision's 70,000 below a folder."""
+    """Reads MNIST: the shipped 5,000, or torchvision's 70,000 below a folder."""
     if path is None:
         arrays = shipped("mnist")
         return Pictures(arrays["pixels"][:, None], arrays["labels"].astype(np.int64))
@@ -83,14 +83,14 @@ def mnist(path: Path | None, side: int) -> Pictures:
 
 
 def cifar10(path: Path | None, side: int) -> Pictures:
-    """CIFAR-10's 60,000 through torchvision."""
+    """Reads CIFAR-10's 60,000 through torchvision."""
     sets = [_torchvision("CIFAR10", path, train=train) for train in (True, False)]
     pixels = np.concatenate([each.data for each in sets]).transpose(0, 3, 1, 2)
     return Pictures(pixels, np.concatenate([each.targets for each in sets]).astype(np.int64), ordered=True)
 
 
 def celeba(path: Path | None, side: int) -> Pictures:
-    """The first `LIMIT` faces of CelebA through torchvision, their centre squares."""
+    """Reads the central squares of the first `LIMIT` faces of CelebA through torchvision."""
     faces = _torchvision("CelebA", path, split="train")
     base = Path(faces.root) / faces.base_folder / "img_align_celeba"
     files = [base / name for name in faces.filename[:LIMIT]]
@@ -101,7 +101,7 @@ def celeba(path: Path | None, side: int) -> Pictures:
 
 
 def fetch_torchvision(name: str) -> None:
-    """Downloads a set of torchvision's to `data_root()`; raises OSError where the network does not give it."""
+    """Downloads a torchvision data set to `data_root()`; raises OSError if the download fails."""
     from gan_env.data.torchvision_guard import torchvision
 
     data_root().mkdir(parents=True, exist_ok=True)
@@ -133,10 +133,10 @@ FONTS = (
 
 
 def emoji(path: Path | None, side: int) -> Pictures:
-    """Noto's colour emoji: the shipped 64-pixel slice, or all pictures of the font file.
+    """Reads Noto's colour emoji: the shipped 64-pixel slice, or all pictures of the font file.
 
     Raises:
-        ValueError: If more than 64 pixels are asked for and there is no font file.
+        ValueError: If more than 64 pixels are requested and there is no font file.
     """
     if path is None and side <= 64:
         pixels = atlas()
@@ -153,7 +153,7 @@ def emoji(path: Path | None, side: int) -> Pictures:
 
 
 def atlas() -> np.ndarray:
-    """The shipped emoji, (count, 3, 64, 64): tiles of one lossless picture, line by line."""
+    """Reads the shipped emoji, (count, 3, 64, 64), from the tiles of one lossless picture, line by line."""
     from PIL import Image
 
     with Image.open(SHIPPED / "emoji64.webp") as sheet:
@@ -164,7 +164,7 @@ def atlas() -> np.ndarray:
 
 
 def font_pictures(font: Path, side: int) -> np.ndarray:
-    """Every bitmap of a colour font (CBDT table), (count, 3, side, side), in the order of the font.
+    """Reads every bitmap of a colour font (CBDT table), (count, 3, side, side), in the order of the font.
 
     Raises:
         ValueError: If the file is no such font, or fontTools is missing.
@@ -190,9 +190,9 @@ def font_pictures(font: Path, side: int) -> np.ndarray:
 
 
 def distinct(pixels: np.ndarray, *, alike: float = 0.97) -> np.ndarray:
-    """The pictures without near doubles (skin tones, left and right), so that held-out ones are not known already.
+    """Drops near duplicates (skin tones, left and right), so that held-out pictures do not occur in training.
 
-    A picture goes if its 16 x 16 grey version correlates with an earlier one that stays by `alike` or more.
+    A picture is dropped if its 16 x 16 grey version correlates by `alike` or more with an earlier one that is kept.
     """
     side = pixels.shape[-1]
     grey = pixels.mean(1, dtype=np.float32).reshape(-1, 16, side // 16, 16, side // 16).mean((2, 4))
@@ -212,14 +212,14 @@ def distinct(pixels: np.ndarray, *, alike: float = 0.97) -> np.ndarray:
 
 @dataclass(frozen=True)
 class Source:
-    """A set of pictures, and what to do where it is not at hand."""
+    """A set of pictures, and how to get it if it is missing."""
 
     read: Callable[[Path | None, int], Pictures]
-    """Reads it at a resolution, from a place or (None) from where it is looked for."""
+    """Reads it at a resolution, from a path or (None) from its default place."""
     about: str
-    """What ships, and where the rest is looked for."""
+    """What ships, and where the rest is expected."""
     torchvision: str = ""
-    """Name of torchvision's class, where `fetch` can download it."""
+    """Name of torchvision's class, if `fetch` can download it."""
 
 
 SOURCES: dict[str, Source] = {

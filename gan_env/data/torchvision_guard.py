@@ -1,4 +1,4 @@
-"""The one door to torchvision, which beside a CPU build of torch may need a mend before it can be imported."""
+"""Imports torchvision, with a workaround for builds that do not match a CPU build of torch."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ _kept_alive: list[torch.library.Library] = []
 
 @cache
 def torchvision() -> ModuleType:
-    """The torchvision package, imported on first use.
+    """Returns the torchvision package, imported on first use.
 
-    Its PyPI build asks at import for two operators of a compiled library that cannot be loaded beside a CPU build of
-    torch ("operator torchvision::nms does not exist"). Where that library does not load, their schemas are declared,
-    so that the import succeeds; data sets and transforms use neither. Matched installs are left alone.
+    On import, its PyPI build needs two operators of a compiled library that cannot be loaded beside a CPU build of
+    torch ("operator torchvision::nms does not exist"). If that library does not load, their schemas are declared here,
+    so that the import succeeds; data sets and transforms use neither. Matching builds are left alone.
 
     Raises:
         ValueError: If torchvision is not installed.

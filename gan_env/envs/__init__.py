@@ -1,4 +1,4 @@
-"""The Gymnasium environments: actions to controls, measurements to observations, rewards, failures, episodes.
+"""The Gymnasium environments: action codecs, observations, rewards, failures, episodes.
 
-`vector_env` holds the batch, `env` the batch of one. The only package that imports Gymnasium.
+`vector_env` defines the batch, `env` the batch of one. The only package that imports Gymnasium.
 """

@@ -1,7 +1,7 @@
-"""Actions as encodings of controls: `decode(action) → Control` and `encode(control) → action` or an error.
+"""Codecs between actions and controls: `decode(action) → Control` and `encode(control) → action` or an error.
 
-One codec for each environment id. Nothing is clipped in silence: what an id cannot express raises, by name. No
-Gymnasium here, so that an exported policy decodes its actions in a user's own loop.
+One codec per environment id. Nothing is clipped silently: `encode` raises for what an id cannot express. Gymnasium is
+not imported, so that an exported policy can decode its actions in a user's own loop.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from gan_env.registry import Registry
 from gan_env.types import Control, on_host
 
 G, D, BOTH = CHOICES = 0, 1, 2
-"""Who updates, in the numbers of `UpdateChoice-v0`: V1 generator, V2 discriminator, V3 both."""
+"""Actions of `UpdateChoice-v0`: V1 generator, V2 discriminator, V3 both."""
 
 
 class LogRange:
@@ -30,43 +30,44 @@ class LogRange:
     def __init__(self, low: float, high: float):
         if not (0 < low < 1 < high < math.inf):
             raise ValueError(f"a multiplier range needs 0 < low < 1 < high, got ({low}, {high})")
-        self.low, self.high = low, high
+        self.low: float = low
+        self.high: float = high
 
     def multiplier(self, a: np.ndarray) -> np.ndarray:
-        """Multipliers of numbers in [-1, 1]."""
+        """Converts numbers in [-1, 1] to multipliers."""
         a = np.asarray(a, np.float64)
         return np.exp(np.abs(a) * np.where(a >= 0, math.log(self.high), math.log(self.low)))
 
     def position(self, multiplier: np.ndarray) -> np.ndarray:
-        """The number whose multiplier this is; outside [-1, 1] where the range does not reach."""
+        """Converts multipliers to numbers; the result is outside [-1, 1] for multipliers outside the range."""
         log = np.log(np.asarray(multiplier, np.float64))
         return np.where(log >= 0, log / math.log(self.high), -log / math.log(self.low))
 
 
 @runtime_checkable
 class Codec(Protocol):
-    """Between the actions of one environment id and controls, for N rows at once."""
+    """Converts between the actions of one environment id and controls, for N rows at once."""
 
     axes: int | None
-    """Numbers in [-1, 1] that make one row's action; None for a choice of 0, 1 or 2."""
+    """Count of numbers in [-1, 1] in one row's action; None for a choice of 0, 1 or 2."""
     last_action_names: tuple[str, ...]
     """Names of the coordinates of `position`."""
 
     def decode(self, actions: np.ndarray) -> Control:
-        """Controls of valid actions (N, axes), or (N,) of choices."""
+        """Decodes valid actions (N, axes), or choices (N,), to controls."""
         ...
 
     def encode(self, control: Control) -> np.ndarray:
-        """Actions (N, axes), or (N,) of choices that decode to this control; raises ValueError where there is none."""
+        """Returns actions (N, axes), or choices (N,), that decode to this control; ValueError if there are none."""
         ...
 
     def position(self, control: Control) -> np.ndarray:
-        """Any control seen through this id's axes, (N, len(last_action_names)), clipped to [-1, 1]."""
+        """Projects any control to this id's axes, (N, len(last_action_names)), clipped to [-1, 1]."""
         ...
 
 
 def _choice(control: Control) -> np.ndarray:
-    """G, D or BOTH for each row."""
+    """Returns G, D or BOTH for each row."""
     g, d = control.update_g.cpu().numpy(), control.update_d.cpu().numpy()
     return np.where(g & d, BOTH, np.where(d, D, G))
 
@@ -84,7 +85,7 @@ def _refuse_reuse(control: Control) -> None:
 
 
 def _position(name: str, scale: LogRange, multiplier: Tensor) -> np.ndarray:
-    """Positions in [-1, 1]; raises where the range does not reach."""
+    """Returns positions in [-1, 1]; raises ValueError for multipliers outside the range."""
     a = scale.position(on_host(multiplier))
     outside = np.abs(a) > 1 + 1e-9
     row = int(outside.argmax())
@@ -98,7 +99,7 @@ def _position(name: str, scale: LogRange, multiplier: Tensor) -> np.ndarray:
 
 @lru_cache
 def _constants(rows: int) -> tuple[Tensor, Tensor, Tensor]:
-    """True, False and 1.0 for each row, made once: a control is never changed in place."""
+    """Caches tensors of True, False and 1.0 for each row; controls are never changed in place."""
     return (
         torch.ones(rows, dtype=torch.bool),
         torch.zeros(rows, dtype=torch.bool),
@@ -160,7 +161,7 @@ class UpdateChoiceCodec:
         return _choice(control).astype(np.int64)
 
     def position(self, control: Control) -> np.ndarray:
-        """-1 generator, 0 both, +1 discriminator: the order of the joint id's axis."""
+        """Returns -1 generator, 0 both, +1 discriminator, the order of the joint id's axis."""
         return np.array([-1.0, 1.0, 0.0])[_choice(control)][:, None]
 
 
@@ -194,7 +195,7 @@ class RatesCodec:
         return [torch.from_numpy(scale.multiplier(actions[:, i])) for i, (_, scale) in enumerate(self._ranges)]
 
     def positions(self, control: Control) -> np.ndarray:
-        """Positions (N, 2) of a control's multipliers; raises ValueError where a range does not reach."""
+        """Returns positions (N, 2) of a control's multipliers; raises ValueError for multipliers outside a range."""
         return np.stack([_position(name, scale, getattr(control, name)) for name, scale in self._ranges], -1)
 
 
@@ -231,7 +232,7 @@ CODECS.add("joint", JointCodec)
 
 
 def as_array(action: object) -> np.ndarray:
-    """Anything array-like as an array; raises ValueError for lists of unequal length."""
+    """Converts anything array-like to an array; raises ValueError for lists of unequal length."""
     try:
         return np.asarray(action)
     except ValueError as error:
@@ -241,10 +242,10 @@ def as_array(action: object) -> np.ndarray:
 def check_actions(
     axes: int | None, actions: object, rows: int, ignored: np.ndarray | None = None, *, alone: bool = False
 ) -> np.ndarray:
-    """Actions of N rows as an array, or a ValueError naming what is wrong with them: shape, type, NaN, out of bounds.
+    """Converts actions of N rows to an array; raises ValueError for a wrong shape or type, NaN, or out of bounds.
 
-    Of the rows `ignored`, (N,) bool, any action is taken for 0. What is `alone` is the action of a single environment
-    as a row; errors then speak of no rows.
+    Actions of the rows `ignored`, (N,) bool, are replaced by 0. `alone` marks the action of a single environment;
+    errors then do not mention rows.
     """
     array = as_array(actions)
     shape = (rows,) if axes is None else (rows, axes)

@@ -1,4 +1,4 @@
-"""Every setting of an environment and its default, in one frozen record."""
+"""All settings of an environment with their defaults, in one frozen record."""
 
 from __future__ import annotations
 
@@ -28,10 +28,10 @@ def _range(field: str, value: object) -> None:
 
 @dataclass(frozen=True, kw_only=True)
 class EnvConfig:
-    """Settings of an environment. What is None comes from the task."""
+    """Settings of an environment. None means the task's own value."""
 
     task: str | Task = "ring"
-    """What is trained: a name (`gan-env list`; some with a place, "folder:PATH@64"), or a Task of your own."""
+    """What is trained: a name (`gan-env list`; some with a path, "folder:PATH@64"), or your own Task."""
     loss: str | None = None
     """What the players minimise: a name of a GAN loss, e.g. "wgan-gp", or "wgan-gp:10" to set its coefficient; by
     default the task's, which is bce but for dirac."""
@@ -52,7 +52,7 @@ class EnvConfig:
     """Updates in one episode; a multiple of `updates_per_step`."""
     reward: Any = "loss_gap"
     """"loss_gap" (FSCO), "quality", "quality_gain", a Reward, or a callable that builds one. An environment that is
-    given neither reward nor config has "quality" where the loss is signed, for a gap of such losses means nothing."""
+    given neither reward nor config has "quality" if the loss is signed, because a gap of such losses is meaningless."""
     normalise: bool = False
     """Divide the loss gap by the size of the losses, so that signed losses can be used."""
     d_loss_scale: Literal["mean", "sum"] = "mean"
@@ -64,7 +64,7 @@ class EnvConfig:
     g_lr_range: tuple[float, float] = (0.1, 10.0)
     """The same for the generator's rate (`Rates-v0`, `Joint-v0`)."""
     quality_every: int = 10
-    """Decisions between two measurements of quality, for rewards that read it; in between the last value is held."""
+    """Decisions between two measurements of quality, for rewards that read it; in between the last value is kept."""
     track_quality: bool = False
     """Measure quality for `info` although the reward does not read it."""
     score: bool = True
@@ -74,19 +74,19 @@ class EnvConfig:
     weight_bound: float = 1e3
     """A weight beyond this (either sign) ends the row's episode as a failure."""
     dead_updates: int = 100
-    """A player that gives one output for every sample for so many updates, and is flat, ends the episode; 0: never."""
+    """A player with constant output and zero gradient for this many updates ends the episode as dead; 0: never."""
     dtype: Literal["float32", "float64"] | None = None
     """Precision of training; by default the task's, which is float32 but for dirac."""
     device: str = "auto"
     """"cpu", "cuda", "cuda:1", or "auto": CUDA where there is one."""
     cuda_graphs: bool = False
-    """On CUDA, record the update of plain MLPs once and replay it where all rows do the same; changes speed alone."""
+    """On CUDA, record the update of plain MLPs once and replay it if all rows do the same; changes speed only."""
 
     engine: Literal["auto", "native", "torch"] = "auto"
-    """What trains: "native", the compiled kernel, which covers plain MLPs on a processor; "torch", which covers all; or
-    "auto", the kernel where it covers the game. Their rounding differs; `info` and a benchmark's rows name it."""
+    """What computes updates: "native", the compiled kernel, for plain MLPs on a CPU; "torch", for everything; or
+    "auto", the kernel if it covers the game. Their rounding differs; `info` and a benchmark's rows name the engine."""
     num_threads: int = 1
-    """Threads among which the kernel shares rows out; changes speed alone. torch's are set by torch.set_num_threads."""
+    """Threads among which the kernel divides rows; changes speed only. torch has torch.set_num_threads."""
 
     def __post_init__(self) -> None:
         if not isinstance(self.task, Task):
@@ -149,17 +149,17 @@ class EnvConfig:
         return cls(**merged)
 
     def build_task(self) -> Task:
-        """The task itself; reads its data."""
+        """Builds the task; reads its data."""
         return self.task if isinstance(self.task, Task) else make_task(self.task)
 
     @property
     def gan_loss(self) -> Loss:
-        """The loss itself."""
+        """The `Loss` object."""
         return get_loss(self.loss or self.build_task().loss)
 
     @property
     def optimizer_spec(self) -> OptimizerSpec:
-        """The optimiser's spec: what is set, or the task's, or the loss' own."""
+        """Returns the optimiser's spec: the setting, or the task's, or the loss' own."""
         if self.optimizer is not None:
             return OptimizerSpec.of(self.optimizer)
         return self.build_task().optimizer or self.gan_loss.optimizer
@@ -171,7 +171,7 @@ class EnvConfig:
 
     @property
     def torch_device(self) -> torch.device:
-        """The device; raises ValueError where it is not there."""
+        """The device; raises ValueError if it is not available."""
         if self.device == "auto":
             return torch.device("cuda" if torch.cuda.is_available() else "cpu")
         try:
@@ -189,11 +189,11 @@ class EnvConfig:
 
 
 def make_trainer(config: EnvConfig, rows: int, tasks: Sequence[Task] = ()) -> Trainer:
-    """The trainer of N rows that a configuration describes; what is None comes from the task.
+    """Makes the trainer of N rows that a configuration describes; None means the task's own value.
 
-    `tasks` are those of the rows, if they are not all the configuration's own.
+    `tasks` are the tasks of the rows, unless all rows have the configuration's task.
 
-    Raises ValueError if so many rows do not fit into memory, naming a number that does.
+    Raises ValueError if the rows do not fit into memory; the message names a number that does.
     """
     task = config.build_task()
     optimizer = config.optimizer_spec

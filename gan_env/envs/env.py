@@ -1,4 +1,4 @@
-"""The single environment, and what belongs to both: import either from here."""
+"""The single environment; both environments can be imported from here."""
 
 from __future__ import annotations
 
@@ -22,17 +22,17 @@ from gan_env.types import Control, GameFacts, Measurement
 
 
 class _OneRow(GANVectorEnv):
-    """The batch behind a `GANEnv`."""
+    """The batch of one row behind a `GANEnv`."""
 
     alone = True
 
 
 class GANEnv(gym.Env):
-    """One GAN in training: a batch of one, squeezed. Arguments, actions and settings are those of `GANVectorEnv`.
+    """One GAN in training, a batch of one without the row axis. Arguments, actions and settings as in `GANVectorEnv`.
 
-    The episode ends by `truncated` when the updates run out and by `terminated` when training diverges; then
-    `info["failure"]` names the cause. At the end of an episode `info["score"]` is the exact distance to test data; that
-    of a failure is infinite, which `info` writes as `FINITE`.
+    The episode is `truncated` after `episode_updates` updates and `terminated` if training fails; then
+    `info["failure"]` names the cause. At the end of an episode `info["score"]` is the exact distance to test data.
+    Failed runs score infinity, which `info` reports as `FINITE`.
     """
 
     metadata: dict[str, Any] = {"render_modes": RENDER_MODES, "render_fps": RENDER_FPS}
@@ -69,7 +69,7 @@ class GANEnv(gym.Env):
 
     @property
     def spec(self) -> EnvSpec | None:
-        """What `gym.make` built it from; of a registered task it holds the name."""
+        """The spec from which `gym.make` built it, with a registered task replaced by its name."""
         return self._spec
 
     @spec.setter
@@ -79,7 +79,7 @@ class GANEnv(gym.Env):
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
     ) -> tuple[np.ndarray, dict[str, Any]]:
-        """Starts an episode; unseeded, the next one of this seed's own stream."""
+        """Starts an episode; without a seed, the next one of the current seed."""
         super().reset(seed=None if seed is None else checked_seed(seed))
         if seed is None and not self._started:
             seed = int(self.np_random.integers(2**31))
@@ -88,11 +88,11 @@ class GANEnv(gym.Env):
         return observations[0], _one(infos)
 
     def step(self, action: Any) -> tuple[np.ndarray, float, bool, bool, dict[str, Any]]:
-        """One decision; raises ValueError for an invalid action and ResetNeeded after the end."""
+        """Makes one decision; raises ValueError for an invalid action and ResetNeeded after the end."""
         return self._squeezed(self.batch.step(as_array(action)[None]))
 
     def step_control(self, control: Control) -> tuple[np.ndarray, float, bool, bool, dict[str, Any]]:
-        """One decision given as a control of one row."""
+        """Makes one decision, given as a control of one row."""
         return self._squeezed(self.batch.step_control(control))
 
     @staticmethod
@@ -101,7 +101,7 @@ class GANEnv(gym.Env):
         return observations[0], float(rewards[0]), bool(terminated[0]), bool(truncated[0]), _one(infos)
 
     def render(self) -> np.ndarray | None:
-        """A picture of the training so far, (320, 960, 3) uint8; see `GANVectorEnv.render`."""
+        """Returns a picture of the training so far, (320, 960, 3) uint8; see `GANVectorEnv.render`."""
         frames = self.batch.render()
         return None if frames is None else frames[0]
 
@@ -110,15 +110,15 @@ class GANEnv(gym.Env):
         self.batch.close()
 
     def encode(self, control: Control) -> np.ndarray | np.int64:
-        """The action that decodes to this control; raises ValueError naming what this id cannot express."""
+        """Returns the action that decodes to this control; raises ValueError naming what this id cannot express."""
         return self.batch.encode(control)[0]
 
     def snapshot(self) -> Snapshot:
-        """Where the training is, as plain tensors; see `GANVectorEnv.snapshot`."""
+        """Takes a snapshot of the training as plain tensors; see `GANVectorEnv.snapshot`."""
         return replace(self.batch.snapshot(), np_random=env_snapshot.generator_state(self))
 
     def restore(self, snapshot: Snapshot) -> None:
-        """Puts a snapshot of one row back; see `GANVectorEnv.restore`."""
+        """Restores a snapshot of one row; see `GANVectorEnv.restore`."""
         generator, seed = env_snapshot.generator_from(getattr(snapshot, "np_random", None))
         self.batch.restore(snapshot)
         self._started = True
@@ -126,7 +126,7 @@ class GANEnv(gym.Env):
             self._np_random, self._np_random_seed = generator, seed
 
     def fork(self) -> GANEnv:
-        """An environment of its own that goes on from here; see `GANVectorEnv.fork`."""
+        """Makes a separate environment that continues from here; see `GANVectorEnv.fork`."""
         branch = object.__new__(type(self))
         branch.__dict__.update(self.__dict__)
         branch._take(self.batch.fork())
@@ -140,12 +140,12 @@ class GANEnv(gym.Env):
 
     @property
     def measurement(self) -> Measurement:
-        """What is seen on the coming batch; one row."""
+        """Measurement of the coming batch; one row."""
         return self.batch.measurement
 
     @property
     def facts(self) -> GameFacts:
-        """What controllers may know of the game."""
+        """Facts about the game for controllers."""
         return self.batch.facts
 
     @property
@@ -155,29 +155,29 @@ class GANEnv(gym.Env):
 
     @property
     def config(self) -> EnvConfig:
-        """The settings."""
+        """Settings of the environment."""
         return self.batch.config
 
     @property
     def control(self) -> str:
-        """What its actions encode; see `GANVectorEnv`."""
+        """Name of the action encoding; see `GANVectorEnv`."""
         return self.batch.control
 
     def generator(self, row: int = 0) -> nn.Module:
-        """A copy of the generator as a plain module."""
+        """Returns a copy of the generator as a plain module."""
         return self.batch.generator(row)
 
     def discriminator(self, row: int = 0) -> nn.Module:
-        """A copy of the discriminator as a plain module."""
+        """Returns a copy of the discriminator as a plain module."""
         return self.batch.discriminator(row)
 
     def sample(self, row: int = 0, count: int = 64) -> Tensor:
-        """`count` samples of the generator, (count, *shape)."""
+        """Returns `count` samples of the generator, (count, *shape)."""
         return self.batch.sample(row, count)
 
 
 def _one(infos: dict[str, Any]) -> dict[str, Any]:
-    """The only row's info: what is present, as plain numbers and strings."""
+    """Returns the info of the only row: its present entries, as plain numbers and strings."""
     return {name: value.item() for name, value in infos.items() if name[0] != "_" and infos["_" + name].item()}
 
 

@@ -1,6 +1,6 @@
-"""The rows' episodes: what a decision does to each, what is seen and earned, and when it ends. No Gymnasium.
+"""Runs the rows' episodes: decisions, observations, rewards, and their end. Does not import Gymnasium.
 
-What happens inside an update is the trainer's; Gymnasium's contract is `vector_env.py`'s.
+The trainer computes updates; `vector_env.py` implements Gymnasium's contract.
 """
 
 from __future__ import annotations
@@ -19,37 +19,37 @@ from gan_env.training.trainer import Trace, Trainer
 from gan_env.types import Control
 
 FINITE = 1e9
-"""Stands for infinity among the raw numbers of `info`, which hold neither NaN nor infinity."""
+"""Replaces infinity in the raw numbers of `info`, which contain neither NaN nor infinity."""
 
 
 @dataclass(frozen=True)
 class Step:
-    """What a decision did to N rows, and what it earned."""
+    """Result of a decision for N rows."""
 
     moved: np.ndarray
-    """(N,) bool: the rows that made one; the others had ended their episodes."""
+    """(N,) bool: rows that made the decision; the episodes of the others had ended."""
     reward: np.ndarray
-    """(N,) float64, within the reward's bounds but for failures; 0 where the row did not move."""
+    """(N,) float64, within the reward's bounds except for failures; 0 where the row did not move."""
     terminated: np.ndarray
     """(N,) bool: the training failed in this decision."""
     truncated: np.ndarray
-    """(N,) bool: the updates ran out in this decision."""
+    """(N,) bool: the episode reached its time limit in this decision."""
     infos: dict[str, Any]
-    """Those of `Episodes.infos`; where an episode ended, "failure" and "score", too."""
+    """As `Episodes.infos`; where an episode ended, also "failure" and "score"."""
 
 
 _RAW = ("d_penalty", "g_penalty", "d_lr", "g_lr", "native", "update", "d_updates", "g_updates")
-"""Numbers of `infos` that are no features, in their order there."""
+"""Numbers in `infos` other than features, in order."""
 
 
 class Episodes:
-    """The episodes of a trainer's N rows: a row that has ended its own stays as it is until `start` is called for it.
+    """The episodes of a trainer's N rows; a row whose episode ended stays unchanged until `start` is called for it.
 
     Args:
-        trainer: What is trained; its `seed` and `episode` say which episode `start` starts.
+        trainer: The trainer; its `seed` and `episode` determine the episode that `start` starts.
         config: The settings.
-        codec: Between controls and the axes that observations tell the last one on.
-        reward: What decisions earn.
+        codec: Converts controls to the axes of the feature `last_action`.
+        reward: Reward of decisions.
 
     Raises:
         ValueError: If there are no features, or one of them is unknown.
@@ -58,11 +58,11 @@ class Episodes:
     done: np.ndarray
     """(N,) bool: the episode has ended."""
     decisions: np.ndarray
-    """(N,) int64: made since the episode began."""
+    """(N,) int64: decisions since the episode began."""
     quality: np.ndarray
-    """(N,) float64, at most FINITE: the distance to validation data when it was last measured, if it is tracked."""
+    """(N,) float64, at most FINITE: the last measured distance to validation data, if it is tracked."""
     quality_age: np.ndarray
-    """(N,) int64: decisions since then."""
+    """(N,) int64: decisions since that measurement."""
 
     def __init__(self, trainer: Trainer, config: EnvConfig, codec: Codec, reward: Reward):
         self.trainer: Trainer = trainer
@@ -77,7 +77,7 @@ class Episodes:
         self.quality, self.quality_age = np.zeros(trainer.n), np.zeros(trainer.n, np.int64)
 
     def start(self, rows: np.ndarray) -> None:
-        """Starts an episode of each of the rows, (rows,) int: the one that the trainer's `seed` and `episode` say."""
+        """Starts the episode given by the trainer's `seed` and `episode` for each of the rows, (rows,) int."""
         self.trainer.reset(self.trainer.seed[rows], self.trainer.episode[rows], rows)
         self.features.start(rows, self.trainer.measurement)
         self.done[rows], self.decisions[rows] = False, 0
@@ -88,9 +88,9 @@ class Episodes:
             self._measure_quality(mask, ageing=0)
 
     def decide(self, control: Control) -> Step:
-        """One decision of every row that is in an episode; the others stay untouched to the bit.
+        """Makes one decision of every row that is in an episode; the others stay unchanged to the bit.
 
-        Raises ValueError if it is no control for N rows.
+        Raises ValueError if it is not a control for N rows.
         """
         moves = ~self.done
         before = self.quality.copy() if self.tracks_quality else self.quality
@@ -121,15 +121,15 @@ class Episodes:
         return Step(moves, reward, terminated, truncated, infos)
 
     def observations(self) -> np.ndarray:
-        """What is seen on the coming batch, (N, F) float32, finite and within the features' bounds."""
+        """Returns observations of the coming batch, (N, F) float32, finite and within the features' bounds."""
         return self.features.observe(self.trainer.measurement)
 
     def infos(self, rows: np.ndarray, control: Control | None = None) -> dict[str, Any]:
-        """Raw numbers of the rows, under the same keys at every step.
+        """Returns raw numbers of the rows, under the same keys at every step.
 
         Args:
-            rows: (N,) bool: those that are said to be present, under "_update" for "update" and so on.
-            control: Whose learning rates are told; the base rates without one.
+            rows: (N,) bool: mask of present rows, stored under "_update" for "update" and so on.
+            control: Control whose learning rates are reported; the base rates without one.
 
         Returns:
             Arrays (N,), the numbers finite.
@@ -146,14 +146,14 @@ class Episodes:
         return infos | dict.fromkeys(["_" + name for name in infos], rows.copy())
 
     def rates(self, control: Control | None = None) -> tuple[np.ndarray, np.ndarray]:
-        """Learning rates of D and G under a control, (N,) float64 each: base × multiplier; the base without one."""
+        """Computes learning rates of D and G, (N,) float64 each: base × multiplier; the base without a control."""
         d, g = self.trainer.d_optimizer.lr.cpu().numpy(), self.trainer.g_optimizer.lr.cpu().numpy()
         if control is None:
             return d.copy(), g.copy()
         return d * control.d_multiplier.cpu().numpy(), g * control.g_multiplier.cpu().numpy()
 
     def _measure_quality(self, rows: np.ndarray, ageing: int = 1) -> None:
-        """Renews the quality of those rows, (N,) bool, for which it is due."""
+        """Measures the quality of those rows, (N,) bool, for which it is due."""
         self.quality_age[rows] += ageing
         due = np.flatnonzero(rows & (self.quality_age >= self._config.quality_every))
         if len(due):
@@ -171,7 +171,7 @@ class Episodes:
         return self._reward(outcome, failed, horizon - self.decisions + 1)
 
     def _scores(self, rows: np.ndarray) -> np.ndarray:
-        """Distances of the chosen rows, (N,) bool, to test data, 0 elsewhere; (N,)."""
+        """Computes distances (N,) of the chosen rows, (N,) bool, to test data, 0 elsewhere."""
         found = np.zeros(self.trainer.n)
         for row in np.flatnonzero(rows) if self._config.score else ():
             found[row] = self.trainer.score(int(row))[0]
@@ -179,5 +179,5 @@ class Episodes:
 
 
 def _finite(values: np.ndarray) -> np.ndarray:
-    """The values with NaN as 0 and infinity as FINITE; themselves if they are finite."""
+    """Replaces NaN by 0 and infinity by FINITE; returns finite values themselves."""
     return values if np.isfinite(values).all() else np.nan_to_num(values, nan=0.0, posinf=FINITE, neginf=-FINITE)

@@ -1,4 +1,4 @@
-"""What counts as a training that has failed: a closed list of causes, told apart by what went wrong first."""
+"""Detects failed training: a closed list of causes, of which the earliest is reported."""
 
 from __future__ import annotations
 
@@ -22,20 +22,20 @@ CAUSES = {
     "dead discriminator": "one output for every sample for `dead_updates` updates, and no slope in them",
     "dead generator": "one sample for every latent for `dead_updates` updates, and no slope in them",
 }
-"""Every cause that `info["failure"]` can name, and what it is that was found so.
+"""Every cause that `info["failure"]` can name, and the quantity that it was found in.
 
-Of a decision's updates the losses and gradients of each are seen, weights and moments after the last: what those spoil
-in between is named first. A player is dead only if its slope is nothing but zeros, too: a critic clipped to tiny
-weights rounds to a constant and still teaches.
+Losses and gradients are checked after every update of a decision, weights and moments only after the last update; the
+earliest failure is reported. A player is dead only if its gradient is zero everywhere, too: a critic clipped to tiny
+weights rounds to a constant and still trains G.
 """
 FAILURES = tuple(CAUSES)
 EXAMINE_EVERY = 10
-"""Updates between two looks at what is costly to see and changes slowly: moments, and whether a player is dead."""
+"""Updates between two checks of what is costly and changes slowly: moments, and whether a player is dead."""
 _GRADIENT, _MOMENTS, _WEIGHTS, _LOSS, _LOGITS, SCORE, _LOSS_BOUND, _WEIGHT_BOUND, _DEAD_D, _DEAD_G = range(10)
 
 
 def failures(trainer: Trainer, trace: Trace, moves: np.ndarray, config: EnvConfig) -> np.ndarray:
-    """Index into FAILURES for each row after a decision, (N,) int; -1 where all is well or the row did not move."""
+    """Returns each row's index into FAILURES after a decision, (N,) int; -1 without failure or if it did not move."""
     k = config.updates_per_step
     if trainer.seen is not None and _kernel_says_well(trainer, trainer.seen.worst, moves, k, config):
         return np.full(trainer.n, -1)
@@ -59,7 +59,7 @@ def failures(trainer: Trainer, trace: Trace, moves: np.ndarray, config: EnvConfi
 
 
 def _kernel_says_well(trainer: Trainer, worst: np.ndarray, moves: np.ndarray, k: int, config: EnvConfig) -> bool:
-    """Whether all rows show nothing wrong and no player is constant, by `Seen.worst`."""
+    """Returns whether no row has a failure or a constant player, by `Seen.worst`."""
     weight, loss, odd, constant = worst.tolist()
     if not (weight <= config.weight_bound and loss <= config.loss_bound and odd == 0 and constant == 0):
         return False
@@ -70,10 +70,10 @@ def _kernel_says_well(trainer: Trainer, worst: np.ndarray, moves: np.ndarray, k:
 
 
 def _all_is_well(trainer: Trainer, trace: Trace, config: EnvConfig) -> bool:
-    """Whether all rows together show nothing wrong, as they nearly always do: a fraction of what telling rows costs.
+    """Returns whether no row has a failure, the usual case, at a fraction of the cost of checking row by row.
 
-    Nothing is larger than the root of a sum of squares that it is part of, and NaN is within no bound. That a sum is
-    past a bound need not mean that a row is.
+    An entry's size is at most the root of a sum of squares that contains it, and NaN is within no bound. A sum may
+    exceed a bound although no row does.
     """
     summary, parts = trainer.measurement.summary, (trainer.g.flat, trainer.d.flat, trace.losses)
     squares = [torch.dot(part.view(-1), part.view(-1)) for part in parts]
@@ -89,9 +89,9 @@ def _all_is_well(trainer: Trainer, trace: Trace, config: EnvConfig) -> bool:
 
 
 def _first_non_finite(trace: Trace, weights: np.ndarray, logits: np.ndarray, moments: np.ndarray) -> np.ndarray:
-    """The cause in rows where something is not finite, (N,): what came first, as far as can be told afterwards.
+    """Returns the cause, (N,), in rows with a non-finite value: the earliest one, as far as it can be inferred.
 
-    `weights`, `logits` and `moments` say whether a row's are finite, (N,) bool.
+    `weights`, `logits` and `moments` are whether a row's are finite, (N,) bool.
     """
     until = trace.losses[:, :-1].isfinite().all(0).cpu().numpy()  # (k, N): the losses that each gradient is of
     before = until[0]
@@ -109,7 +109,7 @@ def _first_non_finite(trace: Trace, weights: np.ndarray, logits: np.ndarray, mom
 
 
 def _largest_weight(trainer: Trainer) -> np.ndarray:
-    """The largest absolute weight of each row, (N,); NaN where a buffer is not finite, however large it may count."""
+    """Returns the largest absolute weight of each row, (N,); NaN if a buffer is not finite."""
     if trainer.seen is not None:
         return trainer.seen.vitals[0]
     found = []
@@ -121,7 +121,7 @@ def _largest_weight(trainer: Trainer) -> np.ndarray:
 
 
 def _finite_moments(trainer: Trainer) -> np.ndarray:
-    """Whether every moment of the optimisers is finite, (N,) bool."""
+    """Returns whether every moment of the optimisers is finite, (N,) bool."""
     if trainer.seen is not None:
         return np.isfinite(trainer.seen.vitals[1])
     sums = torch.zeros(trainer.n, dtype=trainer.dtype, device=trainer.device)
@@ -132,7 +132,7 @@ def _finite_moments(trainer: Trainer) -> np.ndarray:
 
 
 def _dead(trainer: Trainer, due: np.ndarray, dead_updates: int) -> np.ndarray:
-    """Whether D and G are dead, (2, N) bool; counts in the trainer for how long they have been constant."""
+    """Returns whether D and G are dead, (2, N) bool; counts in the trainer for how long they have been constant."""
     dead = np.zeros((2, trainer.n), bool)
     if not due.any():
         return dead
@@ -154,7 +154,7 @@ def _dead(trainer: Trainer, due: np.ndarray, dead_updates: int) -> np.ndarray:
 
 
 def _is_flat(trainer: Trainer, row: int, generator: bool) -> bool:
-    """Whether a player's slope in its inputs is exactly zero everywhere that it was looked at."""
+    """Returns whether a player's input gradient is exactly zero at every checked sample."""
     players = trainer.g if generator else trainer.d
     if generator:
         latents = torch.linspace(-2, 2, trainer.batch_size * trainer.task.latent_size)

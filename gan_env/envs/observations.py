@@ -1,4 +1,4 @@
-"""Measurements as observations: named features, each finite and bounded, one coordinate or more apiece."""
+"""Converts measurements to observations: named features, each finite and bounded, with one or more coordinates."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ EMA = 0.9
 
 @dataclass(frozen=True)
 class Moment:
-    """What features are computed from: a measurement's numbers and what the rows remember, (N,) float64 each."""
+    """Inputs of features: a measurement's numbers and the rows' memory, (N,) float64 each."""
 
     g_loss: np.ndarray
     d_loss: np.ndarray
-    """`d_mean` or `d_sum`, whichever the configuration reads."""
+    """`d_mean` or `d_sum`, by the configuration."""
     real_logit: np.ndarray
     fake_logit: np.ndarray
     """Means over the batch."""
@@ -48,7 +48,7 @@ class Feature:
 
 FEATURES: Registry[Feature] = Registry("feature")
 LAST_ACTION = "last_action"
-"""Stands for one coordinate per axis of the action: `last_d_rate`, `last_g_rate`, `last_choice`."""
+"""Feature with one coordinate per axis of the action: `last_d_rate`, `last_g_rate`, `last_choice`."""
 
 _add = FEATURES.add
 _add("g_loss", Feature("L_G = E ℓ_G(f(x̂)) on the coming batch", lambda m: m.g_loss))
@@ -88,13 +88,13 @@ DEFAULT_FEATURES = (
     "last_action",
     "progress",
 )
-"""Our reading of what FSCO's agent observes; its paper (arXiv:2504.15099) does not say."""
+"""Our reading of what FSCO's agent observes; its paper (arXiv:2504.15099) does not state it."""
 MINIMAL_FEATURES = ("g_loss", "d_loss")
-"""The smallest state that is consistent with FSCO's reward."""
+"""The smallest state from which FSCO's reward can be computed."""
 
 
 class FeatureMemory:
-    """Turns the measurements of N rows into observations, (N, F) float32; remembers moving averages and actions."""
+    """Converts measurements of N rows to observations, (N, F) float32; keeps moving averages and last actions."""
 
     def __init__(self, names: tuple[str, ...], axes: tuple[str, ...], d_loss_scale: str, rows: int):
         if not names:
@@ -126,14 +126,14 @@ class FeatureMemory:
         self.last_action: np.ndarray = np.zeros((rows, len(axes)))
 
     def start(self, rows: np.ndarray, seen: Measurement) -> None:
-        """The rows' first measurement of an episode: averages begin there."""
+        """Takes the rows' first measurement of an episode, with which averages begin."""
         moment = self._moment(seen)
         self.g_loss_ema[rows], self.d_loss_ema[rows] = moment.g_loss[rows], moment.d_loss[rows]
         self.last_action[rows] = 0
         self._table = None
 
     def push(self, seen: Measurement, last_action: np.ndarray, rows: np.ndarray) -> None:
-        """The measurement after a decision, for the rows (N,) bool that made one."""
+        """Takes the measurement after a decision, for the rows (N,) bool that made one."""
         moment = self._moment(seen)
         everyone = bool(rows.all())
         for average, value in ((self.g_loss_ema, moment.g_loss), (self.d_loss_ema, moment.d_loss)):
@@ -144,11 +144,11 @@ class FeatureMemory:
         self._table = None
 
     def forget(self) -> None:
-        """Drops what was computed, because the averages or actions were changed from outside."""
+        """Drops cached features, because the averages or actions were changed from outside."""
         self._table = None
 
     def _moment(self, seen: Measurement) -> Moment:
-        """The measurement's numbers; what the rows remember is shown as it will be when it is read."""
+        """Returns the inputs of features, with the rows' memory as it will be when they are read."""
         if self._read is None or self._read[0] is not seen:
             numbers = seen.summary
             self._read = (
@@ -170,7 +170,7 @@ class FeatureMemory:
         return self._read[1]
 
     def table(self, seen: Measurement) -> np.ndarray:
-        """Every feature as it is, neither clipped nor finite for certain: (N, scalars then axes), float64."""
+        """Returns every feature unclipped and possibly non-finite: (N, scalars then axes), float64."""
         moment = self._moment(seen)
         if self._table is None:
             with np.errstate(invalid="ignore"):  # a row that has failed may hold infinities
@@ -179,11 +179,11 @@ class FeatureMemory:
         return self._table
 
     def observe(self, seen: Measurement) -> np.ndarray:
-        """Observations (N, F), finite and within bounds.
+        """Returns observations (N, F), finite and within bounds.
 
-        They lie row by row, in memory that torch chose: its products of numbers in another order, or that start at
-        another multiple of 16 bytes, as numpy's arrays may, are rounded in another way, and an agent's run could not be
-        repeated to the bit.
+        They are row-major, in memory allocated by torch: torch's products round differently for another memory order
+        or alignment (NumPy's arrays may start at other multiples of 16 bytes), and an agent's run would not repeat to
+        the bit.
         """
         chosen = self.table(seen).take(self._columns, 1)
         if (unclear := np.isnan(chosen)).any():

@@ -1,4 +1,4 @@
-"""Rewards of decisions, with finite bounds that are declared and kept, and what a failure pays."""
+"""Rewards of decisions with declared finite bounds, and the reward of a failure."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from gan_env.losses.losses import Loss
 from gan_env.registry import Registry
 
 FAILURE_DECISIONS = 100
-"""Most decisions that a failure pays for: Σ γ^t ≤ 100 for every discount γ ≤ 0.99."""
+"""Most remaining decisions that a failure is charged for: Σ γ^t ≤ 100 for every discount γ ≤ 0.99."""
 LOSS_GAP_LOW = -10.0
 """Low bound of FSCO's reward."""
 WORST_TIMES = 2.0
@@ -24,7 +24,7 @@ and a collapse below it is seen."""
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a decision did to N rows; arrays are float64.
+    """Losses and qualities of N rows over a decision; arrays are float64.
 
     >>> two_updates_of_one_row = Outcome(np.array([[0.7], [0.8]]), np.array([[0.6], [0.5]]), None, None)
     >>> two_updates_of_one_row.g_losses.mean(0)
@@ -36,9 +36,9 @@ class Outcome:
     d_losses: np.ndarray
     """(k, N): L_D likewise, mean or sum by `d_loss_scale`."""
     quality_before: np.ndarray | None
-    """(N,): distance to validation data before the decision; None if the reward did not ask for it."""
+    """(N,): distance to validation data before the decision; None unless the reward needs it."""
     quality_after: np.ndarray | None
-    """(N,): the same after it. The last value is held between measurements."""
+    """(N,): the same after it. Between measurements the last value is kept."""
 
 
 @dataclass(frozen=True)
@@ -61,10 +61,19 @@ class Reward:
             raise ValueError(f"reward {self.name!r} needs finite bounds low < high, got [{self.low}, {self.high}]")
 
     def __call__(self, outcome: Outcome, failed: np.ndarray, decisions_left: np.ndarray) -> np.ndarray:
-        """Rewards (N,), finite. `failed` is (N,) bool; `decisions_left` counts the one that failed."""
+        """Computes rewards (N,), finite. `failed` is (N,) bool; `decisions_left` includes the one that failed."""
         with np.errstate(all="ignore"):  # a row that has failed may hold infinities, and is paid otherwise below
             value = np.asarray(self.compute(outcome), np.float64)
+        if value.shape not in ((), failed.shape):
+            raise ValueError(f"reward {self.name!r} has shape {value.shape}; {len(failed)} rows need {failed.shape}")
         value = value if value.shape == failed.shape else np.broadcast_to(value, failed.shape)
+        undefined = np.isnan(value) & ~failed
+        if undefined.any():
+            row = int(undefined.argmax())
+            raise ValueError(
+                f"reward {self.name!r} is NaN for row {row}, whose training goes on; return a number (a reward that reads "
+                "quality needs needs_quality=True)"
+            )
         value = np.fmin(np.fmax(value, self.low), self.high)  # of NaN and low, low
         if not failed.any():
             return value
@@ -74,10 +83,10 @@ class Reward:
 def failure_reward(
     low: float | np.ndarray, decisions_left: int | np.ndarray, *, most: int | None = FAILURE_DECISIONS
 ) -> np.ndarray:
-    """Returns what a failure pays: the low bound for each decision that was left, but no more than `most` times.
+    """Returns the reward of a failure: the low bound for each remaining decision, at most `most` of them.
 
-    Failing early then never beats surviving at the bound, at any discount γ ≤ 0.99. A sum without discount has no
-    such limit (`most=None`). Where the low bound is above 0, a failure pays nothing.
+    Failing early then never beats surviving at the bound, at any discount γ ≤ 0.99. An undiscounted sum needs
+    `most=None`. If the low bound is above 0, a failure pays nothing.
 
     >>> float(failure_reward(-2.0, 30)), float(failure_reward(-2.0, 5_000))
     (-60.0, -200.0)
@@ -85,14 +94,14 @@ def failure_reward(
     Args:
         low: Low bound of the reward, a number or (N,).
         decisions_left: Including the one that failed, a number or (N,).
-        most: Most decisions that are paid for.
+        most: Most decisions that are counted.
     """
     return np.minimum(low, 0.0) * (decisions_left if most is None else np.minimum(decisions_left, most))
 
 
 @dataclass(frozen=True)
 class RewardContext:
-    """What a reward may depend on when it is built.
+    """Properties of the game that a reward may depend on when it is built.
 
     >>> from gan_env import LOSSES
     >>> make_reward("quality", RewardContext(LOSSES["bce"], worst_quality=3.0, normalise=False)).low
@@ -120,8 +129,8 @@ def fsco_reward(total: np.ndarray, updates: int) -> np.ndarray:
     array([ -1.5, -10. ])
 
     Args:
-        total: Sum of `losses_apart` over the updates, (N,); what is not a number counts as the bound.
-        updates: Of the decision.
+        total: Sum of `losses_apart` over the updates, (N,); NaN counts as the bound.
+        updates: Number of updates of the decision.
     """
     return np.fmax(-(total / updates), LOSS_GAP_LOW)
 
@@ -174,9 +183,9 @@ def _known(value: np.ndarray | None) -> np.ndarray:
 
 
 def make_reward(reward: str | Reward | Callable[[RewardContext], Reward], context: RewardContext) -> Reward:
-    """Makes a reward: by name, a Reward as it is, or what a callable builds from the context.
+    """Makes a reward from a name, a Reward, or a callable that builds one from the context.
 
-    Raises ValueError for an unknown name, or a callable that gives no Reward.
+    Raises ValueError for an unknown name, or a callable that returns no Reward.
     """
     built = REWARDS[reward](context) if isinstance(reward, str) else reward
     if callable(built) and not isinstance(built, Reward):

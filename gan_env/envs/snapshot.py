@@ -1,10 +1,10 @@
-"""Snapshots of environments: what belongs to a row beside its training, and whether two environments are alike."""
+"""Snapshots of environments: adds to the trainer's state what an environment keeps per row, and compares settings."""
 
 from __future__ import annotations
 
 import json
 from dataclasses import asdict, fields
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -23,30 +23,27 @@ _OWN = ("done", "decisions", "quality", "quality_age")
 _POINTS, _LENGTH = "history.points", "history.length"
 
 
+@runtime_checkable
 class Batch(Protocol):
-    """What a snapshot reads of a vector environment, which imports this module."""
+    """Interface of a vector environment for snapshots; `vector_env` imports this module."""
 
-    config: EnvConfig
-    control: str
     trainer: Trainer
-    reward: Reward
     episodes: Episodes
     history: History | None
     settings: dict[str, Any]
 
     @property
     def resets_at_once(self) -> bool:
-        """Whether a row that ended starts again within the same step."""
+        """Whether a row that ended restarts within the same step."""
         ...
 
 
-def settings(env: Batch) -> dict[str, Any]:
-    """What an environment was made with, what its configuration leaves to the task included, as JSON can hold it."""
-    config, trainer = env.config, env.trainer
+def settings(config: EnvConfig, control: str, trainer: Trainer, reward: Reward) -> dict[str, Any]:
+    """Returns all settings of an environment, including those that come from the task, as JSON values."""
     speed_alone = ("cuda_graphs", "num_threads")
     found = {field.name: getattr(config, field.name) for field in fields(config) if field.name not in speed_alone}
     found |= {
-        "control": env.control,
+        "control": control,
         "task": _own_task(trainer) if config.task is trainer.task else config.task,
         "loss": f"{trainer.loss.name}:{trainer.loss.coefficient}",
         "d_lr": config.d_lr or trainer.task.d_lr,
@@ -54,7 +51,7 @@ def settings(env: Batch) -> dict[str, Any]:
         "optimizer": asdict(trainer.d_optimizer.spec),
         "batch_size": trainer.batch_size,
         "episode_updates": trainer.episode_updates,
-        "reward": [env.reward.name, env.reward.low, env.reward.high],
+        "reward": [reward.name, reward.low, reward.high],
         "dtype": str(trainer.dtype).removeprefix("torch."),
         "device": trainer.device.type,  # cards draw other numbers than processors
         "engine": trainer.engine,  # they round in different ways
@@ -63,13 +60,13 @@ def settings(env: Batch) -> dict[str, Any]:
 
 
 def _own_task(trainer: Trainer) -> str:
-    """The name of a user's own task, and a hash of its modules and held-out data: many are called the same."""
+    """Identifies a user's own task by its name and a hash of its modules and held-out data, because names repeat."""
     modules = "".join(str(module) for module in trainer.templates.values())
     return f"{trainer.task.name} {digest(modules, {'validation': trainer.task.data.validation()})[:8]}"
 
 
 def take(env: Batch, index: Tensor, *, at_once: bool = False) -> Snapshot:
-    """The chosen rows of an environment; what is to be read at once need not be copied."""
+    """Takes the chosen rows of an environment; copying is optional if they are read at once."""
     rows = dict((chosen if at_once else copied)(_held(env), index))
     if env.history is not None:
         points, length = env.history.padded(index.tolist())
@@ -78,9 +75,9 @@ def take(env: Batch, index: Tensor, *, at_once: bool = False) -> Snapshot:
 
 
 def put_back(env: Batch, snapshot: Snapshot, index: Tensor) -> None:
-    """Puts a snapshot into the chosen rows; raises SnapshotError, with everything as it was, if it does not fit.
+    """Restores a snapshot into the chosen rows; raises SnapshotError, and changes nothing, if it does not fit.
 
-    A history for pictures is taken over where both sides have one; else the picture starts anew.
+    A history for pictures is restored if both sides have one; otherwise it is cleared.
     """
     if not isinstance(snapshot, Snapshot):
         raise SnapshotError(f"snapshot={type(snapshot).__name__} is no Snapshot; take one with env.snapshot()")
@@ -93,7 +90,7 @@ def put_back(env: Batch, snapshot: Snapshot, index: Tensor) -> None:
 
 
 def write(env: Batch, rows: Rows, index: Tensor) -> None:
-    """Writes rows that are known to fit into the chosen ones."""
+    """Writes checked rows into the chosen ones."""
     put(_held(env), rows, index)
     env.episodes.features.forget()
     if env.history is not None:
@@ -103,13 +100,13 @@ def write(env: Batch, rows: Rows, index: Tensor) -> None:
 
 
 def generator_state(env: Any) -> dict[str, Any] | None:
-    """Seed and state of `np_random`, None if it was never used."""
+    """Returns seed and state of `np_random`, None if it was never used."""
     generator = env._np_random
     return None if generator is None else {"seed": env._np_random_seed, "state": generator.bit_generator.state}
 
 
 def generator_from(state: dict[str, Any] | None) -> tuple[np.random.Generator | None, int | None]:
-    """`np_random` and its seed; raises SnapshotError for what is no state of one."""
+    """Restores `np_random` and its seed; raises SnapshotError for an invalid state."""
     if state is None:
         return None, None
     bits = np.random.PCG64(0)
@@ -122,7 +119,7 @@ def generator_from(state: dict[str, Any] | None) -> tuple[np.random.Generator | 
 
 
 def _held(env: Batch) -> Rows:
-    """Every tensor of the environment that leads with rows, not copies."""
+    """Returns every tensor of the environment with a leading row axis, not copies."""
     rows, episodes = held(env.trainer), env.episodes
     rows |= {f"features.{name}": torch.from_numpy(getattr(episodes.features, name)) for name in _FEATURES}
     return rows | {f"env.{name}": torch.from_numpy(getattr(episodes, name)) for name in _OWN}
@@ -139,7 +136,7 @@ def _check_settings(theirs: dict[str, Any], ours: dict[str, Any]) -> None:
 
 
 def _check_rows(env: Batch, state: Rows) -> None:
-    """Raises SnapshotError for numbers that no environment has."""
+    """Raises SnapshotError for numbers that no environment can have."""
     if bool((state["updates"] > env.trainer.episode_updates).any()):
         raise SnapshotError("the snapshot's updates lie behind the end of the episode; take it again")
     if bool((state["env.decisions"] > state["updates"]).any()):

@@ -1,6 +1,6 @@
 """The vector environment: a batch of GANs in training under Gymnasium's contract.
 
-What happens within an episode is said in `episodes.py`; `env.py` has the single environment, a batch of one.
+`episodes.py` runs the episodes; `env.py` defines the single environment, a batch of one.
 """
 
 from __future__ import annotations
@@ -34,9 +34,9 @@ from gan_env.training.trainer import Trainer
 from gan_env.types import Control, GameFacts, Measurement
 
 RENDER_MODES = ["human", "rgb_array"]
-"""Of the classes: without "human" there, `gym.make` would open a window of its own, also where nobody can see it."""
+"""Render modes of the classes; without "human", `gym.make` would open its own window, also without a display."""
 RENDER_FPS = 8
-"""A power of 2: RecordVideo's writer adds up 1/fps for each frame, and where that rounds down, the last is lost."""
+"""A power of 2: RecordVideo's writer sums 1/fps per frame, and loses the last frame if that sum rounds down."""
 
 
 def _autoreset(mode: AutoresetMode | str) -> AutoresetMode:
@@ -50,13 +50,13 @@ def _autoreset(mode: AutoresetMode | str) -> AutoresetMode:
 
 
 def with_named_task(spec: EnvSpec | None) -> EnvSpec | None:
-    """The spec with the name of a registered task in place of the task itself, so that it can be written as JSON."""
+    """Replaces a registered task in the spec by its name, so that the spec can be written as JSON."""
     name = None if spec is None else getattr(spec.kwargs.get("task"), "registered", None)
     return spec if spec is None or name is None else replace(spec, kwargs={**spec.kwargs, "task": name})
 
 
 def checked_seed(value: object) -> int:
-    """A row's seed, or ValueError."""
+    """Returns a row's seed; raises ValueError for anything but a whole number >= 0."""
     if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or not 0 <= value < 2**63:
         raise ValueError(f"seed={value!r} must be a whole number from 0 to 2**63 - 1")
     return int(value)
@@ -65,8 +65,8 @@ def checked_seed(value: object) -> int:
 class GANVectorEnv(gym.vector.VectorEnv):
     """N GANs in training as a native vector environment.
 
-    An action decides what the next `updates_per_step` updates of a row do; the observation is what is seen on the
-    coming batch. Rows share no weights, no data order and no randomness.
+    An action controls the next `updates_per_step` updates of a row; the observation is measured on the coming batch.
+    Rows share no weights, no data order and no randomness.
 
     | `control` | id | action of one row |
     |---|---|---|
@@ -81,7 +81,7 @@ class GANVectorEnv(gym.vector.VectorEnv):
         autoreset_mode: Gymnasium's AutoresetMode or its name.
         render_mode: "rgb_array"; "human", a window that follows by itself (pip install 'gan-env[render]'); or None.
         config: Settings to start from.
-        **settings: Fields of `EnvConfig`, which say what each means.
+        **settings: Fields of `EnvConfig`, which documents them.
 
     Raises:
         ValueError: If a setting is unknown or unfit; the message names it, its value and the way out.
@@ -93,7 +93,7 @@ class GANVectorEnv(gym.vector.VectorEnv):
         "autoreset_mode": AutoresetMode.NEXT_STEP,
     }
     alone = False
-    """Whether it is the one row of a single environment, whose errors speak of no rows."""
+    """Whether it is the batch of a single environment, whose errors do not mention rows."""
     num_envs: int
     _spec: EnvSpec | None = None
     config: EnvConfig
@@ -138,10 +138,10 @@ class GANVectorEnv(gym.vector.VectorEnv):
         )
         self._seeded = False
         self._allocate(trainer)
-        self.settings = env_snapshot.settings(self)
+        self.settings = env_snapshot.settings(self.config, control, trainer, self.reward)
 
     def _allocate(self, trainer: Trainer) -> None:
-        """All that has rows."""
+        """Allocates everything with a row axis."""
         self.trainer, self.num_envs = trainer, trainer.n
         self.episodes: Episodes = Episodes(trainer, self.config, self.codec, self.reward)
         self._make_spaces()
@@ -150,7 +150,7 @@ class GANVectorEnv(gym.vector.VectorEnv):
 
     @property
     def spec(self) -> EnvSpec | None:
-        """What `gym.make` built it from; of a registered task it holds the name."""
+        """The spec from which `gym.make` built it, with a registered task replaced by its name."""
         return self._spec
 
     @spec.setter
@@ -160,7 +160,7 @@ class GANVectorEnv(gym.vector.VectorEnv):
     # -- Gymnasium's contract -------------------------------------------------------------------------------------
 
     def _make_spaces(self) -> None:
-        """The four spaces; those of a fork of as many rows share what never changes, and draw for themselves."""
+        """Makes the four spaces; a fork with as many rows shares their constants but has its own random state."""
         made = self.__dict__.get("action_space")
         names = ("single_action_space", "single_observation_space", "action_space", "observation_space")
         if made is not None and made.shape[0] == self.num_envs:
@@ -192,9 +192,9 @@ class GANVectorEnv(gym.vector.VectorEnv):
     def reset(
         self, *, seed: int | Sequence[int | None] | None = None, options: dict[str, Any] | None = None
     ) -> tuple[np.ndarray, dict[str, Any]]:
-        """Starts new episodes. `seed=s` gives row i the seed s + i; unseeded, each row goes on to its next episode.
+        """Starts new episodes. `seed=s` gives row i the seed s + i; without a seed, each row starts its next episode.
 
-        `options={"reset_mask": mask}`, (N,) bool, resets those rows alone.
+        `options={"reset_mask": mask}`, (N,) bool, resets only those rows.
 
         Raises:
             ValueError: If the seeds or the mask have the wrong length, or a seed is negative.
@@ -244,12 +244,12 @@ class GANVectorEnv(gym.vector.VectorEnv):
         return seeds
 
     def step(self, actions: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, dict[str, Any]]:
-        """One decision of every row. See `gymnasium.vector.VectorEnv.step`; raises ValueError for an invalid action."""
+        """Makes one decision of every row, see `gymnasium.vector.VectorEnv.step`; ValueError for an invalid action."""
         valid = check_actions(self.codec.axes, actions, self.num_envs, self.episodes.done, alone=self.alone)
         return self.step_control(self.codec.decode(valid))
 
     def step_control(self, control: Control) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, dict[str, Any]]:
-        """One decision given as a control, which every id applies exactly, whatever its actions can express.
+        """Makes one decision given as a control, which every id applies exactly, even if no action encodes it.
 
         Raises:
             ValueError: If it is no control for N rows.
@@ -278,7 +278,7 @@ class GANVectorEnv(gym.vector.VectorEnv):
             return self.episodes.observations(), step.reward, step.terminated, step.truncated, infos
 
     def _same_step_reset(self, infos: dict[str, Any]) -> dict[str, Any]:
-        """Starts the next episodes of the rows that are done; their infos, and how the last ones ended, as "final"."""
+        """Starts the next episodes of finished rows; returns their infos, with the last ones' results as "final"."""
         done, last = self.episodes.done.copy(), self.episodes.observations()
         final = np.full(self.num_envs, None, object)
         for row in np.flatnonzero(done):
@@ -293,7 +293,7 @@ class GANVectorEnv(gym.vector.VectorEnv):
         return self._start_next(done, kept) | ends
 
     def _start_next(self, rows: np.ndarray, infos: dict[str, Any]) -> dict[str, Any]:
-        """Starts the next episodes of the rows, (N,) bool; `infos` with the rows' first ones of these."""
+        """Starts the next episodes of the rows, (N,) bool; returns `infos` updated with their first infos."""
         index = np.flatnonzero(rows)
         self.trainer.episode[index] += 1
         self._start(index)
@@ -307,11 +307,11 @@ class GANVectorEnv(gym.vector.VectorEnv):
     # -- pictures -------------------------------------------------------------------------------------------------
 
     def render(self) -> tuple[np.ndarray, ...] | None:
-        """One picture of each row, (320, 960, 3) uint8: samples, losses, controls, and quality where it is tracked.
+        """Returns one picture of each row, (320, 960, 3) uint8: samples, losses, controls, and quality if tracked.
 
-        All rows are drawn to one scale.
+        All rows are drawn on one scale.
 
-        None without a mode, and with "human", whose window shows the rows as tiles and follows every step by itself.
+        Returns None without a mode, and with "human", whose window shows the rows as tiles and updates at every step.
         """
         if self.history is None:
             return None
@@ -321,7 +321,7 @@ class GANVectorEnv(gym.vector.VectorEnv):
         return self._follow(at_once=True)
 
     def scene(self, row: int, title: str = "", *, failed: bool = False) -> Scene:
-        """What `render` draws of a row, under the task's name or a title."""
+        """Returns the scene of a row that `render` draws, under the task's name or a title."""
         assert self.history is not None, "the environment has no render_mode"
         task = self.trainer.task
         return Scene(
@@ -333,7 +333,7 @@ class GANVectorEnv(gym.vector.VectorEnv):
         )
 
     def pictures(self, scenes: Sequence[Scene] | None = None) -> tuple[np.ndarray, ...]:
-        """Scenes as they are or were, by default of all rows, in the form of `render`."""
+        """Draws scenes, by default the current ones of all rows, as `render` does."""
         if self._painter is None:
             scale = 0.5 if self.config.d_loss_scale == "mean" else 1.0
             self._painter = Painter(
@@ -345,14 +345,14 @@ class GANVectorEnv(gym.vector.VectorEnv):
         return self._painter.pictures(scenes or [self.scene(row) for row in range(self.num_envs)])
 
     def _follow(self, *, at_once: bool) -> None:
-        """Shows the rows in the window, if there is one: at once, or when the next frame is due."""
+        """Shows the rows in the window, if there is one, at once or when the next frame is due."""
         if self._window is not None:
             if at_once or self._window.due():
                 self._window.show(tiled(self.pictures()))
             self._window.answer()
 
     def _record(self, control: Control, moved: np.ndarray) -> None:
-        """Adds a decision of the rows that moved, (N,) bool, to their history, if one is kept."""
+        """Appends a decision of the rows that moved, (N,) bool, to their history, if one is kept."""
         if self.history is not None:
             d_lr, g_lr = self.episodes.rates(control)
             seen, episodes = self.trainer.measurement, self.episodes
@@ -369,7 +369,7 @@ class GANVectorEnv(gym.vector.VectorEnv):
     # -- snapshots ------------------------------------------------------------------------------------------------
 
     def snapshot(self, rows: Sequence[int] | None = None) -> Snapshot:
-        """Where the rows are (all by default; a row may be named more than once), as plain tensors.
+        """Takes a snapshot of the rows (all by default; a row may be named more than once) as plain tensors.
 
         Raises ResetNeeded before the first reset, ValueError for rows that do not exist.
         """
@@ -377,11 +377,11 @@ class GANVectorEnv(gym.vector.VectorEnv):
         return env_snapshot.take(self, row_index(self.num_envs, rows))
 
     def restore(self, snapshot: Snapshot, rows: Sequence[int] | None = None) -> None:
-        """Puts a snapshot into the rows (all by default); with all rows `np_random` goes on where it was, too.
+        """Restores a snapshot into the rows (all by default); for all rows also the state of `np_random`.
 
         Raises:
             SnapshotError: A ValueError, if it was taken with other settings, has another number of rows or is damaged;
-                everything is then as it was.
+                nothing is changed then.
         """
         index = row_index(self.num_envs, rows)
         if not self._seeded and rows is not None and len(index) < self.num_envs:
@@ -393,9 +393,9 @@ class GANVectorEnv(gym.vector.VectorEnv):
             self._np_random, self._np_random_seed = generator, seed
 
     def fork(self, rows: Sequence[int] | None = None) -> GANVectorEnv:
-        """An environment of its own that goes on from the rows named (all by default), each as often as it is named.
+        """Makes a separate environment that continues from the named rows (default: all), each as often as named.
 
-        It shares the task, its data and nothing that changes; the fork of one with a window draws to arrays.
+        It shares only constants, such as the task and its data; a fork of an environment with a window renders arrays.
         """
         self._need_reset("fork()")
         state = env_snapshot.take(self, row_index(self.num_envs, rows), at_once=True)
@@ -413,9 +413,9 @@ class GANVectorEnv(gym.vector.VectorEnv):
             raise gym.error.ResetNeeded(f"call reset() before {before}")
 
     def __getstate__(self) -> dict[str, Any]:
-        """How the environment was made and where its rows are: it pickles in mid-episode and goes on bit for bit.
+        """Returns settings and state of all rows: it pickles in mid-episode and continues equal to the bit.
 
-        A task, reward or callable of the user's own must itself be picklable.
+        The user's own task, reward or callable must be picklable.
         """
         made = {
             name: getattr(self, name) for name in ("num_envs", "control", "autoreset_mode", "render_mode", "config")
@@ -424,7 +424,7 @@ class GANVectorEnv(gym.vector.VectorEnv):
         return {"made": made, "snapshot": state, "np_random": env_snapshot.generator_state(self), "spec": self.spec}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        """Builds the environment anew and puts its rows back where they were."""
+        """Rebuilds the environment and restores its rows."""
         self.__init__(**state["made"])
         self._spec = state["spec"]
         self._np_random, self._np_random_seed = env_snapshot.generator_from(state["np_random"])
@@ -435,30 +435,30 @@ class GANVectorEnv(gym.vector.VectorEnv):
 
     @property
     def measurement(self) -> Measurement:
-        """What is seen on the coming batch, for controllers; raises ResetNeeded before the first reset."""
+        """Measurement of the coming batch, for controllers; raises ResetNeeded before the first reset."""
         self._need_reset("reading the measurement")
         return self.trainer.measurement
 
     @property
     def facts(self) -> GameFacts:
-        """What controllers may know of the game, for `controller.reset(row_seeds, env.unwrapped.facts)`."""
+        """Facts about the game, for `controller.reset(row_seeds, env.unwrapped.facts)`."""
         return self.trainer.facts
 
     def encode(self, control: Control) -> np.ndarray:
-        """The actions that decode to this control, up to float32 rounding; ValueError for what an id cannot express."""
+        """Returns actions that decode to this control, up to float32 rounding; raises ValueError if there are none."""
         control.check(self.num_envs)
         return self.codec.encode(control)
 
     def generator(self, row: int = 0) -> nn.Module:
-        """A copy of the row's generator as a plain module."""
+        """Returns a copy of the row's generator as a plain module."""
         return self.trainer.generator(self._row(row))
 
     def discriminator(self, row: int = 0) -> nn.Module:
-        """A copy of the row's discriminator as a plain module."""
+        """Returns a copy of the row's discriminator as a plain module."""
         return self.trainer.discriminator(self._row(row))
 
     def sample(self, row: int = 0, count: int = 64) -> Tensor:
-        """`count` samples of the row's generator, (count, *shape); the same ones until it moves on."""
+        """Returns `count` samples of the row's generator, (count, *shape); the same ones until its next update."""
         return self.trainer.samples(count, Purpose.SAMPLE, rows=[self._row(row)])[0]
 
     def _row(self, row: int) -> int:
@@ -468,7 +468,7 @@ class GANVectorEnv(gym.vector.VectorEnv):
 
 
 def _merge(old: dict[str, Any], new: dict[str, Any], rows: np.ndarray) -> dict[str, Any]:
-    """`old` with the values of `new` in the chosen rows."""
+    """Returns `old` with the values of `new` in the chosen rows."""
     merged = dict(old)
     for name, value in new.items():
         if name.startswith("_"):

@@ -1,4 +1,4 @@
-"""Files on disk: whole writes, locks, checked tensors without pickle, progress, and the settings of our own processes.
+"""Files on disk: atomic writes, locks, checksummed tensors without pickle; progress bars; settings of our processes.
 
 Imports nothing of this package. Import from its modules: `files`, `tensor_files`, `progress`, `process`.
 """

@@ -1,8 +1,8 @@
-"""The one place that writes into a folder of ours, reads from it, and locks it.
+"""Reads, writes and locks files in the folders of runs; no other module does.
 
-A folder may come from somebody else. So nothing here follows a link, waits for a pipe or reads without a bound: what
-stands in the place of one of our files and is none is refused by name, and left as it is. A file appears whole, in
-place of the last one, or is added to in place, if no other name leads to it.
+A folder may come from somebody else. So nothing here follows a link, waits for a pipe or reads without a limit:
+anything but a regular file in the place of one of our files is refused by name and left unchanged. Files are replaced
+atomically, or appended to in place if they have no other name (hard link).
 """
 
 from __future__ import annotations
@@ -22,32 +22,32 @@ from typing import Any, BinaryIO
 from filelock import FileLock, Timeout
 
 PARTIAL = ".partial"
-"""Ends the name of a file that is being written; after a crash such a file is worth nothing."""
+"""Suffix of a file that is being written; after a crash such a file can be deleted."""
 LOCK = ".lock"
-"""The file in a folder that whoever works there holds locked; it stays behind and means nothing by itself."""
+"""File that the process working in a folder keeps locked; it stays there, and its existence alone means nothing."""
 LARGEST_TEXT = 2**24
-"""Bytes of a configuration or a table; a file beyond this is refused unread."""
+"""Most bytes of a configuration or a table; larger files are refused unread."""
 MOST_UNPACKED, LEAST_UNPACKED = 100, 2**24
 """A packed file may hold so many times its own bytes; or so many bytes, if that is more. Our rows shrink to a 15th."""
 LONGEST_LINE = 2**22
-"""Bytes of a line in a packed file."""
+"""Most bytes of a line in a packed file."""
 _PLAIN = sum(getattr(os, flag, 0) for flag in ("O_NOFOLLOW", "O_CLOEXEC", "O_BINARY", "O_NONBLOCK"))
-"""Opens nothing through a link, and waits for no pipe."""
+"""Flags for opening: follow no link, wait for no pipe."""
 
 
 class NotOurs(OSError):
-    """Something stands in the place of a file or folder of ours that we did not make; the message names it."""
+    """Raised if the place of one of our files or folders is taken by something that we did not make; names it."""
 
 
 # -- what is there ------------------------------------------------------------------------------------------------
 
 
 def is_there(path: Path | str, *, alone: bool = False) -> bool:
-    """Whether a plain file stands at this path itself.
+    """Returns whether there is a regular file at this very path.
 
     Args:
-        path: Of a file of ours; links in its folder's own path are followed, for whoever called named that.
-        alone: Whether the file is to be changed in place, so that no other name may lead to it.
+        path: Path of the file; links in the path of its folder are followed, because the caller chose that path.
+        alone: Whether the file will be changed in place, so that it must not have another name (hard link).
 
     Raises:
         NotOurs: For a link, to whatever it leads, a folder, a pipe or a device; if `alone`, for one of several names.
@@ -73,7 +73,7 @@ def _check(path: Path | str, found: os.stat_result, alone: bool) -> None:
 
 
 def _opened(path: Path | str, flags: int, *, alone: bool = False) -> int:
-    """A handle of the plain file at this path; raises NotOurs for anything else, and OSError."""
+    """Opens the regular file at this path; raises NotOurs for anything else, and OSError."""
     try:
         handle = os.open(path, flags | _PLAIN, 0o644)
     except OSError:
@@ -94,12 +94,12 @@ def _opened(path: Path | str, flags: int, *, alone: bool = False) -> int:
 
 
 def open_to_read(path: Path | str) -> BinaryIO:
-    """A plain file of ours, open for reading alone; raises NotOurs for anything else, OSError as `open`."""
+    """Opens a regular file for reading; raises NotOurs for anything else, OSError as `open`."""
     return os.fdopen(_opened(path, os.O_RDONLY), "rb")
 
 
 def read_bytes(path: Path | str, largest: int = LARGEST_TEXT) -> bytes:
-    """What a plain file of ours holds; raises OSError for anything else, and unread for one of more bytes."""
+    """Reads a regular file; raises OSError for anything else, and, without reading it, for a file of more bytes."""
     with open_to_read(path) as file:
         content = file.read(largest + 1)
     if len(content) > largest:
@@ -110,21 +110,21 @@ def read_bytes(path: Path | str, largest: int = LARGEST_TEXT) -> bytes:
 
 
 def read_text(path: Path | str) -> str:
-    """The UTF-8 text of a plain file of ours, as `read_bytes`; raises ValueError for other bytes."""
+    """Reads a regular file as UTF-8, see `read_bytes`; raises ValueError for other bytes."""
     return read_bytes(path).decode()
 
 
 def read_json(path: Path | str) -> Any:
-    """The JSON in a plain file of ours; raises OSError as `read_bytes`, ValueError for what is no JSON."""
+    """Reads a regular file as JSON; raises OSError as `read_bytes`, ValueError for invalid JSON."""
     return parsed_json(read_bytes(path))
 
 
 @contextmanager
 def open_packed(path: Path | str) -> Iterator[Iterator[bytes]]:
-    """The lines of a file of ours that gzip packed.
+    """Yields the lines of a gzip file.
 
-    Raises OSError if it is none, damaged, or holds far more than its size suggests; nothing beyond the bound is
-    unpacked.
+    Raises OSError if it is no gzip file, damaged, or expands to far more than its size suggests; nothing beyond the
+    limit is unpacked.
     """
     with open_to_read(path) as file, gzip.GzipFile(fileobj=file) as unpacked:
         most = max(LEAST_UNPACKED, MOST_UNPACKED * os.fstat(file.fileno()).st_size)
@@ -144,7 +144,7 @@ def open_packed(path: Path | str) -> Iterator[Iterator[bytes]]:
 
 
 def parsed_json(text: str | bytes) -> Any:
-    """What JSON text holds; raises ValueError for any other, nested too deeply or not."""
+    """Parses JSON; raises ValueError for any other text, also if it is nested too deeply."""
     try:
         return json.loads(text)
     except RecursionError as error:
@@ -152,7 +152,7 @@ def parsed_json(text: str | bytes) -> Any:
 
 
 def shown(value: Any) -> Any:
-    """JSON with every character that a terminal would obey, or cannot print, written out by its number."""
+    """Formats a value as JSON with control and unprintable characters escaped."""
     if isinstance(value, str):
         return value if value.isprintable() else "".join(c if c.isprintable() else ascii(c)[1:-1] for c in value)
     if isinstance(value, list):
@@ -163,7 +163,7 @@ def shown(value: Any) -> Any:
 
 
 def shown_lines(text: str) -> str:
-    """Text of several lines as `shown`."""
+    """Escapes a text of several lines as `shown` does."""
     return "\n".join(map(shown, text.split("\n")))
 
 
@@ -171,10 +171,10 @@ def shown_lines(text: str) -> str:
 
 
 def write_whole(path: Path | str, content: bytes | str) -> None:
-    """Writes a file that appears whole or not at all, after a power cut too.
+    """Writes a file atomically and durably: after a power cut, too, it is there whole or not at all.
 
-    Raises OSError, on one line and naming the file, if it cannot be written, and NotOurs if it is a link or no file;
-    what was there before is then unchanged.
+    Raises OSError, on one line and naming the file, if it cannot be written, and NotOurs if the path is a link or not
+    a file; the previous file is then unchanged.
     """
     path = Path(path)
     partial = path.with_name(f".{path.name}.{os.getpid()}.{threading.get_ident()}{PARTIAL}")
@@ -199,7 +199,7 @@ def write_whole(path: Path | str, content: bytes | str) -> None:
 
 
 def write_by(path: Path | str, write: Callable[[Path], object]) -> None:
-    """Writes a file whole that a library can only write by itself: `write` is given a path in a folder of its own."""
+    """Writes a file atomically through a library that takes a path: calls `write` with a temporary one."""
     with tempfile.TemporaryDirectory() as place:
         made = Path(place) / Path(path).name
         write(made)
@@ -207,7 +207,7 @@ def write_by(path: Path | str, write: Callable[[Path], object]) -> None:
 
 
 def add_to(path: Path | str, content: bytes) -> None:
-    """Adds to the end of a file of ours by one write, or begins it; raises NotOurs, or OSError if it does not fit."""
+    """Appends to a file in one write, or creates it; raises NotOurs, or OSError if the disk is full."""
     handle = _opened(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, alone=True)
     try:
         written = os.write(handle, content)
@@ -220,7 +220,7 @@ def add_to(path: Path | str, content: bytes) -> None:
 
 
 def cut(path: Path | str, size: int, keep: Callable[[bytes], object] = lambda content: None) -> None:
-    """Shortens a file of ours to so many bytes; `keep` is given what stood behind them first. Raises NotOurs."""
+    """Truncates a file to a number of bytes, after calling `keep` with the bytes behind them. Raises NotOurs."""
     with os.fdopen(_opened(path, os.O_RDWR, alone=True), "r+b") as file:
         file.seek(size)
         keep(file.read())
@@ -229,9 +229,9 @@ def cut(path: Path | str, size: int, keep: Callable[[bytes], object] = lambda co
 
 
 def make_folder(path: Path) -> None:
-    """Makes the folder that somebody named, and those above it.
+    """Makes the folder that the user named, and its parents.
 
-    Raises ValueError, which says what is in the way, if that cannot be, or if nothing can be written into it.
+    Raises ValueError with the reason if it cannot be made or written to.
     """
     try:
         path.mkdir(parents=True, exist_ok=True)
@@ -246,7 +246,7 @@ def make_folder(path: Path) -> None:
 
 
 def own_folder(path: Path) -> Path:
-    """A folder of ours within one that is there, made where it is not; raises NotOurs for a link or a file."""
+    """Returns a folder within an existing one, and makes it if missing; raises NotOurs for a link or a file."""
     try:
         if not os.path.lexists(path):
             path.mkdir(exist_ok=True)
@@ -258,7 +258,7 @@ def own_folder(path: Path) -> Path:
 
 
 def has_folder(path: Path) -> bool:
-    """Whether a folder of ours is there; raises NotOurs for a link or a file in its place."""
+    """Returns whether a folder exists; raises NotOurs for a link or a file in its place."""
     try:
         found = os.lstat(path)
     except (FileNotFoundError, NotADirectoryError):
@@ -270,7 +270,7 @@ def has_folder(path: Path) -> bool:
 
 
 def sync_folder(folder: Path) -> None:
-    """Makes the new name of a file last; where folders cannot be synced, the file's contents are safe anyway."""
+    """Flushes a folder's entries to disk; where folders cannot be synced, the file's contents are safe anyway."""
     with suppress(OSError):
         handle = os.open(folder, os.O_RDONLY)
         try:
@@ -280,7 +280,7 @@ def sync_folder(folder: Path) -> None:
 
 
 def remove_partials(folder: Path) -> None:
-    """Removes what a crash left half written in a folder; call it with the folder locked."""
+    """Removes partly written files that a crash left in a folder; call it with the folder locked."""
     for left in folder.glob(f".*{PARTIAL}"):
         if not left.is_dir():
             left.unlink(missing_ok=True)
@@ -290,10 +290,10 @@ def remove_partials(folder: Path) -> None:
 
 
 class Lock:
-    """A lock on a file, between processes and within one. The system drops it when its process dies, however it dies.
+    """A lock on a file, between processes and within one. The system releases it when its process dies.
 
-    Raises OSError where the lock's file cannot be opened, NotOurs where it is a link or has another name: `filelock`
-    empties the file that it opens, and before version 3.20.1 followed links.
+    Raises OSError if the lock's file cannot be opened, NotOurs if it is a link or has another name: `filelock` empties
+    the file that it opens, and before version 3.20.1 it followed links.
     """
 
     def __init__(self, path: Path):
@@ -301,7 +301,7 @@ class Lock:
         self._lock = FileLock(path, thread_local=False)
 
     def take(self, *, wait: bool = True) -> bool:
-        """Takes the lock; without `wait`, False if somebody has it."""
+        """Acquires the lock; without `wait`, returns False if it is taken."""
         is_there(self.path, alone=True)
         try:
             self._lock.acquire(blocking=wait)
@@ -310,10 +310,10 @@ class Lock:
         return True
 
     def drop(self, *, remove: bool = False) -> None:
-        """Gives the lock back.
+        """Releases the lock.
 
-        `remove` takes its file away, which only somebody may do who keeps others from opening it meanwhile: whoever
-        has opened a file that is then taken away locks what nobody else can see.
+        `remove` deletes its file, which is only safe while nobody else can open it: a process that opened it before
+        the deletion would lock a file that no other process can see.
         """
         if not self._lock.is_locked:
             return
@@ -322,7 +322,7 @@ class Lock:
         self._lock.release()
 
     def is_held(self) -> bool:
-        """Whether somebody else has it now; False where its file is not there, or only they may write it."""
+        """Returns whether somebody else holds it now; False if its file is missing, or writable only by them."""
         if not is_there(self.path, alone=True) or not os.access(self.path, os.W_OK):
             return False
         free = self.take(wait=False)
@@ -331,7 +331,7 @@ class Lock:
 
     @contextmanager
     def held(self) -> Iterator[None]:
-        """The lock for the length of a `with`."""
+        """Holds the lock for the length of a `with` block."""
         self.take()
         try:
             yield
@@ -341,9 +341,9 @@ class Lock:
 
 @contextmanager
 def locked(folder: Path) -> Iterator[None]:
-    """Works in a folder alone for as long as the block runs; the lock goes when the process does, however it ends.
+    """Locks a folder for the length of the block; the lock ends with the process, however that ends.
 
-    Raises OSError if somebody else works there, or the folder cannot be written to.
+    Raises OSError if another process works there, or the folder cannot be written to.
     """
     lock = Lock(folder / LOCK)
     try:

@@ -1,4 +1,4 @@
-"""What our commands and workers set for their whole process; importing the package or constructing never does."""
+"""Global settings of our commands and worker processes; importing the package or making an environment sets none."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ import torch
 
 
 def settle(threads: int = 1) -> None:
-    """So many torch threads, and float32 in products and convolutions of a GPU, too.
+    """Sets the number of torch threads, and full float32 precision for products and convolutions on a GPU.
 
-    Two threads on a busy machine can be ten times slower than one. TF32, which torch takes for convolutions unless it
-    is told otherwise, keeps ten bits of the mantissa: results could not be compared with a CPU's.
+    Two threads on a busy machine can be ten times slower than one. TF32, torch's default for convolutions, keeps ten
+    bits of the mantissa: results could not be compared with a CPU's.
     """
     torch.set_num_threads(threads)
     torch.backends.cuda.matmul.allow_tf32 = False

@@ -1,4 +1,4 @@
-"""Progress with the time left: a bar on a terminal; elsewhere a line now and then, so that a log stays readable."""
+"""Shows progress with the time left: a bar on a terminal; elsewhere a line now and then, so that logs stay readable."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ LINE = "{desc}: {percentage:.0f} %, {n_fmt} of {total_fmt} {unit}s, {elapsed} so
 
 
 class Lines:
-    """What a bar says, as one line at a time, whether anything moved or not; the part of tqdm's methods that is used.
+    """Progress as printed lines, with the subset of tqdm's methods that is used here.
 
     Args:
-        total: Of all that there is to do.
-        what: Is being done.
-        unit: Of `total` and `done`.
-        done: How much of it is done already.
-        at_once: Say the first line now, and not only when something has moved.
+        total: Amount of work.
+        what: Description of the work.
+        unit: Unit of `total` and `done`.
+        done: Amount that is already done.
+        at_once: Print the first line now, before anything has moved.
     """
 
     def __init__(self, total: int, what: str, unit: str, done: int = 0, *, at_once: bool = True):
@@ -45,22 +45,22 @@ class Lines:
         print(line, file=sys.stderr, flush=True)
 
     def update(self, more: float = 1) -> None:
-        """Moves it; the last line is said when all is done."""
+        """Adds to the amount done; prints the last line when all is done."""
         self.n += more
         self._moved = True
         if self.n >= self.total:
             self.close()
 
     def reset(self) -> None:
-        """Begins to count time now."""
+        """Restarts the clock."""
         self._began = time.monotonic()
 
     def set_postfix(self, values: dict[str, str], refresh: bool = True) -> None:
-        """Sets what is said behind the time left from now on."""
+        """Sets the text after the time left."""
         self._more = ", ".join(f"{name} {value}" for name, value in values.items())
 
     def close(self) -> None:
-        """Says how it ended, unless that was said."""
+        """Prints the final line, unless it was printed."""
         if not self._over.is_set():
             self._over.set()
             if self._moved:
@@ -76,16 +76,16 @@ class Lines:
 def progress_bar(
     total: int, what: str, unit: str, *, done: int = 0, show: bool = True, delay: float = 0, last: bool = False
 ) -> tqdm | Lines:
-    """Shows progress on standard error, to be moved by `update` and closed.
+    """Shows progress on standard error; the caller calls `update` and `close`.
 
     Args:
-        total: Of all that there is to do.
-        what: Is being done.
-        unit: Of `total` and `done`.
-        done: How much of it is done already.
+        total: Amount of work.
+        what: Description of the work.
+        unit: Unit of `total` and `done`.
+        done: Amount that is already done.
         show: Whether anything is shown at all.
         delay: Seconds until a bar appears.
-        last: Whether it begins only when another ends, and leaves a terminal as it was.
+        last: Whether it starts only after another bar has ended, and clears itself from the terminal.
     """
     if show and not sys.stderr.isatty():
         return Lines(total, what, unit, done, at_once=not last)

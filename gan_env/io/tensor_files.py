@@ -1,4 +1,4 @@
-"""Tensors and JSON in one checksummed safetensors file, without pickle; nested states as such tensors and JSON."""
+"""Stores tensors and JSON in one checksummed safetensors file, without pickle; converts nested states to that form."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from gan_env.io.files import parsed_json, write_whole
 
 
 def write_tensors(path: Path | str, kind: str, version: int, content: dict, tensors: dict[str, Tensor]) -> None:
-    """Tensors and JSON content as one safetensors file with a checksum; raises OSError as `write_whole`."""
+    """Writes tensors and JSON content as one safetensors file with a checksum; raises OSError as `write_whole`."""
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
     text = json.dumps({"format": kind, "version": version, **content}, sort_keys=True)
     write_whole(path, _ordered(save(tensors, {"gan_env": text, "blake2b": digest(text, tensors)})))
 
 
 def _ordered(content: bytes) -> bytes:
-    """A safetensors file with its header in order: the library's own is in another one each time."""
+    """Sorts the header of a safetensors file: the library's own order differs from call to call."""
     behind = 8 + int.from_bytes(content[:8], "little")
     header = json.dumps(parsed_json(content[8:behind]), sort_keys=True).encode()
     header += b" " * (-len(header) % 8)
@@ -40,16 +40,16 @@ def read_tensors(
     remedy: str,
     largest: int | None = None,
 ) -> tuple[dict, dict[str, Tensor]]:
-    """Content and tensors of a file that `write_tensors` wrote. Nothing in it is executed.
+    """Reads content and tensors of a file that `write_tensors` wrote. Nothing in it is executed.
 
     Args:
         path: The file.
-        kind: What it should hold.
-        version: The only version of it that is known here.
-        error: What is raised, on one line, for a file that is missing, truncated, altered, of another kind or of an
-            unknown version.
-        remedy: What to do then, for the message.
-        largest: Bytes; a file beyond this is refused unread.
+        kind: Expected kind of content.
+        version: The only supported version of that kind.
+        error: Exception class; raised with a one-line message for a file that is missing, truncated, altered, of
+            another kind or of an unknown version.
+        remedy: Way out, for the message.
+        largest: Most bytes; larger files are refused unread.
     """
     path = Path(path)
     try:
@@ -83,7 +83,7 @@ def read_tensors(
 
 
 def digest(text: str, tensors: dict[str, Tensor]) -> str:
-    """Checksum over the header and every tensor's name, type, shape and bytes."""
+    """Computes a checksum over the header and every tensor's name, type, shape and bytes."""
     found = hashlib.blake2b(text.encode(), digest_size=16)
     for name in sorted(tensors):
         tensor = tensors[name].detach().cpu().contiguous()
@@ -97,10 +97,10 @@ _TENSOR, _ARRAY = "tensor:", "array:"
 
 
 def pack(tree: Any) -> tuple[Any, dict[str, Tensor]]:
-    """A tree of dicts, lists, plain values, tensors and arrays as (JSON, tensors) for `write_tensors`.
+    """Splits a tree of dicts, lists, plain values, tensors and arrays into (JSON, tensors) for `write_tensors`.
 
     Tensors and arrays are copied. Tuples come back as lists. Raises TypeError for a value of any other type, and for
-    text that looks like the mark of a tensor.
+    text that looks like the placeholder of a tensor.
     """
     tensors: dict[str, Tensor] = {}
 
@@ -127,7 +127,7 @@ def pack(tree: Any) -> tuple[Any, dict[str, Tensor]]:
 
 
 def unpack(tree: Any, tensors: dict[str, Tensor]) -> Any:
-    """What `pack` was given; raises KeyError if a tensor is missing."""
+    """Restores the tree that `pack` was given; raises KeyError if a tensor is missing."""
     if isinstance(tree, dict):
         return {key: unpack(held, tensors) for key, held in tree.items()}
     if isinstance(tree, list):

@@ -1,4 +1,4 @@
-"""GAN losses and their regularisers, one place each; `losses` registers every loss by name.
+"""GAN losses and their regularisers; `losses` registers every loss by name.
 
-`penalties` (gradient penalties), `spectral_norm` and `diversity` are the terms that losses are made of.
+`penalties` (gradient penalties), `spectral_norm` and `diversity` define the terms that losses consist of.
 """

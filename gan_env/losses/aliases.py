@@ -1,4 +1,4 @@
-"""What well-known repositories and libraries call a GAN loss that is registered here under another name."""
+"""Names that well-known repositories and libraries use for a GAN loss that is registered here under another name."""
 
 from __future__ import annotations
 
@@ -32,17 +32,17 @@ _ALIASES = {
     "gran": ("gran-gan", "gradient-normalization", "gn-gan"),
 }  # fmt: skip
 ALIASES = {alias: ours for ours, aliases in _ALIASES.items() for alias in aliases}
-"""Foreign names, in lower case with hyphens, to ours. Relativistic losses and DRAGAN have none: they are not here."""
+"""Maps foreign names, in lower case with hyphens, to ours. Relativistic losses and DRAGAN are not implemented here."""
 
 
 def our_name(text: str) -> str | None:
-    """The name in `LOSSES` of what somebody calls a GAN loss.
+    """Returns the name in `LOSSES` for a usual name of a GAN loss.
 
-    Case, blanks and underscores do not matter; a coefficient or a term behind the name is kept (`WGAN_GP:10` gives
-    `wgan-gp:10`). A registered name is its own, also one that another package registers.
+    Case, blanks and underscores do not matter; a coefficient or a term after the name is kept (`WGAN_GP:10` gives
+    `wgan-gp:10`). Registered names, also of other packages, are returned as they are.
 
     Returns:
-        A name whose stem is registered, or None where no loss here is meant.
+        A name whose stem is registered, or None if no registered loss is meant.
     """
     if text in LOSSES:
         return text

@@ -1,10 +1,10 @@
-"""A term of G's loss that grows as its samples grow alike: GCANN's diversity loss, as far as it can be read.
+"""GCANN's diversity loss in our reading: a term of G's loss that grows as its samples become alike.
 
-It changes what is minimised, so it is no control but an option of the loss, off by default: `bce+diversity`.
+It changes the objective, so it is not a control but an option of the loss, off by default: `bce+diversity`.
 
 Source: evan-sctg/Guided-Convergence-Adversarial-Neural-Networks (README, 2024). In print the score is larger the more
-diverse the samples are and yet is added to the loss, and its scaled value is computed but not used; this is the
-reading of algorithms G17 that does what the text wants.
+diverse the samples are, and yet is added to the loss; its scaled value is computed but not used. This reading does what
+the README's text intends.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from torch import Tensor
 
 
 def mean_distance(samples: Float[Tensor, "n B ..."]) -> Float[Tensor, " n"]:
-    """Mean Euclidean distance between two different samples of each row's batch."""
+    """Computes the mean Euclidean distance between two different samples of each row's batch."""
     flat = samples.flatten(2)
     count = flat.shape[1]
     if count < 2:
@@ -30,19 +30,19 @@ def mean_distance(samples: Float[Tensor, "n B ..."]) -> Float[Tensor, " n"]:
 
 @dataclass(frozen=True, kw_only=True)
 class Diversity:
-    """The term and how often it is added."""
+    """The diversity term and how often it is added."""
 
     weight: float
     """w, the curvature of the scale."""
     interval: int
-    """It is added at every so manieth update of G."""
+    """The term is added at every `interval`-th update of G."""
     top: float
-    """Its value where all samples are the same."""
+    """Its value if all samples are equal."""
     bottom: float
     """Its value in the limit of samples that are far apart."""
 
     def __call__(self, fake: Float[Tensor, "n B ..."], real: Float[Tensor, "n B ..."]) -> Float[Tensor, " n"]:
-        """The term, differentiable in `fake`; raises ValueError for batches of one.
+        """Computes the term, differentiable in `fake`; raises ValueError for batches of one.
 
         With P = exp(−mean distance / that of the real batch) it is
         bottom + (top − bottom) (1 − e^(−wP)) / (1 − e^(−w)).
@@ -55,4 +55,4 @@ DIVERSITIES = {
     "image": Diversity(weight=1, interval=5, top=3, bottom=0.001),
     "voxels": Diversity(weight=1, interval=10, top=5, bottom=0.01),
 }
-"""The two settings in print."""
+"""The two published settings."""

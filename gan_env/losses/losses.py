@@ -1,11 +1,11 @@
-"""The GAN losses, one place each: what D and G minimise, and what follows from it.
+"""The GAN losses: what D and G minimise, and the quantities that follow from it.
 
 A loss is three functions of a logit: D's on a real sample, D's on a generated one, and G's. D minimises the *sum*
-of the two batch means, plus a penalty where there is one. Whatever follows is computed from these, so that no scale
-can go astray: the ideal discriminator loss V*, signedness, gradients.
+of the two batch means, plus a penalty if there is one. Everything else is computed from these functions, so that scales
+agree: the ideal discriminator loss V*, signedness, gradients.
 
-Some regularisers live in the discriminator itself (instance noise, spectral norm, gradient normalisation). They act
-where gradients are taken; what is measured, and what controllers see, is the discriminator without them (DeOliveira
+Some regularisers change the discriminator itself (instance noise, spectral norm, gradient normalisation). They apply
+only when gradients are computed; measurements, which controllers read, use the discriminator without them (DeOliveira
 2023, appendix F).
 """
 
@@ -37,7 +37,7 @@ from gan_env.types import GameFacts
 
 Elementwise = Callable[[Tensor], Tensor]
 Penalty = Callable[[Discriminator, Tensor, Tensor, Tensor], Tensor]
-"""(discriminator, real, fake, mix (n, B) in [0, 1)) to one unweighted penalty per row, (n,)."""
+"""Maps (discriminator, real, fake, mix (n, B) in [0, 1)) to one unweighted penalty per row, (n,)."""
 Normalise = Callable[[InputGradient, float], Tensor]
 """Maps (D's logits and input gradients, coefficient) to the logits (n, B) that replace them."""
 Reparametrise = Callable[[Tensor, list[tuple[int, int, int]]], Tensor]
@@ -56,9 +56,9 @@ class Loss:
     generator: Elementwise
     """G's loss on the logit of a generated sample."""
     formulas: tuple[str, str, str] = ("", "", "")
-    """The three as Python, f the logit: what the documentation prints, and a test holds to the functions."""
+    """The three functions as Python expressions of the logit f, for the documentation; a test compares them."""
     real_gradient: Elementwise | None = None
-    """Derivative of `real`, and so on; where one is missing, autograd finds it: a tenth slower for one GAN."""
+    """Derivative of `real`, and so on; if one is missing, autograd computes it, a tenth slower for one GAN."""
     fake_gradient: Elementwise | None = None
     generator_gradient: Elementwise | None = None
     penalty: Penalty | None = None
@@ -68,28 +68,28 @@ class Loss:
     reparametrise: Reparametrise | None = None
     """Replaces D's weights in the players' losses by a function of its own, which must be plain parameters."""
     noisy: bool = False
-    """Whether N(0, coefficient²) is added to what D sees where gradients are taken."""
+    """Whether noise N(0, coefficient²) is added to D's inputs when gradients are computed."""
     clipped: bool = False
     """Whether D's weights are clipped to [-coefficient, coefficient] after each of its steps."""
     coefficient: float = 0.0
-    """The one number of a regulariser: weight, standard deviation, bound or Lipschitz constant."""
+    """The parameter of the regulariser: weight, standard deviation, bound or Lipschitz constant."""
     coefficient_is: str = ""
-    """What that number is, and where it comes from."""
+    """Meaning and source of the coefficient."""
     optimizer: OptimizerSpec = OptimizerSpec()
-    """Of both players, where nothing else is said."""
+    """Default optimiser of both players."""
     probability: bool = False
     """Whether sigmoid(logit) estimates the probability that a sample is real."""
     signed: bool = False
-    """Whether losses can be negative: then a gap or a ratio between them means nothing."""
+    """Whether losses can be negative; a gap or a ratio between them is then meaningless."""
     source: str = ""
     diversity: Diversity | None = None
-    """Added to G's loss where its samples grow alike; see `gan_env.losses.diversity`."""
+    """Added to G's loss, the more so the more its samples are alike; see `gan_env.losses.diversity`."""
 
     @cached_property
     def ideal_d_loss(self) -> float:
-        """V*: the least `d_sum` of a discriminator that cannot tell real from fake.
+        """V*: the lowest `d_sum` of a discriminator that cannot distinguish real from fake.
 
-        Where real and fake are alike, D is at best one number f, so V* = min over f of real(f) + fake(f)
+        Where real and fake have one distribution, D is at best a constant f, so V* = min over f of real(f) + fake(f)
         (Hazimeh & Ponomareva 2023, arXiv:2302.00089, our reading). Penalties are left out.
         """
 
@@ -134,7 +134,7 @@ class Loss:
 
     @property
     def measured_as_trained(self) -> bool:
-        """Whether the measured forward pass is the one that gradients are taken of."""
+        """Whether gradients are computed from the measured forward pass."""
         return self.normalise is None and self.reparametrise is None and not self.noisy
 
 
@@ -142,13 +142,13 @@ LOSSES: Registry[Loss] = Registry("GAN loss", "gan_env.losses", lambda part: isi
 
 
 def get_loss(name: str) -> Loss:
-    """The loss called `name`; `name:X` sets its coefficient, `name+diversity` adds a term to G's.
+    """Returns the loss called `name`; `name:X` sets its coefficient, `name+diversity` adds a term to G's loss.
 
     Args:
         name: E.g. `bce`, `wgan-gp:10`, `bce+diversity`, `bce+diversity:voxels`, `wgan-gp:10+diversity`.
 
     Raises:
-        ValueError: If the name or the term is unknown, X is no number > 0, or the loss has no coefficient.
+        ValueError: If the name or the term is unknown, X is not a number > 0, or the loss has no coefficient.
     """
     stem, plus, term = name.partition("+") if isinstance(name, str) else (name, "", "")
     loss = _with_coefficient(stem)

@@ -1,7 +1,7 @@
 """Gradient penalties of the discriminator, and gradient normalisation: functions of ∇f, the logit's input gradient.
 
-Each is written once, as a function of logits and squared gradient norms. Autograd differentiates it through any
-discriminator (double backward); `players.mlp_gradients` has the gradient written out for plain MLPs.
+Each is defined once, as a function of logits and squared gradient norms. Autograd differentiates it through any
+discriminator (double backward); `players.mlp_gradients` implements the gradient explicitly for plain MLPs.
 """
 
 from __future__ import annotations
@@ -14,23 +14,23 @@ from jaxtyping import Float
 from torch import Tensor
 
 Discriminator = Callable[[Tensor], Tensor]
-"""Samples (n, B, *shape) to logits (n, B), differentiable twice."""
+"""Maps samples (n, B, *shape) to logits (n, B), twice differentiable."""
 TINY = 1e-24
-"""Smallest squared norm whose root is taken: the derivative of the root is unbounded at 0."""
+"""Lower bound of squared norms before the root, whose derivative is unbounded at 0."""
 
 
 class InputGradient(NamedTuple):
-    """The logits of a batch of each row, and how steep the logit is in each sample."""
+    """The logits of a batch of each row, and the squared norm of the logit's gradient in each sample."""
 
     logits: Float[Tensor, "n B"]
     squared_norm: Float[Tensor, "n B"]
-    """‖∇f‖², the gradient taken in each sample."""
+    """‖∇f‖², the gradient with respect to each sample."""
 
 
 def input_gradient_at(discriminator: Discriminator, samples: Tensor) -> InputGradient:
-    """Differentiates the logits in the samples, by autograd; the result is itself differentiable in the weights.
+    """Differentiates the logits in the samples by autograd; the result is differentiable in the weights.
 
-    Where a sample gets several scores, f is their mean.
+    If a sample has several logits (patches), f is their mean.
     """
     if not samples.requires_grad:
         samples = samples.detach().requires_grad_()
@@ -42,15 +42,15 @@ def input_gradient_at(discriminator: Discriminator, samples: Tensor) -> InputGra
 
 
 Points = Callable[[Tensor, Tensor, Tensor], tuple[Tensor, ...]]
-"""Maps (real, fake, mix (n, B) in [0, 1)) to the batches, each (n, B, *shape), that a penalty is evaluated on."""
+"""Maps (real, fake, mix (n, B) in [0, 1)) to the batches, each (n, B, *shape), on which a penalty is evaluated."""
 
 
 class InputGradientPenalty:
     """A penalty on ∇f: called as `losses.Penalty`, (discriminator, real, fake, mix) to one number a row, (n,).
 
     Args:
-        points: Chooses the batches that it is evaluated on.
-        value: Of the `InputGradient` at each of them, (n,); its docstring is the penalty's.
+        points: Selects the batches on which the penalty is evaluated.
+        value: Computes the penalty (n,) from the `InputGradient` of each batch; its docstring becomes the penalty's.
     """
 
     def __init__(self, points: Points, value: Callable[..., Float[Tensor, " n"]]):
@@ -58,7 +58,7 @@ class InputGradientPenalty:
         self.__doc__ = value.__doc__
 
     def __call__(self, discriminator: Discriminator, real: Tensor, fake: Tensor, mix: Tensor) -> Float[Tensor, " n"]:
-        """The penalty, unweighted, differentiable in D's weights."""
+        """Computes the penalty, unweighted, differentiable in D's weights."""
         return self.value(*(input_gradient_at(discriminator, batch) for batch in self.points(real, fake, mix)))
 
 
@@ -96,7 +96,7 @@ def r2_penalty(fake: InputGradient) -> Float[Tensor, " n"]:
 
 
 GRAN_EPS = 0.1
-"""ε of gradient normalisation; not in the thesis, the value of the original code as far as known."""
+"""ε of gradient normalisation; the thesis does not state it, this is the original code's value as far as known."""
 
 
 def gradient_normalisation(at: InputGradient, coefficient: float) -> Float[Tensor, "n B"]:

@@ -1,4 +1,4 @@
-"""Normalisation of the discriminator's weights, which is a pure function of them; and which of them it can be."""
+"""Spectral normalisation of the discriminator as a pure function of its weights, and which weights it applies to."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from torch.nn.utils.weight_norm import WeightNorm
 from gan_env.networks.parameters import parts
 
 POWER_ITERATIONS = 8
-"""From a fixed start at every update, so that the norm is a function of the weights; Miyato et al. keep a running
-vector and take one iteration a step. On freshly drawn 16 × 16 layers the norm is then 3 % too small on average."""
+"""Iterations from a fixed start at every update, so that the norm is a function of the weights; Miyato et al. keep a
+running vector and do one iteration per step. On freshly drawn 16 × 16 layers the norm is 3 % too small on average."""
 
 
 def largest_singular_value(weight: Float[Tensor, "n out in"]) -> Float[Tensor, " n"]:
-    """σ = uᵀ W v with u, v from power iteration, held constant where σ is differentiated (Miyato et al., eq. 17).
+    """Computes σ = uᵀ W v with u, v from power iteration, constant where σ is differentiated (Miyato et al., eq. 17).
 
-    By sums, not by products of matrices: of one row alone those are rounded otherwise than of one among others.
+    Uses sums instead of matrix products, whose rounding for a row depends on the number of rows.
     """
     with torch.no_grad():
         v = torch.ones_like(weight[:, :1])  # (n, 1, in); u is (n, out, 1)
@@ -36,9 +36,9 @@ def _unit(vector: Tensor, dim: int) -> Tensor:
 
 
 def spectral_norm(flat: Float[Tensor, "n P"], matrices: list[tuple[int, int, int]]) -> Float[Tensor, "n P"]:
-    """Spectral norm: f with every weight matrix divided by its largest singular value.
+    """Spectral normalisation: divides every weight matrix by its largest singular value.
 
-    `matrices` are (start in flat, rows, columns); a convolution's kernel counts as (out channels, the rest).
+    `matrices` are (start in flat, rows, columns); a convolution's kernel is read as (out channels, the rest).
     """
     bounds = [at for start, out, inp in matrices for at in (start, start + out * inp)]
     pieces = list(flat.tensor_split(bounds, 1))  # every second one is a matrix
@@ -54,7 +54,7 @@ def spectral_norm(flat: Float[Tensor, "n P"], matrices: list[tuple[int, int, int
 
 
 def weight_matrices(module: nn.Module) -> list[tuple[int, int, int]]:
-    """(start in the flat weights, rows, columns) of every weight that is a matrix or a kernel."""
+    """Lists (start in the flat weights, rows, columns) of every weight that is a matrix or a kernel."""
     found, at = [], 0
     for _, part in parts(module):
         if isinstance(part, nn.Parameter) and part.dim() >= 2:
@@ -64,7 +64,7 @@ def weight_matrices(module: nn.Module) -> list[tuple[int, int, int]]:
 
 
 def derives_weights(module: nn.Module) -> bool:
-    """Whether a layer's weight is made of other parameters: a parametrisation, or one of its forerunners, hooks."""
+    """Returns whether a layer's weight is computed from other parameters: by a parametrisation or an old-style hook."""
     hooks = (WeightNorm, SpectralNorm, BasePruningMethod)
     return any(
         is_parametrized(m) or any(isinstance(hook, hooks) for hook in m._forward_pre_hooks.values())

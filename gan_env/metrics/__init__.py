@@ -1,5 +1,5 @@
-"""Distances between generated and real samples; nothing in here is random.
+"""Distances between generated and real samples; all are deterministic.
 
-`distances` holds the exact W1 and its kin, `scores` what judges a task, `classifiers` and `chamfer` the features for
-pictures and shapes.
+`distances` defines the exact W1 and related distances, `scores` the judges of a task, `classifiers` the features of
+pictures, `chamfer` the distances between shapes.
 """

@@ -1,4 +1,4 @@
-"""How generated voxel shapes are judged: Chamfer distances to held-out shapes, and what collapse cannot please.
+"""Judges generated voxel shapes: Chamfer distances to held-out shapes, and measures that detect mode collapse.
 
 A shape is the set of its full voxels (value above 0); distances are in voxels.
 """
@@ -17,10 +17,10 @@ from gan_env.metrics import distances
 
 
 class ShapeSet:
-    """Shapes, prepared for Chamfer distances to others.
+    """Shapes with precomputed distance transforms, for Chamfer distances to other shapes.
 
-    The distance from every cell to a shape is one distance transform, so the mean over another shape's voxels is a
-    product of matrices: exact, and a hundred shapes against a hundred take half a second.
+    A distance transform gives the distance from every cell to a shape, so the mean over another shape's voxels is a
+    matrix product: exact, and a hundred shapes against a hundred take half a second.
 
     Args:
         grids: (M, X, Y, Z), full where true.
@@ -40,9 +40,9 @@ class ShapeSet:
 
 
 def chamfer(a: ShapeSet, b: ShapeSet) -> Float64[Tensor, "A B"]:
-    """Chamfer distances: half the mean distance from a's voxels to the nearest of b, plus half that of b's to a.
+    """Computes Chamfer distances: half the mean distance from a's voxels to the nearest of b, plus half of b's to a.
 
-    A shape without voxels is a grid's diagonal away from every other.
+    The distance of a shape without voxels to any other is the grid's diagonal.
 
     Source: Fan et al. 2017, arXiv:1612.00603, eq. 1, with distances instead of their squares, averaged.
     """
@@ -53,7 +53,7 @@ def chamfer(a: ShapeSet, b: ShapeSet) -> Float64[Tensor, "A B"]:
 
 
 def nearest_neighbour_accuracy(real: Tensor, fake: Tensor, across: Float[Tensor, "R F"]) -> float:
-    """How often the nearest other shape is of the same kind: 0.5 where real and fake are alike, 1 where apart.
+    """Computes how often a shape's nearest neighbour is of its own kind: 0.5 if real and fake are alike, 1 if separate.
 
     Args:
         real: Distances within the real shapes, (R, R).
@@ -87,7 +87,7 @@ class ShapeQuality:
         return _shapes(self.data.validation())
 
     def __call__(self, fake: Float[Tensor, "N M 1 X Y Z"]) -> Float64[Tensor, " N"]:
-        """Distances; `worst` at most, and for a row with a value that is not finite."""
+        """Computes distances, at most `worst`; `worst` for a row with a non-finite value."""
         if fake.shape[1] != self.samples:
             raise ValueError(f"{self.samples} generated samples are needed, got {fake.shape[1]}")
         found = torch.full((len(fake),), self.worst, dtype=torch.float64)
@@ -100,7 +100,7 @@ class ShapeQuality:
 class ShapeScore:
     """Mean Chamfer distance of the test shapes to their nearest generated ones ("minimum matching distance").
 
-    The other direction, generated to nearest real, would please a generator of one good shape; it stands in `details`.
+    The other direction, generated to nearest real, would reward a generator of one good shape; `details` reports it.
 
     Source: Achlioptas et al. 2018, arXiv:1707.02392, section 3 (MMD and coverage).
     """
@@ -115,7 +115,7 @@ class ShapeScore:
         return _shapes(self.data.test())
 
     def __call__(self, fake: Float[Tensor, "M 1 X Y Z"]) -> float:
-        """The distance, in voxels; raises ValueError if a value is not finite, or the count is wrong."""
+        """Computes the distance, in voxels; raises ValueError if a value is not finite or the count is wrong."""
         return float(chamfer(self._real, self._checked(fake)).amin(1).mean())
 
     def _checked(self, fake: Tensor) -> ShapeSet:
@@ -125,11 +125,11 @@ class ShapeScore:
         return _shapes(fake)
 
     def floor(self) -> float:
-        """The distance for the validation shapes."""
+        """Returns the score of the validation shapes."""
         return self(self.data.validation()[: self.samples])
 
     def details(self, fake: Float[Tensor, "M 1 X Y Z"]) -> dict[str, float]:
-        """What collapse can and cannot please.
+        """Returns further measures; all but `to_nearest_real` and `filled` detect mode collapse.
 
         `coverage`: share of test shapes that are the nearest of some generated one. `nearest_accuracy`: see
         `nearest_neighbour_accuracy`. `diversity`: mean Chamfer distance between two generated shapes (GCANN).

@@ -1,10 +1,10 @@
-"""The small classifiers that judge generated pictures: features for Frechet and kernel distances, classes for coverage.
+"""Small classifiers that judge generated pictures: features for Frechet and kernel distances, classes for coverage.
 
 Each is trained on the training split of its own task. `python -m gan_env.metrics.classifiers NAME...` trains them again
 (seconds for digits, a few minutes for the others on one core) and writes the shipped files.
 
-Pictures without classes get some that need no labels: which of four turns and three cycles of the colours was
-applied. Source: Gidaris et al. 2018, arXiv:1803.07728 (turns).
+For pictures without labels, the classes are which of four rotations and three cycles of the colour channels was
+applied. Source: Gidaris et al. 2018, arXiv:1803.07728 (rotations).
 """
 
 from __future__ import annotations
@@ -37,10 +37,10 @@ class FeatureNet(nn.Module):
     """A trunk to features, a linear head to classes; in float32 whatever the pictures are.
 
     Args:
-        name: Of the family that it was trained on.
-        trunk: Pictures to features, none negative.
-        features, classes: How many.
-        side: Pixels that the trunk takes; other pictures are averaged down (or spread) to that.
+        name: Name of the family that it was trained on.
+        trunk: Maps pictures to non-negative features.
+        features, classes: Numbers of features and classes.
+        side: Side in pixels of the trunk's input; other pictures are averaged down (or enlarged) to it.
     """
 
     def __init__(self, name: str, trunk: nn.Module, features: int, classes: int, side: int):
@@ -59,27 +59,27 @@ class FeatureNet(nn.Module):
         return self.trunk(images)
 
     def forward(self, images: Float[Tensor, "B C H W"]) -> Float[Tensor, "B K"]:
-        """Logits of the classes."""
+        """Returns the logits of the classes."""
         return self.head(self._trunk(images))
 
     @torch.no_grad()
     def features(self, images: Float[Tensor, "B C H W"]) -> Float[Tensor, "B F"]:
-        """The activations that the classes are read from, some pictures at a time."""
+        """Returns the activations of the last hidden layer, computed in batches."""
         return torch.cat([self._trunk(part) for part in images.split(500)])
 
     @torch.no_grad()
     def labels(self, images: Float[Tensor, "B C H W"]) -> Int64[Tensor, " B"]:
-        """The likeliest class of each picture."""
+        """Returns the likeliest class of each picture."""
         return self.head(self.features(images)).argmax(dim=-1)
 
 
 def digits_net() -> FeatureNet:
-    """64 pixels - 128 - 32 features - 10 classes."""
+    """Builds an MLP: 64 pixels - 128 - 32 features - 10 classes."""
     return FeatureNet("digits", nn.Sequential(nn.Flatten(1), *mlp((64, 128, 32), nn.ReLU, nn.ReLU)), 32, 10, 8)
 
 
 def picture_net(name: str, colours: int, side: int, classes: int) -> FeatureNet:
-    """Three convolutions of stride two (four from 64 pixels on), 64 features; 0.1 million weights."""
+    """Builds three convolutions of stride two (four from 64 pixels on) with 64 features; 0.1 million weights."""
     widths = [colours, 16, 32, 64] if side < 64 else [colours, 12, 24, 48, 64]
     layers: list[nn.Module] = []
     for before, after in zip(widths, widths[1:], strict=False):
@@ -91,7 +91,7 @@ def picture_net(name: str, colours: int, side: int, classes: int) -> FeatureNet:
 
 @dataclass(frozen=True)
 class Labelled:
-    """Pictures (M, C, H, W) in [-1, 1], with their classes where there are any."""
+    """Pictures (M, C, H, W) in [-1, 1], with classes if there are any."""
 
     images: Tensor
     labels: Tensor | None
@@ -109,15 +109,15 @@ def _digits(part: str) -> Labelled:
 
 @dataclass(frozen=True)
 class Family:
-    """How one network is built and trained."""
+    """Architecture and training settings of one network."""
 
     build: Callable[[], FeatureNet]
     split: Callable[[str], Labelled]
     epochs: int
     noise: float
-    """Standard deviation of what is added to the pixels in training; a thousand pictures are too few without."""
+    """Standard deviation of the noise added to pixels in training, without which a thousand pictures are too few."""
     least_accuracy: float
-    """What the shipped file reaches on the test split, rounded down."""
+    """Accuracy of the shipped file on the test split, rounded down."""
 
 
 TURNS, CYCLES = 4, 3
@@ -136,7 +136,7 @@ FAMILIES: dict[str, Family] = {
 
 
 def disguised(images: Float[Tensor, "B C H W"], labels: Int64[Tensor, " B"]) -> Float[Tensor, "B C H W"]:
-    """Each picture turned and its colours cycled as its class says: class = 3 x quarter turns + places cycled."""
+    """Rotates each picture and cycles its colours according to its class: class = 3 x quarter turns + places cycled."""
     done = torch.empty_like(images)
     for label in range(TURNS * CYCLES):
         chosen = labels == label
@@ -145,13 +145,13 @@ def disguised(images: Float[Tensor, "B C H W"], labels: Int64[Tensor, " B"]) -> 
 
 
 def train(name: str, seed: int = 0, *, epochs: int | None = None, batch_size: int = 64) -> FeatureNet:
-    """A classifier of the training split; the same seed gives the same weights on the same class of machine.
+    """Trains a classifier on the training split; the same seed gives the same weights on the same class of machine.
 
     Args:
-        name: Of the family.
-        seed: Of initial weights, order, noise and disguises. Torch's global generator is left as it was.
-        epochs: Passes over the training split, with Adam at 1e-3; the family's own by default.
-        batch_size: Pictures in an update; the incomplete last batch counts too.
+        name: Name of the family.
+        seed: Seed of initial weights, order, noise and disguises. Torch's global generator is left as it was.
+        epochs: Passes over the training split, with Adam at 1e-3; by default the family's own number.
+        batch_size: Pictures per update; the incomplete last batch is used, too.
     """
     family, split = FAMILIES[name], FAMILIES[name].split("train")
     with seeded(seed):
@@ -173,7 +173,7 @@ def train(name: str, seed: int = 0, *, epochs: int | None = None, batch_size: in
 
 
 def accuracy(net: FeatureNet, split: Labelled) -> float:
-    """Share of the pictures given their own class; where they have none, of the disguises 0...11 in turn."""
+    """Computes the accuracy on pictures; without labels, on the disguises 0...11 in turn."""
     images, labels = split.images, split.labels
     if labels is None:
         labels = torch.arange(len(images)) % net.classes
@@ -182,7 +182,7 @@ def accuracy(net: FeatureNet, split: Labelled) -> float:
 
 
 def file(name: str) -> Path:
-    """Where a network ships."""
+    """Returns the path of the shipped network."""
     return FOLDER / f"{name}_classifier.safetensors"
 
 
@@ -196,14 +196,14 @@ def save(net: FeatureNet) -> None:
 
 
 def recorded_accuracy(name: str) -> float:
-    """The accuracy on the test split that the file claims."""
+    """Returns the accuracy on the test split that the file states."""
     with safe_open(file(name), framework="pt") as opened:
         return float(opened.metadata()["test_accuracy"])
 
 
 @cache
 def load(name: str, device: torch.device | str = "cpu") -> FeatureNet:
-    """The shipped network of a family, frozen, on a device."""
+    """Loads the shipped network of a family, frozen, on a device."""
     with torch.device("meta"):  # initial weights would draw from torch's global generator
         net = FAMILIES[name].build()
     net.load_state_dict({key: value.float() for key, value in load_file(file(name)).items()}, assign=True)

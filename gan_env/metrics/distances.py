@@ -1,6 +1,6 @@
-"""Distances between generated and real samples, and counts of what is covered. Nothing in here is random.
+"""Distances between generated and real samples, and coverage of modes and classes. All are deterministic.
 
-Lower is better for every distance. Those that take N rows at once never let one row notice another.
+Lower is better for every distance. Functions that take N rows at once compute each row independently.
 """
 
 from __future__ import annotations
@@ -24,11 +24,11 @@ def require_finite(samples: Tensor, what: str = "generated samples") -> None:
 
 
 def wasserstein1(real: Float[Tensor, "M X"], fake: Float[Tensor, "K X"]) -> float:
-    """Exact 1-Wasserstein distance of two equally large sets of points, in data units.
+    """Computes the exact 1-Wasserstein distance of two equally large sets of points, in data units.
 
-    The mean Euclidean length of the cheapest one-to-one matching. The compiled solver takes 0.1 to 0.3 s for 2,000
-    points; where it was not compiled, POT's network simplex takes 0.2 to 3 s. Both are exact: they agree to 1e-9, and
-    to the last bit where one matching alone is cheapest.
+    This is the mean Euclidean length of the cheapest one-to-one matching. The compiled solver takes 0.1 to 0.3 s for
+    2,000 points; if it was not compiled, POT's network simplex takes 0.2 to 3 s. Both are exact: they agree to 1e-9,
+    and to the bit if the cheapest matching is unique.
 
     Raises:
         ValueError: If the sets differ in size, are empty, or hold NaN or infinity.
@@ -60,9 +60,9 @@ def wasserstein1(real: Float[Tensor, "M X"], fake: Float[Tensor, "K X"]) -> floa
 
 
 def positions_on_line(points: Float64[np.ndarray, "M X"]) -> Float64[np.ndarray, " M"] | None:
-    """Positions along the straight line that all points lie on, to the last bit; None if they do not.
+    """Returns positions along the straight line on which all points lie exactly; None if there is no such line.
 
-    Matching in order is cheapest there, and quick; a general solver is slowed down by the many equally cheap matchings.
+    On a line, matching in order is cheapest; a general solver is slow because many matchings are equally cheap.
     """
     offset = points - points[0]
     far = offset[np.square(offset).sum(axis=1).argmax()]
@@ -75,9 +75,9 @@ def positions_on_line(points: Float64[np.ndarray, "M X"]) -> Float64[np.ndarray,
 
 
 def euclidean_costs(x: Float64[np.ndarray, "M X"], y: Float64[np.ndarray, "K X"]) -> Float64[np.ndarray, "M K"]:
-    """Euclidean lengths between all pairs by the product formula: the bits of `ot.dist`, without importing POT.
+    """Computes Euclidean distances of all pairs by the product formula: equal to `ot.dist` to the bit, without POT.
 
-    Fast, but a length much smaller than the points' own distance from zero is lost in rounding.
+    Fast, but distances much smaller than the points' norms are lost in rounding.
     """
     squares = -2 * (x @ y.T)
     squares += np.einsum("ij,ij->i", x, x)[:, None]
@@ -86,7 +86,7 @@ def euclidean_costs(x: Float64[np.ndarray, "M X"], y: Float64[np.ndarray, "K X"]
 
 
 def cheapest_lengths(cost: Float64[np.ndarray, "M M"]) -> Float64[np.ndarray, " M"]:
-    """The length of each row's match in the one-to-one matching of least total length.
+    """Returns the length of each row's match in the one-to-one matching of least total length.
 
     Raises:
         RuntimeError: If the solver's dual potentials do not certify the total to 1e-9, or POT did not converge.
@@ -117,13 +117,13 @@ def _network_simplex(cost: Float64[np.ndarray, "M M"]) -> Float64[np.ndarray, " 
 
 
 def directions(count: int) -> Float64[Tensor, "K 2"]:
-    """Unit vectors evenly spaced over half a turn; the other half would repeat them."""
+    """Returns unit vectors evenly spaced over half a turn; the other half would repeat them."""
     angle = torch.arange(count, dtype=torch.float64) * (math.pi / count)
     return torch.stack([angle.cos(), angle.sin()], dim=-1)
 
 
 def sorted_projections(points: Float[Tensor, "*N M 2"], count: int) -> Float[Tensor, "*N K M"]:
-    """Points projected on `count` directions, each projection in rising order."""
+    """Projects points on `count` directions and sorts each projection in ascending order."""
     along = (points.detach() @ directions(count).to(points).T).mT
     if along.device.type == "cpu":  # NumPy's vectorised sort: about ten times as fast as torch.sort, the same values
         return torch.from_numpy(np.sort(along.contiguous().numpy(), axis=-1))
@@ -131,13 +131,13 @@ def sorted_projections(points: Float[Tensor, "*N M 2"], count: int) -> Float[Ten
 
 
 def sliced_wasserstein1(real: Float[Tensor, "K M"], fake: Float[Tensor, "*N M 2"]) -> Float64[Tensor, "*N"]:
-    """Mean over K directions of the W1 between projections, for sets of plane points; in data units.
+    """Computes the mean over K directions of the W1 between projections, for sets of plane points; in data units.
 
-    At most the exact W1, and 2/pi = 0.64 of it where one set is the other moved.
+    At most the exact W1, and 2/pi = 0.64 of it if one set is a translation of the other.
 
     Args:
         real: Sorted projections of the real points, from `sorted_projections`.
-        fake: Points; NaN gives a distance of NaN, for that set alone.
+        fake: Points; NaN gives a distance of NaN, for that set only.
 
     Source: Bonneel et al. 2015, Sliced and Radon Wasserstein Barycenters of Measures, with fixed directions.
     """
@@ -148,7 +148,7 @@ def sliced_wasserstein1(real: Float[Tensor, "K M"], fake: Float[Tensor, "*N M 2"
 def good_samples(
     points: Float[Tensor, "M 2"], centres: Float[Tensor, "K 2"], std: float, *, within: float = 3.0
 ) -> Bool[Tensor, "M K"]:
-    """Whether each point lies within `within` standard deviations of each centre; 0.989 of real ones do at 3.
+    """Returns whether each point lies within `within` standard deviations of each centre; 0.989 of real points do at 3.
 
     Source: Srivastava et al. 2017, VEEGAN, arXiv:1705.07761, section 4 ("high quality samples").
     """
@@ -158,7 +158,7 @@ def good_samples(
 def mode_coverage(
     points: Float[Tensor, "M 2"], centres: Float[Tensor, "K 2"], std: float, *, least_share: float = 0.1
 ) -> tuple[int, float]:
-    """Modes hit and the share of good points.
+    """Counts the modes that are hit, and returns it with the share of good points.
 
     A point is good if it lies within 3 standard deviations of a centre. A mode is hit if it holds at least
     `least_share` of its fair share M / K of good points, so that a stray point hits nothing.
@@ -173,7 +173,7 @@ def mode_coverage(
 
 
 def moments(features: Float[Tensor, "*N M F"]) -> tuple[Float64[Tensor, "*N F"], Float64[Tensor, "*N F F"]]:
-    """Mean and unbiased covariance over the M samples, in float64."""
+    """Computes mean and unbiased covariance over the M samples, in float64."""
     features = features.double()
     mean = features.mean(dim=-2)
     centred = features - mean.unsqueeze(-2)
@@ -181,7 +181,7 @@ def moments(features: Float[Tensor, "*N M F"]) -> tuple[Float64[Tensor, "*N F"],
 
 
 def _square_root(matrix: Float64[Tensor, "*N F F"]) -> Float64[Tensor, "*N F F"]:
-    """Symmetric square root of a covariance; rounding below zero counts as zero."""
+    """Computes the symmetric square root of a covariance; eigenvalues below zero from rounding count as zero."""
     values, vectors = torch.linalg.eigh(matrix)
     return (vectors * values.clamp(min=0).sqrt().unsqueeze(-2)) @ vectors.mT
 
@@ -192,10 +192,10 @@ def frechet_distance(
     fake_mean: Float64[Tensor, "*N F"],
     fake_cov: Float64[Tensor, "*N F F"],
 ) -> Float64[Tensor, "*N"]:
-    """Squared Frechet distance |m1 - m2|^2 + tr(S1 + S2 - 2 (S1 S2)^(1/2)) of Gaussians, fakes against one reference.
+    """Computes squared Frechet distances |m1 - m2|^2 + tr(S1 + S2 - 2 (S1 S2)^(1/2)) of Gaussians to one reference.
 
-    S1 S2 has the eigenvalues of S1^(1/2) S2 S1^(1/2), which is symmetric, so no general matrix root is needed. Not
-    finite moments give NaN, for that row alone.
+    S1 S2 has the eigenvalues of S1^(1/2) S2 S1^(1/2), which is symmetric, so no general matrix root is needed.
+    Non-finite moments give NaN, for that row only.
 
     Source: Heusel et al. 2017, arXiv:1706.08500, eq. 6.
     """
@@ -214,9 +214,9 @@ def _trace(matrix: Float64[Tensor, "*N F F"]) -> Float64[Tensor, "*N"]:
 
 
 def kernel_distance(real: Float[Tensor, "M F"], fake: Float[Tensor, "K F"]) -> float:
-    """Unbiased squared maximum mean discrepancy with the kernel (x.y / F + 1)^3; about 0, also below, if alike.
+    """Computes the unbiased squared maximum mean discrepancy with kernel (x.y / F + 1)^3; about 0 or below if alike.
 
-    Over all pairs at once, so that nothing is drawn.
+    Uses all pairs instead of random subsets, so that it is deterministic.
 
     Source: Binkowski et al. 2018, arXiv:1801.01401, section 4 (KID, there averaged over random subsets).
     """
@@ -235,14 +235,14 @@ def kernel_distance(real: Float[Tensor, "M F"], fake: Float[Tensor, "K F"]) -> f
 def class_coverage(
     labels: Int64[Tensor, " M"], reference: Int64[Tensor, " R"], classes: int, *, least_share: float = 0.01
 ) -> tuple[int, float]:
-    """Classes hit and the total variation distance of the class shares from the reference's.
+    """Counts the classes that are hit; returns it with the total variation distance of class shares to the reference's.
 
     Args:
         labels: Classes of the generated samples.
         reference: Classes of real samples.
-        classes: How many classes there are.
-        least_share: A class is hit if at least this share of the samples belongs to it: at ten equal classes a tenth
-            of its fair share, so that a misread sample or two hits nothing.
+        classes: Number of classes.
+        least_share: A class is hit if at least this share of the samples belongs to it: for ten equal classes a tenth
+            of its fair share, so that one or two misclassified samples do not count.
     """
     ours, theirs = (torch.bincount(x, minlength=classes).double() / len(x) for x in (labels, reference))
     return int((ours >= least_share).sum()), float((ours - theirs).abs().sum() / 2)

@@ -1,4 +1,4 @@
-"""How generated samples are judged: a cheap quality against validation data, an exact score against test data."""
+"""Judges generated samples: a cheap quality on validation data, an exact score on test data."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def _require_count(got: int, samples: int) -> None:
 
 
 class PlaneQuality:
-    """Sliced W1 to the validation points in 16 directions, all rows at once, in data units."""
+    """Sliced W1 to the validation points over 16 directions, all rows at once, in data units."""
 
     name = "sliced_w1"
 
@@ -41,7 +41,7 @@ class PlaneQuality:
         return distances.sorted_projections(self.data.validation(), self.directions)
 
     def __call__(self, fake: Float[Tensor, "N M 2"]) -> Float64[Tensor, " N"]:
-        """Distances; `worst` for a row with a NaN or infinite sample. Raises ValueError if the count is wrong."""
+        """Computes distances; `worst` for a row with a non-finite sample. Raises ValueError if the count is wrong."""
         _require_count(fake.shape[1], self.samples)
         return _worst_where_undefined(distances.sliced_wasserstein1(self._real, fake), fake, self.worst)
 
@@ -51,7 +51,7 @@ class PlaneScore:
 
     name = "w1"
     floor_draws = 8
-    """Fresh draws that the floor is the mean of; one alone varies by a fifth."""
+    """Fresh draws over which the floor is averaged; a single one varies by a fifth."""
 
     def __init__(self, data: PlaneData):
         self.data = data
@@ -59,19 +59,19 @@ class PlaneScore:
         self._floor: float | None = None
 
     def __call__(self, fake: Float[Tensor, "M 2"]) -> float:
-        """W1 of `samples` generated points; raises ValueError if one is NaN or infinite, or the count is wrong."""
+        """Computes the W1 of `samples` generated points; raises ValueError for NaN, infinity or a wrong count."""
         _require_count(len(fake), self.samples)
         return distances.wasserstein1(self.data.test(), fake)
 
     def floor(self) -> float:
-        """Mean W1 of independent real draws: what a perfect generator, whose samples are independent, would get."""
+        """Returns the mean W1 of independent real draws: what a perfect generator would get."""
         if self._floor is None:
             fresh = self.data.fresh(self.floor_draws, self.samples)
             self._floor = sum(self(draw) for draw in fresh) / self.floor_draws
         return self._floor
 
     def details(self, fake: Float[Tensor, "M 2"]) -> dict[str, float]:
-        """`modes_hit` and `share_good` where there are modes, else nothing; see `distances.mode_coverage`."""
+        """Returns `modes_hit` and `share_good` if there are modes, else nothing; see `distances.mode_coverage`."""
         mixture = self.data.distribution
         if not isinstance(mixture, GaussianMixture):
             return {}
@@ -82,29 +82,29 @@ class PlaneScore:
 
 @runtime_checkable
 class Classifier(Protocol):
-    """A trained network that images are judged by, frozen."""
+    """A trained, frozen network that judges images."""
 
     name: str
-    """Of what it was trained on."""
+    """Name of the data that it was trained on."""
     classes: int
 
     def features(self, images: Float[Tensor, "B C H W"]) -> Float[Tensor, "B F"]:
-        """Activations of the last hidden layer."""
+        """Returns the activations of the last hidden layer."""
         ...
 
     def labels(self, images: Float[Tensor, "B C H W"]) -> Tensor:
-        """The likeliest class of each image, int64, (B,)."""
+        """Returns the likeliest class of each image, int64, (B,)."""
         ...
 
 
 Loader = Callable[[torch.device], Classifier]
-"""Loads the classifier to a device when it is first needed, and gives the same one after that."""
+"""Loads the classifier to a device on first use, and returns the same one afterwards."""
 
 
 class FrechetQuality:
     """Frechet distance of a classifier's features to the validation images, all rows at once, in squared features.
 
-    `worst` may be a function, called when it is first needed: some are measured.
+    `worst` may be a function that measures it; it is called on first use.
     """
 
     name = "frechet"
@@ -118,7 +118,7 @@ class FrechetQuality:
         return self._worst() if callable(self._worst) else self._worst
 
     def distance(self, fake: Float[Tensor, "N M C H W"]) -> Float64[Tensor, " N"]:
-        """Distances, NaN where they are undefined."""
+        """Computes distances, NaN where they are undefined."""
         features = self.classifier(fake.device).features(fake.flatten(0, 1)).unflatten(0, fake.shape[:2])
         mean, cov = (real.to(fake.device) for real in self._real)
         return distances.frechet_distance(mean, cov, *distances.moments(features))
@@ -129,7 +129,7 @@ class FrechetQuality:
         return distances.moments(self.classifier(images.device).features(images))
 
     def __call__(self, fake: Float[Tensor, "N M C H W"]) -> Float64[Tensor, " N"]:
-        """Distances; `worst` for a row with a NaN or infinite sample. Raises ValueError if the count is wrong."""
+        """Computes distances; `worst` for a row with a non-finite sample. Raises ValueError if the count is wrong."""
         _require_count(fake.shape[1], self.samples)
         return _worst_where_undefined(self.distance(fake), fake, self.worst)
 
@@ -144,7 +144,7 @@ class FrechetScore:
         self.samples = data.test_size
 
     def __call__(self, fake: Float[Tensor, "M C H W"]) -> float:
-        """Distance of `samples` generated images; raises ValueError if one is not finite, or the count is wrong."""
+        """Computes the distance of `samples` generated images; raises ValueError for a bad value or count."""
         _require_count(len(fake), self.samples)
         distances.require_finite(fake)
         features = self.classifier(fake.device).features
@@ -152,11 +152,11 @@ class FrechetScore:
         return float(distances.frechet_distance(real_mean, real_cov, *distances.moments(features(fake))))
 
     def floor(self) -> float:
-        """Distance of as many validation images: fresh real samples that no player saw."""
+        """Returns the distance of as many validation images: fresh real samples that no player saw."""
         return self(self.data.validation()[: self.samples])
 
     def details(self, fake: Float[Tensor, "M C H W"]) -> dict[str, float | str]:
-        """The network and the count of samples, `kid`, and for data with labels `classes_hit` and `class_distance`.
+        """Returns the network, the sample count, `kid`, and for labelled data `classes_hit` and `class_distance`.
 
         See `distances.kernel_distance` and `distances.class_coverage`.
         """

@@ -1,4 +1,4 @@
-"""The compiled library: where it is, what it can do, and its plain C interface. No Python headers: one fits all."""
+"""Compiles, finds and loads the native library through a plain C interface, which suits every Python version."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ ISAS = {
     },
     "aarch64": {"neon": ("-O3",)},
 }
-"""Of each machine: the instruction sets that the kernel is compiled for, and with which flags."""
+"""Instruction sets, with compiler flags, that the kernel is compiled for, by machine."""
 ELSEWHERE = {"plain": ("-O2",)}
-"""Of any other machine."""
+"""The same for any other machine."""
 
 # -- mirrors of `kernel.h` --------------------------------------------------------------------------------------------
 
@@ -92,13 +92,13 @@ def compile_library(folder: Path, compiler: str = "g++", machine: str | None = N
     """Compiles the kernel and the transport solver into a folder and returns the library's file.
 
     Args:
-        folder: Where the library is put; made where it is missing.
-        compiler: GCC's name, of version 9 or later.
+        folder: Folder for the library; made if missing.
+        compiler: Command of GCC, version 9 or later.
         machine: "x86_64" or "aarch64"; by default this one.
 
     Raises:
         OSError: If there is no such compiler.
-        subprocess.CalledProcessError: If it fails; `stderr` says why.
+        subprocess.CalledProcessError: If it fails; `stderr` has the compiler's message.
     """
     name = (machine or platform.machine()).lower()
     isas = ISAS.get({"arm64": "aarch64", "amd64": "x86_64"}.get(name, name), ELSEWHERE)
@@ -125,7 +125,7 @@ def compile_library(folder: Path, compiler: str = "g++", machine: str | None = N
 
 @cache
 def library() -> ctypes.CDLL | None:
-    """The library beside this file, or None where there is none; raises OSError if it does not fit this module."""
+    """Loads the library beside this file; None if there is none. Raises OSError if it does not match this module."""
     file = HERE / NAME
     if not file.is_file():
         return None
@@ -143,7 +143,7 @@ def library() -> ctypes.CDLL | None:
 
 
 def instruction_sets() -> tuple[str, ...]:
-    """Those that the library holds and this processor runs, the fastest first; none without a library."""
+    """Lists the instruction sets that the library contains and this processor supports, fastest first."""
     made, found = library(), []
     if made is not None:
         while name := made.gan_isa(len(found)):

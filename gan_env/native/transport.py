@@ -1,4 +1,4 @@
-"""The exact assignment of rows to columns of least total cost, by the compiled solver; see `transport.cpp`."""
+"""Solves the linear assignment problem exactly by the compiled solver; see `transport.cpp`."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from gan_env.native.library import library
 
 
 class Assignment(NamedTuple):
-    """An assignment, and the dual potentials that certify it: row + column <= cost, up to rounding, for every pair."""
+    """An assignment with the dual potentials that certify it: row + column <= cost, up to rounding, for every pair."""
 
     columns: Int32[np.ndarray, " n"]
     """The column of each row."""
@@ -26,7 +26,7 @@ Solver = Callable[[Float64[np.ndarray, "n n"]], Assignment]
 
 
 def bind(loaded: ctypes.CDLL) -> Solver:
-    """Makes the solver of a loaded library a function of a cost matrix."""
+    """Wraps the solver of a loaded library as a function of a cost matrix."""
     assign_exactly = loaded.assign_exactly
     assign_exactly.argtypes = [ctypes.c_int32, *[ctypes.c_void_p] * 4]
     assign_exactly.restype = ctypes.c_int32
@@ -47,6 +47,6 @@ def bind(loaded: ctypes.CDLL) -> Solver:
 
 @cache
 def solver() -> Solver | None:
-    """The compiled solver, or None where the native library was not compiled."""
+    """Returns the compiled solver, or None if the native library was not compiled."""
     compiled = library()
     return None if compiled is None else bind(compiled)

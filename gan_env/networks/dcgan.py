@@ -1,7 +1,7 @@
-"""Convolutional players for pictures and voxel grids, in the pattern of the DCGAN paper.
+"""Convolutional players for pictures and voxel grids, after the DCGAN paper.
 
-Batch normalisation keeps no running statistics: training is then a function of weights and batch alone. Activations
-work in place: a hook on the layer before one finds there what the activation has made of it.
+Batch normalisation keeps no running statistics, so that training is a function of weights and batch only. Activations
+work in place: a hook that keeps the output of the layer before one sees it after the activation.
 
 Source: Radford, Metz & Chintala 2016, arXiv:1511.06434, section 3 and figure 1; initialisation N(0, 0.02), section 4.
 Voxels: Wu et al. 2016, arXiv:1610.07584, the same pattern in three dimensions.
@@ -19,10 +19,10 @@ NORM = {2: nn.BatchNorm2d, 3: nn.BatchNorm3d}
 
 
 class ChannelsLast(nn.Module):
-    """Lays pictures out with the channels of a pixel side by side; convolutions keep that, and on a CPU gain by it."""
+    """Converts pictures to the channels-last memory format, which convolutions keep and which is faster on a CPU."""
 
     def forward(self, maps: Tensor) -> Tensor:
-        """The same numbers; voxels and what lies on a graphics card are left as they are."""
+        """Returns the same numbers; leaves voxels and tensors on a GPU as they are."""
         if maps.dim() != 4 or maps.is_cuda:
             return maps
         if maps.shape[1] == 1:  # either layout fits one channel; only the strides tell a convolution which is meant
@@ -31,9 +31,9 @@ class ChannelsLast(nn.Module):
 
 
 class ToGrey(nn.ConvTranspose2d):
-    """`ConvTranspose2d(C, 1, 4, 2, 1)` as one product and a sum where patches overlap.
+    """`ConvTranspose2d(C, 1, 4, 2, 1)` as one matrix product and a sum over overlapping patches.
 
-    A processor's own takes twice the time into a single channel; into three, this one would.
+    For one output channel torch's own takes twice the time on a CPU; for three channels this one would.
 
     Args:
         channels: C.
@@ -43,7 +43,7 @@ class ToGrey(nn.ConvTranspose2d):
         super().__init__(channels, 1, 4, 2, 1, bias=bias)
 
     def forward(self, input: Tensor, output_size: list[int] | None = None) -> Tensor:
-        """Maps (B, C, S, S) to pictures (B, 1, 2S, 2S); raises ValueError where another size is asked for."""
+        """Upsamples maps (B, C, S, S) to pictures (B, 1, 2S, 2S); raises ValueError if another size is requested."""
         if output_size is not None:
             raise ValueError("output_size cannot be chosen: pictures have twice the side of their maps")
         if input.is_cuda:
@@ -55,7 +55,7 @@ class ToGrey(nn.ConvTranspose2d):
 
 
 def _levels(size: int) -> tuple[int, int]:
-    """Side of the smallest map and the number of doublings up to `size`: 28 = 7 x 2 x 2, 64 = 4 x 2 x 2 x 2 x 2."""
+    """Returns the side of the smallest map and the doublings up to `size`: 28 = 7 x 2 x 2, 64 = 4 x 2 x 2 x 2 x 2."""
     start, doublings = size, 0
     while start > 7 and start % 2 == 0:
         start, doublings = start // 2, doublings + 1
@@ -76,15 +76,15 @@ def _initialised(net: nn.Sequential) -> nn.Sequential:
 
 
 def dcgan_generator(latent_size: int, shape: tuple[int, ...], channels: int = 32) -> nn.Sequential:
-    """Latents (B, latent_size) to samples (B, *shape) in [-1, 1].
+    """Builds a generator from latents (B, latent_size) to samples (B, *shape) in [-1, 1].
 
     Args:
-        latent_size: Normals that a sample is made from.
+        latent_size: Dimension of the latents.
         shape: (colours, side, side) for pictures, (1, side, side, side) for voxels.
         channels: Maps at the largest hidden resolution; each halving of the resolution doubles them.
 
     Raises:
-        ValueError: If the side is no small number times a power of two.
+        ValueError: If the side is not a small number times a power of two.
     """
     dims, (start, doublings) = len(shape) - 1, _levels(shape[-1])
     widths = [channels * 2**i for i in range(doublings - 1, -1, -1)]
@@ -109,7 +109,7 @@ def dcgan_generator(latent_size: int, shape: tuple[int, ...], channels: int = 32
 
 
 def dcgan_discriminator(shape: tuple[int, ...], channels: int = 32, *, slope: float = 0.2) -> nn.Sequential:
-    """Samples (B, *shape) to logits (B, 1); the mirror of `dcgan_generator`, with the same arguments and errors."""
+    """Builds a discriminator from samples (B, *shape) to logits (B, 1); arguments and errors as `dcgan_generator`."""
     dims, (start, doublings) = len(shape) - 1, _levels(shape[-1])
     widths = [channels * 2**i for i in range(doublings)]
     net = nn.Sequential(ChannelsLast(), CONV[dims](shape[0], widths[0], 4, 2, 1), nn.LeakyReLU(slope, inplace=True))

@@ -14,12 +14,12 @@ from torch import nn
 def mlp(
     sizes: Sequence[int], hidden_activation: Callable[[], nn.Module], output: Callable[[], nn.Module] | None = None
 ) -> nn.Sequential:
-    """Linear layers from `sizes[0]` inputs to `sizes[-1]` outputs, activations between them.
+    """Builds linear layers from `sizes[0]` inputs to `sizes[-1]` outputs with activations between them.
 
     Args:
         sizes: Inputs, widths of the hidden layers, outputs; at least two numbers.
         hidden_activation: Builds the activation after every layer but the last.
-        output: Builds the one after the last layer; None leaves it linear.
+        output: Builds the activation after the last layer; None leaves the output linear.
 
     Raises:
         ValueError: If `sizes` has fewer than two numbers.
@@ -37,7 +37,7 @@ def mlp(
 
 
 def mlp_generator(sizes: Sequence[int], shape: tuple[int, ...], *, bounded: bool = False) -> nn.Sequential:
-    """ReLU MLP from latents (B, sizes[0]) to samples (B, *shape); `bounded` ends in tanh, for pixels in [-1, 1]."""
+    """Builds a ReLU MLP from latents (B, sizes[0]) to samples (B, *shape); `bounded` adds a tanh, for [-1, 1]."""
     net = mlp(sizes, nn.ReLU, nn.Tanh if bounded else None)
     if len(shape) > 1:
         net.append(nn.Unflatten(1, shape))
@@ -45,7 +45,7 @@ def mlp_generator(sizes: Sequence[int], shape: tuple[int, ...], *, bounded: bool
 
 
 def mlp_discriminator(sizes: Sequence[int], shape: tuple[int, ...], *, slope: float = 0.2) -> nn.Sequential:
-    """LeakyReLU MLP from samples (B, *shape) to logits (B, sizes[-1]); `slope` is the activation's, below zero."""
+    """Builds a LeakyReLU MLP from samples (B, *shape) to logits (B, sizes[-1]); `slope` is the negative slope."""
     net = mlp(sizes, partial(nn.LeakyReLU, slope))
     if len(shape) > 1:
         net.insert(0, nn.Flatten(1))

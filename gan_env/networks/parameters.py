@@ -1,4 +1,4 @@
-"""A module's parameters and buffers as one vector, and back."""
+"""Converts a module's parameters and buffers to one vector, and back."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from torch import Tensor, nn
 
 
 def parts(module: nn.Module) -> list[tuple[str, Tensor]]:
-    """What a row's vector holds, in its order: trained parameters, fixed ones (`requires_grad=False`), buffers.
+    """Lists the tensors of a row's vector in order: trained parameters, fixed ones (`requires_grad=False`), buffers.
 
-    Each once, whatever ties it. Buffers of whole numbers lie there as numbers, too.
+    Tied tensors occur once. Integer buffers are stored as floating-point numbers.
     """
     parameters = list(module.named_parameters())
     return [
@@ -21,12 +21,12 @@ def parts(module: nn.Module) -> list[tuple[str, Tensor]]:
 
 
 def weight_count(module: nn.Module) -> int:
-    """Numbers of a row's vector that are trained: its first ones."""
+    """Counts the trained numbers of a row's vector, which come first."""
     return sum(p.numel() for p in module.parameters() if p.requires_grad)
 
 
 def flatten(module: nn.Module) -> Float[Tensor, " P"]:
-    """The module's parameters and buffers as one vector, see `parts`."""
+    """Returns the module's parameters and buffers as one vector, see `parts`."""
     dtype = next(p.dtype for p in module.parameters())
     return torch.cat([part.detach().reshape(-1).to(dtype) for _, part in parts(module)])
 

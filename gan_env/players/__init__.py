@@ -1,4 +1,4 @@
-"""N generators or discriminators at once: how a batch of networks is run and differentiated.
+"""Runs and differentiates N generators or N discriminators at once.
 
-`players` is the interface; `mlp` and `modules` are the two ways to keep it, `regularised` wraps discriminators.
+`players` defines the interface; `mlp` and `modules` implement it; `regularised` wraps discriminators.
 """

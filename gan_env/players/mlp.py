@@ -1,4 +1,4 @@
-"""N plain MLPs, written out: a layer of all rows is one batched product, backward as forward."""
+"""N plain MLPs with explicit gradients: one batched product per layer for all rows, forward and backward."""
 
 from __future__ import annotations
 
@@ -30,11 +30,11 @@ ACTIVATION_BACKWARD: dict[type, Callable[[Any, Tensor, Tensor, Tensor], Tensor]]
 
 
 def mlp_layers(module: nn.Module) -> list[tuple[nn.Linear, nn.Module | None]] | None:
-    """The linear layers of a plain MLP, each with the activation behind it; None if the module is anything else.
+    """Returns the linear layers of a plain MLP, each with the activation after it; None for any other module.
 
     A plain MLP is an `nn.Sequential` of [Flatten(1)], Linear, ReLU | LeakyReLU(slope ≥ 0) | Tanh,
-    [Unflatten(1, ...)], whose layers hold a weight and perhaps a bias each, trained and their own, and nothing else;
-    and nothing steps in when one is called.
+    [Unflatten(1, ...)], whose layers have a trained, untied weight and perhaps a bias each and no other state, and
+    no hooks.
     """
     if type(module) is not nn.Sequential or not (_holds_plain_layers(module) and _is_called_plainly(module)):
         return None
@@ -57,7 +57,7 @@ def mlp_layers(module: nn.Module) -> list[tuple[nn.Linear, nn.Module | None]] | 
 
 
 def _holds_plain_layers(module: nn.Sequential) -> bool:
-    """Whether weights and biases of the linear layers are all that there is, in order, untied and trained."""
+    """Returns whether the only state is the linear layers' weights and biases, in order, untied and trained."""
     linear = [(name, part) for name, part in module._modules.items() if isinstance(part, nn.Linear)]
     expected = [f"{name}.{kind}" for name, part in linear for kind in ("weight", "bias")[: 1 + (part.bias is not None)]]
     held = parts(module)  # the names of fixed parameters and of buffers come behind, those of tied ones once
@@ -65,13 +65,13 @@ def _holds_plain_layers(module: nn.Sequential) -> bool:
 
 
 def _is_called_plainly(module: nn.Module) -> bool:
-    """Whether no hook and no replaced `forward` changes what a part computes (old-style spectral norm is a hook)."""
+    """Returns whether no hook and no replaced `forward` changes what a part computes (old spectral norm is a hook)."""
     kinds = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
     return not any("forward" in vars(m) or any(getattr(m, kind) for kind in kinds) for m in module.modules())
 
 
 class MLPPlayers:
-    """N plain MLPs. Inside, tensors are (rows, features, batch): 3 to 13 times as fast on narrow layers."""
+    """N plain MLPs. Internal tensors are (rows, features, batch), which is 3 to 13 times as fast on narrow layers."""
 
     way = "mlp"
 
@@ -94,7 +94,7 @@ class MLPPlayers:
         return made
 
     def layers_of(self, flat: Float[Tensor, "n P"]) -> list[tuple[Tensor, Tensor, Tensor | None]]:
-        """Weights (n, out, in), their transposes and biases (n, out, 1) or None of each layer, as views."""
+        """Returns weights (n, out, in), their transposes and biases (n, out, 1) or None of each layer, as views."""
         # One split: autograd would make a slice's gradient by adding it to zeros as large as all of `flat`.
         pieces, found = iter(flat.split(self._split, 1)), []
         for (out, inp), biased in zip(self.sizes, self.biased, strict=True):
@@ -126,7 +126,7 @@ class MLPPlayers:
         return JointPair(self, flat, real, fake, buffers)
 
     def run(self, flat: Float[Tensor, "n P"], h: Float[Tensor, "n F B"], buffers: Buffers) -> tuple[Tensor, Any]:
-        """Outputs (n, out, B) of inputs feature by feature, and the tape that `run_back` needs."""
+        """Computes outputs (n, out, B) of feature-major inputs, and the tape that `run_back` needs."""
         n, _, batch = h.shape
         held, layers = [h], buffers.views("layers", flat, self.layers_of)
         for i, (weight, _, bias) in enumerate(layers):
@@ -149,9 +149,9 @@ class MLPPlayers:
         asked: Asked,
         scale: Float[Tensor, "m 1 B"] | None = None,
     ) -> tuple[Tensor | None, Tensor | None]:
-        """Gradients for the weights (m, P) and for the inputs (m, F, B), where asked for.
+        """Computes the requested gradients: for the weights (m, P) and for the inputs (m, F, B).
 
-        `scale` multiplies each sample's part of the gradient for the weights, and not that for the inputs.
+        `scale` multiplies each sample's contribution to the gradient for the weights, not that for the inputs.
         """
         flat, held, layers = tape
         rows = asked.rows
@@ -189,7 +189,7 @@ class MLPPlayers:
         into: Float[Tensor, "m out inp"],
         buffers: Buffers,
     ) -> None:
-        """Writes a layer's weight gradient, of the gradient behind the layer and of what came before it."""
+        """Writes a layer's weight gradient, the product of the gradient at its output and its input."""
         if len(g) == 1:
             torch.bmm(g, before.transpose(1, 2), out=into)
         else:  # a product written into the strided rows of a whole gradient takes twice as long as this
@@ -214,7 +214,7 @@ class MLPPlayers:
 
 
 class JointPair:
-    """Both batches side by side in one pass of plain MLPs, whose samples do not notice each other: half the calls."""
+    """Both batches concatenated in one pass, which halves the calls: samples of plain MLPs are independent."""
 
     def __init__(self, players: MLPPlayers, flat: Tensor, real: Tensor, fake: Tensor, buffers: Buffers):
         self._players, self._batch, self._in_shape = players, real.shape[1], real.shape[2:]
@@ -228,7 +228,7 @@ class JointPair:
         self.renew()
 
     def renew(self) -> None:
-        """Forgets what was found out about the pass, because another one has been run in its place."""
+        """Clears cached results, because another pass has been run in the same buffers."""
         self._at_input: Tensor | None = None  # what D's step has found out about G's, see `weight_gradient`
         self._known: Rows = EVERY
 
@@ -237,8 +237,8 @@ class JointPair:
     ) -> Tensor:
         """See Pair.
 
-        A logit is one number, so every gradient is the derivative of the logit times a factor per sample: one backward
-        pass through D serves both players.
+        A logit is a scalar, so every gradient is the derivative of the logit times a factor per sample: one backward
+        pass through D is enough for both players.
         """
         factors = torch.cat([real_gradient[rows], fake_gradient[rows]], 1).unsqueeze(1)
         grad, self._at_input = self._players.run_back(
@@ -259,9 +259,9 @@ class JointPair:
         return (at_input * gradient.unsqueeze(1)).transpose(1, 2).unflatten(-1, self._in_shape)
 
     def _from_weights(self, half: slice, scratch: Buffers, rows: Rows) -> Tensor:
-        """Gradient of the logits of one side for its samples, (m, F, B): from D's step for the rows that it knows.
+        """Returns the gradient of one side's logits for its samples, (m, F, B); reuses D's backward pass where it ran.
 
-        Which way a row's comes never depends on its neighbours, for the two may be rounded differently.
+        The choice for a row never depends on its neighbours, because the two ways may round differently.
         """
         if self._at_input is None:
             return self._way_back(half, scratch, rows)

@@ -1,4 +1,4 @@
-"""Input gradients of plain MLPs, and the weight gradient of any function of them, written out.
+"""Input gradients of plain MLPs, and explicit weight gradients of any function of them.
 
 Autograd would differentiate the backward pass once more (double backward). With piecewise linear activations the input
 gradient is a product of weight matrices and the activations' derivatives, which are constant between kinks: its weight
@@ -20,7 +20,7 @@ from gan_env.players.players import EVERY, Asked, Buffers, Rows
 
 
 class InputGradientPass:
-    """Forward and backward pass of piecewise linear MLPs with one output; its tensors live in the buffers given."""
+    """Forward and backward pass of piecewise linear MLPs with one output; its tensors are in the given buffers."""
 
     def __init__(self, players: MLPPlayers, flat: Float[Tensor, "n P"], samples: Tensor, buffers: Buffers):
         self._players, self._in_shape = players, samples.shape[2:]
@@ -164,7 +164,7 @@ class _Normalised:
 
 
 class _NormalisedPair:
-    """Both batches side by side in one pass."""
+    """Both batches concatenated in one pass."""
 
     def __init__(self, made: _Normalised, batch: int):
         self._made, self._batch = made, batch

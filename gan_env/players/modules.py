@@ -1,4 +1,4 @@
-"""N copies of any module, differentiated by autograd; and the choice between this way and `mlp_players`."""
+"""N copies of any module, differentiated by autograd; and the choice between them and `players.mlp`."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from gan_env.players.mlp import MLPPlayers, mlp_layers
 from gan_env.players.players import Asked, Buffers, Rows
 
 Stateful = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
-"""(flat (n, P), inputs) to outputs and the buffers after the pass (n, S); see `Players.stateful`."""
+"""Maps (flat (n, P), inputs) to outputs and the buffers after the pass (n, S); see `Players.stateful`."""
 
 
 class Tape(NamedTuple):
-    """A forward pass, kept for its gradients."""
+    """A forward pass, stored for its gradients."""
 
     leaf: Float[Tensor, "n P"]
     inputs: Tensor
@@ -33,7 +33,7 @@ class Tape(NamedTuple):
 
 
 class SeparatePair:
-    """One pass for each batch, real then fake: for players whose samples notice each other, or that keep state."""
+    """One pass for each batch, real then fake: for players whose samples interact, or that have state."""
 
     def __init__(self, players: AutogradPlayers, flat: Tensor, real: Tensor, fake: Tensor, buffers: Buffers):
         self._players = players
@@ -66,11 +66,11 @@ class SeparatePair:
 
 
 class AutogradPlayers:
-    """N copies of whatever a differentiable function of stacked weights and inputs computes.
+    """N copies of a differentiable function of stacked weights and inputs.
 
-    A forward pass reads the buffers at the end of a row; what it would make of them is kept on the tape and becomes
-    the row's when its weights are asked for their gradient, once an update: so looking again, sampling and rows that
-    rest change nothing.
+    A forward pass reads the buffers at the end of a row. Their new values are stored on the tape and are committed when
+    the weight gradient is computed, once per update, so that repeated forward passes, sampling and inactive rows change
+    nothing.
     """
 
     def __init__(self, flat: Float[Tensor, "N P"], stateful: Stateful, weights: int):
@@ -89,7 +89,7 @@ class AutogradPlayers:
     def forward(
         self, flat: Float[Tensor, "n P"], inputs: Tensor, buffers: Buffers, *, state: Tensor | None = None
     ) -> tuple[Tensor, Tape]:
-        """See Players; `state` (n, S) takes the place of the rows' own buffers, for a pass that follows another."""
+        """See Players; `state` (n, S) replaces the rows' own buffers, for a pass that follows another."""
         with torch.enable_grad():
             leaf = flat.detach()
             if state is not None and state.shape[1]:
@@ -119,10 +119,10 @@ class AutogradPlayers:
 
 
 class ModulePlayers(AutogradPlayers):
-    """N copies of any module, by `vmap` over stacked weights or row after row (`loop`).
+    """N copies of any module, by `vmap` over stacked weights or one row after another (`loop`).
 
-    Buffers (running statistics, a spectral norm's vectors, counts of batches) and fixed parameters belong to the row,
-    behind its weights.
+    Each row has its own buffers (running statistics, vectors of spectral norm, batch counts) and fixed parameters,
+    stored after its weights.
     """
 
     def __init__(self, template: nn.Module, flat: Float[Tensor, "N P"], out_shape: tuple[int, ...], way: str):
@@ -142,7 +142,7 @@ class ModulePlayers(AutogradPlayers):
         self._buffers = names
 
     def _row(self, flat: Float[Tensor, " P"], inputs: Tensor) -> tuple[Tensor, Tensor]:
-        """One row's outputs, and its buffers after this pass."""
+        """Computes one row's outputs, and its buffers after this pass."""
         named = {}
         # By one `split`, whose gradient is one concatenation; that of a slice fills a whole vector with zeros.
         for i, (numbers, (name, shape, dtype)) in enumerate(zip(flat.split(self._sizes), self._parts, strict=True)):
@@ -165,7 +165,7 @@ class ModulePlayers(AutogradPlayers):
 def make_players(
     template: nn.Module, flat: Float[Tensor, "N P"], out_shape: tuple[int, ...], way: str = "auto"
 ) -> MLPPlayers | ModulePlayers:
-    """The way that suits the module: "mlp" where it is a plain MLP, else "loop"; or the way that is named.
+    """Makes the players of a module: "mlp" if it is a plain MLP, else "loop"; or the way that is named.
 
     Raises ValueError if the module does not fit the named way.
     """

@@ -1,6 +1,6 @@
 """Discriminators with gradient normalisation, spectral norm or a gradient penalty.
 
-For piecewise linear MLPs `mlp_gradients` has the gradients written out; all others go through autograd.
+For piecewise linear MLPs `mlp_gradients` implements the gradients explicitly; all others use autograd.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ from gan_env.players.players import Asked, Buffers, Pair, Players, Rows
 
 
 def as_trained(players: Players, loss: Loss, matrices: list[tuple[int, int, int]]) -> Players:
-    """Wraps discriminators in what their loss asks for; returns them as they are where it asks for nothing.
+    """Wraps discriminators in the regulariser of their loss; returns them as they are if there is none.
 
-    `matrices` says where the weight matrices lie, see `spectral_norm.weight_matrices`.
+    `matrices` are the places of the weight matrices, see `spectral_norm.weight_matrices`.
     """
     reparametrise, normalise, coefficient = loss.reparametrise, loss.normalise, loss.coefficient
     if reparametrise is not None:
@@ -69,9 +69,9 @@ def penalised(
 
 
 class ReparametrisedPlayers:
-    """The same copies with other weights, made of theirs: run as they are run, and differentiated through the making.
+    """Players that run on a differentiable function of their weights, and are differentiated through it.
 
-    The regulariser is computed once for all that is asked of one pass.
+    The function is evaluated once per pass, for all of its gradients.
     """
 
     def __init__(self, players: Players, reparametrise: Callable[[Tensor], Tensor]):
@@ -109,7 +109,7 @@ class ReparametrisedPlayers:
 
 
 class _Made:
-    """Weights made of others, kept for their gradient."""
+    """Weights computed from others, stored for their gradient."""
 
     def __init__(self, flat: Float[Tensor, "n P"], reparametrise: Callable[[Tensor], Tensor], buffers: Buffers):
         self._home = flat
@@ -119,7 +119,7 @@ class _Made:
         self.held = buffers.get("reparametrised", flat.shape, flat).copy_(self._made.detach())
 
     def gradient(self, grad: Float[Tensor, "m P"], rows: Rows, weights: int) -> Float[Tensor, "m P"]:
-        """From the gradient in the weights that were made to that in those that they were made of."""
+        """Converts the gradient in the computed weights to that in the original weights."""
         whole = grad
         if not isinstance(rows, slice):
             whole = torch.zeros_like(self.held)
@@ -131,7 +131,7 @@ class _Made:
 
 
 class _ReparametrisedPair:
-    """A pass on both batches, with gradients for the weights behind those that it ran with."""
+    """A pass on both batches, with gradients for the original weights."""
 
     def __init__(self, made: _Made, pair: Pair, weights: int):
         self._made, self._pair, self._weights = made, pair, weights

@@ -1,8 +1,8 @@
-"""Random numbers from counters, for many rows at once on the device they are used on.
+"""Counter-based random numbers for many rows at once, computed on the device that uses them.
 
 Philox 4×32-10 (Salmon et al. 2011, "Parallel random numbers: as easy as 1, 2, 3") in whole-tensor integer
-arithmetic. On a CPU a keyed generator per row is faster (`streams`); on a GPU it could not keep up. The two give
-different numbers, so results of the two are never mixed: rows name their device.
+arithmetic. On a CPU one generator per row is faster (`streams`); on a GPU it would be too slow. The two give different
+numbers, so their results are never mixed: rows name their device.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ ROUNDS = 10
 
 
 def philox(counter: tuple[Tensor, Tensor, Tensor, Tensor], key: tuple[Tensor, Tensor]) -> tuple[Tensor, ...]:
-    """Four words of 32 random bits for each counter; words are int64 tensors in [0, 2³²) that broadcast together."""
+    """Computes four words of 32 random bits per counter; words are int64 tensors in [0, 2³²) that broadcast."""
     c0, c1, c2, c3 = counter
     k0, k1 = key
     for _ in range(ROUNDS):
@@ -32,7 +32,7 @@ def philox(counter: tuple[Tensor, Tensor, Tensor, Tensor], key: tuple[Tensor, Te
 
 
 class Draws:
-    """Draws for m rows; row i's are a function of `keys[i]`, `numbers[i]` and the order of the calls alone."""
+    """Draws for m rows; those of row i are a function of `keys[i]`, `numbers[i]` and the order of the calls only."""
 
     def __init__(self, keys: Int64[Tensor, "m 2"], numbers: Int64[Tensor, " m"]):
         self._key = keys[:, :1], keys[:, 1:]
@@ -40,20 +40,20 @@ class Draws:
         self._calls = 0
 
     def _words(self, count: int) -> tuple[Tensor, ...]:
-        """`count` times four words for each row, each (m, count)."""
+        """Returns `count` times four words for each row, each (m, count)."""
         lanes = torch.arange(count, device=self._number.device).unsqueeze(0)
         call = torch.full_like(lanes[:, :1], self._calls)
         self._calls += 1
         return philox((lanes, self._number, call, torch.zeros_like(call)), self._key)
 
     def uniform(self, *shape: int) -> Float[Tensor, "m ..."]:
-        """Numbers uniform in [0, 1), (m, *shape) float32 with 24 random bits each."""
+        """Draws numbers uniform in [0, 1), (m, *shape) float32 with 24 random bits each."""
         count = math.prod(shape)
         words = torch.stack(self._words(-(-count // 4)), -1).flatten(1)[:, :count]
         return ((words >> 8).float() * 2.0**-24).unflatten(1, shape)
 
     def normal(self, *shape: int) -> Float[Tensor, "m ..."]:
-        """Standard normals, (m, *shape) float32, by Box and Muller's transform."""
+        """Draws standard normals, (m, *shape) float32, by the Box-Muller transform."""
         count = math.prod(shape)
         words = self._words(-(-count // 4))
         parts = []

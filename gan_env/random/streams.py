@@ -1,4 +1,4 @@
-"""Randomness belongs to the row: every draw is a function of row seed, episode, purpose and index, and of nothing else.
+"""One random stream per row: every draw is a function of row seed, episode, purpose and index only.
 
 A draw never depends on the number of rows, on neighbours, on earlier actions or on any global generator. Draws come
 in blocks of a constant number of batches, because keying a generator costs as much as dozens of numbers; a block is
@@ -20,7 +20,7 @@ from gan_env.random.counters import Draws
 
 
 class Purpose(IntEnum):
-    """What a draw is for. Numbers are part of every result: never renumber."""
+    """Purpose of a draw. The numbers enter every result: never renumber."""
 
     GENERATOR_WEIGHTS = 0
     DISCRIMINATOR_WEIGHTS = 1
@@ -35,27 +35,32 @@ class Purpose(IntEnum):
 
 @contextmanager
 def seeded(seed: int) -> Iterator[None]:
-    """Torch's CPU generator starts from `seed` in here; outside, no global generator notices."""
+    """Seeds torch's CPU generator inside the block, and restores its previous state afterwards."""
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(seed)  # torch.manual_seed would reseed every other device, too
-        yield
+        precision = torch.get_default_dtype()
+        torch.set_default_dtype(torch.float32)  # weights drawn in double precision would be other weights
+        try:
+            yield
+        finally:
+            torch.set_default_dtype(precision)
 
 
 def key(seed: int, episode: int, purpose: Purpose, index: int) -> int:
-    """128 bits that no other (seed, episode, purpose, index) shares in practice."""
+    """Returns a 128-bit key that is unique to (seed, episode, purpose, index) in practice."""
     words = np.array([seed, episode, purpose, index], dtype=np.int64)
     return int.from_bytes(hashlib.blake2b(words.tobytes(), digest_size=16).digest(), "little")
 
 
 def rng(seed: int, episode: int, purpose: Purpose, index: int = 0) -> np.random.Generator:
-    """A fresh counter-based generator (Philox) for one draw."""
+    """Makes a fresh counter-based generator (Philox) for one draw."""
     return np.random.Generator(np.random.Philox(key=key(seed, episode, purpose, index)))
 
 
 Draw = Callable[[np.random.Generator], np.ndarray]
-"""One row's block from its generator, (block, *batch shape)."""
+"""Draws one row's block from its generator, (block, *batch shape)."""
 DeviceDraw = Callable[[Draws], Tensor]
-"""The blocks of m rows at once, (m, block, *batch shape)."""
+"""Draws the blocks of m rows at once, (m, block, *batch shape)."""
 
 
 class BlockStream:
@@ -63,13 +68,13 @@ class BlockStream:
 
     Args:
         rows: N.
-        block: Batches that a draw makes.
-        purpose: What they are for.
-        draws: Each makes a block of one row on the CPU.
-        device_draws: Each makes the blocks of many rows on a GPU; where one lacks, a GPU's blocks are made on the CPU
-            too.
-        device: Where batches are wanted.
-        which: Which of the draws is each row's, int64 (N,), as of when a block is made; by default the first.
+        block: Batches in one block.
+        purpose: Purpose of the draws.
+        draws: Functions that draw a block of one row on the CPU.
+        device_draws: Functions that draw the blocks of many rows on a GPU; where one is None, blocks for a GPU are
+            drawn on the CPU, too.
+        device: Device of the batches.
+        which: Index of each row's draw function, int64 (N,), read when a block is drawn; by default the first.
     """
 
     def __init__(
@@ -95,11 +100,11 @@ class BlockStream:
         self._rows = rows
 
     def forget(self, rows: np.ndarray | slice = slice(None)) -> None:
-        """Drops what the rows hold, because their seed or episode changed."""
+        """Drops the cached blocks of the rows, because their seed or episode changed."""
         self.held[rows] = -1
 
     def at(self, rows: slice, index: np.ndarray, seed: np.ndarray, episode: np.ndarray) -> Tensor:
-        """Batch `index[i]` of each row of the slice, (n, *batch shape); may share memory with this stream.
+        """Returns batch `index[i]` of each row of the slice, (n, *batch shape); may share memory with this stream.
 
         `index`, `seed` and `episode` are int64 (n,), one entry per row of the slice.
         """
@@ -113,7 +118,7 @@ class BlockStream:
         return codes[torch.arange(len(place), device=codes.device), places]
 
     def hold(self, rows: slice, index: np.ndarray, seed: np.ndarray, episode: np.ndarray) -> None:
-        """Draws the blocks of those batches where they are not held; the arguments are those of `at`."""
+        """Draws the blocks of those batches unless they are cached; the arguments are those of `at`."""
         number = index // self.block
         due = np.flatnonzero(self.held[rows] != number)
         if len(due):
@@ -122,7 +127,7 @@ class BlockStream:
             self.held[places] = number[due]
 
     def _draw_blocks(self, places: np.ndarray, seed: np.ndarray, episode: np.ndarray, number: np.ndarray) -> None:
-        """Puts block `number[i]` of each row `places[i]` into `codes`."""
+        """Draws block `number[i]` of each row `places[i]` into `codes`."""
         which = self._which[places]
         if not self._device_draws:
             rows = zip(*(each.tolist() for each in (places, which, seed, episode, number)), strict=True)
@@ -140,17 +145,17 @@ class BlockStream:
             self._room(drawn)[torch.from_numpy(places[same]).to(self.device)] = drawn
 
     def _room(self, drawn: Tensor) -> Tensor:
-        """Where the rows' blocks are kept, made like the first that is drawn."""
+        """Allocates the cache of the rows' blocks, shaped like the first block that is drawn."""
         if self.codes is None:
             self.codes = torch.empty(self._rows, *drawn.shape[1:], dtype=drawn.dtype, device=self.device)
         return self.codes
 
 
 def normal_block(batches: int, *shape: int) -> Callable[[np.random.Generator], np.ndarray]:
-    """A draw of standard normals in float32, (batches, *shape): the same numbers whatever the game's precision."""
+    """Returns a draw of standard normals in float32, (batches, *shape): the same numbers in any training precision."""
     return lambda generator: generator.standard_normal((batches, *shape), dtype=np.float32)
 
 
 def uniform_block(batches: int, *shape: int) -> Callable[[np.random.Generator], np.ndarray]:
-    """A draw of numbers uniform in [0, 1) in float32, (batches, *shape)."""
+    """Returns a draw of numbers uniform in [0, 1) in float32, (batches, *shape)."""
     return lambda generator: generator.random((batches, *shape), dtype=np.float32)

@@ -1,1 +1,1 @@
-"""Pictures of a training: what they are made of (`draw`), the scene (`painter`), a window on a screen (`window`)."""
+"""Pictures of a training: histories and sample plots (`draw`), whole pictures (`painter`), a window (`window`)."""

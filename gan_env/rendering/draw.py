@@ -1,4 +1,4 @@
-"""What pictures of a training are made of: what its rows did, samples, axes, tiles."""
+"""Building blocks of pictures of a training: histories of rows, sample plots, axes, tiles."""
 
 from __future__ import annotations
 
@@ -17,29 +17,29 @@ if TYPE_CHECKING:  # matplotlib takes a second to import
 # Okabe & Ito's palette: told apart in print and by colour-blind eyes.
 D_COLOUR, G_COLOUR, REAL_COLOUR, QUALITY_COLOUR = "#0072B2", "#D55E00", "#999999", "#009E73"
 COLUMNS = ("update", "g_loss", "d_loss", "d_lr", "g_lr", "d_moved", "g_moved", "quality")
-"""Of a history; `quality` is NaN where it is not tracked."""
+"""Columns of a history; `quality` is NaN if it is not tracked."""
 SHOWN = {"image": 64, "voxels": 16}
-"""Samples in a picture, by the task's kind; 256 of the others, which are points."""
+"""Samples in a picture, by the task's kind; 256 for other kinds, which are points."""
 
 
 class History:
-    """What N rows did since their episodes began, in `COLUMNS`."""
+    """The decisions of N rows since their episodes began, in `COLUMNS`."""
 
     def __init__(self, rows: int):
         self._rows: list[list[tuple[float, ...]]] = [[] for _ in range(rows)]
 
     def start(self, rows: np.ndarray) -> None:
-        """Forgets the rows' past."""
+        """Clears the rows' histories."""
         for row in rows:
             self._rows[row].clear()
 
     def push(self, rows: np.ndarray, *columns: np.ndarray) -> None:
-        """Adds one decision of the rows (N,) bool: its `COLUMNS`, (N,) each."""
+        """Appends one decision of the rows (N,) bool: its `COLUMNS`, (N,) each."""
         for row in np.flatnonzero(rows):
             self._rows[row].append(tuple(float(c[row]) for c in columns))
 
     def padded(self, rows: list[int]) -> tuple[np.ndarray, np.ndarray]:
-        """The chosen rows' pasts, (rows, longest, columns), zeros behind the end of each, and their lengths (rows,)."""
+        """Returns the rows' histories zero-padded to (rows, longest, columns), and their lengths (rows,)."""
         length = np.array([len(self._rows[row]) for row in rows])
         points = np.zeros((len(rows), int(length.max()), len(COLUMNS)))
         for place, row in enumerate(rows):
@@ -47,18 +47,18 @@ class History:
         return points, length
 
     def load(self, rows: list[int], points: np.ndarray | None, length: np.ndarray | None) -> None:
-        """Gives the rows what `padded` told, or no past."""
+        """Restores the rows' histories from `padded`, or clears them."""
         for place, row in enumerate(rows):
             known = [] if points is None or length is None else points[place, : length[place]].tolist()
             self._rows[row] = [tuple(point) for point in known]
 
     def row(self, row: int) -> np.ndarray:
-        """(decisions, columns), float64."""
+        """Returns a row's history, (decisions, columns), float64."""
         return np.array(self._rows[row], np.float64).reshape(-1, len(COLUMNS))
 
 
 def image_grid(samples: Tensor, columns: int = 8) -> np.ndarray:
-    """Images (M, C, H, W) in [-1, 1] as one picture (height, width, 3) in [0, 1], `columns` to a line."""
+    """Arranges images (M, C, H, W) in [-1, 1] as one picture (height, width, 3) in [0, 1], `columns` to a line."""
     images = samples.detach().cpu().float().clamp(-1, 1).add(1).div(2)
     if images.shape[1] == 1:
         images = images.expand(-1, 3, -1, -1)
@@ -69,7 +69,7 @@ def image_grid(samples: Tensor, columns: int = 8) -> np.ndarray:
 
 
 def shape_views(samples: Tensor) -> Tensor:
-    """Voxel shapes (M, 1, X, Y, Z), full above 0, as pictures (M, 1, H, W) in [-1, 1] for `image_grid`.
+    """Renders voxel shapes (M, 1, X, Y, Z), full above 0, as pictures (M, 1, H, W) in [-1, 1] for `image_grid`.
 
     Seen from the front (Y up) and slightly from above right: slices in Z are painted from back to front, each moved
     by half a pixel and brighter than the one behind.
@@ -86,13 +86,13 @@ def shape_views(samples: Tensor) -> Tensor:
 
 
 def draw_samples(axes: Axes, task: Task, samples: Tensor, labels: Tensor | None = None) -> None:
-    """Samples of one generator: points against the validation data, a grid of images or of shapes, or guesses.
+    """Draws samples of one generator: points against validation data, a grid of images or shapes, or classified images.
 
     Args:
-        axes: Where.
+        axes: Matplotlib axes to draw on.
         task: What is trained.
         samples: (M, *shape); of images and shapes the first 64 are drawn.
-        labels: Of `digits-domains`, the true classes (M,) of what was guessed, where they are known.
+        labels: For `digits-domains`, the true classes (M,) of the images, if known.
     """
     samples = samples.detach().cpu()
     if samples.dim() >= 4:
@@ -113,9 +113,9 @@ def draw_samples(axes: Axes, task: Task, samples: Tensor, labels: Tensor | None 
 
 
 def draw_guesses(axes: Axes, made: Tensor, labels: Tensor | None = None) -> None:
-    """The target's images where an extractor puts them, its features in two principal components, as it reads them.
+    """Draws the target's images in the plane of their features' first two principal components.
 
-    Each is the digit that is guessed; wrong ones, where `labels` tell them, are orange.
+    Each is drawn as the digit that is predicted; wrong predictions, if `labels` are given, are orange.
     """
     from gan_env.data.digit_domains import FEATURES, guesses
 
@@ -139,9 +139,9 @@ def draw_guesses(axes: Axes, made: Tensor, labels: Tensor | None = None) -> None
 
 
 def plain_log(axes: Axes, which: Literal["x", "y"], values: Sequence[float] | np.ndarray) -> None:
-    """A logarithmic axis with plain numbers at 1, 2 and 5 of each decade, at fewer of them where there are many.
+    """Formats a logarithmic axis with plain numbers at 1, 2 and 5 of each decade, fewer if there are many.
 
-    Where fewer than two of these lie between the values, it has numbers at equal steps instead.
+    If fewer than two of these lie between the values, ticks are at equal steps instead.
     """
     from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
 
@@ -158,7 +158,7 @@ def plain_log(axes: Axes, which: Literal["x", "y"], values: Sequence[float] | np
 
 
 def tiled(frames: Sequence[np.ndarray]) -> np.ndarray:
-    """Frames of one size (height, width, 3) as one picture, as near to a square as can be; white where none is left."""
+    """Tiles frames of one size (height, width, 3) into a picture that is nearly square; empty tiles are white."""
     height, width, _ = frames[0].shape
     columns = max(1, round((len(frames) * height / width) ** 0.5))
     lines = -(-len(frames) // columns)

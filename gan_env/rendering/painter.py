@@ -1,4 +1,4 @@
-"""Pictures of a training: what the generator makes now, losses, controls and quality so far."""
+"""Draws pictures of a training: current samples, and losses, controls and quality so far."""
 
 from __future__ import annotations
 
@@ -13,24 +13,24 @@ from gan_env.rendering.draw import COLUMNS, D_COLOUR, G_COLOUR, QUALITY_COLOUR, 
 from gan_env.tasks.task import Task
 
 MOST_POINTS = 400
-"""Of a history that lines are drawn through: more than there are pixels to tell them apart."""
+"""Most points of a line: more than the pixels could resolve."""
 SIZE, DPI = (9.6, 3.2), 100
-"""Inches of a picture; in pixels both are multiples of 16, as films want them."""
+"""Size of a picture in inches; both sides are multiples of 16 pixels, as video encoders require."""
 BINS = 60
-"""Of a lane that tells who moves."""
+"""Bins of a lane that shows which player moves."""
 PANELS = {"losses": ("d_loss", "g_loss"), "learning rates": ("d_lr", "g_lr"), "quality": ("quality",)}
-"""Columns of a history by the panel that shows them."""
+"""Columns of a history by panel."""
 LINES: dict[str, dict[str, Any]] = {
     "d": {"label": "D", "color": D_COLOUR, "linestyle": "-", "linewidth": 1.7},
     "g": {"label": "G", "color": G_COLOUR, "linestyle": "--", "linewidth": 1.1},
     "q": {"color": QUALITY_COLOUR, "linewidth": 1.2, "drawstyle": "steps-post"},
 }
-"""By the first letter of a column."""
+"""Line style by the first letter of a column."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Scene:
-    """What one picture shows."""
+    """Contents of one picture."""
 
     title: str
     samples: Tensor
@@ -40,19 +40,19 @@ class Scene:
     update: int
     """Updates so far."""
     failed: bool = False
-    """Whether its training came to a bad end, which sets no scale for others: it would press their lines flat."""
+    """Whether its training failed; the common scale ignores it, so that other lines stay readable."""
 
 
 class Painter:
-    """Draws scenes as pictures (320, 960, 3) uint8: samples, losses, controls and, where it is tracked, quality so far.
+    """Draws scenes as pictures (320, 960, 3) uint8: samples, losses, controls and, if tracked, quality so far.
 
-    All are drawn on one figure, since making its axes takes longer than drawing them.
+    All are drawn on one figure, because making the axes takes longer than drawing.
 
     Args:
         task: What is trained.
-        tracked: Whether histories tell the quality.
+        tracked: Whether histories contain the quality.
         episode_updates: Updates of a whole episode.
-        ideal_d_loss: D's loss where real and generated samples are alike, as histories scale it.
+        ideal_d_loss: D's loss for indistinguishable samples, on the scale of the histories.
     """
 
     def __init__(
@@ -85,7 +85,7 @@ class Painter:
         self._label()
 
     def _label(self) -> None:
-        """What stays the same in all pictures."""
+        """Draws the labels that are the same in all pictures."""
         from matplotlib.ticker import MaxNLocator
 
         if self._ideal is not None:
@@ -110,12 +110,12 @@ class Painter:
         self._panels["learning rates"].set_xlabel("")
 
     def pictures(self, scenes: Sequence[Scene]) -> tuple[np.ndarray, ...]:
-        """A picture of each scene, all to one scale, so that their lines can be compared."""
+        """Draws a picture of each scene, all on one scale, so that their lines can be compared."""
         end = self._set_scale(scenes)
         return tuple(self._picture(scene, end) for scene in scenes)
 
     def _set_scale(self, scenes: Sequence[Scene]) -> int:
-        """Tells the update at which the axes end, too."""
+        """Sets the common scale; returns the update at which the axes end."""
         end = _right_end(max(scene.update for scene in scenes), self._total)
         for axes in (*self._panels.values(), self._lanes):
             axes.set_xlim(0, end)
@@ -148,7 +148,7 @@ class Painter:
         return np.asarray(self._canvas.buffer_rgba())[..., :3].copy()
 
     def _draw_made(self, scene: Scene) -> None:
-        """What the generator makes now, under its title."""
+        """Draws the current samples under their title."""
         task, samples, labels = self._task, scene.samples, None
         title = f"{scene.title}\nupdate {scene.update}" + ("" if self._total is None else f" of {self._total}")
         if task.kind == "domains" and samples.dim() == 2:
@@ -164,7 +164,7 @@ class Painter:
 
 
 def _right_end(update: int, total: int | None) -> int:
-    """Where the axes end: at the episode's end, or at half, a quarter and so on of it while less is done."""
+    """Returns where the axes end: at the episode's end, or at a half, a quarter ... while fewer updates are done."""
     end = max(total or 0, update, 1)
     while end >= 2 * max(update, 10):
         end //= 2
@@ -172,7 +172,7 @@ def _right_end(update: int, total: int | None) -> int:
 
 
 def _limits(panel: str, values: np.ndarray) -> tuple[float, float]:
-    """Of a panel's vertical axis."""
+    """Returns the limits of a panel's vertical axis."""
     low, high = (float(values.min()), float(values.max())) if len(values) else (1.0, 1.0)
     if panel == "learning rates":
         return low / 2, high * 2
@@ -183,7 +183,7 @@ def _limits(panel: str, values: np.ndarray) -> tuple[float, float]:
 
 
 def lanes(history: np.ndarray, end: int) -> np.ndarray:
-    """Who moves in the updates 1 to `end`: colours (2, `BINS`, 3) for D and G, fuller the more often they do."""
+    """Returns colours (2, `BINS`, 3) for D and G over updates 1 to `end`, more saturated the more often they move."""
     found = np.ones((2, BINS, 3))
     if not len(history):
         return found

@@ -1,4 +1,4 @@
-"""The window of `render_mode="human"`, through pygame: an extra, since few need it."""
+"""The window of `render_mode="human"`, by the optional dependency pygame."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ import numpy as np
 
 INSTALL = "pip install 'gan-env[render]'"
 DRIVERS = ("cocoa", "kmsdrm", "wayland", "windows", "x11")
-"""SDL's drivers that somebody can look at; any other has to be asked for by the variable SDL_VIDEODRIVER."""
+"""SDL's drivers with a visible screen; any other has to be selected by the variable SDL_VIDEODRIVER."""
 DISPLAYS = ("DISPLAY", "WAYLAND_DISPLAY", "SDL_VIDEODRIVER")
-"""Variables, one of which names a display, or what stands for one, where a system can do without."""
+"""Environment variables of which one names a display, on systems that may have none."""
 
 
 def can_show() -> bool:
-    """Whether a window can be opened here: the library for windows is installed, and there is a display."""
+    """Returns whether a window can be opened: pygame is installed, and there is a display."""
     return _is_installed() and (sys.platform in ("darwin", "win32") or any(map(os.environ.get, DISPLAYS)))
 
 
@@ -31,10 +31,10 @@ class Window:
     """Shows frames on this machine's display.
 
     Args:
-        fps: Most frames a second; whoever asks `due` first keeps training instead of drawing.
+        fps: Most frames per second; a caller that checks `due` first draws no more than needed.
 
     Raises:
-        ValueError: If pygame or a display is missing, with the way out.
+        ValueError: If pygame or a display is missing; the message names the way out.
     """
 
     def __init__(self, fps: float):
@@ -57,11 +57,11 @@ class Window:
             )
 
     def due(self) -> bool:
-        """Whether it is time for the next frame."""
+        """Returns whether it is time for the next frame."""
         return time.perf_counter() - self._last >= 1 / self._fps
 
     def show(self, frame: np.ndarray) -> None:
-        """Shows a frame (height, width, 3), uint8; a smaller display gets a smaller one."""
+        """Shows a frame (height, width, 3), uint8, scaled down to fit a smaller display."""
         pygame = self._pygame
         if self._surface is None:
             size = np.array(frame.shape[1::-1])
@@ -76,7 +76,7 @@ class Window:
         self._last = time.perf_counter()
 
     def answer(self) -> None:
-        """Keeps the window alive between frames; a desktop calls one that never answers dead."""
+        """Processes window events between frames, so that the desktop does not report the window as unresponsive."""
         if self._surface is not None:
             self._pygame.event.pump()
 

@@ -1,7 +1,7 @@
-"""Conditional GANs in the engine's form: each label travels as numbers behind its latent and behind its sample.
+"""Conditional GANs in the engine's form: each label is appended as numbers to its latent and to its sample.
 
-The engine differentiates, penalises and interpolates whole samples and knows nothing of labels. A real sample and the
-generated one beside it in the batch share their label, so that points between the two have it, too.
+The engine differentiates, penalises and interpolates whole samples and does not know about labels. A real sample and
+the generated one at the same place of the batch share their label, so that points between the two have it, too.
 """
 
 from __future__ import annotations
@@ -16,54 +16,54 @@ from torch import Tensor, nn
 
 @dataclass(frozen=True)
 class Condition:
-    """The label of a sample that both players are given."""
+    """Describes the label that both players are given with a sample."""
 
     shape: tuple[int, ...]
-    """Of one label: () for a class."""
+    """Shape of one label: () for a class."""
     dtype: torch.dtype
-    """int64 or float32, as the players are given them."""
+    """Type in which the players are given labels: int64 or float32."""
     classes: tuple[int, ...] = ()
-    """Numbers of the classes, where labels are classes."""
+    """Numbers of the classes, if labels are classes."""
 
     @classmethod
     def of(cls, labels: Tensor) -> Condition:
-        """Describes labels (count, *shape)."""
+        """Makes the description of labels (count, *shape)."""
         single = labels.dim() == 1 and labels.dtype == torch.int64
         return cls(tuple(labels.shape[1:]), labels.dtype, tuple(labels.unique().tolist()) if single else ())
 
     @property
     def size(self) -> int:
-        """Numbers of one label."""
+        """Count of numbers of one label."""
         return math.prod(self.shape)
 
     def join(self, values: Float[Tensor, "*lead V"], labels: Tensor) -> Float[Tensor, "*lead W"]:
-        """Puts labels (*lead, *shape) behind flat values."""
+        """Appends labels (*lead, *shape) to flat values."""
         return torch.cat([values, labels.reshape(*values.shape[:-1], self.size).to(values.dtype)], -1)
 
     def labels_of(self, joined: Float[Tensor, "B W"]) -> Tensor:
-        """Reads the labels (B, *shape) back; no gradient goes through them."""
+        """Extracts the labels (B, *shape); no gradient flows through them."""
         numbers = joined[:, -self.size :].detach()
         numbers = numbers.round().long() if self.dtype == torch.int64 else numbers
         return numbers.reshape(-1, *self.shape)
 
     def values_of(self, joined: Float[Tensor, "*lead W"]) -> Float[Tensor, "*lead V"]:
-        """Reads the flat values back."""
+        """Extracts the flat values."""
         return joined[..., : -self.size]
 
     def examples(self, labels: Tensor, count: int) -> Tensor:
-        """Picks labels to try a module on, the least and the greatest class among them."""
+        """Selects labels to try a module on, including the lowest and the highest class."""
         if self.classes:
             labels = torch.tensor([self.classes[0], self.classes[-1]])
         return labels[torch.arange(count) % len(labels)]
 
 
 class ConditionalGenerator(nn.Module):
-    """A generator `player(latents, labels)`: latents with labels (B, Z + L) to flat samples with the labels.
+    """Wraps a generator `player(latents, labels)`: maps latents with labels (B, Z + L) to flat samples with the labels.
 
     Args:
         player: The user's own module.
         latents: Shape of the latents that it takes.
-        condition: Its labels.
+        condition: Description of the labels.
     """
 
     def __init__(self, player: nn.Module, latents: tuple[int, ...], condition: Condition):
@@ -71,7 +71,7 @@ class ConditionalGenerator(nn.Module):
         self.player, self.latents, self._condition = player, latents, condition
 
     def forward(self, joined: Float[Tensor, "B W"]) -> Float[Tensor, "B V"]:
-        """Flat samples, each with its label behind it."""
+        """Returns flat samples, each followed by its label."""
         latents = self._condition.values_of(joined).reshape(-1, *self.latents)
         labels = self._condition.labels_of(joined)
         return self._condition.join(
@@ -80,14 +80,14 @@ class ConditionalGenerator(nn.Module):
 
 
 class ScoringForm(nn.Module):
-    """A discriminator `player(samples)` or `player(samples, labels)`, whose scores come as one vector (B * patches,).
+    """Wraps a discriminator `player(samples)` or `player(samples, labels)`; returns logits as a vector (B * patches,).
 
-    The loss averages over whatever scores there are, so that it averages over patches as over samples.
+    The loss averages over all logits, so that it averages over patches as over samples.
 
     Args:
         player: The user's own module.
-        shape: Of a sample.
-        condition: Its labels, which lie behind flat samples; None if it takes samples alone, as they are.
+        shape: Shape of a sample.
+        condition: Description of the labels, which are appended to flat samples; None if it takes only samples.
     """
 
     def __init__(self, player: nn.Module, shape: tuple[int, ...], condition: Condition | None):
@@ -95,7 +95,7 @@ class ScoringForm(nn.Module):
         self.player, self._shape, self._condition = player, shape, condition
 
     def forward(self, samples: Tensor) -> Float[Tensor, " S"]:
-        """All scores of the batch, sample after sample."""
+        """Returns all logits of the batch, sample after sample."""
         if self._condition is None:
             return self.player(samples).flatten()
         flat, labels = self._condition.values_of(samples), self._condition.labels_of(samples)
@@ -103,5 +103,5 @@ class ScoringForm(nn.Module):
 
 
 def own_module(module: nn.Module) -> nn.Module:
-    """Returns the user's own module inside the engine's form of it."""
+    """Returns the user's own module from its wrapper."""
     return module.player if isinstance(module, (ConditionalGenerator, ScoringForm)) else module

@@ -13,11 +13,11 @@ from gan_env.tasks.task import TASKS, Task
 
 LATENT_SIZE = 16
 WORST_QUALITY = 710.0
-"""Mean quality of 16 untrained generators, two digits; a generator that makes one real digit only gets about half."""
+"""Mean quality of 16 untrained generators, to two digits; a generator of one real digit only gets about half."""
 
 
 def classifier(device: torch.device) -> Classifier:
-    """The shipped digits classifier."""
+    """Loads the shipped digits classifier."""
     from gan_env.metrics import (
         classifiers,  # on call, so that `python -m gan_env.metrics.classifiers` runs it only once
     )

@@ -1,7 +1,7 @@
-"""`digits-domains`: domain adaptation as a game of a feature extractor against a domain classifier.
+"""`digits-domains`: domain adaptation as a game between a feature extractor and a domain classifier.
 
-The extractor learns labels on MNIST while it hides from the classifier which domain an image is of; the controller
-turns the classifier's learning rate. The judge is the error on scikit-learn's digits, whose labels no player saw.
+The extractor learns labels on MNIST while it hides an image's domain from the classifier; the controller sets the
+classifier's learning rate. The score is the error on scikit-learn's digits, whose labels no player saw.
 
 Source: Ganin & Lempitsky 2015, arXiv:1409.7495.
 """
@@ -36,7 +36,7 @@ from gan_env.tasks.task import TASKS, Task
 class Domains:
     """Both domains as the data (`task.Data`) and the wiring (`task.Wiring`) of the game.
 
-    A code is the number of a source image and of a target image; D's real side is the source's features.
+    A code is the index of a source image and of a target image; D's real side is the source's features.
     """
 
     shape = (1, SIDE, SIDE)
@@ -47,11 +47,11 @@ class Domains:
         self._source, self._target = source(), target("train")
 
     def __len__(self) -> int:
-        """Labelled images of the source: an epoch."""
+        """Number of labelled images of the source, which make an epoch."""
         return len(self._source.images)
 
     def block(self, batch_size: int) -> int:
-        """Batches in an epoch of the source; raises ValueError if a domain holds fewer images than one batch."""
+        """Counts the batches in an epoch of the source; raises ValueError if a domain is smaller than one batch."""
         fewest = min(len(self._source.images), len(self._target.images))
         if not 1 <= batch_size <= fewest:
             raise ValueError(
@@ -60,7 +60,7 @@ class Domains:
         return len(self._source.images) // batch_size
 
     def codes(self, rng: np.random.Generator, batch_size: int) -> Int64[np.ndarray, "K B 2"]:
-        """An epoch of the source beside as many images of the target, each domain without repeats while it lasts."""
+        """Draws an epoch of the source and as many images of the target, without repeats while a domain lasts."""
         batches = self.block(batch_size)
         wanted, there = batches * batch_size, len(self._target.images)
         ours = rng.permutation(len(self._source.images))[:wanted]
@@ -68,40 +68,40 @@ class Domains:
         return np.stack([ours, theirs], -1).reshape(batches, batch_size, 2)
 
     def batch(self, codes: Int64[Tensor, "*lead 2"]) -> Float[Tensor, "*lead 1 16 16"]:
-        """The target's images of the codes."""
+        """Returns the target's images of the codes."""
         return self._target.images.to(codes.device)[codes[..., 1]]
 
     def validation(self) -> Float[Tensor, "V 1 16 16"]:
-        """The target's validation images."""
+        """Returns the target's validation images."""
         return target("validation").images
 
     def test(self) -> Float[Tensor, "T 1 16 16"]:
-        """The target's test images."""
+        """Returns the target's test images."""
         return target("test").images
 
     def inputs(self, codes: Int64[Tensor, "n B 2"]) -> Float[Tensor, "n M 1 16 16"]:
-        """Source images, then target images; M = 2 B."""
+        """Returns source images, then target images; M = 2 B."""
         return torch.cat([self._source.images.to(codes.device)[codes[..., 0]], self.batch(codes)], 1)
 
     def sides(self, out: Float[Tensor, "n M 42"]) -> tuple[Tensor, Tensor]:
-        """Features of the source (real) and of the target (fake), (n, B, 32) each."""
+        """Returns the features of the source (real) and of the target (fake), (n, B, 32) each."""
         real, fake = out[..., :FEATURES].chunk(2, 1)
         return real, fake
 
     def own_loss(self, out: Float[Tensor, "n M 42"], codes: Int64[Tensor, "n B 2"]) -> Float[Tensor, " n"]:
-        """Mean cross-entropy of the source's labels, in nats."""
+        """Computes the mean cross-entropy of the source's labels, in nats."""
         logits = out.chunk(2, 1)[0][..., FEATURES:]
         labels = self._source.labels.to(codes.device)[codes[..., 0]]
         return cross_entropy(logits.flatten(0, 1), labels.flatten(), reduction="none").view(labels.shape).mean(1)
 
     def strength(self, progress: Float64[Tensor, " n"]) -> Float64[Tensor, " n"]:
-        """Rises over the first half of the run, so that there are features before domains have to look alike."""
+        """Returns a weight that rises over the first half of the run, so that features form before alignment."""
         return STRENGTH * (2 * progress).clamp(max=1.0)
 
     def held_out(self, purpose: Purpose, count: int) -> Float[Tensor, "K 1 16 16"]:
-        """The first images of the target's validation split; of its test split for the score.
+        """Returns the first images of the target's validation split, or of its test split for the score.
 
-        Raises ValueError if the split holds fewer.
+        Raises ValueError if the split has fewer.
         """
         held = self.test() if purpose is Purpose.SCORE else self.validation()
         if count > len(held):
@@ -110,11 +110,11 @@ class Domains:
 
 
 class _TargetError:
-    """Share of wrongly classified images of one of the target's held-out splits, judged whole and in its order."""
+    """Error rate on one of the target's held-out splits, computed on the whole split in order."""
 
     name = "target_error"
     worst = 1 - 1 / CLASSES
-    """By chance."""
+    """Error rate of chance."""
 
     def __init__(self, part: str):
         self._labels = target(part).labels
@@ -134,7 +134,7 @@ class DomainQuality(_TargetError):
         super().__init__("validation")
 
     def __call__(self, fake: Float[Tensor, "N K 42"]) -> Float64[Tensor, " N"]:
-        """One for each row; `worst` where a number is not finite."""
+        """Computes the error of each row; `worst` where a number is not finite."""
         return self.of(fake)
 
 
@@ -145,17 +145,17 @@ class DomainScore(_TargetError):
         super().__init__("test")
 
     def __call__(self, fake: Float[Tensor, "K 42"]) -> float:
-        """The error; raises ValueError if a number is not finite."""
+        """Computes the error; raises ValueError if a number is not finite."""
         if not torch.isfinite(fake).all():
             raise ValueError("what G made of the test images holds NaN or infinity")
         return float(self.of(fake))
 
     def floor(self) -> float:
-        """The error of an extractor that was trained on the target's own labels."""
+        """Returns the error of an extractor that was trained on the target's labels."""
         return marks()["target_trained"]
 
     def details(self, fake: Float[Tensor, "K 42"]) -> dict[str, float]:
-        """The count of images, and the errors without adaptation and with the target's labels (`domains.marks`)."""
+        """Returns the count of images, and the errors of `digit_domains.marks`."""
         return {"samples": float(len(fake)), **marks()}
 
 

@@ -1,4 +1,4 @@
-"""What `gan-env data NAME` tells and does: where data are looked for, whether they are there, how to get them."""
+"""Finds and downloads the data of tasks, for `gan-env data NAME`."""
 
 from __future__ import annotations
 
@@ -30,25 +30,25 @@ LICENCES = {
     "digits-domains": "those of mnist and digits",
     "furniture": "CC0, CC BY 3.0 and CC BY 3.0 US, by model",
 }
-"""Of the data sets; those that ship say more in gan_env/data/."""
+"""Licences of the data sets; gan_env/data/assets/ has details of those that ship."""
 
 
 def source_of(name: str) -> str:
-    """The source of a task: "emoji64" and "emoji64:PATH" are "emoji", "fashion-mlp" is "fashion"."""
+    """Returns the data source of a task: "emoji" for "emoji64" and "emoji64:PATH", "fashion" for "fashion-mlp"."""
     head = name.partition(":")[0]
     return "emoji" if head.startswith("emoji") else head.removesuffix("-mlp")
 
 
 def names() -> list[str]:
-    """Names that `where` knows."""
+    """Lists the names that `where` accepts."""
     return sorted([*SOURCES, *OTHERS])
 
 
 def where(name: str) -> dict[str, str | int | bool]:
-    """Whether the data of a task are at hand, where they are looked for, and what to do if they are not.
+    """Reports whether the data of a task are found, where they are expected, and how to get them.
 
     Raises:
-        ValueError: If the name is no task with data, nor a set.
+        ValueError: If the name is neither a task with data nor a set.
     """
     source = source_of(name)
     if source not in SOURCES and source not in OTHERS:
@@ -76,11 +76,11 @@ def where(name: str) -> dict[str, str | int | bool]:
 
 
 def fetch(name: str) -> str:
-    """Downloads a set through torchvision where it can, and says what came of it or what else to do.
+    """Downloads a set through torchvision if possible; returns the result, or other ways to get it.
 
     Raises:
-        ValueError: If the set cannot be fetched by us, with what to do.
-        OSError: If the network does not give it.
+        ValueError: If the set cannot be downloaded; the message names the way out.
+        OSError: If the download fails.
     """
     source = source_of(name)
     if source not in SOURCES or not SOURCES[source].torchvision:

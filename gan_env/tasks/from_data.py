@@ -1,4 +1,4 @@
-"""Splits a user's own data into training, validation and test samples, with their labels where a GAN takes them."""
+"""Splits a user's data into training, validation and test samples, with labels if the GAN takes them."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ LEAST_SAMPLES = 20
 
 
 class OwnData:
-    """Data as a user gave them, until it is known what the players take of them.
+    """A user's data before the split; whether labels are used depends on the players.
 
     Args:
-        data: A `Data`, which makes its own splits; the path of a folder of pictures, with options behind an @ (see
-            `picture_files.Folder`); or what `data.samples.read_samples` reads.
+        data: A `Data`, which makes its own splits; the path of a folder of pictures, with options after an @ (see
+            `picture_files.Folder`); or anything that `data.samples.read_samples` accepts.
 
     Raises:
-        ValueError: If it is none of these, holds fewer than 20 samples, or a number that is not finite.
+        ValueError: If it is none of these, has fewer than 20 samples, or contains a non-finite number.
     """
 
     def __init__(self, data: Any):
@@ -41,14 +41,14 @@ class OwnData:
 
     @property
     def shape(self) -> tuple[int, ...] | None:
-        """Of one sample; None for a folder, whose pictures are read as the generator makes them."""
+        """Shape of one sample; None for a folder, whose pictures are read in the generator's shape."""
         if self._ready is not None:
             return self._ready.shape
         return None if self._folder is not None else tuple(self._samples.values.shape[1:])
 
     @cached_property
     def labels(self) -> Tensor | None:
-        """What labels look like, (count, ...); of a folder, as if it held two classes. None if there are none."""
+        """Labels as examples, (count, ...); for a folder, those of two classes. None if there are none."""
         if self._ready is not None:
             found = getattr(self._ready, "labels", None)
             return None if found is None else found[0]
@@ -56,7 +56,7 @@ class OwnData:
 
     @property
     def why_no_labels(self) -> str:
-        """Why labels cannot be read, where something stands beside the samples."""
+        """Why labels cannot be read, if items have other fields beside the sample."""
         return self._samples.why_no_labels
 
     def split(self, made: tuple[int, ...], *, labelled: bool) -> Data:
@@ -65,7 +65,7 @@ class OwnData:
         A seventh is held out for validation and a seventh for the test, 1,000 at most.
 
         Args:
-            made: Shape of what the generator makes, in which a folder's pictures are read.
+            made: Shape of the generator's samples, in which a folder's pictures are read.
             labelled: Whether the players take labels.
 
         Raises:
@@ -107,7 +107,7 @@ class OwnData:
 
 
 def _checked(samples: Samples) -> Samples:
-    """Samples as bytes or float32; raises ValueError where no GAN can be trained on them."""
+    """Converts samples to bytes or float32; raises ValueError if no GAN can be trained on them."""
     values = samples.values
     if len(values) < LEAST_SAMPLES or values.dim() < 2 or not values[0].numel():
         hint = "; of single numbers, give data[:, None]" if values.dim() == 1 else ""
@@ -126,7 +126,7 @@ def _checked(samples: Samples) -> Samples:
 
 
 def _evenly(order: np.ndarray, labels: np.ndarray) -> np.ndarray:
-    """Reorders shuffled samples so that every stretch of them holds the classes in about their shares."""
+    """Reorders shuffled samples so that every contiguous part has about the same class shares."""
     if labels.ndim != 1 or labels.dtype.kind not in "iu":
         return order
     _, classes, counts = np.unique(labels[order], return_inverse=True, return_counts=True)
@@ -137,7 +137,7 @@ def _evenly(order: np.ndarray, labels: np.ndarray) -> np.ndarray:
 
 
 def range_remark(data: Data, bounds: tuple[float, float] | None) -> str:
-    """What to say where the generator cannot make what the data hold: values beyond its last layer's bounds.
+    """Returns a warning if the data have values beyond the bounds of the generator's last layer.
 
     Args:
         data: The three splits.

@@ -1,4 +1,4 @@
-"""Brings a user's generator and discriminator into the engine's form; says what does not fit before training."""
+"""Wraps a user's generator and discriminator for the engine; reports what does not fit before training."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from gan_env.tasks.module_checks import FAILS, Build, extent, first_line, fresh,
 from gan_env.tasks.trial import Trial, one_tensor
 
 PROBES = 8
-"""Samples that a module is tried on."""
+"""Number of samples that a module is tried on."""
 
 # -- the generator ------------------------------------------------------------------------------------------------
 
@@ -41,11 +41,11 @@ def tried_latents(
 ) -> tuple[tuple[int, ...], tuple[int, ...]]:
     """Finds the shape of latents that a generator takes; returns it and the shape of the samples that it makes.
 
-    An int that the module does not take flat is tried as (size, 1, 1) and (size, 1, 1, 1), as convolutions like it.
+    An int that the module does not take flat is also tried as (size, 1, 1) and (size, 1, 1, 1), for convolutions.
 
     Args:
         trial: The generator.
-        latent_size: What the user says.
+        latent_size: Size or shape that the user gave.
         labels: Labels (PROBES,) to call it with; None for an unconditional one.
 
     Raises:
@@ -77,14 +77,14 @@ def tried_latents(
 
 
 def _described(labels: Tensor) -> str:
-    """Labels that a module was tried with, in words."""
+    """Describes the labels that a module was tried with."""
     shape = ", ".join(map(str, ("B", *labels.shape[1:])))
     classes = f" from {int(labels.min())} to {int(labels.max())}" if labels.dtype == torch.int64 else ""
     return f"labels ({shape}{',' if labels.dim() == 1 else ''}) {str(labels.dtype).removeprefix('torch.')}{classes}"
 
 
 def require_shape(made: tuple[int, ...], shape: tuple[int, ...]) -> None:
-    """Raises ValueError, with a hint where one is near, if the generator's samples are not of the data's shape."""
+    """Raises ValueError, with a hint if possible, if the generator's samples are not of the data's shape."""
     if made == shape:
         return
     hint = ""
@@ -101,7 +101,7 @@ def require_shape(made: tuple[int, ...], shape: tuple[int, ...]) -> None:
 def fitted_generator(
     trial: Trial, latents: tuple[int, ...], condition: Condition | None, labels: Tensor | None, remarks: list[str]
 ) -> Build:
-    """Returns a builder of generators that take flat latents, with labels behind them in a conditional GAN.
+    """Returns a builder of generators that take flat latents, followed by labels in a conditional GAN.
 
     Args:
         trial: The generator.
@@ -125,7 +125,7 @@ def fitted_generator(
 def untrained_samples(
     build: Build, latent_size: int, shape: Sequence[int], condition: Condition | None, count: int, labels: Any
 ) -> Tensor:
-    """Samples (count, *shape) of a generator with fresh weights, always the same; `labels` (count, ...) or None."""
+    """Returns samples (count, *shape) of a fresh generator, always the same; `labels` (count, ...) or None."""
     with seeded(0):
         module = build()
         inputs = torch.randn(count, latent_size)
@@ -137,7 +137,7 @@ def untrained_samples(
 
 @torch.no_grad()
 def generator_extent(build: Build, latent_size: int, condition: Condition | None, labels: Any, dtype: torch.dtype):
-    """Bounds of what a generator can make, see `module_checks.extent`."""
+    """Returns the bounds of a generator's samples, see `module_checks.extent`."""
     with seeded(0):
         inputs = torch.randn(PROBES, latent_size, dtype=dtype)
     if condition is None:
@@ -146,7 +146,7 @@ def generator_extent(build: Build, latent_size: int, condition: Condition | None
 
 
 class _Values(nn.Module):
-    """What a conditional generator makes, without the labels."""
+    """Samples of a conditional generator without the labels."""
 
     def __init__(self, module: nn.Module, condition: Condition):
         super().__init__()
@@ -167,7 +167,7 @@ def _scoring(build: Build, shape: tuple[int, ...], condition: Condition | None) 
 def fitted_discriminator(
     trial: Trial, shape: tuple[int, ...], condition: Condition | None, labels: Tensor | None, remarks: list[str]
 ) -> Build:
-    """Returns a builder of discriminators in the engine's form; a sigmoid at the end is left out, with a remark.
+    """Returns a builder of wrapped discriminators; removes a sigmoid at the end, with a remark.
 
     Args:
         trial: The discriminator.
@@ -177,8 +177,8 @@ def fitted_discriminator(
         remarks: Takes what should be said of it.
 
     Raises:
-        ValueError: If the module does not take samples of the data's shape, gives neither one logit nor a map of them
-            for each, or gives probabilities by another way than an `nn.Sigmoid` at its end.
+        ValueError: If the module does not take samples of the data's shape, returns neither one logit nor a map of
+            logits per sample, or computes probabilities otherwise than by an `nn.Sigmoid` at its end.
     """
     with seeded(0):
         probes = torch.randn(PROBES, *shape).to(trial.dtype)
@@ -212,14 +212,14 @@ def fitted_discriminator(
 
 
 def _loud(inputs: Tensor, condition: Condition | None) -> Tensor:
-    """Inputs ten times as large, labels left as they are."""
+    """Scales inputs by ten, and leaves labels as they are."""
     if condition is None:
         return 10 * inputs
     return torch.cat([10 * condition.values_of(inputs), inputs[:, -condition.size :]], 1)
 
 
 def _require_scores(logits: Tensor) -> bool:
-    """Whether each sample gets a map of scores instead of one; raises ValueError if it gets neither."""
+    """Returns whether the output is a map of logits per sample instead of one; raises ValueError if it is neither."""
     each = tuple(logits.shape[1:])
     if logits.numel() == PROBES:
         return False
@@ -241,7 +241,7 @@ def _without(build: Build, name: str) -> nn.Module:
 
 
 def _is_sigmoid_of(whole: Build, without: Build, probes: Tensor) -> bool:
-    """Whether the part that is left out was the last step: all that it did was a sigmoid of the outputs."""
+    """Returns whether the removed module was the last step, so that it only applied a sigmoid to the outputs."""
     outputs = []
     for build in (whole, without):
         with seeded(0):  # drawn weights and dropout alike

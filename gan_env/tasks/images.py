@@ -1,7 +1,7 @@
 """GANs of pictures: Fashion-MNIST, MNIST, CIFAR-10, CelebA, emoji and any folder, as DCGANs or the thesis' MLPs.
 
-A name may be followed by where the pictures are: `fashion:PATH`, `mnist:PATH`, `cifar10:PATH`, `celeba:PATH`,
-`emoji64:FONTFILE`, and must be for `folder:PATH@64`. What ships with the package needs no path.
+A name may be followed by the place of the pictures: `fashion:PATH`, `mnist:PATH`, `cifar10:PATH`, `celeba:PATH`,
+`emoji64:FONTFILE`; `folder:PATH@64` requires it. Data that ship with the package need no path.
 """
 
 from __future__ import annotations
@@ -26,11 +26,11 @@ LATENT_SIZE = 100
 HIDDEN = (1024,) * 5
 QUALITY_SAMPLES = 400
 FEATURES_FROM = 100
-"""Pictures from which a folder is judged by features; of fewer, their covariance says little."""
+"""Fewest pictures for which a folder is judged by features; from fewer, a covariance is too uncertain."""
 
 
 def classifier(family: str, device: torch.device) -> Classifier:
-    """Loads a shipped feature network, which takes grey pictures as colours of equal parts where it wants colours."""
+    """Loads a shipped feature network; one for colours takes grey pictures as three equal channels."""
     # On call, so that `python -m gan_env.metrics.classifiers` runs it only once.
     from gan_env.metrics import classifiers
 
@@ -38,7 +38,7 @@ def classifier(family: str, device: torch.device) -> Classifier:
 
 
 def untrained(generator: Callable[[], nn.Module], latent_size: int, quality: Callable[[], FrechetQuality]) -> float:
-    """Distance of an untrained generator's samples: about where a reward's scale should end."""
+    """Computes the distance of an untrained generator's samples, about the end of a reward's scale."""
     with seeded(0), torch.no_grad():
         judge = quality()
         fake = generator()(torch.randn(judge.samples, latent_size))
@@ -51,10 +51,10 @@ def image_task(
     """Builds the task of square pictures in [-1, 1].
 
     Args:
-        name: Of the task.
+        name: Name of the task.
         data: The pictures.
         family: The feature network that judges them; None for a sliced W1 of their pixels.
-        channels: Maps at the DCGAN's largest hidden resolution; by the pictures' size if None.
+        channels: Maps at the DCGAN's largest hidden resolution; None chooses it by the pictures' size.
         mlp: The thesis' MLPs of five layers of 1024, instead of a DCGAN.
     """
     shape, side = data.shape, data.shape[-1]
@@ -104,8 +104,8 @@ NAMED: dict[str, tuple[str, int, str, bool]] = {
     "cifar10": ("cifar10", 32, "emoji32", False),
     "celeba": ("celeba", 64, "emoji64", False),
 }
-"""Task to (source, side, feature network, whether MLPs). Where nothing ships, a network of another set judges: it says
-so in every row (`network`)."""
+"""Maps tasks to (source, side, feature network, whether MLPs). Where no network of the set ships, that of another set
+judges, and every row names it (`network`)."""
 
 
 def _named(name: str, where: str | None = None) -> Task:
@@ -123,7 +123,7 @@ def folder(path: str) -> Task:
     """Builds the task of any folder of pictures: `folder:PATH@64`, `folder:PATH@48,grey,skip-broken`.
 
     The side is 64 if left out; a DCGAN takes 4 to 7 times a power of two. Fewer than 100 pictures are judged by a
-    sliced W1 of their pixels, for features of so few say little.
+    sliced W1 of their pixels, because the feature statistics of so few are too uncertain.
     """
     asked = Folder.parse(path)
     if path.startswith("@"):

@@ -1,4 +1,4 @@
-"""A quality and a score made of any distance between two sets of samples; of a conditional GAN, class by class."""
+"""Builds a quality and a score from any distance between two sets of samples; class by class for conditional GANs."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from gan_env.metrics.distances import require_finite
 QUALITY_SAMPLES = 400
 DIRECTIONS = 64
 CLASSES_NAMED = 50
-"""Classes whose distances are told one by one."""
+"""Most classes whose distances are reported one by one."""
 
 Distance = Callable[..., float]
 """A measure of quality: `distance(real, fake)` of samples (M, *shape) each; at least 0, lower is better."""
 
 
 def sliced_distance(real: Float[Tensor, "M ..."], fake: Float[Tensor, "K ..."]) -> float:
-    """Mean W1 of the samples' projections on 64 fixed directions, in data units; for sets of any two sizes."""
+    """Computes the mean W1 of projections on 64 fixed directions, in data units; for sets of any two sizes."""
     x, y = (samples.detach().cpu().flatten(1).double() for samples in (real, fake))
     directions = torch.from_numpy(np.random.default_rng(FLOOR_SEED).standard_normal((x.shape[1], DIRECTIONS)))
     directions = directions / directions.norm(dim=0)
@@ -35,12 +35,12 @@ def sliced_distance(real: Float[Tensor, "M ..."], fake: Float[Tensor, "K ..."]) 
 
 
 def spread(samples: Tensor, count: int) -> Tensor:
-    """So many of the samples, evenly from first to last: a split may be sorted."""
+    """Selects `count` samples, evenly spaced from first to last, because a split may be sorted."""
     return samples[torch.linspace(0, len(samples) - 1, count).round().long()]
 
 
 def judges(data: Any, quality: Any, score: Any, untrained: Callable[[int], Tensor], *, labelled: bool) -> tuple:
-    """Makes a `Quality` and a `Score` of what the user gave: a distance, either of the two, or None.
+    """Makes a `Quality` and a `Score` from the user's arguments: a distance, either of the two, or None.
 
     Args:
         data: The three splits.
@@ -73,7 +73,7 @@ def judges(data: Any, quality: Any, score: Any, untrained: Callable[[int], Tenso
 
 
 def _arguments(function: Callable[..., Any]) -> int:
-    """Positional arguments without a default; 2 where that cannot be told."""
+    """Counts positional arguments without a default; returns 2 if the signature is unknown."""
     try:
         taken = inspect.signature(function).parameters.values()
     except (TypeError, ValueError):
@@ -83,23 +83,23 @@ def _arguments(function: Callable[..., Any]) -> int:
 
 
 class Judge:
-    """A user's distance, checked: one number that may be NaN, and is at least 0."""
+    """A user's distance, whose result is checked: one number, at least 0 or NaN."""
 
     def __init__(self, distance: Distance):
         self.distance = distance
         self.name = getattr(distance, "__name__", type(distance).__name__)
 
     def __call__(self, real: Tensor, fake: Tensor, real_labels: Tensor | None, fake_labels: Tensor | None) -> float:
-        """The distance of two sets of samples, with their labels where they have any."""
+        """Computes the distance of two sets of samples, with labels if there are any."""
         return self.number(real, fake)
 
     def details(self, real: Tensor, fake: Tensor, labels: Tensor | None) -> dict[str, float]:
-        """Further figures of the same samples."""
+        """Returns further measures of the same samples."""
         return {}
 
     def number(self, *sets: Tensor) -> float:
-        """What the user's function gives; raises ValueError if it is no number, or below 0."""
-        found = self.distance(*sets)
+        """Calls the user's function; raises ValueError if the result is no number, or below 0."""
+        found = self.distance(*(each.clone() for each in sets))  # a user's function may work in place
         try:
             value = float(found.detach() if isinstance(found, Tensor) else found)
         except (RuntimeError, TypeError, ValueError) as error:
@@ -121,15 +121,15 @@ class LabelledJudge(Judge):
         return self.number(real, fake, real_labels, fake_labels)
 
     def details(self, real: Tensor, fake: Tensor, labels: Tensor | None) -> dict[str, float]:
-        """Nothing more: what the labels mean is the user's."""
+        """Returns no further measures, because only the user's function interprets the labels."""
         return {}
 
 
 class ClassJudge(Judge):
     """The mean over classes, by their shares of the real samples, of the distance within each.
 
-    So a generator that heeds no label is told from one that does, though all samples together may look alike. Labels
-    that are no classes are not read: then it is the distance of all samples.
+    So a generator that ignores labels differs from one that uses them, even if all samples together look alike. Labels
+    that are not classes are ignored: then it is the distance of all samples.
     """
 
     def __call__(self, real: Tensor, fake: Tensor, real_labels: Tensor | None, fake_labels: Tensor | None) -> float:
@@ -143,7 +143,7 @@ class ClassJudge(Judge):
     def within(
         self, real: Tensor, fake: Tensor, real_labels: Tensor | None, fake_labels: Tensor | None
     ) -> dict[int, tuple[float, int]]:
-        """Distance within each class that both sets hold, and its real samples; nothing where labels are no classes."""
+        """Returns, for each class in both sets, the distance and the real samples; nothing without classes."""
         if real_labels is None or fake_labels is None or real_labels.dim() > 1 or real_labels.dtype != torch.int64:
             return {}
         found = {}
@@ -153,20 +153,20 @@ class ClassJudge(Judge):
         return found
 
     def details(self, real: Tensor, fake: Tensor, labels: Tensor | None) -> dict[str, float]:
-        """The distance of all samples whatever their labels, "overall", and that within each class, "class 3"."""
+        """Returns the distance of all samples regardless of labels, "overall", and within each class, "class 3"."""
         within = list(self.within(real, fake, labels, labels).items())[:CLASSES_NAMED]
         found = {f"class {label}": distance for label, (distance, _) in within}
         return {"overall": self.number(real, fake), **found}
 
 
 def held_labels(data: Any, part: int) -> Tensor | None:
-    """Labels of a split that the players are given: 1 validation, 2 test; None if there are none."""
+    """Returns the labels of a split that the players are given: 1 validation, 2 test; None if there are none."""
     labels = getattr(data, "labels", None)
     return None if labels is None else labels[part]
 
 
 class CallableQuality:
-    """A distance of one row's samples to as many of the validation split, row after row.
+    """The distance of each row's samples to as many of the validation split, row by row.
 
     Samples of a conditional GAN are made with the labels of those validation samples, in their order.
     """
@@ -183,7 +183,7 @@ class CallableQuality:
 
     @cached_property
     def worst(self) -> float:
-        """What an untrained generator gets."""
+        """The distance of an untrained generator."""
         fake = self._untrained(self.samples)
         if not torch.isfinite(fake).all():
             raise ValueError(
@@ -197,7 +197,7 @@ class CallableQuality:
         return max(found, 1e-9)
 
     def __call__(self, fake: Float[Tensor, "N M ..."]) -> Float64[Tensor, " N"]:
-        """Distances; `worst` for a row whose distance or samples are not finite."""
+        """Computes distances; `worst` for a row whose distance or samples are not finite."""
         found = torch.full((len(fake),), self.worst, dtype=torch.float64)
         for row, samples in enumerate(fake.detach()):
             if torch.isfinite(samples).all():
@@ -207,7 +207,7 @@ class CallableQuality:
 
 
 class CallableScore:
-    """The same distance to the test split, for one generator."""
+    """The distance of one generator's samples to the test split."""
 
     def __init__(self, data: Any, judge: Judge):
         self.data, self.judge = data, judge
@@ -221,12 +221,12 @@ class CallableScore:
         return fake.detach().cpu().float()
 
     def __call__(self, fake: Float[Tensor, "M ..."]) -> float:
-        """The distance; raises ValueError if a sample is not finite, or the count is wrong."""
+        """Computes the distance; raises ValueError if a sample is not finite, or the count is wrong."""
         labels = held_labels(self.data, 2)
         return self.judge(self.data.test(), self._of(fake), labels, labels)
 
     def floor(self) -> float:
-        """The distance for validation samples; of as many as the smaller of the two splits holds."""
+        """Returns the distance of validation samples to test samples, as many as the smaller split has."""
         count = min(self.samples, len(self.data.validation()))
         test, validation = (spread(split, count) for split in (self.data.test(), self.data.validation()))
         labels = [held_labels(self.data, part) for part in (2, 1)]
@@ -234,6 +234,6 @@ class CallableScore:
         return self.judge(test, validation, of_test, of_validation)
 
     def details(self, fake: Tensor) -> dict[str, float]:
-        """The count of samples; of a conditional GAN also the distances of all and of each class."""
+        """Returns the count of samples; for a conditional GAN also the distances of all and of each class."""
         told = self.judge.details(self.data.test(), self._of(fake), held_labels(self.data, 2))
         return {"samples": float(len(fake)), **told}

@@ -1,4 +1,4 @@
-"""Checks that a user's module can be copied, drawn afresh, run on given weights and trained; says what cannot be."""
+"""Checks that a user's module can be copied, re-initialised, run on given weights and trained."""
 
 from __future__ import annotations
 
@@ -18,25 +18,25 @@ from gan_env.random.streams import seeded
 Build = Callable[[], nn.Module]
 
 FAILS = (RuntimeError, TypeError, ValueError, IndexError, AssertionError, AttributeError)
-"""What a module may raise on inputs that it does not take."""
+"""Exceptions that a module may raise on unsuitable inputs."""
 
 
 def fresh(build: Callable[[], Any], seed: int = 0) -> Any:
-    """Calls the builder with torch's generator at a seed, and leaves the caller's as it was."""
+    """Calls the builder with torch's generator seeded, and restores the generator's state."""
     with seeded(seed):
         return build()
 
 
 def first_line(error: BaseException) -> str:
-    """The first line of an error's message."""
+    """Returns the first line of an error's message."""
     return (str(error) or type(error).__name__).splitlines()[0]
 
 
 def builder(build: Any, role: str) -> tuple[Build, nn.Module]:
-    """Returns a builder whose every module holds weights of its own, and the first; a shared frozen part is copied.
+    """Returns a builder whose modules share no weights (frozen shared parts are copied), and its first module.
 
     Raises:
-        ValueError: If it builds no module, or one whose weights cannot be copied, drawn afresh and trained.
+        ValueError: If it builds no module, or one whose weights cannot be copied, re-initialised and trained.
     """
     if isinstance(build, nn.Module):
         raise ValueError(
@@ -77,7 +77,7 @@ def builder(build: Any, role: str) -> tuple[Build, nn.Module]:
 
 
 def _copied(build: Build) -> nn.Module:
-    """A module with copies of what the builder shares between its modules: training must not write into the user's."""
+    """Copies the parts that the builder shares between modules, so that training does not modify the user's."""
     return copy.deepcopy(build())
 
 
@@ -86,7 +86,7 @@ _OWN = frozenset(vars(nn.Module()))
 
 
 def _attributes(module: nn.Module) -> dict[str, Any]:
-    """What a module and its parts hold beside weights and buffers, in a form that can be compared later."""
+    """Returns the attributes of a module and its parts other than weights and buffers, in a comparable form."""
     found = {}
     for path, part in module.named_modules():
         for name, value in vars(part).items():
@@ -98,9 +98,9 @@ def _attributes(module: nn.Module) -> dict[str, Any]:
 
 
 def look_over(module: nn.Module, inputs: Tensor, role: str) -> list[str]:
-    """Runs a module that fits twice; returns remarks on what its rows could not each have for themselves.
+    """Runs the module twice; returns warnings about state or global randomness that its rows would share.
 
-    What both passes leave alike is no memory: a stored activation, say.
+    An attribute that both passes leave equal, such as a stored activation, does not count as state.
 
     Raises:
         ValueError: If it changes its input, or gives no gradient.
@@ -139,7 +139,7 @@ def look_over(module: nn.Module, inputs: Tensor, role: str) -> list[str]:
 
 
 def _require_gradients(module: nn.Module, inputs: Tensor, role: str) -> None:
-    """Raises ValueError unless the module runs on weights handed to it, and differentiably in what it is trained by."""
+    """Raises ValueError unless the module runs on given weights and is differentiable in them and its inputs."""
     weights: dict[str, Tensor] = {name: p for name, p in module.named_parameters() if p.requires_grad}
     given = inputs[:2].clone().requires_grad_()  # two are enough for layers that normalise over the batch
     with torch.enable_grad(), seeded(0):
@@ -163,7 +163,7 @@ def _require_gradients(module: nn.Module, inputs: Tensor, role: str) -> None:
 
 
 def extent(build: Build, inputs: Tensor, dtype: torch.dtype) -> tuple[float, float] | None:
-    """Bounds that a module's outputs keep for whatever weights: (-1, 1) of a tanh, (0, 1) of a sigmoid, else None."""
+    """Returns bounds of a module's outputs for any weights: (-1, 1) for a tanh, (0, 1) for a sigmoid, else None."""
     least, greatest = np.inf, -np.inf
     for seed in range(4):
         with seeded(seed):

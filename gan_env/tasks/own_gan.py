@@ -1,4 +1,4 @@
-"""Puts modules, data and a measure that a user brings into the form that a task holds."""
+"""Converts a user's modules, data and distance to the fields of a task."""
 
 from __future__ import annotations
 
@@ -23,16 +23,16 @@ class OwnGAN:
     """Players and data that fit each other."""
 
     generator: Callable[[], nn.Module]
-    """Builds modules of flat latents; of a conditional GAN with the labels behind them, see `condition`."""
+    """Builds modules of flat latents, followed by labels in a conditional GAN, see `condition`."""
     discriminator: Callable[[], nn.Module]
     data: Data
     latent_size: int
     condition: Condition | None
     remarks: tuple[str, ...]
-    """What the user should be warned of."""
+    """Warnings for the user."""
 
     def untrained(self, count: int) -> Tensor:
-        """Samples of a generator with fresh weights; of a conditional GAN with the validation split's labels."""
+        """Returns samples of a fresh generator; for a conditional GAN with the validation split's labels."""
         labels = None if self.condition is None else held_labels(self.data, 1)
         labels = None if labels is None else spread(labels, count)
         return from_modules.untrained_samples(
@@ -40,7 +40,7 @@ class OwnGAN:
         )
 
     def judges(self, quality: Any, score: Any) -> tuple[Any, Any]:
-        """A `Quality` and a `Score`, see `judges.judges`."""
+        """Makes a `Quality` and a `Score`, see `judges.judges`."""
         return judges(self.data, quality, score, self.untrained, labelled=self.condition is not None)
 
 
@@ -53,18 +53,18 @@ def fitted(
     conditional: bool | None,
     dtype: torch.dtype,
 ) -> OwnGAN:
-    """Tries both modules on the data and returns them in the engine's form.
+    """Tries both modules on the data and returns them wrapped for the engine.
 
     Args:
         generator: Builds the user's generator.
         discriminator: Builds the user's discriminator.
         data: As `OwnData` takes them.
-        latent_size: Normals that a sample is made from, or the shape of latents.
+        latent_size: Dimension or shape of the latents.
         conditional: Whether the players take labels; None leaves it to their `forward`.
-        dtype: Precision that they are trained in.
+        dtype: Precision of training.
 
     Raises:
-        ValueError: Naming the argument that does not fit the others.
+        ValueError: If an argument does not fit the others; the message names it.
     """
     own, remarks = OwnData(data), []
     g, d = (Trial.of(*each, dtype) for each in ((generator, "generator"), (discriminator, "discriminator")))
@@ -106,7 +106,7 @@ def fitted(
 
 
 def _examples(labels: Tensor | None) -> Tensor | None:
-    """The first labels, as many as a module is tried on."""
+    """Returns the first labels, as many as a module is tried on."""
     if labels is None:
         return None
     return labels[torch.arange(from_modules.PROBES) % len(labels)]

@@ -1,6 +1,6 @@
-"""Two marks to read a score by: what a Gaussian fitted to the training data gets, and the floor under it.
+"""Two reference scores: that of a Gaussian fitted to the training data, and the floor.
 
-A GAN that does not beat the Gaussian has learned less than a mean and a covariance.
+A GAN that does not beat the Gaussian has learned no more than a mean and a covariance.
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ from gan_env.data.datasets import FLOOR_SEED, ArrayData
 from gan_env.tasks.task import Score, Task
 
 COMPONENTS = 100
-"""Principal components that the Gaussian is fitted in."""
+"""Number of principal components in which the Gaussian is fitted."""
 FITTED = 5_000
-"""Training samples that it is fitted to, at most."""
+"""Most training samples that it is fitted to."""
 
 _known: WeakKeyDictionary[Score, dict[str, float]] = WeakKeyDictionary()
 
@@ -52,9 +52,9 @@ def gaussian_samples(train: Tensor, count: int, *, components: int = COMPONENTS)
 
 
 def marks(task: Task) -> dict[str, float]:
-    """The marks "gaussian" and "floor", in the units of the task's score; computed once for each task object.
+    """Returns the reference scores "gaussian" and "floor", in the units of the task's score; cached per task object.
 
-    The floor is what real samples of the validation split get. Tasks whose data are endless have a floor only.
+    The floor is the score of real samples of the validation split. Tasks with endless data have a floor only.
     """
     if task.score not in _known:
         found = {"floor": task.score.floor()}

@@ -1,4 +1,4 @@
-"""A task: the two players, the data, and how what the generator makes is judged on data that no player saw."""
+"""A task: the two players, the data, and how generated samples are judged on held-out data."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def _no_samples(count: int) -> torch.Tensor:
 
 @dataclass(frozen=True, kw_only=True, init=False)
 class Task:
-    """What is trained and how it is judged; a GAN of your own needs the first three arguments.
+    """What is trained and how it is judged; your own GAN needs the first three arguments.
 
     Args:
         generator: Class or function that builds a module: latents (B, latent_size) to samples (B, *shape). Latents of
@@ -80,11 +80,11 @@ class Task:
     latents: Literal["normal", "ones"]
     """N(0, I), or the number 1 (Dirac-GAN)."""
     distance: Callable[[nn.Module, nn.Module], float] | None
-    """A score that is read off the generator and the discriminator themselves, in place of samples."""
+    """A score computed from the generator and the discriminator themselves, instead of samples."""
     wiring: Wiring | None
-    """How G is fed and what it learns, where the game is no plain GAN."""
+    """Inputs and loss of G, if the game is not a plain GAN."""
     condition: Condition | None = field(init=False)
-    """The labels that both players of a conditional GAN are given; they lie behind latents and samples."""
+    """Labels that both players of a conditional GAN are given, appended to latents and samples."""
 
     def __init__(
         self,
@@ -148,7 +148,7 @@ class Task:
         self._check()
 
     def _complete(self) -> None:
-        """Fills in what follows from the data where it was left out."""
+        """Fills in omitted fields that follow from the data."""
         shape = self.data.shape
         kind = "image" if len(shape) == 3 else "plane" if shape == (2,) else "custom"
         batch_size = min(64, len(self.data)) if isinstance(self.data, Sized) else 64
@@ -157,15 +157,15 @@ class Task:
                 object.__setattr__(self, name, value)
 
     registered = None
-    """Name that `make_task` builds this very task by, for those that have one."""
+    """Name from which `make_task` builds this very task, if it has one."""
 
     @cached_property
     def untrained_scores(self) -> dict[Any, float | None]:
-        """Scores of generators before their first update, as far as they were asked for; one can take seconds."""
+        """Cached scores of generators before their first update; one can take seconds."""
         return {}
 
     def _check(self) -> None:
-        """Raises ValueError for a setting that no run could use."""
+        """Raises ValueError for an invalid setting."""
         one_of("kind", self.kind, KINDS)
         one_of("latents", self.latents, ("normal", "ones"))
         get_loss(self.loss)
@@ -177,7 +177,7 @@ class Task:
 
 
 TASKS: Registry[Callable[..., Task]] = Registry("task", "gan_env.tasks", built_in="gan_env.tasks")
-"""Name to a function that builds the task; data are read when it is called, not on import.
+"""Maps a name to a function that builds the task; data are read when it is called, not on import.
 
 A function with a parameter takes what stands behind a colon: `folder:PATH@64` calls TASKS["folder"]("PATH@64"). If
 the parameter has a default, the bare name will do: `fashion`, `fashion:PATH`.
@@ -185,7 +185,7 @@ the parameter has a default, the bare name will do: `fashion`, `fashion:PATH`.
 
 
 def parse_task(name: str) -> tuple[Callable[..., Task], tuple[str, ...]]:
-    """The function that builds a task, and its arguments; reads no data.
+    """Returns the function that builds a task, and its arguments; reads no data.
 
     Raises:
         ValueError: If nobody registered the name (the nearest one is suggested), or the argument is missing or one
@@ -203,7 +203,7 @@ def parse_task(name: str) -> tuple[Callable[..., Task], tuple[str, ...]]:
 
 
 def make_task(name: str) -> Task:
-    """The task of a name, with its argument behind a colon if it takes one; reads its data.
+    """Builds a task from its name, with an argument after a colon if it takes one; reads its data.
 
     Raises:
         ValueError: As `parse_task`, or naming the file that cannot be read.

@@ -1,4 +1,4 @@
-"""Tries a user's module: what it is called with, whether it takes labels, and whether its output can be used."""
+"""Tries a user's module: finds its arguments, whether it takes labels, and whether its output can be used."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ from gan_env.tasks.condition import ConditionalGenerator, own_module
 from gan_env.tasks.module_checks import Build, builder
 
 LABEL_ARGUMENTS = ("y", "c", "label", "labels", "cond", "condition", "conditions", "classes", "class_labels", "target")
-"""What an optional second argument is called that takes labels."""
+"""Usual names of an optional second argument that takes labels."""
 
 
 @dataclass(frozen=True)
 class Trial:
-    """A user's module of fresh weights, and how to build more of them."""
+    """A user's module with fresh weights, and a builder of more."""
 
     role: str
     build: Build
     module: nn.Module
     latents: tuple[int, ...] | None = None
-    """Shape of the latents that it takes, where that is known: it comes out of another task."""
+    """Shape of its latents, if known, because it comes from another task."""
 
     @classmethod
     def of(cls, build: Any, role: str, dtype: torch.dtype) -> Trial:
@@ -38,7 +38,7 @@ class Trial:
 
     @property
     def dtype(self) -> torch.dtype:
-        """Precision that the module is tried in."""
+        """Precision in which the module is tried."""
         return next(p.dtype for p in self.module.parameters())
 
     def arguments(self) -> list[inspect.Parameter]:
@@ -56,7 +56,7 @@ class Trial:
 
     @property
     def offers_labels(self) -> bool:
-        """Whether an optional second argument is called as labels are."""
+        """Whether an optional second argument has a usual name for labels."""
         return len(self.arguments()) > 1 and self.arguments()[1].name.lower() in LABEL_ARGUMENTS
 
 
@@ -64,11 +64,11 @@ def takes_labels(generator: Trial, discriminator: Trial, asked: bool | None, lab
     """Decides whether the two players are a conditional GAN.
 
     Args:
-        generator: On trial.
-        discriminator: On trial.
-        asked: What the user says; None leaves it to the modules.
+        generator: The generator.
+        discriminator: The discriminator.
+        asked: The user's setting; None leaves it to the modules.
         labels: Labels of the data; None if there are none.
-        why: Why there are none, if something is known.
+        why: Why there are none, if known.
 
     Raises:
         ValueError: If one player takes labels and the other does not, or the data have none.
@@ -96,7 +96,7 @@ def takes_labels(generator: Trial, discriminator: Trial, asked: bool | None, lab
 
 
 def one_tensor(made: Any, role: str) -> Tensor:
-    """Returns what a module made; raises ValueError unless it is one tensor that a gradient can go through."""
+    """Returns a module's output; raises ValueError unless it is one differentiable tensor."""
     if not isinstance(made, Tensor):
         held = f" of {len(made)}" if isinstance(made, (tuple, list)) else ""
         advice = "return that alone"

@@ -15,7 +15,7 @@ QUALITY_SAMPLES = 48
 
 
 def shape_task(name: str, where: str | None) -> Task:
-    """The task of the shipped furniture (None) or of the meshes at a place."""
+    """Builds the task of the shipped furniture (None) or of the meshes at a path."""
     data = shape_data(where)
     return Task(
         name=name,

@@ -1,7 +1,7 @@
-"""A conformance kit for parts of your own: each check raises BrokenPromise, saying which promise and what was found.
+"""A conformance kit for your own parts: each check raises BrokenPromise, which names the broken promise and the result.
 
-One call in a test of yours says whether a task, loss or reward does all that the environment, the benchmark and its
-worker processes count on; our own parts are held to the same promises. `agents.testing` checks controllers.
+One call in your tests checks whether a task, loss or reward meets all requirements of the environment, the benchmark
+and its worker processes; our own parts pass the same checks. `agents.testing` checks controllers.
 """
 
 from gan_env.testing.losses import check_loss

@@ -1,4 +1,4 @@
-"""What every GAN loss promises: what it says of itself is so, and GANs train under it."""
+"""Promises of every GAN loss: its declared properties are true, and GANs train with it."""
 
 from __future__ import annotations
 

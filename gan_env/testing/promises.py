@@ -1,4 +1,4 @@
-"""What the checks share: a promise is a function of the part that is named by what it promises."""
+"""Runs the checks of the conformance kit; each check is a function named after the property that it verifies."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ from gan_env.types import Control
 
 
 class BrokenPromise(AssertionError):
-    """A part does not do what every part of its kind must."""
+    """Raised if a part does not meet a requirement of its kind."""
 
 
 def require(kept: object, found: str) -> None:
-    """Raises BrokenPromise saying what was found, unless the promise is kept."""
+    """Raises BrokenPromise with the result, unless the condition is true."""
     if not kept:
         raise BrokenPromise(found)
 
 
 def keep_all(part: str, promises: Iterable[Callable[[Any], None]], subject: Any) -> None:
-    """Tries one promise after the other; raises BrokenPromise for the first that is broken, with the part's name."""
+    """Runs one check after another; raises BrokenPromise for the first that fails, with the part's name."""
     for promise in promises:
         try:
             promise(subject)
@@ -38,7 +38,7 @@ def keep_all(part: str, promises: Iterable[Callable[[Any], None]], subject: Any)
 
 @contextmanager
 def generators_left_alone() -> Iterator[None]:
-    """Raises BrokenPromise if a global random generator is in another state at the end."""
+    """Raises BrokenPromise if the state of a global random generator has changed at the end of the block."""
     before = _generators()
     yield
     for name, old, new in zip(("torch", "numpy", "random"), before, _generators(), strict=True):
@@ -46,7 +46,7 @@ def generators_left_alone() -> Iterator[None]:
 
 
 def under_other_generators(*runs: Callable[[], Any]) -> list[Any]:
-    """What each run gives from a state of the global generators of its own; they are put back."""
+    """Runs each function under another state of the global generators, restores these, and returns the results."""
     torch_state, numpy_state, state = torch.get_rng_state(), np.random.get_state(), random.getstate()
     found = []
     for seed, run in enumerate(runs):
@@ -65,7 +65,7 @@ def _generators() -> tuple[Any, ...]:
 
 
 def trained(seeds: list[int], updates: int = 0, **settings: Any) -> Trainer:
-    """A trainer in double precision on the CPU, one row a seed, after so many updates of both players."""
+    """Returns a trainer in double precision on the CPU, one row per seed, after some updates of both players."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message=".*keeps state outside its weights")  # slow, not wrong
         made = make_trainer(EnvConfig(dtype="float64", device="cpu", **settings), len(seeds))
@@ -76,9 +76,9 @@ def trained(seeds: list[int], updates: int = 0, **settings: Any) -> Trainer:
 
 
 def trains_from_the_seed_alone(updates: int, **settings: Any) -> None:
-    """Raises BrokenPromise unless training is finite, moves both players, and hangs on nothing but the row's seed.
+    """Raises BrokenPromise unless training is finite, moves both players, and depends only on the row's seed.
 
-    That is, not on other rows, nor on global generators, which dropout or noise inside a player would read.
+    It must not depend on other rows, nor on global generators, which dropout or noise inside a player would use.
     """
     start = trained([7], **settings)
     alone, crowd = under_other_generators(

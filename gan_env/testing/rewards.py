@@ -1,4 +1,4 @@
-"""What every reward promises, on outcomes of every sort."""
+"""Promises of every reward, checked on outcomes of every kind."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ ODD = (0.0, 1.0, -1.0, 1e-30, 1e12, -1e12, np.inf, -np.inf, np.nan)
 
 
 def outcomes(updates: int, rows: int, seed: int = 0, odd: bool = False) -> Outcome:
-    """Made-up outcomes, (k, N) losses and (N,) qualities; odd ones hold zeros, huge numbers, infinities and NaN."""
+    """Makes artificial outcomes, (k, N) losses and (N,) qualities; odd ones have zeros, huge numbers, inf and NaN."""
     rng = np.random.default_rng(seed)
 
     def drawn(*shape: int) -> np.ndarray:
@@ -25,7 +25,7 @@ def outcomes(updates: int, rows: int, seed: int = 0, odd: bool = False) -> Outco
 
 
 def earned(reward: Reward, outcome: Outcome) -> np.ndarray:
-    """What rows earn of which none has failed."""
+    """Computes the rewards of rows without failures."""
     rows = outcome.g_losses.shape[1]
     return reward(outcome, np.zeros(rows, bool), np.ones(rows, np.int64))
 
@@ -88,12 +88,12 @@ PROMISES = (
 
 
 def reward_of(reward: str | Reward | Callable[[RewardContext], Reward], loss: str = "bce") -> Reward:
-    """A reward by name, as it is, or as a callable builds it, for a GAN with this loss and a worst quality of 1."""
+    """Makes a reward from a name, a Reward or a callable, for a GAN with this loss and a worst quality of 1."""
     return make_reward(reward, RewardContext(get_loss(loss), 1.0, False))
 
 
 def check_reward(reward: str | Reward | Callable[[RewardContext], Reward], loss: str = "bce") -> None:
-    """Raises BrokenPromise unless a reward does what the environment and the benchmark count on.
+    """Raises BrokenPromise unless a reward meets the requirements of the environment and the benchmark.
 
     Args:
         reward: A registered name, a `Reward`, or a callable that builds one from a `RewardContext`.

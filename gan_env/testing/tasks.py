@@ -1,4 +1,4 @@
-"""What every task promises: three splits that never meet, judges that tell good from bad, players that train."""
+"""Promises of every task: disjoint splits, judges that distinguish good samples from bad, players that train."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ from gan_env.testing.promises import generators_left_alone, keep_all, require, t
 
 
 def codes(task: Task, seed: int = 3) -> np.ndarray:
-    """A block of training codes."""
+    """Draws a block of training codes."""
     return task.data.codes(np.random.default_rng(seed), task.batch_size)
 
 
 def fakes(task: Task, count: int, seeds: tuple[int, ...] = (0,)) -> Tensor:
-    """Samples of untrained generators, (N, count, *shape), float32."""
+    """Returns samples of untrained generators, (N, count, *shape), float32."""
     return trained(list(seeds), task=task, batch_size=4).samples(count, Purpose.QUALITY).float()
 
 
 def reals(task: Task, count: int) -> Tensor:
-    """So many validation samples, evenly from first to last: a split may be sorted."""
+    """Selects `count` validation samples, evenly spaced from first to last, because a split may be sorted."""
     held = task.data.validation()
     return held[torch.linspace(0, len(held) - 1, count).round().long()]
 
@@ -165,7 +165,7 @@ PROMISES: tuple[Callable[[Task], None], ...] = (
 
 
 def check_task(task: str | Task) -> None:
-    """Raises BrokenPromise unless a task does what trainer, environment and benchmark count on.
+    """Raises BrokenPromise unless a task meets the requirements of trainer, environment and benchmark.
 
     Takes as long as a few dozen updates and a few scores.
 

@@ -1,4 +1,4 @@
-"""What the rows of a trainer draw: real batches, latents, and what a loss takes at each update."""
+"""Random draws of a trainer's rows: real batches, latents, and what a loss needs at each update."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from gan_env.random.streams import BlockStream, DeviceDraw, Draw, Purpose, norma
 from gan_env.tasks.task import Task
 
 LATENT_BLOCK = 8
-"""Updates whose latents are drawn at once. Part of every result: the numbers depend on it."""
+"""Updates whose latents are drawn at once. Every result depends on this number."""
 
 
 def latent_block(task: Task, batches: int, batch_size: int) -> Draw:
-    """A draw of latents, (batches, batch_size, latent_size)."""
+    """Draws latents, (batches, batch_size, latent_size)."""
     shape = (batches, batch_size, task.latent_size)
     if task.latents == "ones":
         return lambda generator: np.ones(shape, np.float32)
@@ -26,21 +26,21 @@ def latent_block(task: Task, batches: int, batch_size: int) -> Draw:
 
 
 def _sized(codes: Callable[[Any, int], Any], batch_size: int) -> Callable[[Any], Any]:
-    """A data's draw at a batch size, whatever its maker calls the argument."""
+    """Binds the batch size of a data set's draw, whatever the name of that argument."""
     return lambda source: codes(source, batch_size)
 
 
 class Feed:
-    """The streams of N rows; one is made when it is first read.
+    """The random streams of N rows, each made on first use.
 
     Args:
-        tasks: Whose data and latents: the tasks that rows are of, which agree on all but their data.
-        which: Which of the tasks is each row's, int64 (N,), read when something is drawn.
-        loss: Whose noise or places.
+        tasks: Distinct tasks of the rows, which agree on everything but their data.
+        which: Index into `tasks` for each row, int64 (N,), read when something is drawn.
+        loss: GAN loss, which may need noise or interpolation weights.
         rows: N.
         batch_size: B.
-        seen_shape: Of one sample as D sees it.
-        device: Where batches are wanted.
+        seen_shape: Shape of one sample as D sees it.
+        device: Device of the batches.
 
     Raises:
         ValueError: If the data have no batches of that size.
@@ -62,7 +62,7 @@ class Feed:
 
     @cached_property
     def reals(self) -> BlockStream:
-        """Codes of the real batches, which the task's data turns into samples."""
+        """The stream of codes of real batches, which the task's data converts to samples."""
         size = self._batch_size
         # A user's own data may come from the CPU alone.
         on_device = [getattr(task.data, "device_codes", None) for task in self._tasks]
@@ -78,7 +78,7 @@ class Feed:
 
     @cached_property
     def latents(self) -> BlockStream:
-        """Latents of one update, (N, B, latent_size)."""
+        """The stream of latents of one update, (N, B, latent_size)."""
         task = self._tasks[0]
         shape = (LATENT_BLOCK, self._batch_size, task.latent_size)
         normal: DeviceDraw | None = None
@@ -88,9 +88,9 @@ class Feed:
 
     @cached_property
     def probes(self) -> BlockStream:
-        """What the loss draws at each update.
+        """The stream of what the loss draws at each update.
 
-        Noise on D's two batches, (N, 2, B, *shape), or places between real and generated samples, (N, B).
+        Noise on D's two batches, (N, 2, B, *shape), or interpolation weights of real and generated samples, (N, B).
         """
         if self._loss.noisy:
             noise = (LATENT_BLOCK, 2, self._batch_size, *self._seen_shape)
@@ -99,11 +99,11 @@ class Feed:
         return self._stream(Purpose.PENALTY, uniform_block(*places), lambda draws: draws.uniform(*places))
 
     def forget(self, rows: np.ndarray) -> None:
-        """Drops what the rows hold, because their seed or episode changed."""
+        """Drops the cached draws of the rows, because their seed or episode changed."""
         for stream in vars(self).values():
             if isinstance(stream, BlockStream):
                 stream.forget(rows)
 
     def _stream(self, purpose: Purpose, draw: Draw, device_draw: DeviceDraw | None) -> BlockStream:
-        """What is drawn alike for every task."""
+        """Makes a stream that is the same for every task."""
         return BlockStream(self._rows, LATENT_BLOCK, purpose, [draw], [device_draw], self._device)

@@ -1,4 +1,4 @@
-"""What the trainer holds of a chunk of consecutive rows: the coming batch, D's pass on it, and who will move."""
+"""State of a chunk of consecutive rows: the coming batch, D's forward pass on it, and who will move."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from gan_env.players.players import EVERY, Buffers, Pair
 
 
 def _places(mask: np.ndarray, device: torch.device) -> slice | Tensor | None:
-    """The places where `mask` is true: EVERY, their numbers, or None for nobody."""
+    """Returns the places where `mask` is true: EVERY, their indices, or None for no row."""
     if mask.all():
         return EVERY
     return torch.from_numpy(np.flatnonzero(mask)).to(device) if mask.any() else None
 
 
 class Moves:
-    """Who updates within a chunk: D, G at the old weights, G after D has stepped; places, EVERY or None."""
+    """Rows of a chunk that update D, G at D's old weights, or G after D has stepped; places, EVERY or None."""
 
     def __init__(self, update_d: np.ndarray, update_g: np.ndarray, order: str, device: torch.device):
         late = update_d & update_g if order == "alternating" else np.zeros_like(update_d)
@@ -31,11 +31,11 @@ class Moves:
 
 @dataclass(frozen=True)
 class Judged:
-    """D's clean forward pass on the coming real and generated batch."""
+    """D's unregularised forward pass on the coming real and generated batch."""
 
     pair: Pair
     numbers: Float[Tensor, "7 n"]
-    """What a `records.Summary` holds, in its order, which begins with the losses of a `Trace`."""
+    """The numbers of a `types.Summary`, in its order, which begins with the losses of a `Trace`."""
 
 
 class Chunk:
@@ -66,10 +66,10 @@ class Chunk:
         """Whether weights or counters were changed since the coming batch was looked at."""
 
     def forget(self) -> None:
-        """Lets go of the last passes: the next ones then run in their memory, whose pages the processor has at hand."""
+        """Releases the last passes, so that the next ones reuse their memory, which is still in cache."""
         self.g_tape = None
         self.__dict__.pop("seen", None)
 
     def whole(self, places: slice | Tensor) -> slice | Tensor:
-        """Places within the chunk as rows of the whole batch."""
+        """Converts places within the chunk to rows of the whole batch."""
         return self.rows if isinstance(places, slice) else places + self.rows.start

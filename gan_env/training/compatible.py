@@ -1,6 +1,6 @@
-"""Which tasks can share a batch: those that differ in nothing but their data and the judges of what is made.
+"""Decides which tasks can share a batch: those that differ only in their data and judges.
 
-Their players are plain MLPs, whose rows go through one product; those of others run row after row and gain nothing.
+Their players must be plain MLPs, whose rows share one matrix product; other players run row by row and gain nothing.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from gan_env.tasks.task import Task
 
 
 def difference(a: Task, b: Task, batch_size: int) -> str:
-    """The first thing that keeps two tasks from sharing a batch, in words; "" if they can."""
+    """Describes the first difference that keeps two tasks from sharing a batch; "" if they can."""
     if a.wiring is not None or b.wiring is not None:
         return "wirings"
     if a.condition is not None or b.condition is not None:
@@ -38,7 +38,7 @@ def difference(a: Task, b: Task, batch_size: int) -> str:
 
 
 def _training_data(task: Task, batch_size: int) -> tuple[object, ...]:
-    """How its batches are drawn and made: on which device, in what blocks, of what form."""
+    """Describes how batches are drawn and made: device, block size, shapes."""
     data, block = task.data, task.data.codes(rng(0, 0, Purpose.REAL), batch_size)
     finite, on_device = hasattr(data, "__len__"), hasattr(data, "device_codes")
     batch = data.batch(torch.from_numpy(block[:1]))
@@ -46,7 +46,7 @@ def _training_data(task: Task, batch_size: int) -> tuple[object, ...]:
 
 
 def _same_mlp(build: Callable[[], torch.nn.Module], other: Callable[[], torch.nn.Module]) -> bool:
-    """Whether two functions build the same plain MLP, the same weights included, from the same seed."""
+    """Returns whether two functions build the same plain MLP with the same weights from the same seed."""
     made = []
     for each in (build, other):
         with seeded(0):

@@ -1,8 +1,7 @@
-"""An engine whose work is recorded once and replayed: on a GPU as CUDA graphs, which launch a whole update at once.
+"""Records an engine's work once and replays it: on a GPU as CUDA graphs, which launch a whole update at once.
 
-A recording holds the places of the tensors that it met, so that what changes from update to update is copied to where
-it was when the recording was made, and what it leaves is found where it left it then. Plain MLPs alone: their passes
-keep their tapes in place (`players.Buffers`), which those of autograd do not.
+A recording refers to fixed memory addresses: inputs of an update are copied to their recorded places, and results are
+read from theirs. This works for plain MLPs only, whose passes use fixed buffers (`players.Buffers`), unlike autograd's.
 
 Source: PyTorch's documentation, "CUDA semantics: CUDA Graphs": warm-up on a side stream, capture, replay.
 """
@@ -21,17 +20,17 @@ from gan_env.training.chunks import Chunk, Judged, Moves
 from gan_env.training.update import Engine
 
 WARM_UPS = 3
-"""Calls before a capture: libraries set themselves up in the first ones, which a capture does not allow."""
+"""Calls before a capture: libraries initialise themselves in the first ones, which a capture does not allow."""
 
 Work = Callable[[], Sequence[Tensor]]
-"""Arithmetic on tensors, and which of them it makes anew at every call."""
+"""Runs arithmetic on tensors, and returns those that it newly allocates at every call."""
 Replay = Callable[[], object]
 Record = Callable[[Work], Replay]
-"""Makes a recording; the work may be done several times meanwhile. A replay leaves what the recorded call left."""
+"""Makes a recording; may run the work several times. A replay has the results of the recorded call."""
 
 
 def cuda_graphs(device: torch.device) -> Record:
-    """Recordings as CUDA graphs of one card."""
+    """Returns a function that records CUDA graphs on one GPU."""
 
     def record(work: Work) -> Replay:
         with torch.cuda.device(device):
@@ -56,12 +55,12 @@ def cuda_graphs(device: torch.device) -> Record:
 
 @functools.cache
 def _stream(card: int) -> torch.cuda.Stream:
-    """One for all recordings on a card: libraries keep a workspace for each stream that they meet."""
+    """Returns one stream per GPU for all recordings, because libraries keep a workspace for each stream."""
     return torch.cuda.Stream(card)
 
 
 class Recording:
-    """What the recordings of one chunk have in common."""
+    """Tensors that the recordings of one chunk share."""
 
     def __init__(self, rows: Tensor):
         self.places: dict[str, Tensor] = {}
@@ -75,7 +74,7 @@ class Recording:
         """By who moves."""
 
     def bring(self, chunk: Chunk) -> None:
-        """Puts what was drawn for the chunk where it was recorded."""
+        """Copies the chunk's draws to their recorded places."""
         for name in ("inputs", "real", "probe", "turn"):
             drawn, place = vars(chunk).get(name), self.places.get(name)
             if drawn is None or drawn is place:
@@ -88,14 +87,14 @@ class Recording:
 
 
 class RecordedEngine(Engine):
-    """The same engine; where all rows of a chunk do the same their update is replayed, any other one is computed.
+    """An engine that replays the update if all rows of a chunk do the same, and computes it otherwise.
 
     Args:
-        engine: Of plain MLPs.
+        engine: Engine of plain MLPs.
         record: Makes recordings.
 
     Raises:
-        ValueError: If the players are no plain MLPs, or the game is no plain GAN.
+        ValueError: If the players are not plain MLPs, or the game is not a plain GAN.
     """
 
     def __init__(self, engine: Engine, record: Record):
@@ -138,7 +137,7 @@ class RecordedEngine(Engine):
         gradient[chunk.rows] += held.gradient[chunk.rows]
 
     def _recorded(self, chunk: Chunk, held: Recording, moves: Moves) -> Replay:
-        """A recording of an update; everything that it changes is left as it was."""
+        """Records an update, and restores everything that it changed."""
         optimizers = self.g_optimizer, self.d_optimizer
         changed = [self.g.flat, self.d.flat, self.g_penalty, self.d_penalty]
         changed += [tensor for optimizer in optimizers for tensor in optimizer.state().values()]

@@ -1,4 +1,4 @@
-"""Running out of memory: what an allocator's error looks like, and how many rows would have fitted."""
+"""Detects out-of-memory errors and finds how many rows would have fitted."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from gan_env.training.trainer import Trainer
 
 
 def out_of_memory(error: Exception) -> bool:
-    """Whether an error is an allocator's; torch has no class of its own for the CPU's."""
+    """Returns whether an error is an allocator's; torch has no exception class for that of the CPU."""
     text = str(error)
     return isinstance(error, (MemoryError, torch.OutOfMemoryError)) or any(
         mark in text for mark in ("can't allocate memory", "out of memory", "Storage size calculation overflowed")
@@ -20,12 +20,12 @@ def out_of_memory(error: Exception) -> bool:
 
 
 def what_fits(trainer: Trainer, rows: int, error: Exception) -> str:
-    """That so many rows are too many, and a number that is not, on one line.
+    """Formats a one-line message that so many rows do not fit, with a number that does.
 
     Args:
-        trainer: One like theirs, of any number of rows.
-        rows: How many there should have been.
-        error: The allocator's.
+        trainer: A trainer with the same settings, of any number of rows.
+        rows: Number of rows that did not fit.
+        error: The allocator's error.
     """
     fits = _rows_that_fit(trainer, rows)
     advice = f"about num_envs={fits} does" if fits else "not even a few do; take a smaller batch_size or game"
@@ -35,7 +35,7 @@ def what_fits(trainer: Trainer, rows: int, error: Exception) -> str:
 
 @contextmanager
 def telling_what_fits(trainer: Trainer) -> Iterator[None]:
-    """An allocator's error inside the block becomes a MemoryError that says how many rows would have fitted."""
+    """Converts an allocator's error inside the block to a MemoryError that states how many rows would have fitted."""
     try:
         yield
     except (MemoryError, RuntimeError) as error:
@@ -49,7 +49,7 @@ def telling_what_fits(trainer: Trainer) -> Iterator[None]:
 
 
 def _rows_that_fit(trainer: Trainer, rows: int) -> int:
-    """How many rows the allocator would grant, by halves; nothing is written there, so nobody else is driven out."""
+    """Finds how many rows can be allocated, by halving; writes nothing there, so no other process is swapped out."""
     weights = sum(tensor.nbytes for tensor in held(trainer).values())
     row_bytes = max(1, 2 * weights // trainer.n)  # as much again for scratch and activations
     count = min(rows // 2, 2**62 // row_bytes)

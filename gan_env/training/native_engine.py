@@ -1,4 +1,4 @@
-"""A trainer's rows in the compiled kernel: which games it covers, and a decision of all rows in one call."""
+"""Trains rows by the compiled kernel: which games it covers, and a decision of all rows in one call."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from gan_env.types import Control, Measurement, Summary
 ENGINES = ("auto", "native", "torch")
 _ACTIVATIONS = {type(None): 0, nn.ReLU: 1, nn.LeakyReLU: 2, nn.Tanh: 3}
 _LOSSES = {"bce": 0, "wgan": 1, "hinge": 2, "lsgan": 3}
-"""Those whose functions of a logit the kernel has; others share them."""
+"""Losses whose functions of a logit the kernel implements; other losses share these."""
 _PENALTIES = {"wgan-gp": 1, "js-reg": 2, "r1": 3, "r2": 4}
 _OPTIMIZERS = {"adam": 0, "rmsprop": 1, "sgd": 2}
 _FED, _NORMALS, _UNIFORMS, _MIXTURE = range(4)
@@ -44,11 +44,11 @@ def not_covered(
     dtype: torch.dtype,
     device: str,
 ) -> str | None:
-    """Why the kernel cannot train such rows, in words that go on after "because"; None if it can.
+    """Returns why the kernel cannot train such rows, as a clause after "because"; None if it can.
 
     Args:
-        tasks: Those that rows are of.
-        loss: What the players minimise.
+        tasks: Distinct tasks of the rows.
+        loss: The GAN loss.
         players: G and D.
         batch_size: B.
         dtype: Precision of weights and computation.
@@ -79,12 +79,12 @@ def chosen(
     dtype: torch.dtype,
     device: str,
 ) -> str:
-    """The engine that trains such rows, "native" or "torch"; the arguments after the first are those of `not_covered`.
+    """Chooses the engine, "native" or "torch"; the arguments after the first are those of `not_covered`.
 
-    "auto" takes the kernel where it covers them and the processor has fused multiply-adds: in software they are slow.
+    "auto" chooses the kernel if it covers them and the processor has fused multiply-adds, which are slow in software.
 
     Raises:
-        ValueError: If the name is unknown, or "native" is asked for and the kernel does not cover them.
+        ValueError: If the name is unknown, or "native" is requested and the kernel does not cover them.
     """
     if engine not in ENGINES:
         raise unknown("engine", engine, list(ENGINES))
@@ -163,7 +163,7 @@ def _pointer(value: Tensor | np.ndarray) -> int:
 
 @dataclass(frozen=True)
 class State:
-    """What the kernel reads and writes in place: the trainer's own tensors and counters, see `Trainer`."""
+    """Tensors and counters of the trainer that the kernel reads and writes in place, see `Trainer`."""
 
     g: Players
     d: Players
@@ -180,7 +180,7 @@ class State:
 
 
 class Seen:
-    """What a decision of k updates gave, in one piece of memory; arrays are of the game's precision.
+    """Results of a decision of k updates in one block of memory; arrays are of the game's precision.
 
     Args:
         rows: N.
@@ -196,15 +196,15 @@ class Seen:
             self._ends.append(self._ends[-1] + size)
         self._whole = np.empty(self._ends[-1], dtype)
         self._rows, self._looks = rows, looks
-        self.vitals = np.empty((4, rows))
+        self.vitals: np.ndarray = np.empty((4, rows))
         """(4, N) float64, behind the last update: the largest absolute weight, NaN where one is not finite; 0, or NaN
         where a moment is not finite; 1 where D says one thing of every sample; 1 where G makes one sample alone."""
-        self.worst = np.empty(4)
+        self.worst: np.ndarray = np.empty(4)
         """Of all rows: the largest absolute weight, the largest absolute loss; 0, or NaN where a gradient, a moment or
         a logit is not finite; how many players are constant."""
 
     def write_places(self, into: lib.Decision) -> None:
-        """Tells the kernel where to write."""
+        """Sets the addresses that the kernel writes to."""
         start, size = self._whole.ctypes.data, self._whole.itemsize
         into.losses, into.gradient, into.numbers, into.real_logits, into.fake_logits = (
             start + at * size for at in self._ends[:-1]
@@ -216,39 +216,39 @@ class Seen:
 
     @property
     def losses(self) -> np.ndarray:
-        """(3, k + 1, N), see `Trace`."""
+        """Losses (3, k + 1, N), see `Trace`."""
         return self._piece(0).reshape(3, self._looks, self._rows)
 
     @property
     def gradient(self) -> np.ndarray:
-        """(k, N), see `Trace`."""
+        """Gradient sums (k, N), see `Trace`."""
         return self._piece(1).reshape(-1, self._rows)
 
     @property
     def numbers(self) -> np.ndarray:
-        """(7, N) of the last look, as `Summary` has them."""
+        """Numbers (7, N) of the last measurement, in the order of `Summary`."""
         return self._piece(2).reshape(7, self._rows)
 
     @property
     def logits(self) -> tuple[np.ndarray, np.ndarray]:
-        """(N, B) each, of the real and of the generated batch of the last look."""
+        """Logits (N, B) of the real and of the generated batch of the last measurement."""
         return self._piece(3).reshape(self._rows, -1), self._piece(4).reshape(self._rows, -1)
 
 
 class LazyMeasurement(Measurement):
-    """A measurement whose tensors are made when one of them is first read: an environment reads the summary alone."""
+    """A measurement whose tensors are made on first access, because an environment reads only the summary."""
 
     @classmethod
     def of(
         cls, summary: Summary, make: Callable[[], dict[str, Tensor]], progress_on_host: np.ndarray
     ) -> LazyMeasurement:
-        """One with this summary and progress, whose fields are `make`'s."""
+        """Makes a measurement with this summary and progress, whose other fields are computed by `make`."""
         made = object.__new__(cls)
         vars(made).update(summary=summary, _make=make, progress_on_host=progress_on_host)
         return made
 
     def __getattr__(self, name: str) -> Any:
-        """A field that has not been read before, or AttributeError."""
+        """Computes a field on first access; raises AttributeError for other names."""
         if name not in Measurement.__dataclass_fields__ or "_make" not in vars(self):
             raise AttributeError(name)
         vars(self).update(vars(self)["_make"]())
@@ -256,17 +256,17 @@ class LazyMeasurement(Measurement):
 
 
 class NativeEngine:
-    """The kernel at work on the rows of a trainer.
+    """Runs the kernel on the rows of a trainer.
 
     Args:
-        tasks: Those that rows are of.
-        loss: What the players minimise.
+        tasks: Distinct tasks of the rows.
+        loss: The GAN loss.
         order: "simultaneous" or "alternating".
         batch_size: B.
-        feed: Of which it draws.
-        state: What it reads and writes.
-        threads: Among which rows are shared out; changes speed alone.
-        isa: An instruction set of `library.instruction_sets`, by default the fastest; changes speed alone.
+        feed: Source of the draws.
+        state: Tensors that it reads and writes.
+        threads: Threads among which rows are divided; changes speed only.
+        isa: An instruction set of `library.instruction_sets`, by default the fastest; changes speed only.
 
     Raises:
         ValueError: If this machine or the library does not have the instruction set.
@@ -356,7 +356,7 @@ class NativeEngine:
         return rows
 
     def _describe(self, into: lib.Data, data: Any) -> None:
-        """Where real samples of a task come from."""
+        """Describes the source of a task's real samples."""
         into.form = _POINTS
         if type(data) is ArrayData:
             table = data.samples.contiguous()
@@ -400,13 +400,13 @@ class NativeEngine:
     # -- a decision -----------------------------------------------------------------------------------------------
 
     def forget(self, rows: np.ndarray | None = None) -> None:
-        """Says that weights, counters or draws of the rows (all by default) were changed."""
+        """Marks the kernel's cache of the rows (all by default) stale: weights, counters or draws changed."""
         self._known[slice(None) if rows is None else rows] = False
         if self._samples is not None:
             self._held[slice(None) if rows is None else rows] = -1
 
     def look(self, fake: Tensor | None = None) -> Seen:
-        """The look at the coming batch; `fake`, (N, B, *shape), takes what G makes of it."""
+        """Measures the coming batch; writes G's samples to `fake`, (N, B, *shape)."""
         asked = self._decision
         asked.fake = None if fake is None else _pointer(fake)
         seen = self._run(0)
@@ -414,10 +414,10 @@ class NativeEngine:
         return seen
 
     def advance(self, control: Control, updates: int, active: np.ndarray | None) -> Seen:
-        """`updates` updates of every active row under one control, each followed by a look at the next batch.
+        """Makes `updates` updates of every active row under one control, and measures the next batch after each.
 
         Raises:
-            ValueError: If it is no control for N rows.
+            ValueError: If it is not a control for N rows.
         """
         n, asked = self._n, self._decision
         flags = control.update_g, control.update_d, control.reuse_real
@@ -452,7 +452,7 @@ class NativeEngine:
         return seen
 
     def _supply(self, updates: int) -> None:
-        """Draws the blocks that rows wait for."""
+        """Draws the blocks that rows need next."""
         state = self._state
         for row in np.flatnonzero(self._looks <= updates).tolist():
             one = slice(row, row + 1)
@@ -469,7 +469,7 @@ class NativeEngine:
 
 
 def _plain(value: Tensor, dtype: torch.dtype) -> Tensor:
-    """The tensor as C reads it."""
+    """Converts the tensor for C."""
     if value.dtype == dtype and value.is_contiguous() and not value.is_cuda:
         return value
     return value.to("cpu", dtype).contiguous()

@@ -1,4 +1,4 @@
-"""SGD, Adam and RMSprop for N rows at once: a learning rate per row, and rows that do not step untouched to the bit."""
+"""SGD, Adam and RMSprop for N rows at once, with a learning rate per row; rows that do not step stay unchanged."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from gan_env.optimizer_spec import OptimizerSpec
 
 
 class RowOptimizer:
-    """One optimiser for the flat weights (N, P) of N rows; steps the rows it is told to.
+    """One optimiser for the flat weights (N, P) of N rows; steps only the chosen rows.
 
-    Moments and step counts belong to the row. `lr` is the base learning rate of each row, (N,) float64.
+    Each row has its own moments and step counts. `lr` is the base learning rate of each row, (N,) float64.
     """
 
     spec: OptimizerSpec
@@ -28,7 +28,7 @@ class RowOptimizer:
         self.steps: Int64[Tensor, " N"] = torch.zeros(flat.shape[0], dtype=torch.int64, device=flat.device)
 
     def reset(self, rows: Tensor) -> None:
-        """Forgets the moments of the rows."""
+        """Resets the moments of the rows."""
         for moment in self.moments:
             moment[rows] = 0
         self.steps[rows] = 0
@@ -36,9 +36,9 @@ class RowOptimizer:
     def step(
         self, rows: slice | Tensor, grad: Float[Tensor, "n P"], multiplier: Float[Tensor, " n"]
     ) -> Float[Tensor, " n"]:
-        """One step of the chosen rows at learning rate base × multiplier.
+        """Steps the chosen rows at learning rate base × multiplier.
 
-        Returns each row's sum of gradient entries: it is not finite where an entry is not, and costs next to nothing.
+        Returns each row's sum of gradient entries, a cheap check: it is non-finite if an entry is.
         """
         self.steps[rows] += 1
         total = grad.sum(1)
@@ -74,5 +74,5 @@ class RowOptimizer:
         flat.sub_(grad * lr.to(flat.dtype).unsqueeze(-1))
 
     def state(self) -> dict[str, Tensor]:
-        """Everything that a step changes besides the weights."""
+        """Returns everything that a step changes besides the weights."""
         return {"steps": self.steps, **{f"moment{i}": m for i, m in enumerate(self.moments)}}

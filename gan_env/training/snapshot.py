@@ -1,4 +1,4 @@
-"""The state of N GANs in training as plain tensors: taken, put back, carried into a fork, kept in a file."""
+"""The state of N GANs in training as plain tensors: takes, restores, forks and saves it."""
 
 from __future__ import annotations
 
@@ -16,27 +16,27 @@ from gan_env.training.trainer import Trainer
 
 FORMAT, VERSION = "gan-env snapshot", 1
 Rows = dict[str, Tensor]
-"""State by name; every tensor leads with the rows."""
+"""State by name; the first axis of every tensor is the rows."""
 _COUNTERS = ("seed", "episode", "updates", "real_index", "d_updates", "g_updates", "d_constant", "g_constant")
 
 
 class SnapshotError(ValueError):
-    """The one error for a snapshot that cannot be used: what is wrong with it, and the way out."""
+    """Raised for a snapshot that cannot be used; the message names the reason and the way out."""
 
 
 @dataclass(frozen=True)
 class Snapshot:
-    """Where some rows of an environment are: all that their future depends on, as plain tensors and JSON.
+    """The state of some rows of an environment: all that their future depends on, as plain tensors and JSON.
 
-    `env.snapshot()` takes one, `env.restore(snapshot)` puts it back: into the same rows, into others, into another
-    environment made with the same settings, in another process. With the same number of rows it goes on bit for bit,
-    with another one up to rounding.
+    `env.snapshot()` takes one, `env.restore(snapshot)` restores it: into the same rows, other rows, or another
+    environment with the same settings, also in another process. With the same number of rows training continues equal
+    to the bit, with another number up to rounding.
     """
 
     settings: dict[str, Any]
-    """What the environment was made with, as JSON can hold it."""
+    """Settings of the environment as JSON values."""
     rows: Rows
-    """Weights, optimiser moments, counters, feature memory, held quality; every tensor leads with the rows."""
+    """Weights, optimiser moments, counters, feature memory, last quality; rows lead every tensor."""
     np_random: dict[str, Any] | None
     """Seed and state of the generator that seeds unseeded resets; None if it was never used."""
 
@@ -44,12 +44,12 @@ class Snapshot:
         return len(self.rows["seed"])
 
     def save(self, path: Path | str) -> None:
-        """Writes one safetensors file, whole or not at all; raises OSError if it cannot be written."""
+        """Writes one safetensors file atomically; raises OSError if it cannot be written."""
         write_tensors(path, FORMAT, VERSION, {"settings": self.settings, "np_random": self.np_random}, self.rows)
 
     @classmethod
     def load(cls, path: Path | str) -> Snapshot:
-        """The snapshot in a file. Nothing in it is executed.
+        """Loads a snapshot from a file. Nothing in it is executed.
 
         Raises:
             SnapshotError: If the file is missing, truncated, altered, of another kind or of an unknown version.
@@ -69,9 +69,9 @@ class Snapshot:
 
 
 def held(trainer: Trainer) -> Rows:
-    """The trainer's own tensors, not copies.
+    """Returns the trainer's own tensors, not copies.
 
-    Draws are functions of seed, episode and counters, so these hold the future of every stream.
+    Draws are functions of seed, episode and counters, so these tensors determine the future of every stream.
     """
     found = {"d_penalty": trainer.d_penalty, "g_penalty": trainer.g_penalty}
     for name, players, optimizer in (
@@ -85,7 +85,7 @@ def held(trainer: Trainer) -> Rows:
 
 
 def row_index(count: int, rows: Sequence[int] | None) -> Tensor:
-    """The chosen rows of so many (all by default), int64; raises ValueError for a row that does not exist."""
+    """Returns indices of the chosen rows (all by default), int64; raises ValueError for a row that does not exist."""
     try:
         index = np.arange(count) if rows is None else np.asarray(rows)
     except (TypeError, ValueError):
@@ -97,25 +97,25 @@ def row_index(count: int, rows: Sequence[int] | None) -> Tensor:
 
 
 def chosen(tensors: Rows, index: Tensor) -> Rows:
-    """The chosen rows, to be read at once: the very tensors where that is all of them in order, else copies."""
+    """Returns the chosen rows for immediate reading: the tensors themselves for all rows in order, else copies."""
     return tensors if _every(tensors, index) else copied(tensors, index)
 
 
 @torch.no_grad()
 def copied(tensors: Rows, index: Tensor) -> Rows:
-    """Copies of the chosen rows; a row may be named more than once."""
+    """Copies the chosen rows; a row may be named more than once."""
     if _every(tensors, index):
         return {name: value.clone() for name, value in tensors.items()}
     return {name: value[index.to(value.device)] for name, value in tensors.items()}
 
 
 def _every(tensors: Rows, index: Tensor) -> bool:
-    """Whether the index names every row in order, which needs no gathering."""
+    """Returns whether the index names every row in order, so that nothing has to be gathered."""
     return len(index) == len(tensors["seed"]) and torch.equal(index, torch.arange(len(index)))
 
 
 def check(tensors: Rows, state: Rows, index: Tensor) -> None:
-    """Raises SnapshotError unless the state can be put into the chosen rows of the tensors."""
+    """Raises SnapshotError unless the state fits the chosen rows of the tensors."""
     if state.keys() != tensors.keys():
         raise SnapshotError(
             f"the snapshot holds {sorted(state)}, this trainer {sorted(tensors)}; they differ in their setup"
@@ -149,17 +149,17 @@ def put(tensors: Rows, state: Rows, index: Tensor) -> None:
 
 
 def snapshot(trainer: Trainer, rows: Sequence[int] | None = None) -> Rows:
-    """A copy of the rows' state (all by default; a row may be named more than once)."""
+    """Copies the rows' state (all by default; a row may be named more than once)."""
     return copied(held(trainer), row_index(trainer.n, rows))
 
 
 def restore(trainer: Trainer, state: Rows, rows: Sequence[int] | None = None) -> None:
-    """Puts a snapshot into the rows (all by default), which then look at the batch that comes next there.
+    """Restores a snapshot into the rows (all by default), which then measure their next batch.
 
-    Of a trainer of several tasks it says by number which is a row's: only one made with the same tasks can take it.
+    For several tasks the state contains each row's task index, so the trainer must have been made with the same tasks.
 
     Raises:
-        SnapshotError: If it is of another kind of trainer, or of another number of rows; nothing is changed then.
+        SnapshotError: If it is of another kind of trainer or number of rows; nothing is changed then.
     """
     index, tensors = row_index(trainer.n, rows), held(trainer)
     check(tensors, state, index)
@@ -170,16 +170,16 @@ def restore(trainer: Trainer, state: Rows, rows: Sequence[int] | None = None) ->
 
 
 def look_again(trainer: Trainer, index: Tensor) -> None:
-    """Drops what the chosen rows had drawn and seen, because their state was replaced."""
+    """Drops cached draws and measurements of the chosen rows, because their state was replaced."""
     chosen = index.numpy()
     trainer.feed.forget(chosen)
     trainer.look(chosen)
 
 
 def fork(trainer: Trainer, rows: Sequence[int]) -> Trainer:
-    """A trainer of its own that goes on from the rows named, each as often as it is named.
+    """Makes a separate trainer that continues from the named rows, each as often as it is named.
 
-    It meets the same batches and latents as the original will; rounding may depend on the place among the rows.
+    It draws the same batches and latents as the original will; rounding may depend on a row's position.
     """
     state = snapshot(trainer, rows)
     branch = trainer.empty_fork(len(state["seed"]))

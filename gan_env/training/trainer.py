@@ -1,9 +1,9 @@
-"""Measures and updates N GANs under given controls. Plain torch: no Gymnasium, no reinforcement learning.
+"""Measures and updates N GANs under given controls. Plain torch, without Gymnasium or reinforcement learning.
 
 A decision is made on the very batch that the next update uses: every update ends by drawing the next batch and
 running both players forward on it, and the next update differentiates that same forward pass.
 
-Rows go through in chunks, so that one chunk's activations fit the processor's cache.
+Rows are processed in chunks whose activations fit into the processor's cache.
 """
 
 from __future__ import annotations
@@ -42,42 +42,42 @@ from gan_env.types import Control, GameFacts, Measurement, Summary, d_loss, on_h
 
 
 def _joined(parts: list[Tensor], axis: int = 0) -> Tensor:
-    """What the chunks hold as one; of one alone, its own."""
+    """Concatenates the chunks' tensors; returns the tensor itself if there is one chunk."""
     return parts[0] if len(parts) == 1 else torch.cat(parts, axis)
 
 
 @dataclass(frozen=True)
 class Trace:
-    """What a decision's k updates did."""
+    """Results of a decision's k updates."""
 
     losses: Float[Tensor, "3 looks N"]
-    """G's loss and D's on real and on generated samples: before the first update and after each, so k + 1 looks, on the
-    batch that the following update uses."""
+    """G's loss and D's losses on real and on generated samples: before the first update and after each, hence k + 1
+    measurements, each on the batch that the following update uses."""
     gradient: Float[Tensor, "k N"]
-    """Sum of both players' gradient entries in each update: not finite where an entry is not."""
+    """Sum of both players' gradient entries in each update: non-finite if an entry is."""
 
     @cached_property
     def on_host(self) -> np.ndarray:
-        """The losses after each update, (3, k, N) float64."""
+        """Returns the losses after each update, (3, k, N) float64."""
         return on_host(self.losses[:, 1:])
 
     def d_losses(self, scale: str) -> np.ndarray:
-        """D's loss after each update, (k, N) float64: the "mean" of both sides or their "sum"."""
+        """Returns D's loss after each update, (k, N) float64: the "mean" of both sides or their "sum"."""
         return d_loss(self.on_host[1], self.on_host[2], scale)
 
 
 class LazyTrace(Trace):
-    """What the kernel gave, as a trace whose tensors are made when one is first read."""
+    """A trace of the kernel's results, whose tensors are made on first access."""
 
     @classmethod
     def of(cls, seen: Seen) -> LazyTrace:
-        """The trace of a decision."""
+        """Makes the trace of a decision."""
         made = object.__new__(cls)
         vars(made).update(_seen=seen, on_host=seen.losses[:, 1:].astype(np.float64))
         return made
 
     def __getattr__(self, name: str) -> Tensor:
-        """A field that has not been read before, or AttributeError."""
+        """Computes a field on first access; raises AttributeError for other names."""
         if name not in ("losses", "gradient"):
             raise AttributeError(name)
         made = vars(self)[name] = torch.from_numpy(getattr(vars(self)["_seen"], name))
@@ -85,11 +85,11 @@ class LazyTrace(Trace):
 
 
 class Trainer:
-    """N GANs of one loss in training, of one task or of several that can share a batch.
+    """Trains N GANs with one loss, on one task or on several that can share a batch.
 
     Args:
-        task: What is trained: one task, or one for each row, which agree on all but their data and their judges.
-        loss: What the players minimise.
+        task: One task, or one for each row; these must agree on everything but their data and judges.
+        loss: The GAN loss.
         rows: N.
         d_lr, g_lr: Base learning rates, one for all rows or one for each.
         d_optimizer, g_optimizer: The optimisers.
@@ -98,27 +98,27 @@ class Trainer:
             computed again on the same latents).
         episode_updates: Length of the run, for `progress`; 0 if unknown.
         dtype: Precision of weights and computation. Draws are the same in either.
-        device: Where it runs.
+        device: Device of all tensors.
         way: How N copies of a player are run, see `make_players`.
-        chunk: Rows in one chunk of plain MLPs (others go in one); changes speed and in float32 nothing else. By
-            default as many as suit the cache.
-        engine: What computes: "native", the compiled kernel, "torch", or "auto", the kernel where it covers the game.
-        num_threads: Among which the kernel shares rows out; changes speed alone. torch has threads of its own.
-        record: How updates of plain MLPs are recorded to be replayed, see `recording`; by default they are not. All
-            rows then go in one chunk.
+        chunk: Rows in one chunk of plain MLPs (other players have one chunk); changes only speed, in float32. By
+            default as many as fit into the cache.
+        engine: "native", the compiled kernel; "torch"; or "auto", the kernel if it covers the game.
+        num_threads: Threads among which the kernel divides rows; changes speed only. torch has its own setting.
+        record: Records updates of plain MLPs for replay, see `cuda_graphs`; by default they are not recorded. With
+            it, all rows are one chunk.
 
     Raises:
-        ValueError: If tasks cannot share a batch or are not as many as rows, or if a loss or a recording does not fit
-            the players.
+        ValueError: If tasks cannot share a batch, their number differs from the number of rows, or a loss or a
+            recording does not fit the players.
     """
 
     n: int
     task: Task
-    """Of the first row: what all rows have in common can be read off it."""
+    """Task of the first row, for what all rows have in common."""
     tasks: tuple[Task, ...]
-    """Those that rows are of, each once."""
+    """Distinct tasks of the rows."""
     which: np.ndarray
-    """(N,) int64: which of `tasks` each row is of."""
+    """(N,) int64: index into `tasks` for each row."""
     loss: Loss
     batch_size: int
     order: str
@@ -126,7 +126,7 @@ class Trainer:
     dtype: torch.dtype
     device: torch.device
     engine: str
-    """What computes: "native" or "torch"."""
+    """Engine in use: "native" or "torch"."""
     num_threads: int
     g: Players
     d: Players
@@ -168,7 +168,7 @@ class Trainer:
             raise ValueError(f"task names {len(of_rows)} tasks for {rows} rows; name one for each row, at least one")
         self.tasks = tuple({id(each): each for each in of_rows}.values())
         self.task = task = of_rows[0]
-        self.loss, self.n, self.batch_size, self.order = loss, rows, batch_size, order
+        self.loss, self.n, self.batch_size, self.order = loss, rows, int(batch_size), order
         for other in self.tasks[1:]:
             if why := difference(task, other, batch_size):
                 raise ValueError(f"tasks {task.name!r} and {other.name!r} cannot share a batch: their {why} differ")
@@ -208,7 +208,7 @@ class Trainer:
         self._drive(g_optimizer, self._per_row(g_lr), d_optimizer, self._per_row(d_lr))
 
     def empty_fork(self, rows: int) -> Trainer:
-        """A trainer of so many rows set up like this one, for `snapshot.restore` to fill; shares task and modules."""
+        """Makes a trainer with these settings, for `snapshot.restore` to fill; shares task and modules."""
         branch = copy.copy(self)
         branch.n = rows
         branch._allocate(rows, self.g.over, self.d.over)
@@ -216,7 +216,7 @@ class Trainer:
         return branch
 
     def _drive(self, g_spec: OptimizerSpec, g_lr: Tensor, d_spec: OptimizerSpec, d_lr: Tensor) -> None:
-        """What moves the players: their optimisers, and the engine that asks them to."""
+        """Makes the players' optimisers and the engine."""
         self.g_optimizer = RowOptimizer(g_spec, self.g.flat, g_lr)
         self.d_optimizer = RowOptimizer(d_spec, self.d.flat, d_lr)
         self._engine = Engine(
@@ -234,7 +234,7 @@ class Trainer:
 
     @property
     def native(self) -> NativeEngine:
-        """The kernel on these rows, made when it is first needed; where `engine` is "native" alone."""
+        """The kernel on these rows, made on first use; only if `engine` is "native"."""
         if self._native is None:
             state = State(**{field.name: getattr(self, field.name) for field in fields(State)})
             self._native = NativeEngine(
@@ -246,7 +246,7 @@ class Trainer:
         return torch.as_tensor(lr, dtype=torch.float64, device=self.device).expand(self.n).clone()
 
     def _allocate(self, rows: int, make_g: Callable[[Tensor], Players], make_d: Callable[[Tensor], Players]) -> None:
-        """All that has rows, but for the optimisers; `make_g` and `make_d` put players on weights (N, P)."""
+        """Allocates all that has rows but the optimisers; `make_g` and `make_d` make players on weights (N, P)."""
         game, dtype, batch_size = self._game, self.dtype, self.batch_size
         self.g, self.d = (
             make(torch.zeros(rows, self._sizes[name], dtype=dtype, device=self.device))
@@ -275,14 +275,14 @@ class Trainer:
         self._measurement: Measurement | None = None
 
     def _cache_rows(self) -> int:
-        """Rows whose widest activation is about half a megabyte: measured best for narrow and wide MLPs alike."""
+        """Returns how many rows have a widest activation of half a megabyte: fastest for narrow and wide MLPs."""
         if self.device.type == "cuda":
             return self.n
         return max(1, 131_072 // (self._widest * self.batch_size))
 
     @property
     def facts(self) -> GameFacts:
-        """What controllers may know of this game."""
+        """Facts about the game for controllers."""
         block = self.task.data.block(self.batch_size)
         epoch = block if hasattr(self.task.data, "__len__") else 0
         return self.loss.game_facts(self.task.kind, episode_updates=self.episode_updates, updates_per_epoch=epoch)
@@ -291,13 +291,13 @@ class Trainer:
 
     @staticmethod
     def _fresh(build, seed: int) -> nn.Module:
-        """A module with weights drawn from `seed`; torch's global generators are left as they were."""
+        """Builds a module with weights drawn from `seed`; torch's global generators are left as they were."""
         with seeded(seed):
             return build()
 
     @torch.no_grad()
     def reset(self, seed: np.ndarray, episode: np.ndarray, rows: np.ndarray | None = None) -> None:
-        """Starts the rows afresh (all by default) from `seed` and `episode`, int64, one entry per chosen row."""
+        """Restarts the rows (all by default) from `seed` and `episode`, int64, one entry per chosen row."""
         chosen = np.arange(self.n) if rows is None else np.asarray(rows)
         self.seed[chosen], self.episode[chosen] = seed, episode
         for counter in (
@@ -327,7 +327,7 @@ class Trainer:
     # -- measuring ------------------------------------------------------------------------------------------------
 
     def look(self, rows: np.ndarray | None = None) -> None:
-        """Says that weights or counters were changed: the coming batch is drawn and looked at when next needed."""
+        """Marks the cached forward pass stale: the coming batch is drawn and measured when it is next needed."""
         for chunk in self._chunks:
             if rows is None or ((rows >= chunk.rows.start) & (rows < chunk.rows.stop)).any():
                 chunk.stale = True
@@ -336,7 +336,7 @@ class Trainer:
             self._native.forget(rows)
 
     def _catch_up(self) -> None:
-        """Looks where that is due."""
+        """Runs the forward pass of rows whose cached one is stale."""
         if self.engine == "native":
             if self._seen is None:
                 self._seen = self.native.look()
@@ -354,7 +354,7 @@ class Trainer:
         chunk.stale = False
 
     def _draw(self, chunk: Chunk) -> None:
-        """The coming batch of real samples and of what G makes samples of."""
+        """Draws the coming batch: real samples and G's inputs."""
         rows = chunk.rows
         chunk.codes = self.feed.reals.at(rows, self.real_index[rows], self.seed[rows], self.episode[rows])
         if self._game is None:
@@ -369,7 +369,7 @@ class Trainer:
         chunk.inputs = inputs.to(self.dtype)
 
     def _real(self, chunk: Chunk) -> Tensor:
-        """The real batch of each row, out of its own task's data."""
+        """Returns the real batch of each row from its own task's data."""
         which = self.which[chunk.rows]
         if (which == which[0]).all():
             return self.tasks[which[0]].data.batch(chunk.codes)
@@ -383,7 +383,7 @@ class Trainer:
         return real
 
     def _prepare(self, chunk: Chunk, who: Moves) -> None:
-        """What the coming update takes besides the batch: draws of the loss, and what follows from the rows' age."""
+        """Prepares what the update needs besides the batch: the loss' draws, and values that depend on progress."""
         loss, rows = self.loss, chunk.rows
         if loss.noisy or (loss.penalty is not None and who.d is not None):
             drawn = self.feed.probes.at(rows, self.updates[rows], self.seed[rows], self.episode[rows])
@@ -400,7 +400,7 @@ class Trainer:
 
     @property
     def measurement(self) -> Measurement:
-        """What is seen on the coming batch, all rows."""
+        """Measures all rows on the coming batch."""
         if self._measurement is None:
             self._catch_up()
             if self._seen is not None:
@@ -427,7 +427,7 @@ class Trainer:
         return self.updates / self.episode_updates if self.episode_updates else np.zeros(self.n)
 
     def _measured(self, seen: Seen) -> Measurement:
-        """What the kernel saw."""
+        """Returns the kernel's measurement."""
 
         def make() -> dict[str, Tensor]:
             real, fake, numbers = map(torch.from_numpy, (*seen.logits, seen.numbers))
@@ -444,19 +444,19 @@ class Trainer:
 
     @property
     def _sample_shape(self) -> tuple[int, ...]:
-        """Of a sample as the players see it: as the data have it, or flat with its label behind."""
+        """Shape of a sample as the players see it: that of the data, or flat with its label appended."""
         shape, condition = self.task.data.shape, self.task.condition
         return shape if condition is None else (math.prod(shape) + condition.size,)
 
     def coming_labels(self, row: int) -> Tensor:
-        """Labels (B, *label shape) of a conditional GAN's coming batch."""
+        """Returns the labels (B, *label shape) of a conditional GAN's coming batch."""
         self._catch_up()
         chunk = next(chunk for chunk in self._chunks if chunk.rows.start <= row < chunk.rows.stop)
         return self.task.data.batch_labels(chunk.codes[row - chunk.rows.start])  # type: ignore[attr-defined]
 
     @property
     def coming_fake(self) -> Tensor:
-        """Generated samples of the coming batch, (N, B, *shape), to be read at once; with a label behind, flat."""
+        """Returns the coming batch's samples of G, (N, B, *shape), or flat with labels; valid until the next call."""
         if self.engine == "native":
             fake = torch.empty(self.n, self.batch_size, *self._seen_shape, dtype=self.dtype)
             self._seen = self.native.look(fake)
@@ -466,7 +466,7 @@ class Trainer:
 
     @property
     def seen(self) -> Seen | None:
-        """What the kernel gave of the last decision, the rows' health among it; None where torch computes."""
+        """The kernel's results of the last decision, including failure checks; None with torch."""
         if self.engine == "native":
             self._catch_up()
         return self._seen
@@ -474,12 +474,12 @@ class Trainer:
     # -- updating -------------------------------------------------------------------------------------------------
 
     def advance(self, control: Control, updates: int = 1, active: np.ndarray | None = None) -> Trace:
-        """`updates` updates of every active row under one control, each followed by a look at the next batch.
+        """Makes `updates` updates of every active row under one control, and measures the next batch after each.
 
         Args:
-            control: For all N rows; that of inactive rows is ignored.
+            control: Control of all N rows; that of inactive rows is ignored.
             updates: k ≥ 1.
-            active: (N,) bool; rows that take part, all by default. The others stay untouched to the bit.
+            active: (N,) bool; rows that update, all by default. The others stay unchanged to the bit.
         """
         if self.engine == "torch":
             return self._advance(control, updates, active)
@@ -489,7 +489,7 @@ class Trainer:
 
     @torch.no_grad()
     def _advance(self, control: Control, updates: int, active: np.ndarray | None) -> Trace:
-        """The same by torch."""
+        """Does the same with torch."""
         control.check(self.n)
         moves = np.ones(self.n, bool) if active is None else active
         fresh = moves & ~control.reuse_real.cpu().numpy()
@@ -523,10 +523,10 @@ class Trainer:
 
     @torch.no_grad()
     def samples(self, count: int, purpose: Purpose, index: int = 0, rows: Sequence[int] | None = None) -> Tensor:
-        """`count` generated samples of each chosen row (all by default), (rows, count, *shape).
+        """Returns `count` generated samples of each chosen row (all by default), (rows, count, *shape).
 
-        The latents are a function of the row's seed and episode, `purpose` and `index`, so two controllers on one
-        seed are judged on the same latents. A task with a `Wiring` gives what its G makes of held-out inputs.
+        The latents are a function of the row's seed and episode, `purpose` and `index`, so two controllers on one seed
+        are judged on the same latents. For a task with a `Wiring`, these are G's outputs for held-out inputs.
         """
         made, condition = [], self.task.condition
         for row in range(self.n) if rows is None else rows:
@@ -544,9 +544,9 @@ class Trainer:
         return condition.values_of(torch.cat(made)).unflatten(-1, self.task.data.shape)
 
     def held_labels(self, purpose: Purpose, count: int) -> Tensor:
-        """Labels (count, *label shape) that samples of a conditional GAN are made with.
+        """Returns the labels (count, *label shape) with which samples of a conditional GAN are made.
 
-        They are those of the validation split, of the test split for Purpose.SCORE, spread evenly over it.
+        They are spread evenly over the validation split, or over the test split for Purpose.SCORE.
         """
         labels = held_labels(self.task.data, 2 if purpose is Purpose.SCORE else 1)
         if labels is None:
@@ -554,11 +554,11 @@ class Trainer:
         return spread(labels, count)
 
     def task_of(self, row: int) -> Task:
-        """What the row is of."""
+        """Returns the row's task."""
         return self.tasks[self.which[row]]
 
     def quality(self, rows: Sequence[int]) -> np.ndarray:
-        """Distances of the chosen rows to validation data by their tasks' cheap estimators, (rows,) float64.
+        """Measures the chosen rows' distances to validation data by their tasks' cheap estimators, (rows,) float64.
 
         Infinite where a sample is not finite.
         """
@@ -572,7 +572,7 @@ class Trainer:
         return found
 
     def score(self, row: int) -> tuple[float, Tensor]:
-        """The row's exact distance to test data, and the generated samples that it was judged by, float32.
+        """Computes the row's exact distance to test data; returns it with the generated samples used, float32.
 
         The distance is infinite where a sample is not finite.
         """
@@ -585,14 +585,14 @@ class Trainer:
         return task.score(fake), fake
 
     def generator(self, row: int = 0) -> nn.Module:
-        """The row's generator as a plain module of its own: latents (B, latent_size) → samples (B, *shape).
+        """Returns a copy of the row's generator as a plain module: latents (B, latent_size) → samples (B, *shape).
 
-        Of a conditional GAN the user's own module, called with latents and labels.
+        For a conditional GAN this is the user's own module, called with latents and labels.
         """
         module = self._fresh(self.task.generator, 0).to(self.device, self.dtype)
         return own_module(unflatten(module, self.g.flat[row]))
 
     def discriminator(self, row: int = 0) -> nn.Module:
-        """The row's discriminator as a plain module of its own: samples (B, *shape) → logits."""
+        """Returns a copy of the row's discriminator as a plain module: samples (B, *shape) → logits."""
         module = self._fresh(self.task.discriminator, 0).to(self.device, self.dtype)
         return own_module(unflatten(module, self.d.flat[row]))

@@ -1,7 +1,7 @@
-"""One update of some rows, and the look at the batch that comes next: what is computed, and nothing that is decided.
+"""Computes one update of some rows, and the forward passes on the next batch; makes no decisions.
 
-All of it is arithmetic on tensors that lie where the players lie. What the host knows (who moves, what was drawn) is
-given in a `Chunk`, so that a recording of these calls can be replayed (`recording`).
+It consists of arithmetic on tensors of the players' device. What the host decides (who moves, what was drawn) is passed
+in a `Chunk`, so that a recording of these calls can be replayed (`cuda_graphs`).
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ class Engine:
     """The players of N rows, their optimisers and their loss.
 
     Args:
-        loss: What the players minimise.
-        game: What G makes and is judged by where it is no plain GAN.
+        loss: The GAN loss.
+        game: Inputs and loss of G, if the game is not a plain GAN.
         g, d: The players.
         trained_d: D wrapped in the regulariser of the loss; D itself without one.
-        g_optimizer, d_optimizer: On the players' weights.
-        d_penalty, g_penalty: (N,), where each row's weighted penalty and diversity term are put down.
+        g_optimizer, d_optimizer: Optimisers of the players' weights.
+        d_penalty, g_penalty: (N,), buffers for each row's weighted penalty and diversity term.
     """
 
     def __init__(
@@ -46,7 +46,7 @@ class Engine:
         self._scratch = {name: Buffers() for name in ("d", "late d", "early", "late", "penalty")}
 
     def see(self, chunk: Chunk) -> None:
-        """Both players' forward passes on the coming batch, which has been drawn."""
+        """Runs both players' forward passes on the coming batch, which has been drawn."""
         chunk.out, chunk.g_tape = self.g.forward(chunk.g_flat, chunk.inputs, chunk.g_buffers)
         loss, game = self.loss, self.game
         if game is None:
@@ -63,9 +63,9 @@ class Engine:
         chunk.seen = Judged(pair, numbers)
 
     def update(self, chunk: Chunk, moves: Moves, d_multiplier: Tensor, g_multiplier: Tensor, gradient: Tensor) -> None:
-        """One update of a chunk that has been seen. Gradients at the old weights are all taken before any weight moves.
+        """Makes one update of a chunk after `see`. Computes all gradients at the old weights before any weight moves.
 
-        The sums of their entries are added to `gradient`, (N,), as the multipliers are.
+        The sums of their entries are added to `gradient`, (N,), which is on the same device as the multipliers.
         """
         real, fake, pair = self._trained(chunk)
         d_grad, g_grads = None, []
@@ -94,7 +94,7 @@ class Engine:
             gradient[rows] += self.g_optimizer.step(rows, grad, g_multiplier[rows])
 
     def _trained(self, chunk: Chunk) -> tuple[Tensor, Tensor, Pair]:
-        """Both batches as D sees them where gradients are taken, and that pass: the measured one if they agree."""
+        """Returns D's two batches for the gradients, and D's pass on them: the measured pass if they agree."""
         if self.loss.measured_as_trained:
             return chunk.real, chunk.fake, chunk.seen.pair
         real, fake = chunk.real, chunk.fake
@@ -104,7 +104,7 @@ class Engine:
         return real, fake, self.trained_d.pair(chunk.d_flat, real, fake, chunk.d_buffers)
 
     def _penalty_gradient(self, chunk: Chunk, places: Rows) -> Tensor:
-        """Gradient of the weighted penalty in D's weights, (m, P); keeps the penalty itself in `d_penalty`."""
+        """Computes the gradient of the weighted penalty in D's weights, (m, P); stores the penalty in `d_penalty`."""
         assert self.loss.penalty is not None
         rows = chunk.whole(places)
         seen = chunk.real[places], chunk.fake[places].detach(), chunk.probe[places]
@@ -113,7 +113,7 @@ class Engine:
         return grad * self.loss.coefficient
 
     def _at_output(self, chunk: Chunk, pair: Pair, scratch: Buffers, within: Rows, places: Rows) -> Tensor:
-        """Gradient of G's loss at what it made, (m, M, *out), through D's pass; D's weight gradients are left out.
+        """Computes the gradient of G's loss at G's output, (m, M, *out), through D's pass but not for D's weights.
 
         `within` are the m rows among those of the pass, `places` the same rows among those of the chunk.
         """
@@ -132,7 +132,7 @@ class Engine:
         return grad
 
     def _at_output_late(self, chunk: Chunk, real: Tensor, fake: Tensor, places: Rows) -> Tensor:
-        """The same with D's weights as they are now; both batches go through D only where G's loss needs both."""
+        """Computes the same with D's current weights; runs both batches through D only if G's loss needs both."""
         flat, scratch = self.d.flat[chunk.whole(places)], self._scratch["late d"]
         if self.game is not None:
             pair = self.trained_d.pair(flat, real[places], fake[places], chunk.late_buffers)
@@ -144,7 +144,7 @@ class Engine:
         return self._diversified(chunk, at_fake, places)
 
     def _diversified(self, chunk: Chunk, at_fake: Tensor, places: Rows) -> Tensor:
-        """With the gradient of the diversity term for the rows whose turn it is; keeps the term in `g_penalty`."""
+        """Adds the gradient of the diversity term for the rows for which it is due; stores the term in `g_penalty`."""
         term, rows = self.loss.diversity, chunk.whole(places)
         if term is None:
             return at_fake
@@ -158,7 +158,7 @@ class Engine:
         return torch.where(turn.view(-1, *[1] * (grad.dim() - 1)), at_fake + grad, at_fake)
 
     def _g_gradient(self, when: str, chunk: Chunk, at_out: Tensor, rows: Rows, last: bool) -> Tensor:
-        """G's gradient in its weights from that at what it made."""
+        """Computes G's weight gradient from the gradient at its output."""
         grad, _ = self.g.backward(
             chunk.g_tape, at_out, self._scratch[when], Asked(weights=True, inputs=False, rows=rows, last=last)
         )

@@ -81,17 +81,20 @@ def test_the_engine_is_told_and_how_to_get_the_fast_one(light, monkeypatch, caps
         "name": "native",
         "note": "compiled, for avx2 on this processor",
     }
-    monkeypatch.setattr(library, "instruction_sets", lambda: ())
+    monkeypatch.undo()
+    monkeypatch.setattr(library, "library", lambda: None)
+    monkeypatch.setattr(doctor, "_data", lambda: [])
     assert main(["doctor"]) == 0
     assert "pip install --force-reinstall --no-deps gan-env" in " ".join(capsys.readouterr().out.split())
 
 
-def test_a_library_that_cannot_be_loaded_is_no_fault(light, monkeypatch, capsys):
+def test_a_library_that_cannot_be_loaded_is_a_fault_with_its_cause(light, monkeypatch, capsys):
     library = doctor.import_module("gan_env.native.library")
 
     def broken():
         raise OSError("wrong ELF class")
 
-    monkeypatch.setattr(library, "instruction_sets", broken)
-    assert main(["doctor"]) == 0
-    assert "wrong ELF class" in capsys.readouterr().out
+    monkeypatch.setattr(library, "library", broken)
+    assert main(["doctor"]) == 1
+    said = " ".join(capsys.readouterr().out.split())
+    assert "the native engine cannot be loaded (wrong ELF class)" in said and "BROKEN" in said

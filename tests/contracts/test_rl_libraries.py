@@ -49,7 +49,7 @@ def test_the_page_says_what_the_docstrings_say_and_has_a_row_for_each():
 
 
 def test_the_hyper_parameters_for_rl_zoo3_are_what_it_reads():
-    from agents.training.sb3_export import SaveController
+    from agents import SaveController
     from agents.zoo import ddpg, ppo, td3
     from gan_env import ENV_IDS
     from gan_env.envs.config import EnvConfig
@@ -60,7 +60,7 @@ def test_the_hyper_parameters_for_rl_zoo3_are_what_it_reads():
         for entry in module.hyperparams.values():
             assert json.loads(json.dumps(entry)) == entry  # plain values, for rl-zoo3 writes them down
             EnvConfig(**entry["env_kwargs"])
-            assert entry["callback"] == f"{SaveController.__module__}.{SaveController.__name__}"
+            assert entry["callback"] == f"agents.{SaveController.__name__}"
 
 
 def test_the_hyper_parameters_are_those_that_won_the_search():

@@ -19,6 +19,7 @@ def modules() -> list[str]:
         each.name
         for package in (gan_env, agents)
         for each in pkgutil.walk_packages(package.__path__, f"{package.__name__}.")
+        if not each.name.endswith(".libgan_env_native")  # a plain C library, not a module of Python
     ]
     return ["gan_env", "agents", *(name for name in found if not name.endswith("__main__"))]
 

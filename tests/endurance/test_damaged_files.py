@@ -28,7 +28,8 @@ from agents.training.meta_training import train_meta
 from gan_env import GANVectorEnv, Snapshot, SnapshotError
 from gan_env.cli import main
 from gan_env.data.meshes import read_mesh
-from gan_env.data.sources import fashion, folder
+from gan_env.data.picture_files import Folder, Format
+from gan_env.data.sources import fashion
 from gan_env.envs.config import EnvConfig
 from gan_env.io.tensor_files import read_tensors, write_tensors
 from gan_env.losses.losses import get_loss
@@ -247,7 +248,7 @@ def read_a_mesh(path: Path) -> None:
 
 DATA_FILES = (
     *(
-        (picture_file(name), lambda path: folder(path, 8, least=1))
+        (picture_file(name), lambda path: Folder(str(path)).read(Format.square(8), least=1))
         for name in ("one.png", "one.jpg", "one.gif", "one.bmp")
     ),
     *((mesh_file(kind), read_a_mesh) for kind in ("obj", "ply", "stl")),

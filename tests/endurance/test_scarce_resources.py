@@ -46,7 +46,7 @@ def test_another_error_while_building_stays_what_it_is(monkeypatch):
 
 @pytest.mark.parametrize("moment", ["reset", "step"])
 def test_memory_that_runs_out_later_on_says_how_many_rows_would_fit(moment, monkeypatch):
-    env = GANVectorEnv(4, **SMALL)
+    env = GANVectorEnv(4, engine="torch", **SMALL)
     seen, _ = env.reset(seed=0)
     kept = env.snapshot()
 
@@ -58,7 +58,7 @@ def test_memory_that_runs_out_later_on_says_how_many_rows_would_fit(moment, monk
         env.reset(seed=1) if moment == "reset" else env.step(env.action_space.sample())
     assert "\n" not in str(c.value)
     env.restore(kept)
-    ahead = GANVectorEnv(4, **SMALL)
+    ahead = GANVectorEnv(4, engine="torch", **SMALL)
     np.testing.assert_array_equal(ahead.reset(seed=0)[0], seen)
     for one, other in zip(ahead.step(np.zeros((4, 1))), env.step(np.zeros((4, 1))), strict=True):
         np.testing.assert_equal(one, other)

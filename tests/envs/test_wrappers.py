@@ -88,7 +88,7 @@ def test_a_time_limit_later_than_the_episode_changes_nothing():
 
 
 def test_the_native_batch_has_episode_updates_instead_of_a_time_limit_and_says_so():
-    with pytest.raises(ValueError, match="max_episode_steps.*episode_updates"):
+    with pytest.raises(TypeError, match="max_episode_steps.*episode_updates"):
         gym.make_vec(ID, num_envs=2, max_episode_steps=4, **GAME)
     limited = gym.make_vec(ID, num_envs=2, vectorization_mode="sync", max_episode_steps=4, **GAME)
     limited.reset(seed=0)

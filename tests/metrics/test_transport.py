@@ -12,14 +12,15 @@ from scipy.spatial.distance import cdist
 
 from gan_env.metrics import distances
 from gan_env.native import transport
+from gan_env.native.library import compile_library
 
 needs_compiler = pytest.mark.skipif(shutil.which("g++") is None, reason="no g++ to compile the solver with")
 
 
 @pytest.fixture(scope="module")
 def solve(tmp_path_factory):
-    library = transport.compile_solver(tmp_path_factory.mktemp("native") / "solver.so")
-    return transport.bind(ctypes.CDLL(str(library)))
+    file = compile_library(tmp_path_factory.mktemp("native"))
+    return transport.bind(ctypes.CDLL(str(file)))
 
 
 def draws(seed: int = 0) -> np.random.Generator:

@@ -228,7 +228,7 @@ def test_a_task_a_name_and_a_whole_configuration_are_the_same_game():
     given = ("dirac", make_task("dirac"), EnvConfig(task="dirac", episode_updates=20))
     found = [compare(game, ["alt-gda-1"], seeds=[7], updates=6, d_lr=0.2).rows[0] for game in given]
     assert {(row["score"], row["updates"], row["d_lr"]) for row in found} == {(found[0]["score"], 6, 0.2)}
-    with pytest.raises(ValueError, match="unknown setting 'd_lrr'; did you mean 'd_lr'"):
+    with pytest.raises(TypeError, match="unknown setting 'd_lrr'; did you mean 'd_lr'"):
         compare("dirac", ["sim-gda"], d_lrr=1.0)
 
 
@@ -290,7 +290,7 @@ def test_progress_is_shown_where_it_is_asked_for_and_else_on_a_terminal_alone(ca
     compare("dirac", ["sim-gda"], seeds=1, updates=5)
     assert capsys.readouterr().err == ""
     compare("dirac", ["sim-gda"], seeds=1, updates=5, progress=True)
-    assert "training 1 controllers × 1 seeds: 100%" in capsys.readouterr().err
+    assert "training 1 controllers × 1 seeds: 100 %" in capsys.readouterr().err
 
 
 # -- what a failure pays -----------------------------------------------------------------------------------------------
