@@ -1,7 +1,7 @@
 """Compiles the native engine into a wheel; without a compiler the wheel is pure, and training uses the torch engine.
 
 `GAN_ENV_NATIVE=0` makes a pure wheel in any case, `GAN_ENV_NATIVE=1` fails where the engine cannot be compiled, and
-`CXX` names the compiler (GCC 9 or later, or Clang).
+`CXX` names the compiler (GCC 11 or later, or Clang 14).
 """
 
 from __future__ import annotations

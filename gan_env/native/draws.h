@@ -71,20 +71,22 @@ inline uint32_t float_bits(float x) {
     return bits;
 }
 
-// The ziggurat's tables as they are read, made once.
+// The ziggurat's tables as they are read. Made by the compiler: code that runs when the library is loaded would be
+// compiled for each instruction set too, and a processor that lacks one could not load the library at all.
 struct Ziggurat {
-    double width[256], height[256];
-    float float_width[256], float_height[256];
-    uint32_t float_inside[256];
-    Ziggurat() {
+    double width[256]{}, height[256]{};
+    float float_width[256]{}, float_height[256]{};
+    uint32_t float_inside[256]{};
+    constexpr Ziggurat() {
         for (int i = 0; i < 256; ++i) {
-            width[i] = bits_to_double(ZIGGURAT_WIDTH[i]), height[i] = bits_to_double(ZIGGURAT_HEIGHT[i]);
+            width[i] = __builtin_bit_cast(double, ZIGGURAT_WIDTH[i]);
+            height[i] = __builtin_bit_cast(double, ZIGGURAT_HEIGHT[i]);
             float_width[i] = float(width[i] * 536870912.0), float_height[i] = float(height[i]);
             float_inside[i] = uint32_t((ZIGGURAT_INSIDE[i] + (1u << 28)) >> 29);
         }
     }
 };
-const Ziggurat ziggurat;
+constexpr Ziggurat ziggurat;
 
 constexpr double ZIGGURAT_R = 3.6541528853610087963519472518, ZIGGURAT_INVERSE_R = 0.27366123732975827203338247596;
 

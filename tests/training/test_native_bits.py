@@ -68,3 +68,14 @@ def test_1000_updates_leave_the_recorded_bits_on_an_emulated_processor(machine, 
         for isa in isas:
             left = subprocess.run([*replay, str(file), isa], check=True, capture_output=True).stdout
             assert hashlib.sha256(left).hexdigest() == RECORDED[name], (name, isa)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(shutil.which("g++") is None or shutil.which("nm") is None, reason="needs g++ and nm")
+def test_no_code_of_one_instruction_set_runs_when_the_library_is_loaded(tmp_path):
+    # A global that is made at run time would be made by AVX-512 instructions, and end the process elsewhere.
+    source, flags = Path(lib.__file__).with_name("kernel.cpp"), lib.ISAS["x86_64"]["avx2"]
+    made = tmp_path / "kernel.o"
+    subprocess.run(["g++", *lib.FLAGS, *flags, "-DISA=avx2", "-c", source, "-o", made], check=True)
+    named = subprocess.run(["nm", "-C", made], check=True, capture_output=True, text=True).stdout
+    assert "gan_worker_avx2" in named and "_GLOBAL__sub_I" not in named
