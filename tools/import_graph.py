@@ -32,7 +32,7 @@ LAYERS = [
     ["agents.learned.sb3"],
     ["agents.learned", "agents.zoo"],
     ["agents.registry"],
-    ["agents.steer", "agents.comparison.rows", "agents.diagnose"],
+    ["agents.steer", "agents.named_places", "agents.comparison.rows", "agents.diagnose"],
     ["agents.comparison.row_checks"],
     ["agents.report"],
     ["agents.report.html"],

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -16,6 +15,10 @@ from ..comparison.seeds import SPLIT_SIZE, SPLITS
 from .contestants import check_contestant, meaning, tuned_on
 
 HALF_DECADES = (0.1, 0.3, 1.0, 3.0, 10.0)
+
+
+MOST_GAMES, MOST_CONTROLLERS, MOST_RUNS = 1_000, 200, 50_000
+"""Of a part; the largest of ours has 32, 13 and three thousand. A folder from somebody else may ask for anything."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,6 +59,7 @@ class Part:
     """Everything else about the game; its task, loss, rates and length are those above."""
 
     def __post_init__(self) -> None:
+        self._check_size()
         self._check_axes()
         for count in ("seeds", "tune_seeds", "group_rows"):
             if not 1 <= getattr(self, count) <= SPLIT_SIZE:
@@ -74,6 +78,25 @@ class Part:
         for name in self.controllers:
             check_contestant(name)
 
+    @property
+    def size(self) -> int:
+        """How many runs it asks for, those that choose a constant included."""
+        each = len(self.controllers) * self.seeds + len(self.constants) * self.tune_seeds
+        return self._games * each
+
+    @property
+    def _games(self) -> int:
+        return len(self.tasks) * len(self.losses) * max(len(self.d_lr), 1)
+
+    def _check_size(self) -> None:
+        """Raises ValueError for more than one folder can hold; before anything else, since all else takes as long."""
+        if self._games > MOST_GAMES:
+            raise ValueError(f"{self._games:,} games are too many for one part; at most {MOST_GAMES:,}")
+        if len(self.controllers) > MOST_CONTROLLERS:
+            raise ValueError(f"{len(self.controllers):,} controllers are too many; at most {MOST_CONTROLLERS:,}")
+        if self.size > MOST_RUNS:
+            raise ValueError(f"a benchmark of {self.size:,} runs is too large; at most {MOST_RUNS:,}")
+
     def _check_axes(self) -> None:
         """Raises ValueError for an axis of the grid that is empty, or that names one thing twice."""
         for axis in ("tasks", "losses", "controllers", "d_lr", "constants"):
@@ -84,9 +107,11 @@ class Part:
                 raise ValueError(f"{axis}={','.join(map(str, values))} names one twice; leave it out once")
         if not all(0 < value < math.inf for value in self.constants):
             raise ValueError(f"constants={','.join(map(str, self.constants))} must be numbers > 0, e.g. 0.3,1,3")
-        for one, other in itertools.combinations(self.controllers, 2):
-            if meaning(one, self.tasks) == meaning(other, self.tasks):
-                raise ValueError(f"controllers: {one!r} and {other!r} are the same; leave one of them out")
+        first: dict[str, str] = {}
+        for name in self.controllers:
+            one = first.setdefault(repr(meaning(name, self.tasks)), name)
+            if one != name:
+                raise ValueError(f"controllers: {one!r} and {name!r} are the same; leave one of them out")
 
     def games(self) -> Iterator[EnvConfig]:
         """Yields every combination of task, loss and base rate."""

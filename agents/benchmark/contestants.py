@@ -43,7 +43,11 @@ def meaning(name: str, tasks: tuple[str, ...]) -> object:
         number = None if text is None else float(text)
     except ValueError:
         number = text
-    return stem, number, sorted(options.items(), key=lambda option: option[0])
+    plain = {
+        key: float(value) if isinstance(value, (int, float)) and not isinstance(value, bool) else value
+        for key, value in options.items()
+    }
+    return stem, number, sorted(plain.items(), key=lambda option: option[0])
 
 
 def check_contestant(name: str) -> None:

@@ -33,7 +33,8 @@ from gan_env.io.files import (
 )
 
 from ..comparison.rows import Row
-from ..run_kind import BENCHMARK, refuse_elsewhere, refuse_other
+from ..named_places import refuse_elsewhere
+from ..run_kind import BENCHMARK, refuse_other
 from .bench_config import BenchConfig
 from .contestants import best_constant, tuned_on
 from .plan import Group, built, plan, prepared, without_undefined

@@ -10,10 +10,7 @@ from gan_env.envs.config import EnvConfig
 from gan_env.io.files import shown
 from gan_env.optimizer_spec import OptimizerSpec
 
-from .bench_config import BenchConfig, Part
-
-MOST_CELLS = 500_000
-"""Runs of a benchmark; the largest of ours has ten thousand."""
+from .bench_config import MOST_RUNS, BenchConfig, Part
 
 
 def as_json(config: BenchConfig) -> dict[str, Any]:
@@ -45,8 +42,8 @@ def from_json(held: dict[str, Any]) -> BenchConfig:
         parts = tuple(replace(part, game=_with_spec(part.game)) for part in config.parts)
     except (OverflowError, TypeError) as error:
         raise ValueError(f"no configuration of a benchmark ({error})") from error
-    if (cells := sum(map(_cells, parts))) > MOST_CELLS:
-        raise ValueError(f"a benchmark of {cells:,} runs is too large; at most {MOST_CELLS:,}")
+    if (runs := sum(part.size for part in parts)) > MOST_RUNS:
+        raise ValueError(f"a benchmark of {runs:,} runs is too large; at most {MOST_RUNS:,}")
     return replace(config, parts=parts)
 
 
@@ -54,12 +51,6 @@ def _with_engine(part: Any) -> Any:
     """Names the engine of a part of a folder that was begun when there was no other."""
     game = part.get("game") if isinstance(part, dict) else None
     return {**part, "game": {"engine": "torch", **game}} if isinstance(game, dict) else part
-
-
-def _cells(part: Part) -> int:
-    """The runs that a part asks for."""
-    games = len(part.tasks) * len(part.losses) * max(len(part.d_lr), 1)
-    return games * (len(part.controllers) * part.seeds + len(part.constants) * part.tune_seeds)
 
 
 def difference(held: Any, asked: Any, where: str = "") -> str:

@@ -9,7 +9,18 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
-from gan_env.io.files import Lock, add_to, cut, is_there, open_packed, open_to_read, own_folder, shown, write_whole
+from gan_env.io.files import (
+    Lock,
+    add_to,
+    bounded_lines,
+    cut,
+    is_there,
+    open_packed,
+    open_to_read,
+    own_folder,
+    shown,
+    write_whole,
+)
 
 from ..comparison.row_checks import check_group_row, parse_row
 from ..comparison.rows import Row
@@ -57,7 +68,7 @@ class RowLog:
         if os.fstat(file.fileno()).st_size < self._end:
             raise OSError(f"{self.path}: was cut while it was in use; start again on what is there now")
         file.seek(self._end)
-        self._read(file)
+        self._read(bounded_lines(file, self.path))
 
     def _current(self) -> BinaryIO:
         """Returns the open file; reopens it and reads it from the start if the path now leads to another file.

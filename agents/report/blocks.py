@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from gan_env.io.files import is_there, open_packed, open_to_read, read_json, shown
+from gan_env.io.files import is_there, open_lines, read_json, shown
 
 from ..comparison.row_checks import finite, read_row
 from ..comparison.rows import Row
@@ -39,8 +39,8 @@ def read_rows(folder: Path) -> list[Row]:
         raise ValueError(f"{str(folder)!r} holds no rows.jsonl; name a folder that gan-env bench or train wrote")
     rows, first = [], {}
     try:
-        with open_packed(path) if path.suffix == ".gz" else open_to_read(path) as file:
-            for number, line in enumerate(file, 1):
+        with open_lines(path) as lines:
+            for number, line in enumerate(lines, 1):
                 row = read_row(line, f"{path.name} line {number}")
                 cell = (_config_key(row), row["controller"], row["seed"])
                 if cell in first:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import csv
+import io
 import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+
+from gan_env.io.files import read_text
 
 from .rank_tests import block_ranks
 from .ranking import Ranking
@@ -58,7 +61,7 @@ def read_cells(path: Path) -> Cells:
         OSError: If the file cannot be read.
     """
     found: Cells = {}
-    with path.open(newline="", encoding="utf-8") as file:
+    with io.StringIO(read_text(path.resolve()), newline="") as file:  # a pipe in its place would never end
         lines = csv.DictReader(file)
         if missing := [name for name in _COLUMNS if name not in (lines.fieldnames or ())]:
             raise ValueError(f"{path}: column {missing[0]!r} is missing; the first line must be {','.join(_COLUMNS)}")

@@ -88,8 +88,9 @@ def _logs(folder: Path | None) -> list[Path]:
 
     Raises NotOurs for a link or no file of such a name: TensorBoard opens its files by name, each time that it writes.
     """
-    found = [] if folder is None or not has_folder(folder) else sorted(folder.glob("events.out.tfevents.*"))
-    return [file for file in found if is_there(file, alone=True)]
+    found = [] if folder is None or not has_folder(folder) else sorted(folder.glob("*tfevents*"))  # what it reads, too
+    ours = [file for file in found if file.name.startswith("events.out.tfevents.")]
+    return [file for file in found if is_there(file, alone=file in ours) and file in ours]
 
 
 def log_sizes(folder: Path | None) -> dict[str, int]:

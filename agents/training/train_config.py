@@ -14,9 +14,10 @@ from gan_env.tasks.task import Task
 
 from ..comparison.seeds import SPLIT_SIZE
 from ..learned.fsco import FscoConfig
+from ..named_places import refuse_elsewhere
 from ..policies.policy import PolicySpec
 from ..registry import make_controller
-from ..run_kind import TRAINING, refuse_elsewhere, refuse_other
+from ..run_kind import TRAINING, refuse_other
 
 META, UNTRAINED, EMBEDDED = "fsco (meta)", "fsco (untrained)", "fsco (embedded)"
 DDPG_META, DDPG_UNTRAINED = "ddpg (meta)", "ddpg (untrained)"

@@ -93,11 +93,10 @@ def _option(name: str, kind: Any, default: Any, help: str) -> tuple[str, Any, An
 
 
 def _print_scores(out: Path) -> None:
-    import json
-
+    from agents.comparison.row_checks import read_row
     from agents.report.text import as_json
-    from gan_env.io.files import open_to_read
+    from gan_env.io.files import open_lines
 
-    with open_to_read(out / "rows.jsonl") as lines:
-        rows = [json.loads(line) for line in lines]
+    with open_lines(out / "rows.jsonl") as lines:
+        rows = [read_row(line, f"rows.jsonl line {number}") for number, line in enumerate(lines, 1)]
     print_json({"out": out, "tables": as_json(rows)})

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cache
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -14,6 +13,7 @@ from torch import Tensor
 from gan_env.data.datasets import SPLIT_SEED, ArrayData
 from gan_env.data.picture_files import LIMIT, Folder, Format, Pictures
 from gan_env.data.sources import SOURCES
+from gan_env.io.files import expanded
 
 FEWEST = 20
 """Fewest pictures that a folder must contain."""
@@ -63,7 +63,7 @@ def picture_splits(name: str, where: str | None, side: int) -> dict[str, Picture
         asked = Folder.parse(where or "")
         size = Format(asked.height or side, asked.width or side, asked.grey)
         return split(Pictures(asked.read(size, least=FEWEST).pixels))
-    return split(SOURCES[name].read(None if where is None else Path(where).expanduser(), side))
+    return split(SOURCES[name].read(None if where is None else expanded(where), side))
 
 
 @cache

@@ -15,7 +15,7 @@ import torch
 
 from gan_env.data.datasets import SPLIT_SEED, ArrayData
 from gan_env.data.sources import data_root, npz, shipped
-from gan_env.io.files import write_whole
+from gan_env.io.files import expanded, write_whole
 
 SIDE = 32
 SUFFIXES = (".obj", ".ply", ".stl")
@@ -90,7 +90,7 @@ def mesh_files(where: str) -> list[Path]:
     """
     from tqdm import tqdm
 
-    path = Path(where).expanduser()
+    path = expanded(where)
     if path.is_dir():
         found = path.rglob("*")
     else:

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 
+from gan_env.io.files import expanded
+
 if TYPE_CHECKING:
     from PIL.Image import Image
 
@@ -72,7 +74,7 @@ class Folder:
     @property
     def path(self) -> Path:
         """The folder itself."""
-        return Path(self.where).expanduser()
+        return expanded(self.where)
 
     def __str__(self) -> str:
         """Formats the text that `parse` reads."""
@@ -89,7 +91,7 @@ class Folder:
             ValueError: If an option is unknown; the message names it.
         """
         where, at, tail = text.rpartition("@")
-        if not at or not where or "/" in tail or Path(text).expanduser().is_dir():
+        if not at or not where or "/" in tail or expanded(text).is_dir():
             return cls(text)
         found: dict[str, int | bool] = {}
         for option in tail.lower().split(","):

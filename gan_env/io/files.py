@@ -30,7 +30,11 @@ LARGEST_TEXT = 2**24
 MOST_UNPACKED, LEAST_UNPACKED = 100, 2**24
 """A packed file may hold so many times its own bytes; or so many bytes, if that is more. Our rows shrink to a 15th."""
 LONGEST_LINE = 2**22
-"""Most bytes of a line in a packed file."""
+"""Most bytes of a line in a file of rows, packed or plain."""
+PADDING = 4_096
+"""Zeros at the end of a packed file that are refused."""
+DEEPEST_JSON = 64
+"""Most nested lists and records in JSON; ours have seven."""
 _PLAIN = sum(getattr(os, flag, 0) for flag in ("O_NOFOLLOW", "O_CLOEXEC", "O_BINARY", "O_NONBLOCK"))
 """Flags for opening: follow no link, wait for no pipe."""
 
@@ -119,6 +123,24 @@ def read_json(path: Path | str) -> Any:
     return parsed_json(read_bytes(path))
 
 
+def expanded(text: str | Path) -> Path:
+    """Returns a path as written by a user, ~ expanded; raises ValueError if it cannot be one."""
+    try:
+        if "\0" in str(text):
+            raise ValueError(f"{str(text)!r} holds a zero character, so it is no path")
+        return Path(text).expanduser()
+    except RuntimeError as error:
+        raise ValueError(f"{str(text)!r}: there is no such user's folder; write the whole path") from error
+
+
+def bounded_lines(file: BinaryIO, path: Path | str) -> Iterator[bytes]:
+    """Yields the lines of a file; raises NotOurs, without reading it whole, at one that is longer than any of ours."""
+    while line := file.readline(LONGEST_LINE + 1):
+        if len(line) > LONGEST_LINE:
+            raise NotOurs(f"{path}: holds a line of more than {LONGEST_LINE:,} bytes, beyond any of ours; put it back")
+        yield line
+
+
 @contextmanager
 def open_packed(path: Path | str) -> Iterator[Iterator[bytes]]:
     """Yields the lines of a gzip file.
@@ -127,7 +149,12 @@ def open_packed(path: Path | str) -> Iterator[Iterator[bytes]]:
     limit is unpacked.
     """
     with open_to_read(path) as file, gzip.GzipFile(fileobj=file) as unpacked:
-        most = max(LEAST_UNPACKED, MOST_UNPACKED * os.fstat(file.fileno()).st_size)
+        size = os.fstat(file.fileno()).st_size
+        file.seek(max(size - PADDING, 0))
+        if size > PADDING and not any(file.read()):  # Python passes zeros behind the content over byte by byte
+            raise NotOurs(f"{path}: ends with zeros, as no packed file of ours does; put it back")
+        file.seek(0)
+        most = max(LEAST_UNPACKED, MOST_UNPACKED * size)
 
         def lines() -> Iterator[bytes]:
             left = most
@@ -143,12 +170,30 @@ def open_packed(path: Path | str) -> Iterator[Iterator[bytes]]:
         yield lines()
 
 
+@contextmanager
+def open_lines(path: Path) -> Iterator[Iterator[bytes]]:
+    """Yields the lines of a plain file, or of a packed one (.gz); see `bounded_lines` and `open_packed`."""
+    if path.suffix == ".gz":
+        with open_packed(path) as lines:
+            yield lines
+    else:
+        with open_to_read(path) as file:
+            yield bounded_lines(file, path)
+
+
 def parsed_json(text: str | bytes) -> Any:
     """Parses JSON; raises ValueError for any other text, also if it is nested too deeply."""
     try:
-        return json.loads(text)
+        found = json.loads(text)
     except RecursionError as error:
         raise ValueError("it is nested too deeply") from error
+    level = [found]
+    for _ in range(DEEPEST_JSON):
+        level = [each for each in level if isinstance(each, (dict, list))]
+        if not level:
+            return found
+        level = [value for each in level for value in (each.values() if isinstance(each, dict) else each)]
+    raise ValueError("it is nested too deeply")
 
 
 def shown(value: Any) -> Any:

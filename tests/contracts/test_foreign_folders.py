@@ -1,11 +1,13 @@
 """A folder from somebody else does no harm: what stands in the place of a file of ours is refused and left alone."""
 
+import gzip
 import json
 import os
 import shutil
 import subprocess
 import sys
 import tempfile
+import time
 from pathlib import Path
 
 import pytest
@@ -215,14 +217,14 @@ def test_what_a_configuration_names_elsewhere_is_read_only_if_it_is_trusted(
 
 
 def test_what_lies_in_the_folder_or_was_named_in_the_call_is_read(tmp_path):
-    from agents.run_kind import refuse_elsewhere
+    from agents.named_places import refuse_elsewhere
 
     inside = {"parts": [{"controllers": [str(tmp_path / "mine.safetensors"), "constant:0.1", "alt-gda-5", "fsco"]}]}
     refuse_elsewhere(tmp_path, inside)
     refuse_elsewhere(
         tmp_path, {"parts": [{"tasks": ["ring", "folder:/x@64"]}]}, {"parts": [{"tasks": ["folder:/x@64"]}]}
     )
-    with pytest.raises(ValueError, match="names '/x'"):
+    with pytest.raises(ValueError, match="names '/x@64'"):
         refuse_elsewhere(tmp_path, {"parts": [{"tasks": ["ring", "folder:/x@64"]}]})
 
 
@@ -268,3 +270,98 @@ def test_what_is_no_file_or_holds_far_more_than_it_seems_is_refused_at_once(
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - memory < 400 * 2**10
     if kind not in ("long line", "deep"):
         assert code != 0 and said.count("\n") == 1 and name in said, said
+
+
+# -- names that are written so that a path does not look like one --------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("field", "name"),
+    [
+        *(("tasks", f"folder:{tail}") for tail in ("d/..@16x16", "d/link@16,grey", "pictures@16", "~nobody-here@16")),
+        ("tasks", "meshes:d/l*/*.obj"),
+        ("controllers", "elsewhere(1)/m.safetensors"), ("controllers", "d/(/../../m.safetensors"),
+        ("controllers", "autoloss(file='d/li' 'nk')"), ("controllers", "autoloss(file=b'd/link')"),
+        ("controllers", "autoloss(file=['d/link'])"), ("controllers", "autoloss(file='d/link'"),
+        ("controllers", "best-constant:folder:pictures@16"), ("controllers", "replay:d/link"),
+    ],
+)  # fmt: skip
+def test_a_path_is_found_however_a_name_is_written(field, name, tmp_path):
+    from agents.named_places import refuse_elsewhere
+
+    held = {"parts": [{field: [name]}]}
+    with pytest.raises(ValueError, match="--trust"):
+        refuse_elsewhere(tmp_path, held)
+    refuse_elsewhere(tmp_path, held, held)
+
+
+def test_data_inside_the_folder_may_be_links_and_are_not_read_without_a_word(tmp_path):
+    from agents.named_places import refuse_elsewhere
+
+    (tmp_path / "inside").mkdir()
+    with pytest.raises(ValueError, match="--trust"):
+        refuse_elsewhere(tmp_path, {"parts": [{"tasks": [f"folder:{tmp_path}/inside@16"]}]})
+    (tmp_path / "link.safetensors").symlink_to("/etc/hostname")
+    with pytest.raises(ValueError, match="--trust"):
+        refuse_elsewhere(tmp_path, {"parts": [{"controllers": [str(tmp_path / "link.safetensors")]}]})
+
+
+READERS = (["verify"], ["report"], ["watch"])
+
+
+@pytest.mark.parametrize("command", READERS, ids=str)
+def test_a_line_or_padding_without_end_is_refused_at_once(command, copy, capsys):
+    rows = (copy / "rows.jsonl").read_bytes()
+    with (copy / "rows.jsonl").open("r+b") as file:
+        file.truncate(2**33)  # sparse: it takes no room on the disk
+    start = time.process_time()
+    assert main([*command, str(copy)]) != 0
+    (copy / "rows.jsonl").unlink()
+    (copy / "rows.jsonl.gz").write_bytes(gzip.compress(rows))
+    with (copy / "rows.jsonl.gz").open("r+b") as file:
+        file.truncate(2**28)
+    assert main([*command, str(copy)]) != 0
+    assert time.process_time() - start < 5
+    said = capsys.readouterr().err
+    assert said.count("\n") == 2 and "Traceback" not in said
+
+
+@pytest.mark.parametrize("depth", [100, 900, 980])
+@pytest.mark.parametrize("command", READERS, ids=str)
+def test_deep_nesting_is_refused_in_one_line(command, depth, copy, capsys):
+    text = (copy / "rows.jsonl").read_text()
+    (copy / "rows.jsonl").write_text(text.replace("{", '{"zz": ' + "[" * depth + "1" + "]" * depth + ", ", 1))
+    main([*command, str(copy)])
+    assert "Traceback" not in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [("controllers", [f"constant:{i}" for i in range(1, 4_001)]), ("d_lr", [1e-4 + i * 1e-9 for i in range(9_999)]),
+     ("seeds", 240_000)],
+    ids=["controllers", "d_lr", "seeds"],
+)  # fmt: skip
+@pytest.mark.parametrize("command", [["verify"], ["watch"], ["bench", "--out"]], ids=str)
+def test_more_runs_than_a_folder_can_hold_are_refused_at_once(command, field, value, copy, capsys):
+    held = json.loads((copy / "config.json").read_text())
+    held["parts"][0][field] = value
+    (copy / "config.json").write_text(json.dumps(held))
+    start = time.process_time()
+    assert main([*command, str(copy)]) == 2
+    assert time.process_time() - start < 5 and "at most" in capsys.readouterr().err
+
+
+def test_a_pipe_among_tensorboards_logs_is_refused(stopped, tmp_path, capsys):
+    folder = tmp_path / "run"
+    shutil.copytree(stopped, folder)
+    (folder / "tensorboard").mkdir(exist_ok=True)
+    os.mkfifo(folder / "tensorboard" / "x.tfevents")
+    assert main(["watch", str(folder)]) != 0
+    assert "a pipe" in capsys.readouterr().err
+
+
+def test_a_pipe_that_is_named_in_the_call_is_refused(copy, tmp_path, capsys):
+    os.mkfifo(tmp_path / "pipe")
+    assert main(["report", str(copy), "--markdown", "--published", str(tmp_path / "pipe")]) != 0
+    assert main(["export", "--trust-pickle", str(tmp_path / "pipe"), str(tmp_path / "out.safetensors")]) != 0
+    assert capsys.readouterr().err.count("a pipe") == 2

@@ -15,7 +15,7 @@ from stable_baselines3.common.base_class import BaseAlgorithm
 from torch import Tensor
 
 from gan_env.envs.actions import CHOICES, CODECS, LogRange
-from gan_env.io.files import parsed_json
+from gan_env.io.files import open_to_read, parsed_json
 
 from ...policies.policy_files import LARGEST_BYTES
 
@@ -71,7 +71,7 @@ def read_zip(path: Path | str) -> Actor:
         OSError: If it cannot be read.
     """
     try:
-        with zipfile.ZipFile(path) as file:
+        with open_to_read(Path(path).resolve()) as opened, zipfile.ZipFile(opened) as file:
             if max(file.getinfo(name).file_size for name in ("data", "policy.pth")) > LARGEST_BYTES:
                 raise ValueError(f"it is larger than {LARGEST_BYTES >> 20} MiB")
             settings = parsed_json(file.read("data"))["policy_kwargs"]
