@@ -59,11 +59,11 @@ class Part:
     """Everything else about the game; its task, loss, rates and length are those above."""
 
     def __post_init__(self) -> None:
-        self._check_size()
-        self._check_axes()
         for count in ("seeds", "tune_seeds", "group_rows"):
             if not 1 <= getattr(self, count) <= SPLIT_SIZE:
                 raise ValueError(f"{count}={getattr(self, count)} must be 1 to {SPLIT_SIZE}")
+        self._check_size()
+        self._check_axes()
         if self.split not in SPLITS:
             raise ValueError(f"split={self.split!r} is unknown; use one of {', '.join(SPLITS)}")
         REWARDS[self.game.reward]  # by name alone, for the configuration is written down
@@ -95,7 +95,9 @@ class Part:
         if len(self.controllers) > MOST_CONTROLLERS:
             raise ValueError(f"{len(self.controllers):,} controllers are too many; at most {MOST_CONTROLLERS:,}")
         if self.size > MOST_RUNS:
-            raise ValueError(f"a benchmark of {self.size:,} runs is too large; at most {MOST_RUNS:,}")
+            raise ValueError(
+                f"a benchmark of {self.size:,} runs is too large for a folder; at most {MOST_RUNS:,}: use several"
+            )
 
     def _check_axes(self) -> None:
         """Raises ValueError for an axis of the grid that is empty, or that names one thing twice."""
