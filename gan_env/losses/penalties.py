@@ -1,7 +1,7 @@
 """Gradient penalties of the discriminator, and gradient normalisation: functions of ∇f, the logit's input gradient.
 
 Each is defined once, as a function of logits and squared gradient norms. Autograd differentiates it through any
-discriminator (double backward); `players.mlp_gradients` implements the gradient explicitly for plain MLPs.
+discriminator (double backward); `players.batched_mlp_gradients` implements the gradient explicitly for plain MLPs.
 """
 
 from __future__ import annotations

@@ -3,8 +3,8 @@
 The weights of a row are one flat vector in the order of `parts`, so that an optimiser is a few elementwise operations
 on (N, P). Rows share no weights, so the gradient of a sum over rows holds each row's own.
 
-The trainer uses this interface only. There are two implementations: `players.mlp` for stacks of linear layers,
-`players.modules` for any other module.
+The trainer uses this interface only. There are two implementations: `players.batched_mlp` for stacks of linear layers,
+`players.batched_modules` for any other module.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Discriminators with gradient normalisation, spectral norm or a gradient penalty.
 
-For piecewise linear MLPs `mlp_gradients` implements the gradients explicitly; all others use autograd.
+For piecewise linear MLPs `batched_mlp_gradients` implements the gradients explicitly; all others use autograd.
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ from torch import Tensor
 
 from gan_env.losses.losses import Loss, Penalty
 from gan_env.losses.penalties import InputGradient, InputGradientPenalty, input_gradient_at
-from gan_env.players.mlp import MLPPlayers
-from gan_env.players.mlp_gradients import GradientNormalisedPlayers, penalty_gradient
-from gan_env.players.modules import AutogradPlayers
+from gan_env.players.batched_mlp import MLPPlayers
+from gan_env.players.batched_mlp_gradients import GradientNormalisedPlayers, penalty_gradient
+from gan_env.players.batched_modules import AutogradPlayers
 from gan_env.players.players import Asked, Buffers, Pair, Players, Rows
 
 

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 
 from gan_env.networks.parameters import flatten
-from gan_env.players.mlp import mlp_layers
+from gan_env.players.batched_mlp import mlp_layers
 from gan_env.random.streams import Purpose, rng, seeded
 from gan_env.tasks.task import Task
 

@@ -15,7 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from gan_env.players.mlp import JointPair, MLPPlayers
+from gan_env.players.batched_mlp import JointPair, MLPPlayers
 from gan_env.training.chunks import Chunk, Judged, Moves
 from gan_env.training.update import Engine
 

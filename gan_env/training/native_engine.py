@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from gan_env.data.datasets import ArrayData, GaussianMixture, PlaneData
 from gan_env.losses.losses import LOSSES, Loss
 from gan_env.native import library as lib
-from gan_env.players.mlp import MLPPlayers
+from gan_env.players.batched_mlp import MLPPlayers
 from gan_env.players.players import Players
 from gan_env.random.streams import BlockStream, Purpose, rng
 from gan_env.registry import unknown

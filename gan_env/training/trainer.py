@@ -23,8 +23,8 @@ from gan_env.losses.losses import Loss
 from gan_env.losses.spectral_norm import derives_weights, weight_matrices
 from gan_env.networks.parameters import flatten, unflatten
 from gan_env.optimizer_spec import OptimizerSpec
-from gan_env.players.mlp import MLPPlayers
-from gan_env.players.modules import make_players
+from gan_env.players.batched_mlp import MLPPlayers
+from gan_env.players.batched_modules import make_players
 from gan_env.players.players import Players
 from gan_env.players.regularised import as_trained
 from gan_env.random.streams import Purpose, key, rng, seeded

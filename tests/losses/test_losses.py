@@ -287,3 +287,30 @@ def test_the_term_keeps_what_the_loss_is_and_is_refused_where_nothing_is_generat
     )
     with pytest.raises(ValueError, match="generates no samples"):
         make_trainer(EnvConfig(task="digits-domains", loss="bce+diversity", device="cpu"), 1)
+
+
+@pytest.mark.parametrize(("name", "ideal"), [("bce", math.log(4)), ("hinge", 2.0), ("lsgan", 0.5)])
+def test_the_ideal_discriminator_loss_is_the_hand_worked_one(name, ideal):
+    assert LOSSES[name].ideal_d_loss == pytest.approx(ideal, abs=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("name", "real", "fake", "generator"),
+    [
+        ("bce", math.log1p(math.exp(-2)), math.log1p(math.exp(2)), math.log1p(math.exp(-2))),
+        ("hinge", 0.0, 3.0, -2.0),
+        ("lsgan", 1.0, 4.0, 1.0),
+    ],
+)
+def test_losses_of_a_logit_of_two_are_the_hand_worked_ones(name, real, fake, generator):
+    loss, two = LOSSES[name], torch.tensor(2.0, dtype=torch.float64)
+    for part, value in ((loss.real, real), (loss.fake, fake), (loss.generator, generator)):
+        assert float(part(two)) == pytest.approx(value, abs=1e-12)
+
+
+@pytest.mark.parametrize("name", LOSSES)
+def test_a_loss_is_declared_signed_exactly_if_it_can_be_negative(name):
+    f = torch.linspace(-50, 50, 1001, dtype=torch.float64)
+    loss = LOSSES[name]
+    lowest = min(float(part(f).min()) for part in (loss.real, loss.fake, loss.generator))
+    assert loss.signed == (lowest < 0)

@@ -8,9 +8,9 @@ from gan_env.losses.losses import LOSSES
 from gan_env.losses.penalties import gradient_normalisation
 from gan_env.losses.spectral_norm import spectral_norm, weight_matrices
 from gan_env.networks.parameters import flatten
-from gan_env.players.mlp import MLPPlayers
-from gan_env.players.mlp_gradients import GradientNormalisedPlayers
-from gan_env.players.modules import AutogradPlayers, ModulePlayers
+from gan_env.players.batched_mlp import MLPPlayers
+from gan_env.players.batched_mlp_gradients import GradientNormalisedPlayers
+from gan_env.players.batched_modules import AutogradPlayers, ModulePlayers
 from gan_env.players.players import EVERY, Asked, Buffers
 from gan_env.players.regularised import ReparametrisedPlayers, gradient_normalised, penalised
 

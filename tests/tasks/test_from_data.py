@@ -435,7 +435,7 @@ def test_a_generator_that_starts_with_nan_is_blamed_itself():
 
 
 def test_vmap_is_refused_where_there_is_state():
-    from gan_env.players.modules import make_players
+    from gan_env.players.batched_modules import make_players
 
     g = TutorialGenerator()
     with pytest.raises(ValueError, match="cannot be run by vmap"):

@@ -14,8 +14,8 @@ from gan_env.envs.config import EnvConfig
 from gan_env.envs.env import failures, make_trainer
 from gan_env.losses.losses import get_loss
 from gan_env.networks.parameters import flatten, parts, unflatten
-from gan_env.players.mlp import MLPPlayers, mlp_layers
-from gan_env.players.modules import AutogradPlayers, ModulePlayers
+from gan_env.players.batched_mlp import MLPPlayers, mlp_layers
+from gan_env.players.batched_modules import AutogradPlayers, ModulePlayers
 from gan_env.players.players import Asked, Buffers
 from gan_env.tasks.task import Task
 from gan_env.types import Control

@@ -1,4 +1,4 @@
-"""N copies of any module, differentiated by autograd; and the choice between them and `players.mlp`."""
+"""N copies of any module, differentiated by autograd; and the choice between them and `players.batched_mlp`."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.func import functional_call, vmap
 
 from gan_env.networks.parameters import parts, weight_count
-from gan_env.players.mlp import MLPPlayers, mlp_layers
+from gan_env.players.batched_mlp import MLPPlayers, mlp_layers
 from gan_env.players.players import Asked, Buffers, Rows
 
 Stateful = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]

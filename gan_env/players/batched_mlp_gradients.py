@@ -15,7 +15,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from gan_env.losses.penalties import InputGradient, InputGradientPenalty, input_gradient_at
-from gan_env.players.mlp import ACTIVATION_BACKWARD, MLPPlayers
+from gan_env.players.batched_mlp import ACTIVATION_BACKWARD, MLPPlayers
 from gan_env.players.players import EVERY, Asked, Buffers, Rows
 
 
