@@ -68,7 +68,8 @@ class BenchOptions:
     tune_seeds: Count = None
     """Seeds of the split "tune" on which it is chosen (8)."""
     optimizer: Name = None
-    """adam, rmsprop or sgd, or a JSON object with its arguments: '{"name": "adam", "betas": [0.9, 0.999]}'."""
+    """adam, oadam, extra-adam, lookahead-minimax, rmsprop or sgd, or a JSON object with its arguments:
+    '{"name": "adam", "betas": [0.9, 0.999]}'."""
     batch_size: Count = None
     """Samples of each side in one update (the task's own)."""
     order: Name = None

@@ -40,8 +40,8 @@ class EnvConfig:
     g_lr: float | None = None
     """Base learning rate of the generator."""
     optimizer: str | dict[str, Any] | OptimizerSpec | None = None
-    """Optimiser of both players: "adam", "rmsprop", "sgd", or a dict with its arguments, e.g. {"betas": (0.9, 0.999)};
-    by default the task's or else the loss' own."""
+    """Optimiser of both players: "adam", "oadam", "extra-adam", "lookahead-minimax", "rmsprop", "sgd", or a dict with
+    its arguments, e.g. {"betas": (0.9, 0.999)}; by default the task's or else the loss' own."""
     batch_size: int | None = None
     """Real and generated samples in one update."""
     order: Literal["simultaneous", "alternating"] = "simultaneous"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, fields
+from dataclasses import fields
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
@@ -48,7 +48,7 @@ def settings(config: EnvConfig, control: str, trainer: Trainer, reward: Reward) 
         "loss": f"{trainer.loss.name}:{trainer.loss.coefficient}",
         "d_lr": config.d_lr or trainer.task.d_lr,
         "g_lr": config.g_lr or trainer.task.g_lr,
-        "optimizer": asdict(trainer.d_optimizer.spec),
+        "optimizer": trainer.d_optimizer.spec.as_json(),
         "batch_size": trainer.batch_size,
         "episode_updates": trainer.episode_updates,
         "reward": [reward.name, reward.low, reward.high],

@@ -204,7 +204,8 @@ class Trainer:
         self.num_threads = num_threads
         if record is not None:  # torch's, whichever would be taken else
             engine = "torch"
-        self.engine = chosen(engine, self.tasks, loss, (self.g, self.d), batch_size, dtype, self.device.type)
+        specs = g_optimizer, d_optimizer
+        self.engine = chosen(engine, self.tasks, loss, (self.g, self.d), specs, batch_size, dtype, self.device.type)
         self._drive(g_optimizer, self._per_row(g_lr), d_optimizer, self._per_row(d_lr))
 
     def empty_fork(self, rows: int) -> Trainer:
@@ -217,8 +218,8 @@ class Trainer:
 
     def _drive(self, g_spec: OptimizerSpec, g_lr: Tensor, d_spec: OptimizerSpec, d_lr: Tensor) -> None:
         """Makes the players' optimisers and the engine."""
-        self.g_optimizer = RowOptimizer(g_spec, self.g.flat, g_lr)
-        self.d_optimizer = RowOptimizer(d_spec, self.d.flat, d_lr)
+        self.g_optimizer = RowOptimizer(g_spec, self.g.flat, g_lr, self.g.weights)
+        self.d_optimizer = RowOptimizer(d_spec, self.d.flat, d_lr, self.d.weights)
         self._engine = Engine(
             self.loss,
             self._game,
@@ -515,9 +516,17 @@ class Trainer:
                 self.g_updates[rows] += update_g[rows]
                 self.updates[rows] += moves[rows]
                 self.real_index[rows] += fresh[rows]
+                self._end_update(rows, moves[rows])
                 self._look(chunk)
                 losses[:, k + 1, rows] = chunk.seen.numbers[:3]
         return Trace(losses, gradient)
+
+    def _end_update(self, rows: slice, moved: np.ndarray) -> None:
+        """Lets both optimisers do what they do once an update is over, in those rows of the slice that moved."""
+        which = torch.from_numpy(np.flatnonzero(moved) + rows.start)
+        updates = torch.from_numpy(self.updates)[which].to(self.device)
+        for optimizer in (self.g_optimizer, self.d_optimizer):
+            optimizer.after_update(which.to(self.device), updates)
 
     # -- what came of it ------------------------------------------------------------------------------------------
 
