@@ -12,9 +12,11 @@ from torch import Tensor
 
 from gan_env.envs.config import EnvConfig
 from gan_env.envs.failures import FAILURES, SCORE
+from gan_env.optimizer_spec import OptimizerSpec
 from gan_env.tasks.task import Task
 from gan_env.training.trainer import Trainer
 
+from .contestants import Contestant
 from .controller_runner import TRANSIENT, ControllerRunner
 from .rows import Row, cell_key, game_facts, machine, versions
 from .run_metrics import RunMetrics, measure_quality
@@ -61,6 +63,7 @@ def rows_of(
                     **shared,
                     "controller": label,
                     "runs_as": runner.contestant.runs_as or label,
+                    **_own_settings(runner.contestant),
                     "replay_of": getattr(runner.controller, "recorded", None),
                     "seed": seed,
                     **outcome,
@@ -91,6 +94,14 @@ def _game_fields(trainer: Trainer, config: EnvConfig, task: Task) -> Row:
         "machine": machine(trainer.device),
         "versions": versions(),
     }
+
+
+def _own_settings(contestant: Contestant) -> Row:
+    """The field of a contestant that changes settings of its game; the game's own fields are as the others'."""
+    if not contestant.settings:
+        return {}
+    held = {name: OptimizerSpec.of(value).as_json() for name, value in contestant.settings.items()}
+    return {"own_settings": held}
 
 
 def _outcome(

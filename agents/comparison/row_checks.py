@@ -97,7 +97,7 @@ FIELDS: dict[str, _Field] = {
     **dict.fromkeys(("quality", "untrained_score"), _Field(_A_NUMBER, nothing=True)),
     "control_s": _Field(_NO_LESS),
     "normalise": _Field(_Kind("true or false", lambda value: isinstance(value, bool))),
-    **dict.fromkeys(("optimizer", "details", "chosen_by"), _Field(_A_RECORD)),
+    **dict.fromkeys(("optimizer", "own_settings", "details", "chosen_by"), _Field(_A_RECORD)),
     **dict.fromkeys(("versions", "files"), _Field(_TEXTS)),
 }  # fmt: skip
 """Every field that is used, except `score`, `return` and `trace`, whose meaning depends on `status`."""
