@@ -84,6 +84,8 @@ class BenchOptions:
     """Which D loss reward and embedded agents read: mean or sum."""
     quality_every: Count = None
     """Decisions between two measurements of quality, for rewards that read it (10)."""
+    g_ema: Annotated[float | None, _shown("X")] = None
+    """Half-life, in updates, of an average of G's weights that is scored beside G (none)."""
     d_lr_range: Numbers = None
     """Least and greatest multiplier of an embedded agent (0.1,10)."""
     dtype: Name = None

@@ -177,6 +177,7 @@ def _train(
     runners = [runner for each in running for runner in each.runners]
     learners = [i for i, runner in enumerate(runners) if runner.learns]
     began, sampling_s, last = time.perf_counter(), 0.0, trainer.episode_updates
+    starting_s = sum(runner.control_s for runner in runners)  # not between the two looks at the clock
     for update in range(1, last + 1):
         controls = [runner.act(trainer.measurement) for runner in runners]
         metrics.advance(Control.join(controls), update)
@@ -190,5 +191,5 @@ def _train(
                 each.checkpoint_samples[update] = each.samples(trainer, metrics.failure < 0)
             sampling_s += time.perf_counter() - paused
         progress(update)
-    control_s = sum(runner.control_s for runner in runners)
+    control_s = sum(runner.control_s for runner in runners) - starting_s
     return (time.perf_counter() - began - sampling_s - control_s) / trainer.n

@@ -67,6 +67,7 @@ def rows_of(
                     "replay_of": getattr(runner.controller, "recorded", None),
                     "seed": seed,
                     **outcome,
+                    **_averaged(trainer, config, row, ok),
                     "ended": int(metrics.ended[row]),
                     "quality": float(quality[row]) if ok and np.isfinite(quality[row]) else None,
                     "return": float(metrics.returns[row]) if outcome["status"] != "error" else None,
@@ -125,6 +126,19 @@ def _outcome(
         raise
     except Exception as problem:  # samples that cannot be judged cost this row its score, and no other row
         return {**lost, "failure": f"{type(problem).__name__}: {problem}"}, None
+
+
+def _averaged(trainer: Trainer, config: EnvConfig, row: int, ok: bool) -> Row:
+    """The field of a game with an average of G's weights: its score, None where that or the run has failed."""
+    if config.g_ema is None:
+        return {}
+    try:
+        score = trainer.score(row, averaged=True)[0] if ok and config.score else math.inf
+    except TRANSIENT:
+        raise
+    except Exception:  # it cannot be judged, as `_outcome` says of G itself
+        score = math.inf
+    return {"score_ema": score if math.isfinite(score) else None}
 
 
 def untrained_scores(

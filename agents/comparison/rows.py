@@ -45,6 +45,7 @@ def game_facts(config: EnvConfig) -> Row:
         "normalise": gap_is_normalised(config),
         "quality_every": config.quality_every,
         "dtype": str(config.torch_dtype).removeprefix("torch."),
+        **({} if config.g_ema is None else {"g_ema": config.g_ema}),
     }
 
 

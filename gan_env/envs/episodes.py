@@ -35,7 +35,7 @@ class Step:
     truncated: np.ndarray
     """(N,) bool: the episode reached its time limit in this decision."""
     infos: dict[str, Any]
-    """As `Episodes.infos`; where an episode ended, also "failure" and "score"."""
+    """As `Episodes.infos`; where an episode ended, also "failure", "score" and, with `g_ema`, "score_ema"."""
 
 
 _RAW = ("d_penalty", "g_penalty", "d_lr", "g_lr", "native", "update", "d_updates", "g_updates")
@@ -99,11 +99,13 @@ class Episodes:
         failure = failures(self.trainer, trace, moves, self._config)
         terminated = failure >= 0
         truncated = moves & ~terminated & (self.trainer.updates >= self.trainer.episode_updates)
-        scores = np.zeros(self.trainer.n)
+        scores = averaged = np.zeros(self.trainer.n)
         if truncated.any():
             scores = self._scores(truncated)
             lost = truncated & ~np.isfinite(scores)
             failure[lost], terminated, truncated = SCORE, terminated | lost, truncated & ~lost
+            if self._config.g_ema is not None:
+                averaged = self._scores(truncated, averaged=True)
         self.decisions += moves
         self.features.push(seen, self._codec.position(control), moves)
         if self.tracks_quality:
@@ -117,7 +119,9 @@ class Episodes:
             infos["failure"] = np.array([FAILURES[f] if f >= 0 else None for f in failure], object)
             infos["_failure"] = terminated
         if self._config.score and self.done.any():
-            infos["score"], infos["_score"] = _finite(np.where(terminated, np.inf, scores)), self.done.copy()
+            ends = {"score": scores} if self._config.g_ema is None else {"score": scores, "score_ema": averaged}
+            for name, found in ends.items():
+                infos[name], infos[f"_{name}"] = _finite(np.where(terminated, np.inf, found)), self.done.copy()
         return Step(moves, reward, terminated, truncated, infos)
 
     def observations(self) -> np.ndarray:
@@ -170,11 +174,11 @@ class Episodes:
         horizon = -(-self.trainer.episode_updates // self._config.updates_per_step)
         return self._reward(outcome, failed, horizon - self.decisions + 1)
 
-    def _scores(self, rows: np.ndarray) -> np.ndarray:
-        """Computes distances (N,) of the chosen rows, (N,) bool, to test data, 0 elsewhere."""
+    def _scores(self, rows: np.ndarray, *, averaged: bool = False) -> np.ndarray:
+        """Computes distances (N,) of the chosen rows, (N,) bool, to test data, 0 elsewhere; see `Trainer.score`."""
         found = np.zeros(self.trainer.n)
         for row in np.flatnonzero(rows) if self._config.score else ():
-            found[row] = self.trainer.score(int(row))[0]
+            found[row] = self.trainer.score(int(row), averaged=averaged)[0]
         return found
 
 

@@ -97,7 +97,7 @@ def r2_penalty(fake: InputGradient) -> Float[Tensor, " n"]:
 
 @_on(lambda real, fake, mix: (real, fake))
 def r1_r2_penalty(real: InputGradient, fake: InputGradient) -> Float[Tensor, " n"]:
-    """½ E ‖∇f‖² over real data + ½ E ‖∇f‖² over generated data. Huang et al. 2024, arXiv:2501.05441, section 2.2."""
+    """½ {E ‖∇f‖² over real data + E ‖∇f‖² over generated data}. Huang et al. 2024, arXiv:2501.05441, section 2."""
     return (real.squared_norm.mean(-1) + fake.squared_norm.mean(-1)) / 2
 
 
