@@ -129,8 +129,8 @@ def _notes(rows: list[Row]) -> list[str]:
             lines.append(f"{name} is " + ", ".join(f"{what} ({n} runs)" for what, n in chosen.most_common()))
         if averaged := [row["score_ema"] for row in group if row.get("score_ema") is not None]:
             lines.append(
-                f"{name}, an average of G's weights (half-life {group[0].get('g_ema', float('nan')):g} updates): mean score "
-                f"{np.mean(averaged):.4g} (n = {len(averaged)})"
+                f"{name}, an average of G's weights (half-life {group[0].get('g_ema', float('nan')):g} updates): "
+                f"mean score {np.mean(averaged):.4g} (n = {len(averaged)})"
             )
         crashed = [row["failure"] for row in group if row["status"] == "error"]
         if crashed:

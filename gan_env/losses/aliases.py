@@ -33,7 +33,7 @@ _ALIASES = {
     "gran": ("gran-gan", "gradient-normalization", "gn-gan"),
 }  # fmt: skip
 ALIASES = {alias: ours for ours, aliases in _ALIASES.items() for alias in aliases}
-"""Maps foreign names, in lower case with hyphens, to ours. Other relativistic losses and DRAGAN are not implemented here."""
+"""Maps foreign names, in lower case with hyphens, to ours. Other relativistic losses and DRAGAN are missing."""
 
 
 def our_name(text: str) -> str | None:

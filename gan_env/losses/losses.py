@@ -142,8 +142,10 @@ class Loss:
         return self.logit_gradient("generator", fake)
 
     def logit_gradient(self, part: str, logits: Float[Tensor, "n B"]) -> Float[Tensor, "n B"]:
-        """Differentiates each row's mean of one function, (n, B): "real", "fake" or "generator"; `logits` is what that
-        is a function of, see `paired`."""
+        """Differentiates each row's mean of one function in its argument, (n, B): logits, or as `paired` says.
+
+        `part` is "real", "fake" or "generator".
+        """
         written = getattr(self, f"{part}_gradient")
         if written is not None:
             return written(logits).div_(logits.shape[-1])
@@ -341,7 +343,7 @@ _add(
         paired=True,
         penalty=r1_r2_penalty,
         coefficient=1.0,
-        coefficient_is="γ of both penalties; the original's first one on ImageNet-64, which falls to a tenth there and stays here",
+        coefficient_is="γ of both penalties; the original's first one on ImageNet-64, which falls to 0.1 there and stays here",
         optimizer=OptimizerSpec(betas=(0.0, 0.99)),
         source="Huang et al. 2024 (R3GAN), arXiv:2501.05441, the loss of its section 2, with Adam's last β of its code",
     )

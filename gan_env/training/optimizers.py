@@ -11,7 +11,6 @@ from torch import Tensor
 
 from gan_env.optimizer_spec import OptimizerSpec
 
-
 _MOMENTS = {"adam": 2, "oadam": 3, "extra-adam": 3, "lookahead-minimax": 3, "rmsprop": 1}
 
 

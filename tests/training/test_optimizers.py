@@ -159,7 +159,7 @@ def test_the_first_steps_are_the_hand_worked_ones():
     assert stepped(OptimizerSpec(name="oadam", **signs), gradients) == pytest.approx([0.8, 0.7, 1.0, 1.1])
     # out to .9, and from 1 by the gradient met there to .9; out to 1, and from .9 to 1
     assert stepped(OptimizerSpec(name="extra-adam", **signs), gradients) == pytest.approx([0.9, 0.9, 1.0, 1.0])
-    # β₁ = -1/2: m = 3/2 · 1 = 1.5, over 1 + 1/2: 1; then -.75 + 1.5 = .75, over 1 - 1/4: 1; so a constant slope is exact
+    # β₁ = -1/2: m = 3/2 · 1 = 1.5, over 1 + 1/2: 1; then -.75 + 1.5 = .75, over 1 - 1/4: 1: exact
     assert stepped(OptimizerSpec(betas=(-0.5, 0.0), eps=1e-12), (1.0, 1.0, 1.0)) == pytest.approx([0.9, 0.8, 0.7])
     # and one that turns is met by a larger step: m = -.75 - 1.5 = -2.25, over .75: -3
     assert stepped(OptimizerSpec(betas=(-0.5, 0.0), eps=1e-12), (1.0, -1.0)) == pytest.approx([0.9, 1.2])
