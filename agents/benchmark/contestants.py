@@ -12,8 +12,9 @@ from gan_env.training.trainer import Trainer
 
 from ..base import NeedsTrainer
 from ..comparison.contestants import Contestant, game_of, make_contestant
+from ..comparison.own_settings import parse_contestant
 from ..comparison.rows import Row
-from ..registry import TUNED_CONSTANT, make_controller, parse_contestant
+from ..registry import TUNED_CONSTANT, make_controller
 
 
 def tuned_on(name: str) -> str | None:

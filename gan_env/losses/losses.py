@@ -343,7 +343,7 @@ _add(
         paired=True,
         penalty=r1_r2_penalty,
         coefficient=1.0,
-        coefficient_is="γ of both penalties; the original's first one on ImageNet-64, which falls to 0.1 there and stays here",
+        coefficient_is="γ of both penalties; the original's first one on ImageNet-64, never annealed here",
         optimizer=OptimizerSpec(betas=(0.0, 0.99)),
         source="Huang et al. 2024 (R3GAN), arXiv:2501.05441, the loss of its section 2, with Adam's last β of its code",
     )
