@@ -124,7 +124,10 @@ def rewards() -> str:
     rows = []
     for name in REWARDS:
         for normalise in (False, True) if name == "loss_gap" else (False,):
-            reward = make_reward(name, RewardContext(LOSSES["bce"], 1.0, normalise))
+            reward, twice = (
+                make_reward(name, RewardContext(LOSSES["bce"], w, normalise))
+                for w in (1.0, 2.0)
+            )
             formula = first_line(REWARDS[name])
             if normalise:
                 formula = "the same, each gap divided by L_G + L_D, both in size"
@@ -133,7 +136,7 @@ def rewards() -> str:
                 (
                     label,
                     formula,
-                    span(reward.low, reward.high, "w" if reward.needs_quality else ""),
+                    span(reward.low, reward.high, "w" if twice.low == 2 * reward.low else ""),
                 )
             )
     return table(("name", "formula", "range"), rows)

@@ -51,8 +51,9 @@ class EnvConfig:
     episode_updates: int | None = None
     """Updates in one episode; a multiple of `updates_per_step`."""
     reward: Any = "loss_gap"
-    """"loss_gap" (FSCO), "quality", "quality_gain", a Reward, or a callable that builds one. An environment that is
-    given neither reward nor config has "quality" if the loss is signed, because a gap of such losses is meaningless."""
+    """"loss_gap" (FSCO), "quality", "quality_gain", "log_quality", "log_quality_gain", "final_quality", a Reward, or a
+    callable that builds one. An environment that is given neither reward nor config has "quality" if the loss is
+    signed, because a gap of such losses is meaningless."""
     normalise: bool = False
     """Divide the loss gap by the size of the losses, so that signed losses can be used."""
     d_loss_scale: Literal["mean", "sum"] = "mean"

@@ -109,7 +109,7 @@ class Episodes:
         if self.tracks_quality:
             self.quality_age[truncated] = self._config.quality_every  # an episode's last decision is always measured
             self._measure_quality(moves & ~terminated)
-        reward = self._rewards(trace, before, terminated)
+        reward = self._rewards(trace, before, terminated, truncated)
         reward[~moves] = 0.0
         self.done = terminated | truncated
         infos = self.infos(moves, control)
@@ -160,12 +160,13 @@ class Episodes:
             self.quality[due] = _finite(self.trainer.quality(due.tolist()))
             self.quality_age[due] = 0
 
-    def _rewards(self, trace: Trace, quality_before: np.ndarray, failed: np.ndarray) -> np.ndarray:
+    def _rewards(self, trace: Trace, quality_before: np.ndarray, failed: np.ndarray, last: np.ndarray) -> np.ndarray:
         outcome = Outcome(
             g_losses=trace.on_host[0],
             d_losses=trace.d_losses(self._config.d_loss_scale),
             quality_before=quality_before if self._reward.needs_quality else None,
             quality_after=self.quality if self._reward.needs_quality else None,
+            last=last,
         )
         horizon = -(-self.trainer.episode_updates // self._config.updates_per_step)
         return self._reward(outcome, failed, horizon - self.decisions + 1)

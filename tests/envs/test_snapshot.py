@@ -73,7 +73,7 @@ GAMES = {
     "dirac": {"task": "dirac", "loss": "wgan", "normalise": True, "d_lr": 0.1, "g_lr": 0.1, "track_quality": True},
     "digits": {"task": "digits", "reward": "quality_gain", "quality_every": 3},
     "running statistics": {"task": OWN, "order": "alternating"},
-    "sgd": {"task": "ring", "optimizer": "sgd", "order": "alternating"},
+    "sgd": {"task": "ring", "optimizer": "sgd", "order": "alternating", "reward": "log_quality_gain"},
     "spectral": {"task": "ring", "loss": "sn", "dtype": "float64"},
 }
 
