@@ -96,7 +96,12 @@ class Episodes:
         self.trainer: Trainer = trainer
         self._config, self._codec, self._reward = config, codec, reward
         self.features: FeatureMemory = FeatureMemory(
-            config.features, codec.last_action_names, config.d_loss_scale, trainer.n
+            config.features,
+            codec.last_action_names,
+            config.d_loss_scale,
+            trainer.n,
+            trainer.facts,
+            config.updates_per_step,
         )
         self.tracks_quality: bool = reward.needs_quality or config.track_quality
         self._native = np.full(trainer.n, int(trainer.engine == "native"))
@@ -127,11 +132,11 @@ class Episodes:
         trace = self.trainer.advance(control, self._config.updates_per_step, moves)
         terminated, truncated, more = self._ends(trace, moves)
         self.decisions += moves
-        self.features.push(self.trainer.measurement, self._codec.position(control), moves)
+        self.features.push(self.trainer.measurement, control, self._codec.position(control), moves)
         if self.tracks_quality:
             self.quality_age[truncated] = self._config.quality_every  # an episode's last decision is always measured
             self._measure_quality(moves & ~terminated)
-        reward = self._rewards(trace, before, terminated)
+        reward = self._rewards(trace, before, terminated, truncated)
         reward[self.done] = 0.0
         infos = self.infos(moves, control)
         infos.more.update(more)
@@ -202,12 +207,13 @@ class Episodes:
             self.quality[due] = _finite(self.trainer.quality(due.tolist()))
             self.quality_age[due] = 0
 
-    def _rewards(self, trace: Trace, quality_before: np.ndarray, failed: np.ndarray) -> np.ndarray:
+    def _rewards(self, trace: Trace, quality_before: np.ndarray, failed: np.ndarray, last: np.ndarray) -> np.ndarray:
         outcome = Outcome(
             g_losses=trace.on_host[0],
             d_losses=trace.d_losses(self._config.d_loss_scale),
             quality_before=quality_before if self._reward.needs_quality else None,
             quality_after=self.quality if self._reward.needs_quality else None,
+            last=last,
         )
         horizon = -(-self._horizon // self._config.updates_per_step)
         return self._reward(outcome, failed, horizon - self.decisions + 1)
