@@ -127,6 +127,11 @@ def _notes(rows: list[Row]) -> list[str]:
         chosen = Counter(row["runs_as"] for row in group if row.get("runs_as", name) != name)
         if chosen:
             lines.append(f"{name} is " + ", ".join(f"{what} ({n} runs)" for what, n in chosen.most_common()))
+        if averaged := [row["score_ema"] for row in group if row.get("score_ema") is not None]:
+            lines.append(
+                f"{name}, an average of G's weights (half-life {group[0].get('g_ema', float('nan')):g} updates): "
+                f"mean score {np.mean(averaged):.4g} (n = {len(averaged)})"
+            )
         crashed = [row["failure"] for row in group if row["status"] == "error"]
         if crashed:
             lines.append(f"{name} crashed in {len(crashed)} of {len(group)} runs, first by {crashed[0]}")

@@ -63,7 +63,7 @@ class Step(NamedTuple):
     truncated: np.ndarray
     """(N,) bool: the episode reached its time limit in this decision."""
     infos: Infos
-    """As `Episodes.infos`; where an episode ended, also "failure" and "score"."""
+    """As `Episodes.infos`; where an episode ended, also "failure", "score" and, with `g_ema`, "score_ema"."""
 
 
 _RAW = ("d_penalty", "g_penalty", "d_lr", "g_lr", "native", "update", "d_updates", "g_updates")
@@ -164,6 +164,9 @@ class Episodes:
         done = terminated | truncated
         if self._config.score and done.any():
             more["score"] = _finite(np.where(terminated, np.inf, scores)), done
+            if self._config.g_ema is not None:
+                averaged = self._scores(truncated, averaged=True)
+                more["score_ema"] = _finite(np.where(terminated, np.inf, averaged)), done
         return terminated, truncated, more
 
     def observations(self) -> np.ndarray:
@@ -218,11 +221,11 @@ class Episodes:
         horizon = -(-self._horizon // self._config.updates_per_step)
         return self._reward(outcome, failed, horizon - self.decisions + 1)
 
-    def _scores(self, rows: np.ndarray) -> np.ndarray:
-        """Computes distances (N,) of the chosen rows, (N,) bool, to test data, 0 elsewhere."""
+    def _scores(self, rows: np.ndarray, *, averaged: bool = False) -> np.ndarray:
+        """Computes distances (N,) of the chosen rows, (N,) bool, to test data, 0 elsewhere; see `Trainer.score`."""
         found = np.zeros(self.trainer.n)
         for row in np.flatnonzero(rows) if self._config.score else ():
-            found[row] = self.trainer.score(int(row))[0]
+            found[row] = self.trainer.score(int(row), averaged=averaged)[0]
         return found
 
 

@@ -296,7 +296,7 @@ class GANVectorEnv(gym.vector.VectorEnv):
             for k, v in infos.items()
             if not k.startswith("_") or (v & done).any()
         }
-        kept = {k: v for k, v in infos.items() if k.lstrip("_") not in ("failure", "score")}
+        kept = {k: v for k, v in infos.items() if k.lstrip("_") not in ("failure", "score", "score_ema")}
         ends = {"final_obs": final, "_final_obs": done, "final_info": final_info, "_final_info": done}
         return self._start_next(done, kept) | ends
 

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from gan_env.data.datasets import ArrayData, GaussianMixture, PlaneData
 from gan_env.losses.losses import LOSSES, Loss
 from gan_env.native import library as lib
+from gan_env.optimizer_spec import OptimizerSpec
 from gan_env.players.batched_mlp import MLPPlayers
 from gan_env.players.players import Players
 from gan_env.random.streams import BlockStream, Purpose, rng
@@ -40,6 +41,7 @@ def not_covered(
     tasks: Sequence[Task],
     loss: Loss,
     players: tuple[Players, Players],
+    optimizers: tuple[OptimizerSpec, OptimizerSpec],
     batch_size: int,
     dtype: torch.dtype,
     device: str,
@@ -50,6 +52,7 @@ def not_covered(
         tasks: Distinct tasks of the rows.
         loss: The GAN loss.
         players: G and D.
+        optimizers: Of G and of D.
         batch_size: B.
         dtype: Precision of weights and computation.
         device: Type of the device, "cpu" or "cuda".
@@ -67,6 +70,9 @@ def not_covered(
             return f"the {name} is no plain MLP"
         if len(each.sizes) > _MOST_LAYERS:
             return f"the {name} has more than {_MOST_LAYERS} layers"
+    for spec in optimizers:
+        if spec.name not in _OPTIMIZERS:
+            return f"optimizer {spec.name!r} is none of the kernel's ({', '.join(_OPTIMIZERS)})"
     return _loss_not_covered(loss, players[1]) or _data_not_covered(tasks, batch_size)
 
 
@@ -75,6 +81,7 @@ def chosen(
     tasks: Sequence[Task],
     loss: Loss,
     players: tuple[Players, Players],
+    optimizers: tuple[OptimizerSpec, OptimizerSpec],
     batch_size: int,
     dtype: torch.dtype,
     device: str,
@@ -90,7 +97,7 @@ def chosen(
         raise unknown("engine", engine, list(ENGINES))
     if engine == "torch":
         return "torch"
-    why = not_covered(tasks, loss, players, batch_size, dtype, device)
+    why = not_covered(tasks, loss, players, optimizers, batch_size, dtype, device)
     if engine == "native":
         if why:
             raise ValueError(f"engine='native' cannot be used: {why}; leave it out, or use engine='torch'")
@@ -100,6 +107,8 @@ def chosen(
 
 def _loss_not_covered(loss: Loss, d: Players) -> str | None:
     assert isinstance(d, MLPPlayers)
+    if loss.paired:
+        return f"loss {loss.name!r} compares logits by pairs"
     if _loss_kind(loss) is None:
         return f"loss {loss.name!r} has functions of its own"
     if loss.diversity is not None:
