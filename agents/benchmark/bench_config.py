@@ -20,7 +20,7 @@ from .halving import rungs
 
 HALF_DECADES = (0.1, 0.3, 1.0, 3.0, 10.0)
 D_MULTIPLIERS = (*HALF_DECADES, 30.0, 100.0, 300.0)
-G_MULTIPLIERS = (*HALF_DECADES, 30.0)
+G_MULTIPLIERS = (0.03, *HALF_DECADES, 30.0)
 """They reach the best two rates of every fast game from every base rate of `lr-robustness`: see `rate_sweep.py`."""
 
 

@@ -68,7 +68,7 @@ class BenchOptions:
     d_multipliers: Numbers = None
     """Multipliers of D's rate among which best-schedule is chosen (0.1 to 300, two a decade)."""
     g_multipliers: Numbers = None
-    """Multipliers of G's rate among which best-schedule is chosen (0.1 to 30, two a decade)."""
+    """Multipliers of G's rate among which best-schedule is chosen (0.03 to 30, two a decade)."""
     shapes: Names = None
     """Shapes among which best-schedule is chosen (constant,linear,cosine)."""
     tune_seeds: Count = None
