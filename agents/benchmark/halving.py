@@ -102,7 +102,8 @@ def ranked(rows: Iterable[Row], worst: float, runs_as: Mapping[str, str] | None 
     """
     found: dict[str, list[float]] = {}
     for row in rows:
-        name = (runs_as or {}).get(row["controller"], row["controller"])
+        label = str(row["controller"])
+        name = runs_as.get(label, label) if runs_as else label
         found.setdefault(name, []).append(min(row["quality"] if row["status"] == "ok" else worst, worst))
     return sorted(found, key=lambda name: (float(np.mean(found[name])), _from_plain(name)))
 

@@ -17,7 +17,7 @@ STRONG = 0.5
 
 
 def headline(report: Report) -> list[str]:
-    """Returns sentences on differences to the baseline, the best constant and schedule, ranks, failures and the reward."""
+    """Returns sentences on differences to the baseline and the tuned opponents, ranks, failures and the reward."""
     constants = sorted({name for name in report.best_constants.values() if name})
     sentences = _against(report, report.to_baseline, report.baseline)
     if constants:

@@ -129,7 +129,7 @@ def _notes(rows: list[Row]) -> list[str]:
             lines.append(f"{name} is " + ", ".join(f"{what} ({n} runs)" for what, n in chosen.most_common()))
         spent = {row["updates"]: row["selection_updates"].get(name) for row in group if row.get("selection_updates")}
         lines += [
-            f"{name} was chosen by {updates:,} updates of GANs on tune seeds, as many as {updates / length:,.3g} runs have"
+            f"{name} was chosen by {updates:,} updates of GANs on tune seeds, those of {updates / length:,.3g} runs"
             for length, updates in spent.items()
             if updates
         ]

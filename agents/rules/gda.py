@@ -222,7 +222,7 @@ FLOOR = 1e-3
 """Share of the first rate that a decay keeps at the end (ours): an update at a rate of exactly 0 would do nothing."""
 
 
-def share_left(shape: str, done: Tensor, floor: float = FLOOR) -> Tensor:
+def share_left(shape: str, done: Tensor, floor: float | Tensor = FLOOR) -> Tensor:
     """Returns the share of the first rate at progress `done` in [0, 1], float64 of the same shape.
 
     "constant": 1; "linear": a straight line from 1 to `floor`; "cosine": half a cosine from 1 to `floor`.

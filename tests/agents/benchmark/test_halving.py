@@ -105,9 +105,8 @@ def test_the_search_counts_failures_as_the_worst_and_prefers_plain_training_on_a
     decay = "schedule(d=1, g=1, shape='linear')"
     found = rows(wild, 0.1, None) + rows(mild, 2.0, 2.0) + rows(decay, 2.0, 2.0) + rows(plain, 2.0, 2.0)
     assert ranked(found, worst=9.0) == [plain, decay, mild, wild]
-    assert ranked(rows("survivor-1", 2.0) + rows("survivor-2", 1.0), 9.0, {"survivor-1": mild, "survivor-2": plain}) == [
-        plain, mild,
-    ]  # fmt: skip
+    behind = {"survivor-1": mild, "survivor-2": plain}
+    assert ranked(rows("survivor-1", 2.0) + rows("survivor-2", 1.0), 9.0, behind) == [plain, mild]
 
 
 def test_a_schedule_chosen_on_another_task_is_judged_here_and_both_searches_are_counted():

@@ -192,7 +192,7 @@ def test_differences_to_the_best_schedule_and_what_it_cost_are_shown(tmp_path):
     assert "Better than the best schedule of both rates: dyn-gda" in " ".join(headline(report))
     assert report.facts.tuning == {"best-constant": [4_000], "best-schedule": [13_200]}
     assert "best-schedule took 13,200" in path.read_text()
-    assert "best-schedule was chosen by 13,200 updates of GANs on tune seeds, as many as 132 runs" in tables(found)
+    assert "best-schedule was chosen by 13,200 updates of GANs on tune seeds, those of 132 runs" in tables(found)
 
 
 @pytest.mark.parametrize(("agent", "shown"), [("fsco (meta)", "fsco (meta)"), ("runs/a/agent.safetensors", "agent")])

@@ -7,6 +7,8 @@ from torch import nn
 from torch.optim.lr_scheduler import CosineAnnealingLR, LambdaLR, LinearLR
 
 from agents import Steer, make_controller
+from agents.comparison.batch import Comparison, run_batch
+from agents.comparison.contestants import make_contestant
 from gan_env.envs.config import EnvConfig
 from gan_env.envs.env import make_trainer
 from gan_env.types import GameFacts, Measurement
@@ -80,6 +82,22 @@ def test_a_schedule_without_decay_is_plain_training_times_its_multipliers():
     plain, scheduled = rates("constant:3", (1e-3, 1e-3)), rates("schedule(d=3)", (1e-3, 1e-3))
     assert (plain == scheduled).all()
     make_controller("schedule(d=3)").reset([0], GameFacts())  # it need not know when the run ends
+
+
+def test_schedules_that_decide_together_are_those_that_decide_alone():
+    names = [
+        f"schedule(d={d}, g=0.5, shape={shape!r})" for d in (0.5, 2.0) for shape in ("linear", "cosine", "constant")
+    ]
+    game = EnvConfig(task="ring", loss="bce", batch_size=8, episode_updates=20, score=False)
+
+    def trained(contestants: list[str]) -> list[dict]:
+        made = [make_contestant(name, game) for name in contestants]
+        rows = run_batch([Comparison(game, made)], [5, 6], "tune")[0].rows
+        return [{k: v for k, v in row.items() if k in ("controller", "seed", "quality", "trace")} for row in rows]
+
+    apart = [each for at, name in enumerate(names) for each in (name, f"constant:{1 + at}")]
+    alone = [row for row in trained(apart) if row["controller"] in names]
+    assert trained(names) == alone
 
 
 def player(*rates: float) -> torch.optim.Optimizer:
