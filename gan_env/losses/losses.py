@@ -353,7 +353,7 @@ _add(
         paired=True,
         penalty=r1_r2_penalty,
         coefficient=1.0,
-    XX
+        coefficient_is="γ of both penalties, constant here; that of the original falls to 0.1 on ImageNet-64",
         optimizer=OptimizerSpec(betas=(0.0, 0.99)),
         source="Huang et al. 2024 (R3GAN), arXiv:2501.05441, the loss of its section 2, with Adam's last β of its code",
     )
