@@ -16,7 +16,7 @@ from ..base import Controller
 from ..policies.policy_files import load_controller
 from ..registry import (
     OPPONENTS,
-    TUNED_CONSTANT,
+    TUNED,
     controller_label,
     is_embedded,
     make_controller,
@@ -46,7 +46,8 @@ class Contestant:
     """Written to the field `controller` of its rows; differs between the contestants of a game."""
     controller: Controller
     runs_as: str = ""
-    """What the controller was made from, where the label does not tell: of `best-constant`, the constant."""
+    """What the controller was made from, where the label does not tell: of `best-constant`, the constant; of
+    `best-schedule`, the schedule."""
     settings: Mapping[str, Any] = field(default_factory=dict)
     """Settings of the game that it changes, by name: of `CHANGEABLE`."""
 
@@ -105,8 +106,10 @@ def make_contestant(name: str, game: EnvConfig) -> Contestant:
     if Path(name).is_file():
         raise ValueError(f"controller {name!r} is a file, but none of a controller: those end in .safetensors")
     stem, text, options, settings = parse_contestant(name)
-    if stem == TUNED_CONSTANT:
-        raise ValueError(f"controller {name!r} is chosen on tune seeds, by gan-env bench alone; name a constant")
+    if stem in TUNED:
+        raise ValueError(
+            f"controller {name!r} is chosen on tune seeds, by gan-env bench alone; name a constant:X or a schedule(...)"
+        )
     if stem == "fsco":
         options = {field: getattr(game, field) for field in _SHARED} | options
     full = stem if text is None else f"{stem}:{text}"

@@ -132,6 +132,12 @@ def _notes(rows: list[Row]) -> list[str]:
                 f"{name}, an average of G's weights (half-life {group[0].get('g_ema', float('nan')):g} updates): "
                 f"mean score {np.mean(averaged):.4g} (n = {len(averaged)})"
             )
+        spent = {row["updates"]: row["selection_updates"].get(name) for row in group if row.get("selection_updates")}
+        lines += [
+            f"{name} was chosen by {updates:,} updates of GANs on tune seeds, those of {updates / length:,.3g} runs"
+            for length, updates in spent.items()
+            if updates
+        ]
         crashed = [row["failure"] for row in group if row["status"] == "error"]
         if crashed:
             lines.append(f"{name} crashed in {len(crashed)} of {len(group)} runs, first by {crashed[0]}")

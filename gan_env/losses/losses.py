@@ -154,7 +154,15 @@ class Loss:
             (found,) = torch.autograd.grad(getattr(self, part)(leaf).mean(-1).sum(), leaf)
         return found
 
-    def game_facts(self, kind: str = "plane", *, episode_updates: int = 0, updates_per_epoch: int = 0) -> GameFacts:
+    def game_facts(
+        self,
+        kind: str = "plane",
+        *,
+        episode_updates: int = 0,
+        updates_per_epoch: int = 0,
+        d_lr: float = 0.0,
+        g_lr: float = 0.0,
+    ) -> GameFacts:
         """Returns what a controller may know of a game with this loss; the arguments are fields of `GameFacts`.
 
         >>> LOSSES["wgan"].game_facts("image").signed
@@ -168,6 +176,8 @@ class Loss:
             kind=kind,
             episode_updates=episode_updates,
             updates_per_epoch=updates_per_epoch,
+            d_lr=d_lr,
+            g_lr=g_lr,
         )
 
     @property
@@ -343,7 +353,7 @@ _add(
         paired=True,
         penalty=r1_r2_penalty,
         coefficient=1.0,
-        coefficient_is="γ of both penalties; the original's first one on ImageNet-64, never annealed here",
+        coefficient_is="γ of both penalties, constant here; that of the original falls to 0.1 on ImageNet-64",
         optimizer=OptimizerSpec(betas=(0.0, 0.99)),
         source="Huang et al. 2024 (R3GAN), arXiv:2501.05441, the loss of its section 2, with Adam's last β of its code",
     )
