@@ -21,8 +21,9 @@ from .policies.policy_files import load_controller
 from .registry import CONTROLLERS, make_controller
 from .steering.input_checks import InputChecks, read_loss, reflection
 from .steering.rates import HasGroups, Rates
-from .steering.scores import Scores, read_number, read_scores
+from .steering.scores import Scores, mean_terms, read_number, read_scores
 from .steering.steps import StepWatch
+from .steering.weights import WeightSample
 
 FORMAT = "gan-env steer 1"
 
@@ -121,6 +122,7 @@ class Steer:
         self._given, self._episode_updates = losses == "given", episode_updates
         self._checks = InputChecks(self.loss, self._given)
         self._steps = StepWatch(self._rates.optimizers)
+        self._weights = WeightSample(self._rates.optimizers)
         self._update = 0
         self._last: tuple[Measurement, Control] | None = None
         facts = self.loss.game_facts(
@@ -266,21 +268,22 @@ class Steer:
             warnings.warn(text, UserWarning, stacklevel=3)
         if checks.exchanged and not exchanged:
             seen = self._measure(real, fake)
-        return self._with_given(seen, g_loss, d_loss)
+        return self._with_given(seen, g_loss, d_loss).telling(self._weights.read)
 
     @torch.no_grad()
     def _measure(self, real: Scores, fake: Scores) -> Measurement:
         total = reflection(self.loss) if self._checks.exchanged else None
         if total is not None:
             real, fake = real.reflected(total), fake.reflected(total)
+        g_loss, d_loss_real, d_loss_fake = mean_terms(self.loss, real, fake)
         update = torch.tensor([self._update])
         progress = update.double() / self._episode_updates if self._episode_updates else update * 0.0
         return Measurement(
             real_logits=real.logits,
             fake_logits=fake.logits,
-            g_loss=fake.mean_loss(self.loss.generator),
-            d_loss_real=real.mean_loss(self.loss.real),
-            d_loss_fake=fake.mean_loss(self.loss.fake),
+            g_loss=g_loss,
+            d_loss_real=d_loss_real,
+            d_loss_fake=d_loss_fake,
             update=update,
             progress=progress.double(),
         )

@@ -24,6 +24,7 @@ from gan_env.envs.actions import D_RANGE, G_RANGE, LogRange
 from gan_env.envs.config import EnvConfig
 from gan_env.envs.failures import CAUSES
 from gan_env.envs.observations import DEFAULT_FEATURES, FEATURES
+from gan_env.envs.portable import PORTABLE_FEATURES
 from gan_env.envs.rewards import REWARDS, RewardContext, make_reward
 from gan_env.losses.losses import LOSSES, Loss
 from gan_env.tasks.download import LICENCES, OTHERS, SOURCES, source_of
@@ -106,7 +107,10 @@ def multipliers() -> str:
 
 def features() -> str:
     """Every feature: formula, range, whether it is seen by default."""
-    order = sorted(FEATURES, key=lambda name: (*DEFAULT_FEATURES, name).index(name))
+    order = sorted(
+        (name for name in FEATURES if not FEATURES[name].portable),
+        key=lambda name: (*DEFAULT_FEATURES, name).index(name),
+    )
     rows = [
         (
             f"`{name}`",
@@ -119,12 +123,28 @@ def features() -> str:
     return table(("name", "formula", "range", "by default"), rows)
 
 
+def portable_features() -> str:
+    """Every portable feature: formula, range."""
+    rows = [
+        (
+            f"`{name}`",
+            FEATURES[name].meaning,
+            span(FEATURES[name].low, FEATURES[name].high),
+        )
+        for name in PORTABLE_FEATURES
+    ]
+    return table(("name", "formula", "range"), rows)
+
+
 def rewards() -> str:
     """Every reward: formula and bounds."""
     rows = []
     for name in REWARDS:
         for normalise in (False, True) if name == "loss_gap" else (False,):
-            reward = make_reward(name, RewardContext(LOSSES["bce"], 1.0, normalise))
+            reward, twice = (
+                make_reward(name, RewardContext(LOSSES["bce"], w, normalise))
+                for w in (1.0, 2.0)
+            )
             formula = first_line(REWARDS[name])
             if normalise:
                 formula = "the same, each gap divided by L_G + L_D, both in size"
@@ -133,7 +153,7 @@ def rewards() -> str:
                 (
                     label,
                     formula,
-                    span(reward.low, reward.high, "w" if reward.needs_quality else ""),
+                    span(reward.low, reward.high, "w" if twice.low == 2 * reward.low else ""),
                 )
             )
     return table(("name", "formula", "range"), rows)
@@ -303,6 +323,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "ids": ids,
     "multipliers": multipliers,
     "features": features,
+    "portable-features": portable_features,
     "rewards": rewards,
     "failures": causes,
     "settings": settings,

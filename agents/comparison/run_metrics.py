@@ -8,7 +8,7 @@ import numpy as np
 
 from gan_env.envs.config import EnvConfig
 from gan_env.envs.failures import failures
-from gan_env.envs.rewards import Outcome, Reward, failure_reward
+from gan_env.envs.rewards import Outcome, Reward
 from gan_env.training.trainer import Trainer
 from gan_env.types import Control
 
@@ -40,7 +40,6 @@ class RunMetrics:
         """Sum of rewards; index into FAILURES, -1 where all is well."""
         self.ended = np.full(rows, trainer.episode_updates)
         """Updates after which the row failed, or the run's length."""
-        self._lows = np.concatenate([np.full(span.stop - span.start, r.low) for span, r in rewards])
         self._update, self._failed_now = 0, np.zeros(rows, bool)
         self._g_losses: list[np.ndarray] = []  # since the last decision, as are the next
         self._d_losses: list[np.ndarray] = []
@@ -63,19 +62,20 @@ class RunMetrics:
         failed = failures(trainer, trace, alive, config)
         self._g_losses.append(trace.on_host[0, 0])
         self._d_losses.append(trace.d_losses(config.d_loss_scale)[0])
-        self._update, self._failed_now = update, failed >= 0
-        if self._failed_now.any():
+        self._update, self._failed_now = update, np.zeros(len(alive), bool) if failed is None else failed >= 0
+        if failed is not None:
             left = (trainer.episode_updates - update) // k + 1
             self.failure = np.where(self._failed_now, failed, self.failure)
             self.ended = np.where(self._failed_now, update, self.ended)
-            self.returns += np.where(self._failed_now, failure_reward(self._lows, left, most=None), 0.0)
+            self.returns += np.where(self._failed_now, self._failure_pay(left, most=None), 0.0)
         before, decided = self._quality, update % k == 0 or update == trainer.episode_updates
         if decided and before is not None:
             if (update // k) % config.quality_every == 0 or update == trainer.episode_updates:
                 self._quality = measure_quality(trainer, before, self.failure < 0)
-        self._last = Outcome(self._g_losses[-1][None], self._d_losses[-1][None], before, self._quality)
+        last = np.full(trainer.n, update == trainer.episode_updates)
+        self._last = Outcome(self._g_losses[-1][None], self._d_losses[-1][None], before, self._quality, last)
         if decided:
-            whole = Outcome(np.stack(self._g_losses), np.stack(self._d_losses), before, self._quality)
+            whole = Outcome(np.stack(self._g_losses), np.stack(self._d_losses), before, self._quality, last)
             self.returns += np.where(self.failure < 0, self._reward(whole), 0.0)
             self._g_losses.clear()
             self._d_losses.clear()
@@ -88,15 +88,23 @@ class RunMetrics:
         """
         assert self._last is not None
         left = self._trainer.episode_updates - self._update + 1
-        failed = np.where(self._failed_now, failure_reward(self._lows, left), 0.0)
+        failed = np.where(self._failed_now, self._failure_pay(left), 0.0)
         return np.where(self.failure < 0, self._reward(self._last), failed)
+
+    def _failure_pay(self, decisions_left: int, **most: int | None) -> np.ndarray:
+        """Returns what each row would be paid for a failure, (N,)."""
+        paid = [np.full(span.stop - span.start, r.failure(decisions_left, **most)) for span, r in self._rewards]
+        return np.concatenate(paid)
 
     def _reward(self, outcome: Outcome) -> np.ndarray:
         """Returns the rewards of rows that have not failed, (N,)."""
         paid = []
         for span, reward in self._rewards:
-            before, after = (None if q is None else q[span] for q in (outcome.quality_before, outcome.quality_after))
-            own = Outcome(outcome.g_losses[:, span], outcome.d_losses[:, span], before, after)
+            before, after, last = (
+                None if each is None else each[span]
+                for each in (outcome.quality_before, outcome.quality_after, outcome.last)
+            )
+            own = Outcome(outcome.g_losses[:, span], outcome.d_losses[:, span], before, after, last)
             rows = span.stop - span.start
             paid.append(reward(own, np.zeros(rows, bool), np.zeros(rows)))
         return np.concatenate(paid)

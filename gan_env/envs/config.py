@@ -10,7 +10,7 @@ import torch
 
 from gan_env.argument_checks import at_least, is_positive, one_of
 from gan_env.envs.actions import D_RANGE, G_RANGE
-from gan_env.envs.observations import DEFAULT_FEATURES, FEATURES
+from gan_env.envs.observations import DEFAULT_FEATURES, named_features
 from gan_env.losses.losses import Loss, get_loss
 from gan_env.optimizer_spec import OptimizerSpec
 from gan_env.registry import unknown
@@ -41,8 +41,8 @@ class EnvConfig:
     g_lr: float | None = None
     """Base learning rate of the generator."""
     optimizer: str | dict[str, Any] | OptimizerSpec | None = None
-    """Optimiser of both players: "adam", "rmsprop", "sgd", or a dict with its arguments, e.g. {"betas": (0.9, 0.999)};
-    by default the task's or else the loss' own."""
+    """Optimiser of both players: "adam", "oadam", "extra-adam", "lookahead-minimax", "rmsprop", "sgd", or a dict with
+    its arguments, e.g. {"betas": (0.9, 0.999)}; by default the task's or else the loss' own."""
     batch_size: int | None = None
     """Real and generated samples in one update."""
     order: Literal["simultaneous", "alternating"] = "simultaneous"
@@ -52,14 +52,15 @@ class EnvConfig:
     episode_updates: int | None = None
     """Updates in one episode; a multiple of `updates_per_step`."""
     reward: Any = "loss_gap"
-    """"loss_gap" (FSCO), "quality", "quality_gain", a Reward, or a callable that builds one. An environment that is
-    given neither reward nor config has "quality" if the loss is signed, because a gap of such losses is meaningless."""
+    """"loss_gap" (FSCO), "quality", "quality_gain", "log_quality", "log_quality_gain", "final_quality", a Reward, or a
+    callable that builds one. An environment that is given neither reward nor config has "quality" if the loss is
+    signed, because a gap of such losses is meaningless."""
     normalise: bool = False
     """Divide the loss gap by the size of the losses, so that signed losses can be used."""
     d_loss_scale: Literal["mean", "sum"] = "mean"
     """Which discriminator loss the reward and the features read: (real + fake) / 2, or their sum."""
     features: tuple[str, ...] = DEFAULT_FEATURES
-    """Names of the observation's features, in order."""
+    """Names of the observation's features, in order; "portable" stands for all that are free of the loss' scale."""
     d_lr_range: tuple[float, float] | None = None
     """Least and greatest multiplier that an action can put on the discriminator's rate; by default (0.03, 1000). FSCO,
     which has a range of its own, (0.1, 10), takes over one that is set."""
@@ -71,6 +72,9 @@ class EnvConfig:
     """Measure quality for `info` although the reward does not read it."""
     score: bool = True
     """Compute the exact score on test data when an episode ends (ring: 0.6 s a row)."""
+    g_ema: float | None = None
+    """Half-life, in updates, of a moving average of G's weights that is scored beside G, as `score_ema`; it changes
+    nothing else. It moves once a decision, by what its k updates have earned: h = 0.5^(k / g_ema)."""
     loss_bound: float = 1e4
     """A loss beyond this (either sign) ends the row's episode as a failure."""
     weight_bound: float = 1e3
@@ -103,6 +107,8 @@ class EnvConfig:
                 raise ValueError(
                     f"{field}={rate!r} must be a finite learning rate > 0; leave it out for the task's own"
                 )
+        if self.g_ema is not None and not is_positive(self.g_ema):
+            raise ValueError(f"g_ema={self.g_ema!r} must be a half-life > 0 in updates, e.g. 500.0; or leave it out")
         one_of("order", self.order, ("simultaneous", "alternating"))
         one_of("d_loss_scale", self.d_loss_scale, ("mean", "sum"))
         one_of("dtype", self.dtype, (None, "float32", "float64"))
@@ -121,10 +127,9 @@ class EnvConfig:
                 f"episode_updates={self.episode_updates} is not a multiple of "
                 f"updates_per_step={self.updates_per_step}; change one of them"
             )
-        if not isinstance(self.features, (tuple, list)):
-            raise ValueError(f"features={self.features!r} must be a sequence of names, e.g. ({self.features!r},)")
-        for name in self.features:
-            FEATURES[name]
+        if not isinstance(self.features, (str, tuple, list)):
+            raise ValueError(f"features={self.features!r} must be a sequence of names, or the name of a set")
+        object.__setattr__(self, "features", named_features(self.features))
         for field in ("loss_bound", "weight_bound"):
             if not is_positive(getattr(self, field)):
                 raise ValueError(f"{field}={getattr(self, field)!r} must be a finite number > 0")
@@ -147,8 +152,6 @@ class EnvConfig:
                 raise TypeError(f"got an unexpected keyword argument {name!r}: {unknown('setting', name, known)}")
         held = {} if config is None else {name: getattr(config, name) for name in known}
         merged = {**held, **changes}
-        if isinstance(merged.get("features"), list):
-            merged["features"] = tuple(merged["features"])
         return cls(**merged)
 
     def build_task(self) -> Task:
@@ -231,6 +234,7 @@ def make_trainer(config: EnvConfig, rows: int, tasks: Sequence[Task] = ()) -> Tr
             device=config.torch_device,
             engine=config.engine,
             num_threads=config.num_threads,
+            g_ema=config.g_ema,
             record=cuda_graphs(config.torch_device) if config.cuda_graphs else None,
         )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeVar
@@ -20,6 +21,8 @@ LOSS_GAP_LOW = -10.0
 WORST_TIMES = 2.0
 """Rewards clip quality at this multiple of what an untrained generator gets, so that a start lies within the bounds
 and a collapse below it is seen."""
+LOG_TIMES = (1e-3, 10.0)
+"""Rewards that take a logarithm clip quality between these multiples of what an untrained generator gets."""
 
 
 @dataclass(frozen=True)
@@ -39,6 +42,8 @@ class Outcome:
     """(N,): distance to validation data before the decision; None unless the reward needs it."""
     quality_after: np.ndarray | None
     """(N,): the same after it. Between measurements the last value is kept."""
+    last: np.ndarray | None = None
+    """(N,) bool: rows whose episode reached its time limit with this decision; None where nobody tells."""
 
 
 @dataclass(frozen=True)
@@ -55,6 +60,9 @@ class Reward:
     low: float
     high: float
     needs_quality: bool = False
+    sums: bool = False
+    """Whether `low` bounds the sum of an episode's rewards, too, as it does where they telescope or where the last
+    decision alone is paid. A failure then pays it once, not for each remaining decision."""
 
     def __post_init__(self) -> None:
         if not (np.isfinite(self.low) and np.isfinite(self.high) and self.low < self.high):
@@ -64,16 +72,21 @@ class Reward:
         """Computes rewards (N,), finite. `failed` is (N,) bool; `decisions_left` includes the one that failed."""
         with np.errstate(all="ignore"):  # a row that has failed may hold infinities, and is paid otherwise below
             value = np.asarray(self.compute(outcome), np.float64)
-        try:
-            value = np.broadcast_to(value, failed.shape)
-        except ValueError as error:
-            raise ValueError(
-                f"reward {self.name!r} has shape {value.shape}; {len(failed)} rows need {failed.shape}"
-            ) from error
+        if value.shape != failed.shape:
+            try:
+                value = np.broadcast_to(value, failed.shape)
+            except ValueError as error:
+                raise ValueError(
+                    f"reward {self.name!r} has shape {value.shape}; {len(failed)} rows need {failed.shape}"
+                ) from error
         value = np.fmin(np.fmax(value, self.low), self.high)  # of NaN and low, low
         if not failed.any():
             return value
-        return np.where(failed, failure_reward(self.low, decisions_left), value)
+        return np.where(failed, self.failure(decisions_left), value)
+
+    def failure(self, decisions_left: int | np.ndarray, *, most: int | None = FAILURE_DECISIONS) -> np.ndarray:
+        """Returns what a failure is paid, see `failure_reward`; the low bound alone if it bounds the sum."""
+        return failure_reward(self.low, decisions_left, most=1 if self.sums else most)
 
 
 def failure_reward(
@@ -170,6 +183,54 @@ def quality_gain(context: RewardContext) -> Reward:
         return np.minimum(_known(outcome.quality_before), worst) - np.minimum(_known(outcome.quality_after), worst)
 
     return Reward("quality_gain", compute, -worst, worst, needs_quality=True)
+
+
+@REWARDS.register("log_quality")
+def log_quality(context: RewardContext) -> Reward:
+    """Log quality: r = log(w / q), q the distance after the decision, between w/1000 and 10 w; of order one anywhere.
+
+    w is the task's own reference, `RewardContext.worst_quality`, so two episodes of a game are paid on one scale
+    whatever their first weights were.
+    """
+    low, high = _log_bounds()
+    return Reward("log_quality", lambda o: _log_ratio(context, _known(o.quality_after)), low, high, needs_quality=True)
+
+
+@REWARDS.register("log_quality_gain")
+def log_quality_gain(context: RewardContext) -> Reward:
+    """Log gain: r = log(q before / q after), each between w/1000 and 10 w; its sum telescopes to the log ratio."""
+    low, high = _log_bounds()
+
+    def compute(outcome: Outcome) -> np.ndarray:
+        before, after = _known(outcome.quality_before), _known(outcome.quality_after)
+        return _log_ratio(context, after) - _log_ratio(context, before)
+
+    return Reward("log_quality_gain", compute, low - high, high - low, needs_quality=True, sums=True)
+
+
+@REWARDS.register("final_quality")
+def final_quality(context: RewardContext) -> Reward:
+    """Final quality: r = log(w / q) at the episode's last decision, q between w/1000 and 10 w; 0 before it."""
+    low, high = _log_bounds()
+
+    def compute(outcome: Outcome) -> np.ndarray:
+        if outcome.last is None:
+            raise ValueError("reward='final_quality' pays an episode's last decision; give Outcome(..., last=mask)")
+        return np.where(outcome.last, _log_ratio(context, _known(outcome.quality_after)), 0.0)
+
+    return Reward("final_quality", compute, low, high, needs_quality=True, sums=True)
+
+
+def _log_bounds() -> tuple[float, float]:
+    """Returns the least and the greatest of `_log_ratio`."""
+    best, worst = LOG_TIMES
+    return -math.log(worst), -math.log(best)
+
+
+def _log_ratio(context: RewardContext, quality: np.ndarray) -> np.ndarray:
+    """Returns log(w / q), q clipped; NaN counts as the worst, and an unbiased estimate below 0 as the best."""
+    best, worst = LOG_TIMES
+    return -np.log(np.fmax(np.fmin(quality / context.worst_quality, worst), best))
 
 
 def _known(value: np.ndarray | None) -> np.ndarray:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, fields
+from dataclasses import fields
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
@@ -18,7 +18,6 @@ from gan_env.rendering.draw import COLUMNS, History
 from gan_env.training.snapshot import Rows, Snapshot, SnapshotError, check, chosen, copied, held, look_again, put
 from gan_env.training.trainer import Trainer
 
-_FEATURES = ("g_loss_ema", "d_loss_ema", "last_action")
 _OWN = ("done", "decisions", "quality", "quality_age")
 _POINTS, _LENGTH = "history.points", "history.length"
 
@@ -48,7 +47,7 @@ def settings(config: EnvConfig, control: str, trainer: Trainer, reward: Reward) 
         "loss": f"{trainer.loss.name}:{trainer.loss.coefficient}",
         "d_lr": config.d_lr or trainer.task.d_lr,
         "g_lr": config.g_lr or trainer.task.g_lr,
-        "optimizer": asdict(trainer.d_optimizer.spec),
+        "optimizer": trainer.d_optimizer.spec.as_json(),
         "batch_size": trainer.batch_size,
         "episode_updates": trainer.episode_updates,
         "reward": [reward.name, reward.low, reward.high],
@@ -121,12 +120,12 @@ def generator_from(state: dict[str, Any] | None) -> tuple[np.random.Generator | 
 def _held(env: Batch) -> Rows:
     """Returns every tensor of the environment with a leading row axis, not copies."""
     rows, episodes = held(env.trainer), env.episodes
-    rows |= {f"features.{name}": torch.from_numpy(getattr(episodes.features, name)) for name in _FEATURES}
+    rows |= {f"features.{name}": torch.from_numpy(array) for name, array in episodes.features.state().items()}
     return rows | {f"env.{name}": torch.from_numpy(getattr(episodes, name)) for name in _OWN}
 
 
 def _check_settings(theirs: dict[str, Any], ours: dict[str, Any]) -> None:
-    theirs = {"engine": "torch"} | theirs  # of a snapshot that was taken when there was no other
+    theirs = {"engine": "torch", "g_ema": None} | theirs  # of a snapshot that was taken when there was no other
     for name in sorted(theirs.keys() | ours.keys()):
         if name not in theirs or name not in ours or theirs[name] != ours[name]:
             raise SnapshotError(

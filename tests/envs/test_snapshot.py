@@ -68,12 +68,13 @@ def go_on(env, plan: list) -> list:
 
 GAMES = {
     "ring": {"task": "ring"},
+    "ring, portable": {"task": "ring", "features": "portable"},
     "ring, penalty": {"task": "ring", "loss": "wgan-gp", "reward": "quality", "quality_every": 2},
     "ring, noise": {"task": "ring", "loss": "instance-noise", "optimizer": "rmsprop"},
     "dirac": {"task": "dirac", "loss": "wgan", "normalise": True, "d_lr": 0.1, "g_lr": 0.1, "track_quality": True},
     "digits": {"task": "digits", "reward": "quality_gain", "quality_every": 3},
     "running statistics": {"task": OWN, "order": "alternating"},
-    "sgd": {"task": "ring", "optimizer": "sgd", "order": "alternating"},
+    "sgd": {"task": "ring", "optimizer": "sgd", "order": "alternating", "reward": "log_quality_gain"},
     "spectral": {"task": "ring", "loss": "sn", "dtype": "float64"},
 }
 

@@ -419,7 +419,8 @@ def test_a_row_that_dies_earns_less_than_one_that_survives_at_the_bound(name):
     env.reset(seed=0)
     poison(env.trainer, 0)
     _, reward, terminated, _, _ = env.step(np.zeros(1))
-    assert terminated and reward == pytest.approx(env.batch.reward.low * 6) and reward < 0
+    own = env.batch.reward
+    assert terminated and reward == pytest.approx(own.low * (1 if own.sums else 6)) and reward < 0
 
 
 @pytest.mark.parametrize("every", [1, 2, 6])
@@ -435,6 +436,23 @@ def test_the_gains_in_quality_sum_to_the_whole_improvement(every):
     assert total == pytest.approx(min(first["quality"], worst) - min(info["quality"], worst), abs=1e-12)
     assert ages == [i % every for i in range(7)]
     assert total != 0
+
+
+@pytest.mark.parametrize("every", [1, 4])
+def test_the_log_gains_sum_to_the_log_ratio_which_is_also_what_the_last_decision_alone_is_paid(every):
+    earned = {}
+    for name in ("log_quality", "log_quality_gain", "final_quality"):
+        env = single(reward=name, quality_every=every, d_lr=1e-2, g_lr=1e-2)
+        _, first = env.reset(seed=0)
+        steps = [env.step(action) for action in plan(env, 6)]
+        earned[name], last = [step[1] for step in steps], steps[-1][4]["quality"]
+    worst = env.trainer.task.quality.worst
+    assert sum(earned["log_quality_gain"]) == pytest.approx(np.log(first["quality"] / last), abs=1e-12)
+    assert earned["final_quality"] == [0.0] * 5 + [pytest.approx(np.log(worst / last), abs=1e-12)]
+    assert earned["log_quality"][-1] == earned["final_quality"][-1] != 0
+    assert np.cumsum(earned["log_quality_gain"]) == pytest.approx(
+        earned["log_quality"] - np.log(worst / first["quality"]), abs=1e-12
+    )
 
 
 def test_quality_is_minus_the_distance_to_validation_data():

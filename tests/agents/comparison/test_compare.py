@@ -17,14 +17,14 @@ from agents.policies.policy import PolicyController, PolicySpec
 from agents.training.main_job import TrainConfig
 from gan_env.envs.config import EnvConfig
 from gan_env.envs.env import GANVectorEnv, make_trainer
-from gan_env.envs.rewards import FAILURE_DECISIONS
+from gan_env.envs.rewards import FAILURE_DECISIONS, REWARDS
 from gan_env.tasks.task import make_task
 from gan_env.types import Control
 
 SMALL = {"task": "digits", "batch_size": 8, "episode_updates": 12}
 
 
-@pytest.mark.parametrize("reward", ["loss_gap", "quality", "quality_gain"])
+@pytest.mark.parametrize("reward", list(REWARDS))
 @pytest.mark.parametrize("k", [1, 4])
 def test_a_return_in_a_table_is_the_environments(reward, k):
     config = EnvConfig(**SMALL, reward=reward, updates_per_step=k, quality_every=2)
