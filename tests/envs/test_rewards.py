@@ -118,8 +118,11 @@ pay is a level, an episode's over controllers where it is a sum."""
 
 def spread(task: str, reward: str) -> float:
     """Spread of a reward over controllers that hold two random multipliers."""
+    # Around its base rates of .1, the default ranges end every episode of `dirac` at once.
+    decades = {"d_lr_range": (0.1, 10.0), "g_lr_range": (0.1, 10.0)} if task == "dirac" else {}
     env = GANVectorEnv(
         ROWS,
+        **decades,
         control="rates",
         task=task,
         reward=reward,

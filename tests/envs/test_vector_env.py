@@ -442,7 +442,7 @@ def test_the_gains_in_quality_sum_to_the_whole_improvement(every):
 def test_the_log_gains_sum_to_the_log_ratio_which_is_also_what_the_last_decision_alone_is_paid(every):
     earned = {}
     for name in ("log_quality", "log_quality_gain", "final_quality"):
-        env = single(reward=name, quality_every=every, d_lr=1e-2, g_lr=1e-2)
+        env = single(reward=name, quality_every=every, d_lr=1e-2, g_lr=1e-2, **DECADES)
         _, first = env.reset(seed=0)
         steps = [env.step(action) for action in plan(env, 6)]
         earned[name], last = [step[1] for step in steps], steps[-1][4]["quality"]
