@@ -20,10 +20,9 @@ from ..registry import (
     controller_label,
     is_embedded,
     make_controller,
-    own_settings,
-    parse_contestant,
     parse_controller,
 )
+from .own_settings import own_settings, parse_contestant
 
 _SHARED = ("updates_per_step", "features", "d_loss_scale", "d_lr_range")
 """Settings that an embedded FSCO takes over from its game, unless its name sets them."""
