@@ -111,7 +111,7 @@ def make_contestant(name: str, game: EnvConfig) -> Contestant:
             f"controller {name!r} is chosen on tune seeds, by gan-env bench alone; name a constant:X or a schedule(...)"
         )
     if stem == "fsco":
-        options = {field: getattr(game, field) for field in _SHARED} | options
+        options = {field: getattr(game, field) for field in _SHARED if getattr(game, field) is not None} | options
     full = stem if text is None else f"{stem}:{text}"
     runs_as = "" if path is None else f"{name} {file_hash(path)}"
     if parse_controller(name)[0] in OPPONENTS:

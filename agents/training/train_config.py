@@ -13,7 +13,7 @@ from gan_env.registry import unknown
 from gan_env.tasks.task import Task
 
 from ..comparison.seeds import SPLIT_SIZE
-from ..learned.fsco import FscoConfig
+from ..learned.fsco import FSCO_RANGE, FscoConfig
 from ..named_places import refuse_elsewhere
 from ..policies.policy import PolicySpec
 from ..registry import make_controller
@@ -37,7 +37,7 @@ class TrainConfig:
     """
 
     env: EnvConfig = field(default_factory=main_job)
-    """The game."""
+    """The game. Where it sets no range of multipliers, the agent has FSCO's, not the environment's."""
     agent: FscoConfig = field(default_factory=FscoConfig)
     """The agent's settings."""
     control: Literal["learning-rate", "joint"] = "learning-rate"
@@ -74,6 +74,8 @@ class TrainConfig:
     """Least seconds between two saves of the training, for `--resume`; saving takes 2 % of the time at most."""
 
     def __post_init__(self) -> None:
+        ranges = {name: getattr(self.env, name) or FSCO_RANGE for name in ("d_lr_range", "g_lr_range")}
+        object.__setattr__(self, "env", EnvConfig.of(self.env, **ranges))
         for name in ("decisions", "num_envs", "evaluate_seeds"):
             at_least(name, getattr(self, name), 1)
         if self.save_every != 0 and not is_positive(self.save_every):
