@@ -189,7 +189,7 @@ def figures(names: list[str]) -> None:
 
 def main() -> int:
     """Runs or prints."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("what", choices=["ranks", "trials", "figures"])
     parser.add_argument("--policies", default="", help="folders of searches, or names of controllers, with commas")
     asked = parser.parse_args()
