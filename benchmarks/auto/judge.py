@@ -1,10 +1,11 @@
 """Judges policies on the held-out games of PROTOCOL.md: runs the rows, or prints the figures that they give.
 
+python benchmarks/auto/judge.py ranks
 python benchmarks/auto/judge.py ranks --policies feedback-1,schedule-1
 python benchmarks/auto/judge.py trials
 python benchmarks/auto/judge.py figures --policies feedback-1,schedule-1
 
-The first two can be started twice on one folder to use two cores; what is finished stays.
+All but the last can be started twice on one folder to use two cores; what is finished stays.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ from agents.benchmark.folder import open_folder
 from agents.comparison.rows import Row
 from gan_env import EnvConfig, Task, make_task
 from gan_env.networks.mlp import mlp_discriminator, mlp_generator
-from gan_env.tasks import TASKS
+from gan_env.tasks.task import TASKS
 
 RESULTS = Path("benchmarks/results/auto")
 OPPONENTS = (
@@ -54,7 +55,7 @@ def ring_wide() -> Task:
 
 def breast_cancer() -> Task:
     """Returns a table of 569 rows and 30 standardised columns, which scikit-learn ships."""
-    table = load_breast_cancer().data
+    table: np.ndarray = load_breast_cancer(return_X_y=True)[0]  # pyright: ignore[reportAssignmentType]
     return Task(
         name="breast-cancer",
         generator=partial(mlp_generator, (16, 64, 64, 30), (30,)),
@@ -149,7 +150,9 @@ def budget_of(scores: np.ndarray, chosen_by: np.ndarray, mine: np.ndarray) -> fl
 
 def figures(names: list[str]) -> None:
     """Prints figures 1 and 2 of the protocol for each policy."""
-    ranks = table_of(RESULTS / "judged")
+    ranks = table_of(RESULTS / "ranks")
+    for game, who in table_of(RESULTS / "policies").items():
+        ranks[game] |= who
     games, first = list(ranks), next(iter(ranks.values()))
     controllers = [name for name in first if all(name in who for who in ranks.values())]
     mean_rank = {name: [] for name in controllers}
@@ -160,7 +163,7 @@ def figures(names: list[str]) -> None:
     median = {name: np.array([np.log(np.median(ranks[game][name])) for game in games]) for name in controllers}
     failures = {name: int(sum(np.isinf(ranks[game][name]).sum() for game in games)) for name in controllers}
     print(f"{len(games)} games, {len(controllers)} contestants, 10 seeds; Friedman p = "
-          f"{friedmanchisquare(*[mean_rank[name] for name in controllers]).pvalue:.1e}\n")  # fmt: skip
+          f"{friedmanchisquare(*[mean_rank[name] for name in controllers])[1]:.1e}\n")  # fmt: skip
     print("| contestant | mean rank | median log score | failed |\n|---|---|---|---|")
     for name in sorted(controllers, key=lambda name: np.mean(mean_rank[name])):
         print(f"| {name} | {np.mean(mean_rank[name]):.2f} | {np.median(median[name]):.3f} | {failures[name]} |")
@@ -169,7 +172,7 @@ def figures(names: list[str]) -> None:
         print(f"| {game} | " + " | ".join(f"{np.median(ranks[game][name]):.3g}" for name in controllers) + " |")
     for mine in [policy(name) for name in names]:
         others = [name for name in controllers if name not in [policy(each) for each in names]]
-        tests = {o: wilcoxon(median[mine], median[o], alternative="less").pvalue for o in others}
+        tests = {o: wilcoxon(median[mine], median[o], alternative="less")[1] for o in others}
         print(f"\n{mine} against each other, one-sided Wilcoxon over games, Holm:")
         worst = 0.0
         for at, (name, p) in enumerate(sorted(tests.items(), key=lambda item: item[1])):
@@ -197,9 +200,9 @@ def main() -> int:
     if asked.what == "figures":
         figures(names)
         return 0
-    folder = RESULTS / ("judged" if asked.what == "ranks" else "trials")
-    also = ["--also", ",".join(policy(name) for name in names)] if names else []
-    return bench(["--suite", f"auto-{asked.what}", *also, "--skip-undefined", "--trust", "--out", str(folder)], "")
+    mine = ["--controllers", ",".join(policy(name) for name in names)] if names else []
+    folder = RESULTS / (asked.what if not names else "policies")
+    return bench(["--suite", f"auto-{asked.what}", *mine, "--skip-undefined", "--trust", "--out", str(folder)], "")
 
 
 if __name__ == "__main__":
