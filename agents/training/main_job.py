@@ -1,4 +1,4 @@
-"""The main job: train a DDPG agent on many short GAN runs, then judge it against the scripted rules on fresh seeds.
+"""The main job: train an agent on many short GAN runs, then judge it against the scripted rules on fresh seeds.
 
 A run lives in a folder and survives whatever happens to its process: `resume` goes on from what was saved there, and
 ends where the uninterrupted run would have ended, to the bit.
@@ -36,6 +36,7 @@ from ..comparison.result import ComparisonResult
 from ..learned.fsco import EmbeddedFSCO, FscoConfig
 from ..policies.policy_files import save_controller
 from ..registry import make_controller
+from .behaviour import Behaviour, Recorded
 from .checkpoints import STATE, Checkpoints, Stop
 from .meta_training import train_meta
 from .train_config import (
@@ -51,7 +52,8 @@ from .train_config import (
 )
 
 CONFIG, TABLE = "config.json", "table.txt"
-FILES = (CONFIG, "rows.jsonl", "agent.safetensors", "samples.png", "scores.png", "curves.png", TABLE, STATE)
+POLICY = "policy.json"
+FILES = (CONFIG, "rows.jsonl", "agent.safetensors", POLICY, "samples.png", "scores.png", "curves.png", TABLE, STATE)
 """What a run writes, beside the folder of logs."""
 LOGS = "tensorboard"
 
@@ -151,23 +153,39 @@ def _work(config: TrainConfig, out: Path, say: Callable[[str], None]) -> Path:
     stop = Stop(f"stopped; nothing is lost, go on with: gan-env train --resume {shlex.quote(str(out))}")
     with stop.listening():
         learned = [Contestant(EMBEDDED, EmbeddedFSCO(_embedded(config)))] if config.is_fsco else []
+        recorded = []
         if config.mode == "meta":
             trained, untrained = train_meta(config, out / LOGS, checkpoints, stop)
             save_controller(trained, out / "agent.safetensors")
-            learned = [Contestant(trained.name, trained), Contestant(untrained.name, untrained), *learned]
+            recorded = [Recorded(trained)]
+            learned = [Contestant(trained.name, recorded[0]), Contestant(untrained.name, untrained), *learned]
         result = evaluate(config, learned)  # repeated from its beginning by `resume`: it is short, and exact
+        behaviours = _judge_behaviours(config, recorded, result)
         write_whole(out / "rows.jsonl", "".join(json.dumps(row) + "\n" for row in result.rows))
+        write_whole(out / POLICY, json.dumps([each.as_json() for each in behaviours], indent=2) + "\n")
         if config.mode == "embedded":
             agent = learned[0].controller
             assert isinstance(agent, EmbeddedFSCO)
             save_controller(agent.policy(0), out / "agent.safetensors")
         table = summary(result.rows, trained=config.names[0], untrained=config.names[1])
+        table = "\n".join([table, *map(str, behaviours)])
         draw_run(config.env.build_task(), result, out)
         write_whole(out / TABLE, table + "\n")  # the last: whoever finds it finds everything
         checkpoints.remove()
     say(table)
     say(f"\n{time.perf_counter() - began:.0f} s in all. The agent, every row, curves and pictures are in {out}/")
     return out
+
+
+def _judge_behaviours(config: TrainConfig, policies: list[Recorded], result: ComparisonResult) -> list[Behaviour]:
+    """Judges the constant at the mean of each policy's actions on the same seeds; adds its rows to the result's."""
+    if not policies:
+        return []
+    constants = [policy.constant() for policy in policies]
+    judged = compare(config.env, constants, seeds=config.evaluate_seeds, progress=config.progress)
+    result.rows += judged.rows
+    result.samples |= judged.samples
+    return [Behaviour.of(*each, result.rows) for each in zip(policies, constants, strict=True)]
 
 
 def _check(config: TrainConfig) -> None:
@@ -188,8 +206,8 @@ def _task_name(env: EnvConfig) -> str:
 
 def _embedded(config: TrainConfig) -> FscoConfig:
     env = config.env
-    return replace(
-        config.agent,
+    return FscoConfig(
+        **config.settings,
         updates_per_step=env.updates_per_step,
         features=env.features,
         d_loss_scale=env.d_loss_scale,

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 
 import tyro
 
-from agents.learned.fsco import FscoConfig
+from agents.learned.settings import AgentConfig
 from agents.training.main_job import TrainConfig, main_job, resume, train
 from gan_env.envs.config import EnvConfig
 
@@ -50,8 +50,8 @@ def run(arguments: Sequence[str]) -> int:
         },
         HELPS,
     )
-    # What the agent shares with the game is set once, there.
-    agent = [o for o in options_of(FscoConfig, FscoConfig()) if o[0] not in {g[0] for g in game} | {"batch_size"}]
+    # --batch-size is the game's.
+    agent = [option for option in options_of(AgentConfig, AgentConfig()) if option[0] != "batch_size"]
     job = options_of(TrainConfig, TrainConfig(), {"env": None, "agent": None})
     again = _option(
         "resume", Path | None, None,
@@ -77,7 +77,7 @@ def run(arguments: Sequence[str]) -> int:
         save_every = given.save_every if "save_every" in changed else None
         out = resume(given.resume, progress=given.progress, save_every=save_every, trust=given.trust, say=say)
     else:
-        agent_config = dataclasses.replace(FscoConfig(), **{name: getattr(given, name) for name, _, _ in agent})
+        agent_config = dataclasses.replace(AgentConfig(), **{name: getattr(given, name) for name, _, _ in agent})
         chosen = {name: getattr(given, name) for name, _, _ in job}
         env = dataclasses.replace(main_job(), **{name: getattr(given, name) for name, _, _ in game})
         out = train(TrainConfig(**chosen, env=env, agent=agent_config), say)

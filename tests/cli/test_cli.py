@@ -125,7 +125,7 @@ def test_the_main_job_in_small_writes_everything(tmp_path, capsys):
     assert "minus its own untrained actor" in said and "Spearman(return, -score)" in said
     rows = [json.loads(line) for line in (out / "rows.jsonl").read_text().splitlines()]
     assert {row["controller"] for row in rows} == {
-        "fsco (meta)", "fsco (untrained)", "fsco (embedded)", "sim-gda", "constant:2",
+        "fsco (meta)", "fsco (untrained)", "fsco (embedded)", "constant (mean of fsco (meta))", "sim-gda", "constant:2",
     }  # fmt: skip
     assert all(row["split"] == "evaluate" and row["status"] == "ok" and row["score"] > 0 for row in rows)
     assert all(row["d_updates"] == 8 and row["g_updates"] == 8 for row in rows)
