@@ -23,6 +23,7 @@ from .steering.input_checks import InputChecks, read_loss, reflection
 from .steering.rates import HasGroups, Rates
 from .steering.scores import Scores, read_number, read_scores
 from .steering.steps import StepWatch
+from .steering.weights import WeightSample
 
 FORMAT = "gan-env steer 1"
 
@@ -121,6 +122,7 @@ class Steer:
         self._given, self._episode_updates = losses == "given", episode_updates
         self._checks = InputChecks(self.loss, self._given)
         self._steps = StepWatch(self._rates.optimizers)
+        self._weights = WeightSample(self._rates.optimizers)
         self._update = 0
         self._last: tuple[Measurement, Control] | None = None
         facts = self.loss.game_facts(kind, episode_updates=episode_updates, updates_per_epoch=updates_per_epoch)
@@ -260,7 +262,7 @@ class Steer:
             warnings.warn(text, UserWarning, stacklevel=3)
         if checks.exchanged and not exchanged:
             seen = self._measure(real, fake)
-        return self._with_given(seen, g_loss, d_loss)
+        return self._with_given(seen, g_loss, d_loss).telling(self._weights.read)
 
     @torch.no_grad()
     def _measure(self, real: Scores, fake: Scores) -> Measurement:

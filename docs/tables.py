@@ -24,6 +24,7 @@ from gan_env.envs.actions import LogRange
 from gan_env.envs.config import EnvConfig
 from gan_env.envs.failures import CAUSES
 from gan_env.envs.observations import DEFAULT_FEATURES, FEATURES
+from gan_env.envs.portable import PORTABLE_FEATURES
 from gan_env.envs.rewards import REWARDS, RewardContext, make_reward
 from gan_env.losses.losses import LOSSES, Loss
 from gan_env.tasks.download import LICENCES, OTHERS, SOURCES, source_of
@@ -106,7 +107,10 @@ def multipliers() -> str:
 
 def features() -> str:
     """Every feature: formula, range, whether it is seen by default."""
-    order = sorted(FEATURES, key=lambda name: (*DEFAULT_FEATURES, name).index(name))
+    order = sorted(
+        (name for name in FEATURES if not FEATURES[name].portable),
+        key=lambda name: (*DEFAULT_FEATURES, name).index(name),
+    )
     rows = [
         (
             f"`{name}`",
@@ -117,6 +121,19 @@ def features() -> str:
         for name in order
     ]
     return table(("name", "formula", "range", "by default"), rows)
+
+
+def portable_features() -> str:
+    """Every portable feature: formula, range."""
+    rows = [
+        (
+            f"`{name}`",
+            FEATURES[name].meaning,
+            span(FEATURES[name].low, FEATURES[name].high),
+        )
+        for name in PORTABLE_FEATURES
+    ]
+    return table(("name", "formula", "range"), rows)
 
 
 def rewards() -> str:
@@ -302,6 +319,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "ids": ids,
     "multipliers": multipliers,
     "features": features,
+    "portable-features": portable_features,
     "rewards": rewards,
     "failures": causes,
     "settings": settings,

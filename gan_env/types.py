@@ -5,6 +5,7 @@ The first axis of every tensor is N rows; a row is one GAN in training. A contro
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, fields
 from functools import cached_property
 from typing import NamedTuple, TypeVar
@@ -98,6 +99,15 @@ class Control:
                 raise ValueError(f"control.{name}[{row}] is {float(value[row])}; it must be finite and > 0")
 
 
+class PlayersSeen(NamedTuple):
+    """What a measurement tells of the players themselves; D first, G second."""
+
+    weights: np.ndarray
+    """(N, 2, SAMPLE) float64: a fixed sample of each player's weights, see `weight_sample`."""
+    base_rates: np.ndarray
+    """(N, 2) float64: the learning rates that multipliers multiply."""
+
+
 class Summary(NamedTuple):
     """A measurement reduced to one number per row and field, (N,) float64 each."""
 
@@ -186,6 +196,22 @@ class Measurement:
         """Returns `progress` as a NumPy array, (N,) float64."""
         return on_host(self.progress)
 
+    @cached_property
+    def logits_on_host(self) -> tuple[np.ndarray, np.ndarray]:
+        """Returns `real_logits` and `fake_logits` as NumPy arrays in their own precision."""
+        return self.real_logits.detach().cpu().numpy(), self.fake_logits.detach().cpu().numpy()
+
+    @cached_property
+    def players(self) -> PlayersSeen | None:
+        """What is known of the players, read on first access; None where nobody tells."""
+        read = vars(self).get("_players")
+        return None if read is None else read()
+
+    def telling(self, players: Callable[[], PlayersSeen] | None) -> Measurement:
+        """Has `players` read by this function, while the measurement is that of the coming batch; returns itself."""
+        vars(self)["_players"] = players
+        return self
+
     def knowing(self, numbers: Float[Tensor, "7 N"]) -> Measurement:
         """Caches the numbers of `summary`, already computed from these logits and losses; returns itself."""
         vars(self)["_numbers"] = numbers
@@ -196,7 +222,13 @@ class Measurement:
 
     def rows(self, index: Tensor | slice) -> Measurement:
         """Returns the measurement of the rows that `index` selects."""
-        return Measurement(**{f.name: getattr(self, f.name)[index] for f in fields(self)})
+        part = Measurement(**{f.name: getattr(self, f.name)[index] for f in fields(self)})
+        return part if vars(self).get("_players") is None else part.telling(lambda: self._players_of(index))
+
+    def _players_of(self, index: Tensor | slice) -> PlayersSeen:
+        assert self.players is not None
+        chosen = index if isinstance(index, slice) else index.cpu().numpy()
+        return PlayersSeen(*(each[chosen] for each in self.players))
 
     def state(self) -> dict[str, Tensor]:
         """Returns the fields, copied: `Measurement(**measurement.state())` is the same measurement."""

@@ -11,7 +11,7 @@ trained over many short runs (`agents.training.meta_training`) and then frozen (
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 import gymnasium as gym
@@ -218,12 +218,12 @@ class EmbeddedFSCO:
             self._gain.start(len(row_seeds))
         decisions = game.episode_updates // self.config.updates_per_step
         starts = min(self.config.learning_starts, max(decisions // 10, 1)) if decisions else self.config.learning_starts
-        self._begin([int(seed) for seed in row_seeds], starts)
+        self._begin([int(seed) for seed in row_seeds], starts, game)
 
-    def _begin(self, row_seeds: list[int], learning_starts: int) -> None:
-        self._seeds, self._learning_starts = row_seeds, learning_starts
+    def _begin(self, row_seeds: list[int], learning_starts: int, game: GameFacts) -> None:
+        self._seeds, self._learning_starts, self._game = row_seeds, learning_starts, game
         self._codec = self.spec.codec()
-        self._eyes = Eyes(self.spec, self._codec, len(row_seeds))
+        self._eyes = Eyes(self.spec, self._codec, len(row_seeds), game)
         self._control: Control | None = None
         self._decided, self._gap, self._gaps = 0, np.zeros(len(row_seeds)), 0
         spaces = _Spaces(self._eyes.memory.low, self._eyes.memory.high, self._codec.axes or 1)
@@ -264,6 +264,7 @@ class EmbeddedFSCO:
             raise ValueError(f"{self.name} has no state yet; call reset(row_seeds, game) first")
         return {
             "seeds": list(self._seeds),
+            "game": asdict(self._game),
             "learning_starts": self._learning_starts,
             "decided": [self._decided, self._gaps],
             "gap": torch.from_numpy(self._gap.copy()),
@@ -275,7 +276,7 @@ class EmbeddedFSCO:
 
     def load_state_dict(self, state: dict) -> None:
         """Restores a `state_dict`."""
-        self._begin(list(state["seeds"]), int(state["learning_starts"]))
+        self._begin(list(state["seeds"]), int(state["learning_starts"]), GameFacts(**state["game"]))
         (self._decided, self._gaps), self._gap = state["decided"], state["gap"].numpy().copy()
         if self._gain is not None:
             self._gain.distance = state["quality"].numpy().copy()

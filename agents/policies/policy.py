@@ -6,7 +6,7 @@ It needs torch and NumPy, but neither Gymnasium nor Stable-Baselines3, so it run
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from gan_env.envs.actions import CODECS, Codec, LogRange
-from gan_env.envs.observations import DEFAULT_FEATURES, FeatureMemory
+from gan_env.envs.observations import DEFAULT_FEATURES, FeatureMemory, named_features
 from gan_env.types import Control, GameFacts, Measurement, Transition
 
 if TYPE_CHECKING:
@@ -26,9 +26,9 @@ class PolicySpec:
     """Meaning of an actor's inputs and outputs: its features, and how its output becomes an action."""
 
     control: str = "learning-rate"
-    """What an action encodes: "learning-rate", "update-choice" or "joint", as in the environment's ids."""
+    """What an action encodes: "learning-rate", "update-choice", "rates" or "joint", as in the environment's ids."""
     features: tuple[str, ...] = DEFAULT_FEATURES
-    """Names of the features, in order."""
+    """Names of the features, in order; "portable" stands for all portable ones."""
     d_loss_scale: str = "mean"
     """Which discriminator loss the features read."""
     d_lr_range: tuple[float, float] = (0.1, 10.0)
@@ -45,6 +45,9 @@ class PolicySpec:
     """How the last layer's numbers become an action: "tanh"; "clip" to [-1, 1]; "argmax"."""
     provenance: dict[str, object] = field(default_factory=dict)
     """Origin: tasks, seeds, versions, scores."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "features", named_features(self.features))
 
     @classmethod
     def of(cls, env: EnvConfig, control: str, **more: Any) -> PolicySpec:
@@ -77,8 +80,10 @@ OUTPUTS: dict[str, Callable[[Tensor], np.ndarray]] = {
 class Eyes:
     """Computes the environment's observations from measurements, at the start of every decision."""
 
-    def __init__(self, spec: PolicySpec, codec: Codec, rows: int):
-        self.memory = FeatureMemory(spec.features, codec.last_action_names, spec.d_loss_scale, rows)
+    def __init__(self, spec: PolicySpec, codec: Codec, rows: int, game: GameFacts):
+        self.memory = FeatureMemory(
+            spec.features, codec.last_action_names, spec.d_loss_scale, rows, game, spec.updates_per_step
+        )
         self._codec, self._everyone = codec, np.ones(rows, bool)
 
     def look(self, seen: Measurement, last: Control | None) -> np.ndarray:
@@ -87,7 +92,7 @@ class Eyes:
         if last is None:
             self.memory.start(np.arange(len(seen)), seen)
         else:
-            self.memory.push(seen, self._codec.position(last), self._everyone)
+            self.memory.push(seen, last, self._codec.position(last), self._everyone)
         for name, average in before.items():  # a loss that is not finite would stay in its average for ever
             now = getattr(self.memory, name)
             np.copyto(now, average, where=~np.isfinite(now))
@@ -95,16 +100,16 @@ class Eyes:
 
     def state(self) -> dict[str, Tensor]:
         """Returns the feature memory."""
-        return {name: torch.from_numpy(getattr(self.memory, name).copy()) for name in _REMEMBERED}
+        return {name: torch.from_numpy(array.copy()) for name, array in self.memory.state().items()}
 
     def load(self, state: dict[str, Tensor]) -> None:
         """Restores a `state`."""
-        for name in _REMEMBERED:
-            setattr(self.memory, name, state[name].numpy().copy())
+        for name, array in self.memory.state().items():
+            array[...] = state[name].numpy()
+        self.memory.forget()
 
 
 _AVERAGES = ("g_loss_ema", "d_loss_ema")
-_REMEMBERED = (*_AVERAGES, "last_action")
 
 
 def check_game(name: str, spec: PolicySpec, game: GameFacts) -> None:
@@ -129,6 +134,7 @@ class PolicyController:
         self.spec, self.layers, self.name = spec, layers, name
         self.codec = spec.codec()
         self._eyes: Eyes | None = None
+        self._game = GameFacts()
         self._rows = 0
         self._decided = 0
         self._last: Control | None = None
@@ -145,7 +151,8 @@ class PolicyController:
         """Starts N = len(row_seeds) runs afresh."""
         check_game(self.name, self.spec, game)
         self._rows = len(row_seeds)
-        self._eyes, self._decided, self._last = Eyes(self.spec, self.codec, self._rows), 0, None
+        self._game = game
+        self._eyes, self._decided, self._last = Eyes(self.spec, self.codec, self._rows, game), 0, None
 
     def act(self, measurement: Measurement) -> Control:
         """Returns the control for the coming update, with a new decision every `updates_per_step` updates."""
@@ -167,6 +174,7 @@ class PolicyController:
             raise ValueError(f"{self.name} has no state yet; call reset(row_seeds, game) first")
         return {
             "rows": self._rows,
+            "game": asdict(self._game),
             "decided": self._decided,
             "eyes": self._eyes.state(),
             "control": None if self._last is None else self._last.state(),
@@ -175,6 +183,7 @@ class PolicyController:
     def load_state_dict(self, state: dict) -> None:
         """Restores a `state_dict`."""
         self._rows, self._decided = int(state["rows"]), int(state["decided"])
-        self._eyes = Eyes(self.spec, self.codec, self._rows)
+        self._game = GameFacts(**state["game"])
+        self._eyes = Eyes(self.spec, self.codec, self._rows, self._game)
         self._eyes.load(state["eyes"])
         self._last = None if state["control"] is None else Control(**state["control"])

@@ -9,7 +9,7 @@ from typing import Any, Literal
 import torch
 
 from gan_env.argument_checks import at_least, is_positive, one_of
-from gan_env.envs.observations import DEFAULT_FEATURES, FEATURES
+from gan_env.envs.observations import DEFAULT_FEATURES, named_features
 from gan_env.losses.losses import Loss, get_loss
 from gan_env.optimizer_spec import OptimizerSpec
 from gan_env.registry import unknown
@@ -59,7 +59,7 @@ class EnvConfig:
     d_loss_scale: Literal["mean", "sum"] = "mean"
     """Which discriminator loss the reward and the features read: (real + fake) / 2, or their sum."""
     features: tuple[str, ...] = DEFAULT_FEATURES
-    """Names of the observation's features, in order."""
+    """Names of the observation's features, in order; "portable" stands for all that are free of the loss' scale."""
     d_lr_range: tuple[float, float] = (0.1, 10.0)
     """Least and greatest multiplier that an action can put on the discriminator's rate."""
     g_lr_range: tuple[float, float] = (0.1, 10.0)
@@ -120,10 +120,9 @@ class EnvConfig:
                 f"episode_updates={self.episode_updates} is not a multiple of "
                 f"updates_per_step={self.updates_per_step}; change one of them"
             )
-        if not isinstance(self.features, (tuple, list)):
-            raise ValueError(f"features={self.features!r} must be a sequence of names, e.g. ({self.features!r},)")
-        for name in self.features:
-            FEATURES[name]
+        if not isinstance(self.features, (str, tuple, list)):
+            raise ValueError(f"features={self.features!r} must be a sequence of names, or the name of a set")
+        object.__setattr__(self, "features", named_features(self.features))
         for field in ("loss_bound", "weight_bound"):
             if not is_positive(getattr(self, field)):
                 raise ValueError(f"{field}={getattr(self, field)!r} must be a finite number > 0")
@@ -145,8 +144,6 @@ class EnvConfig:
                 raise TypeError(f"got an unexpected keyword argument {name!r}: {unknown('setting', name, known)}")
         held = {} if config is None else {name: getattr(config, name) for name in known}
         merged = {**held, **changes}
-        if isinstance(merged.get("features"), list):
-            merged["features"] = tuple(merged["features"])
         return cls(**merged)
 
     def build_task(self) -> Task:

@@ -68,7 +68,12 @@ class Episodes:
         self.trainer: Trainer = trainer
         self._config, self._codec, self._reward = config, codec, reward
         self.features: FeatureMemory = FeatureMemory(
-            config.features, codec.last_action_names, config.d_loss_scale, trainer.n
+            config.features,
+            codec.last_action_names,
+            config.d_loss_scale,
+            trainer.n,
+            trainer.facts,
+            config.updates_per_step,
         )
         self.tracks_quality: bool = reward.needs_quality or config.track_quality
         self._native = np.full(trainer.n, int(trainer.engine == "native"))
@@ -105,7 +110,7 @@ class Episodes:
             lost = truncated & ~np.isfinite(scores)
             failure[lost], terminated, truncated = SCORE, terminated | lost, truncated & ~lost
         self.decisions += moves
-        self.features.push(seen, self._codec.position(control), moves)
+        self.features.push(seen, control, self._codec.position(control), moves)
         if self.tracks_quality:
             self.quality_age[truncated] = self._config.quality_every  # an episode's last decision is always measured
             self._measure_quality(moves & ~terminated)

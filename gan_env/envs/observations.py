@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 
-from gan_env.registry import Registry
-from gan_env.types import Measurement, d_loss
+from gan_env.envs.features import FEATURES as FEATURES
+from gan_env.envs.features import Feature as Feature
+from gan_env.envs.features import named_features
+from gan_env.envs.portable import PortableMemory
+from gan_env.types import Control, GameFacts, Measurement, d_loss
 
 EMA = 0.9
 """Decay of the moving averages per decision; FSCO's paper (arXiv:2504.15099) does not state its own."""
@@ -35,18 +37,6 @@ class Moment:
     """(N, A): the previous control on the id's axes, 0 at the start."""
 
 
-@dataclass(frozen=True)
-class Feature:
-    """One feature. Its value is clipped to [low, high]; a value that is not finite becomes 0."""
-
-    meaning: str
-    """Its formula: f is the discriminator's logit, x real, x̂ generated, E the mean over the batch."""
-    compute: Callable[[Moment], np.ndarray]
-    low: float = -10.0
-    high: float = 10.0
-
-
-FEATURES: Registry[Feature] = Registry("feature")
 LAST_ACTION = "last_action"
 """Feature with one coordinate per axis of the action: `last_d_rate`, `last_g_rate`, `last_choice`."""
 
@@ -94,9 +84,30 @@ MINIMAL_FEATURES = ("g_loss", "d_loss")
 
 
 class FeatureMemory:
-    """Converts measurements of N rows to observations, (N, F) float32; keeps moving averages and last actions."""
+    """Converts measurements of N rows to observations, (N, F) float32; keeps moving averages and last actions.
 
-    def __init__(self, names: tuple[str, ...], axes: tuple[str, ...], d_loss_scale: str, rows: int):
+    Args:
+        names: The features, in order.
+        axes: Names of the coordinates of `last_action`.
+        d_loss_scale: Which loss of D features read, "mean" or "sum".
+        rows: N.
+        game: Facts about the game, for portable features; by default a GAN of which nothing is known.
+        updates_per_step: Updates that one decision holds for, likewise.
+
+    Raises:
+        ValueError: If there are no features, or one of them is unknown.
+    """
+
+    def __init__(
+        self,
+        names: tuple[str, ...],
+        axes: tuple[str, ...],
+        d_loss_scale: str,
+        rows: int,
+        game: GameFacts | None = None,
+        updates_per_step: int = 1,
+    ):
+        names = named_features(names)
         if not names:
             raise ValueError(f"features=() is empty; name at least one of: {', '.join(FEATURES)}")
         if d_loss_scale not in ("mean", "sum"):
@@ -106,18 +117,17 @@ class FeatureMemory:
         widths = [len(axes) if name == LAST_ACTION else 1 for name in names]
         self.low: np.ndarray = np.repeat([f.low for f in features], widths).astype(np.float32)
         self.high: np.ndarray = np.repeat([f.high for f in features], widths).astype(np.float32)
-        # Every feature is computed once per measurement: observations take some, `info` shows all.
-        self.scalars: tuple[str, ...] = tuple(name for name in FEATURES if name != LAST_ACTION)
+        # Every feature but portable ones is computed once per measurement: observations take some, `info` shows all.
+        self.scalars: tuple[str, ...] = tuple(
+            name for name in FEATURES if name != LAST_ACTION and not FEATURES[name].portable
+        )
+        self._portable_names = tuple(name for name in names if FEATURES[name].portable)
+        self.portable: PortableMemory | None = (
+            PortableMemory(rows, game or GameFacts(), updates_per_step) if self._portable_names else None
+        )
+        places = (*self.scalars, *axes, *self._portable_names)
         self._computes = [FEATURES[name].compute for name in self.scalars]
-        self._columns = [
-            i
-            for name in names
-            for i in (
-                range(len(self.scalars), len(self.scalars) + len(axes))
-                if name == LAST_ACTION
-                else (self.scalars.index(name),)
-            )
-        ]
+        self._columns = [places.index(name) for name in self.names]
         self._read: tuple[Measurement, Moment] | None = None
         self._table: np.ndarray | None = None
         self.d_loss_scale = d_loss_scale
@@ -130,11 +140,22 @@ class FeatureMemory:
         moment = self._moment(seen)
         self.g_loss_ema[rows], self.d_loss_ema[rows] = moment.g_loss[rows], moment.d_loss[rows]
         self.last_action[rows] = 0
+        if self.portable is not None:
+            self.portable.start(rows, seen)
         self._table = None
 
-    def push(self, seen: Measurement, last_action: np.ndarray, rows: np.ndarray) -> None:
-        """Takes the measurement after a decision, for the rows (N,) bool that made one."""
+    def push(self, seen: Measurement, control: Control, last_action: np.ndarray, rows: np.ndarray) -> None:
+        """Takes the measurement after a decision, for the rows (N,) bool that made one.
+
+        Args:
+            seen: The measurement.
+            control: The decision.
+            last_action: The same on the axes of the feature `last_action`, (N, A).
+            rows: (N,) bool.
+        """
         moment = self._moment(seen)
+        if self.portable is not None:
+            self.portable.push(seen, control, rows)
         everyone = bool(rows.all())
         for average, value in ((self.g_loss_ema, moment.g_loss), (self.d_loss_ema, moment.d_loss)):
             new = EMA * average
@@ -142,6 +163,13 @@ class FeatureMemory:
             np.copyto(average, new, where=True if everyone else rows)
         np.copyto(self.last_action, last_action, where=True if everyone else rows[:, None])
         self._table = None
+
+    def state(self) -> dict[str, np.ndarray]:
+        """Returns the arrays that observations depend on besides the measurement, not copies; rows lead."""
+        held = {name: getattr(self, name) for name in ("g_loss_ema", "d_loss_ema", "last_action")}
+        if self.portable is not None:
+            held |= {f"portable.{name}": getattr(self.portable, name) for name in PortableMemory.STATE}
+        return held
 
     def forget(self) -> None:
         """Drops cached features, because the averages or actions were changed from outside."""
@@ -175,7 +203,11 @@ class FeatureMemory:
         if self._table is None:
             with np.errstate(invalid="ignore"):  # a row that has failed may hold infinities
                 rows = [compute(moment) for compute in self._computes]
-            self._table = np.array([*rows, *self.last_action.T]).T
+            if self.portable is not None:
+                portable = self.portable.table(self._portable_names, seen)
+                self._table = np.array([*rows, *self.last_action.T, *portable]).T
+            else:
+                self._table = np.array([*rows, *self.last_action.T]).T
         return self._table
 
     def observe(self, seen: Measurement) -> np.ndarray:

@@ -18,7 +18,6 @@ from gan_env.rendering.draw import COLUMNS, History
 from gan_env.training.snapshot import Rows, Snapshot, SnapshotError, check, chosen, copied, held, look_again, put
 from gan_env.training.trainer import Trainer
 
-_FEATURES = ("g_loss_ema", "d_loss_ema", "last_action")
 _OWN = ("done", "decisions", "quality", "quality_age")
 _POINTS, _LENGTH = "history.points", "history.length"
 
@@ -121,7 +120,7 @@ def generator_from(state: dict[str, Any] | None) -> tuple[np.random.Generator | 
 def _held(env: Batch) -> Rows:
     """Returns every tensor of the environment with a leading row axis, not copies."""
     rows, episodes = held(env.trainer), env.episodes
-    rows |= {f"features.{name}": torch.from_numpy(getattr(episodes.features, name)) for name in _FEATURES}
+    rows |= {f"features.{name}": torch.from_numpy(array) for name, array in episodes.features.state().items()}
     return rows | {f"env.{name}": torch.from_numpy(getattr(episodes, name)) for name in _OWN}
 
 

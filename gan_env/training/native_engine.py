@@ -240,11 +240,15 @@ class LazyMeasurement(Measurement):
 
     @classmethod
     def of(
-        cls, summary: Summary, make: Callable[[], dict[str, Tensor]], progress_on_host: np.ndarray
+        cls,
+        summary: Summary,
+        make: Callable[[], dict[str, Tensor]],
+        progress_on_host: np.ndarray,
+        logits_on_host: tuple[np.ndarray, np.ndarray],
     ) -> LazyMeasurement:
-        """Makes a measurement with this summary and progress, whose other fields are computed by `make`."""
+        """Makes a measurement with these numbers, whose other fields are computed by `make`."""
         made = object.__new__(cls)
-        vars(made).update(summary=summary, _make=make, progress_on_host=progress_on_host)
+        vars(made).update(summary=summary, _make=make, progress_on_host=progress_on_host, logits_on_host=logits_on_host)
         return made
 
     def __getattr__(self, name: str) -> Any:

@@ -12,7 +12,7 @@ import copy
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
-from functools import cached_property
+from functools import cached_property, partial
 
 import numpy as np
 import torch
@@ -21,7 +21,7 @@ from torch import Tensor, nn
 
 from gan_env.losses.losses import Loss
 from gan_env.losses.spectral_norm import derives_weights, weight_matrices
-from gan_env.networks.parameters import flatten, unflatten
+from gan_env.networks.parameters import flatten, unflatten, weight_count
 from gan_env.optimizer_spec import OptimizerSpec
 from gan_env.players.batched_mlp import MLPPlayers
 from gan_env.players.batched_modules import make_players
@@ -38,7 +38,8 @@ from gan_env.training.cuda_graphs import Record, RecordedEngine
 from gan_env.training.native_engine import LazyMeasurement, NativeEngine, Seen, State, chosen
 from gan_env.training.optimizers import RowOptimizer
 from gan_env.training.update import Engine
-from gan_env.types import Control, GameFacts, Measurement, Summary, d_loss, on_host
+from gan_env.types import Control, GameFacts, Measurement, PlayersSeen, Summary, d_loss, on_host
+from gan_env.weight_sample import sample_places
 
 
 def _joined(parts: list[Tensor], axis: int = 0) -> Tensor:
@@ -192,6 +193,10 @@ class Trainer:
         }
         # Read off the modules once, for walking through them would take most of a fork's time.
         self._sizes = {name: flatten(module).numel() for name, module in self.templates.items()}
+        self._places = {
+            name: torch.from_numpy(sample_places(weight_count(module))).to(self.device)
+            for name, module in self.templates.items()
+        }
         self._matrices = weight_matrices(self.templates["d"])
         self._widest = max(p.shape[0] for module in self.templates.values() for p in module.parameters())
         seen = self._sample_shape if task.wiring is None else task.wiring.out_shape
@@ -421,7 +426,20 @@ class Trainer:
                 update=torch.from_numpy(self.updates.copy()).to(self.device),
                 progress=torch.from_numpy(self._progress()).to(self.device),
             ).knowing(numbers)
+            self._measurement.telling(partial(self._players_seen, self.updates.copy()))
         return self._measurement
+
+    def _players_seen(self, updates: np.ndarray) -> PlayersSeen:
+        """Reads a sample of both players' weights and their base rates, as they were after `updates`, (N,)."""
+        if (updates != self.updates).any():
+            raise ValueError("this measurement's players have moved on; read them before the next update")
+        weights = [
+            on_host(players.flat.index_select(1, self._places[name]))
+            for name, players in (("d", self.d), ("g", self.g))
+        ]
+        return PlayersSeen(
+            np.stack(weights, 1), np.stack([on_host(o.lr) for o in (self.d_optimizer, self.g_optimizer)], 1)
+        )
 
     def _progress(self) -> np.ndarray:
         return self.updates / self.episode_updates if self.episode_updates else np.zeros(self.n)
@@ -440,7 +458,8 @@ class Trainer:
             Summary(*seen.numbers.astype(np.float64)),
             make,
             progress_on_host=progress,
-        )
+            logits_on_host=seen.logits,
+        ).telling(partial(self._players_seen, update))
 
     @property
     def _sample_shape(self) -> tuple[int, ...]:

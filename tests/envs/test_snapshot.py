@@ -68,6 +68,7 @@ def go_on(env, plan: list) -> list:
 
 GAMES = {
     "ring": {"task": "ring"},
+    "ring, portable": {"task": "ring", "features": "portable"},
     "ring, penalty": {"task": "ring", "loss": "wgan-gp", "reward": "quality", "quality_every": 2},
     "ring, noise": {"task": "ring", "loss": "instance-noise", "optimizer": "rmsprop"},
     "dirac": {"task": "dirac", "loss": "wgan", "normalise": True, "d_lr": 0.1, "g_lr": 0.1, "track_quality": True},
