@@ -15,7 +15,7 @@ from typing import Any
 
 from gan_env.io.files import expanded
 
-from .registry import TUNED_CONSTANT, parse_controller
+from .registry import TUNED, parse_controller
 
 _TASKS, _CONTROLLERS = ("task", "tasks"), ("controllers",)
 """Settings with names of tasks and of controllers."""
@@ -56,7 +56,7 @@ def _places(held: Any, setting: str = "") -> Iterator[tuple[str, str, bool]]:
         yield from ((held, place, False) for place in _places_of_task(held))
     elif isinstance(held, str) and setting in _CONTROLLERS:
         stem, colon, task = held.partition(":")
-        if stem == TUNED_CONSTANT and colon:
+        if stem in TUNED and colon:
             yield from ((held, place, False) for place in _places_of_task(task))
         else:
             yield from ((held, place, True) for place in _places_of_controller(held))

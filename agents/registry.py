@@ -49,8 +49,8 @@ EMBEDDED = "(embedded)"
 HEAD_ROOM = "head-room, not ranked"
 UNTRAINED, REPLAY = "(untrained)", "(replay)"
 """In a row's controller name: how it came to be what it is."""
-TUNED_CONSTANT = "best-constant"
-"""In rows: the constant multiplier that did best on tune seeds."""
+TUNED_CONSTANT, TUNED_SCHEDULE = TUNED = "best-constant", "best-schedule"
+"""In rows: the constant multiplier of D's rate, and the schedule of both rates, that did best on tune seeds."""
 CONTROLLERS.add(
     "fsco",
     Lazy(".learned.fsco", "make_fsco", "Embedded FSCO: a fresh DDPG learns while the GAN trains.", embedded=True),
@@ -133,8 +133,8 @@ def controller_label(name: str) -> str:
 
 
 def is_registered(name: str) -> bool:
-    """Tells whether the name is a registered controller's or the best constant's."""
-    return _registered(name) is not None or _stem(name) == TUNED_CONSTANT
+    """Tells whether the name is a registered controller's, or one of those that are chosen on tune seeds."""
+    return _registered(name) is not None or _stem(name) in TUNED
 
 
 def _registered(name: str) -> object:
@@ -173,7 +173,7 @@ def is_embedded(name: str) -> bool:
 
 def is_learned(name: str) -> bool:
     """Tells whether a ranking needs the controller's open-loop replay, too: it was learned, or is unknown."""
-    if UNTRAINED in name or REPLAY in name or _stem(name) == TUNED_CONSTANT:
+    if UNTRAINED in name or REPLAY in name or _stem(name) in TUNED:
         return False
     found = _registered(name)
     return found is None or getattr(found, "embedded", False) or getattr(found, "learned", False)

@@ -125,7 +125,13 @@ class Steer:
         self._weights = WeightSample(self._rates.optimizers)
         self._update = 0
         self._last: tuple[Measurement, Control] | None = None
-        facts = self.loss.game_facts(kind, episode_updates=episode_updates, updates_per_epoch=updates_per_epoch)
+        facts = self.loss.game_facts(
+            kind,
+            episode_updates=episode_updates,
+            updates_per_epoch=updates_per_epoch,
+            d_lr=self._rates.common("opt_d"),
+            g_lr=self._rates.common("opt_g"),
+        )
         self.controller.reset([seed], facts)
 
     @property

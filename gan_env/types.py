@@ -272,3 +272,7 @@ class GameFacts:
     """Updates in the whole run, 0 if unknown."""
     updates_per_epoch: int = 0
     """Updates per pass over the training data, 0 for endless data."""
+    d_lr: float = 0.0
+    """Base learning rate of the discriminator, which controls multiply; 0 if unknown, or not the same for all rows."""
+    g_lr: float = 0.0
+    """Base learning rate of the generator, likewise."""

@@ -9,12 +9,19 @@ from typing import Literal
 
 from gan_env.envs.config import EnvConfig
 from gan_env.envs.rewards import REWARDS
+from gan_env.registry import unknown
 from gan_env.tasks.task import Task
 
 from ..comparison.seeds import SPLIT_SIZE, SPLITS
+from ..registry import TUNED_SCHEDULE
+from ..rules.gda import SHAPES
 from .contestants import check_contestant, meaning, tuned_on
+from .halving import rungs
 
 HALF_DECADES = (0.1, 0.3, 1.0, 3.0, 10.0)
+D_MULTIPLIERS = (*HALF_DECADES, 30.0, 100.0, 300.0)
+G_MULTIPLIERS = (0.03, *HALF_DECADES, 30.0)
+"""They reach the best two rates of every fast game from every base rate of `lr-robustness`: see `rate_sweep.py`."""
 
 
 MOST_GAMES, MOST_CONTROLLERS, MOST_RUNS = 1_000, 200, 50_000
@@ -36,8 +43,8 @@ class Part:
     losses: tuple[str, ...] = ("bce",)
     """GAN losses; "wgan-gp:10" sets a coefficient."""
     controllers: tuple[str, ...] = ("sim-gda", "alt-gda-1", "alt-gda-5", "dyn-gda")
-    """Controllers (`gan-env list`), with options in brackets: "dyn-gda(c1=1.2)"; "best-constant", chosen on tune seeds;
-    the path of a controller file."""
+    """Controllers (`gan-env list`), with options in brackets: "dyn-gda(c1=1.2)"; "best-constant" and "best-schedule",
+    chosen on tune seeds; the path of a controller file."""
     d_lr: tuple[float, ...] = ()
     """Base learning rates of the discriminator; by default the task's own."""
     g_lr: float | Literal["task", "same"] = "task"
@@ -53,8 +60,14 @@ class Part:
     for rounding depends on it. Small batches of games that differ in their data alone become one, of up to 16 rows."""
     constants: tuple[float, ...] = HALF_DECADES
     """Multipliers among which best-constant is chosen."""
+    d_multipliers: tuple[float, ...] = D_MULTIPLIERS
+    """Multipliers of D's rate among which best-schedule is chosen, by successive halving."""
+    g_multipliers: tuple[float, ...] = G_MULTIPLIERS
+    """Multipliers of G's rate among which it is chosen."""
+    shapes: tuple[str, ...] = SHAPES
+    """Shapes among which it is chosen: "constant", "linear" and "cosine"."""
     tune_seeds: int = 8
-    """Seeds of the split "tune" on which it is chosen, by the distance to validation data."""
+    """Seeds of the split "tune" on which either is chosen, by the distance to validation data; the last rung's."""
     game: EnvConfig = field(default_factory=EnvConfig)
     """Everything else about the game; its task, loss, rates and length are those above."""
 
@@ -72,7 +85,8 @@ class Part:
         if self.g_lr == "same" and not self.d_lr:
             raise ValueError("g_lr='same' needs d_lr to be the same as; name base rates with d_lr")
         if any(tuned_on(name) is not None for name in self.controllers) and self.split == "tune":
-            raise ValueError("best-constant is chosen on the seeds of split='tune'; judge it on split='evaluate'")
+            chosen = next(name for name in self.controllers if tuned_on(name) is not None)
+            raise ValueError(f"{chosen} is chosen on the seeds of split='tune'; judge it on split='evaluate'")
         for _ in self.games():  # every name is known, every number fits
             pass
         for name in self.controllers:
@@ -80,8 +94,11 @@ class Part:
 
     @property
     def size(self) -> int:
-        """How many runs it asks for, those that choose a constant included."""
+        """How many runs it asks for, those that choose a constant or a schedule included."""
         each = len(self.controllers) * self.seeds + len(self.constants) * self.tune_seeds
+        if any(name.startswith(TUNED_SCHEDULE) for name in self.controllers):
+            candidates = len(self.d_multipliers) * len(self.g_multipliers) * len(self.shapes)
+            each += sum(rung.candidates * len(rung.seeds) for rung in rungs(candidates, self.tune_seeds, 1, 1))
         return self._games * each
 
     @property
@@ -101,14 +118,19 @@ class Part:
 
     def _check_axes(self) -> None:
         """Raises ValueError for an axis of the grid that is empty, or that names one thing twice."""
-        for axis in ("tasks", "losses", "controllers", "d_lr", "constants"):
+        multipliers = ("constants", "d_multipliers", "g_multipliers")
+        for axis in ("tasks", "losses", "controllers", "d_lr", "shapes", *multipliers):
             values = getattr(self, axis)
             if not values and axis != "d_lr":
                 raise ValueError(f"{axis} is empty; name at least one")
             if len(set(values)) != len(values):
                 raise ValueError(f"{axis}={','.join(map(str, values))} names one twice; leave it out once")
-        if not all(0 < value < math.inf for value in self.constants):
-            raise ValueError(f"constants={','.join(map(str, self.constants))} must be numbers > 0, e.g. 0.3,1,3")
+        for axis in multipliers:
+            if not all(0 < value < math.inf for value in getattr(self, axis)):
+                raise ValueError(f"{axis}={','.join(map(str, getattr(self, axis)))} must be numbers > 0, e.g. 0.3,1,3")
+        for shape in self.shapes:
+            if shape not in SHAPES:
+                raise unknown("shape", shape, list(SHAPES))
         first: dict[str, str] = {}
         for name in self.controllers:
             one = first.setdefault(repr(meaning(name, self.tasks)), name)

@@ -13,6 +13,7 @@ from gan_env.envs.config import EnvConfig
 from gan_env.envs.env import make_trainer
 
 from ..comparison.rows import Row
+from .contestants import stands_for_another
 from .executors import run_job
 from .folder import Job
 from .plan import Group, PlannedComparison
@@ -80,9 +81,14 @@ def _update_s(group: Group) -> float:
         # As many decisions as the trial has room for; embedded agents begin to learn after a tenth of them.
         count = math.ceil(updates / step) * step
         games = [EnvConfig.of(comparison.game, episode_updates=count, score=False) for comparison in group.comparisons]
-        trial = tuple(replace(c, game=game, needs=()) for c, game in zip(group.comparisons, games, strict=True))
+        trial = tuple(
+            replace(c, game=game, needs=(), spent=()) for c, game in zip(group.comparisons, games, strict=True)
+        )
         times: list[float] = []
-        stand_in = tuple({name: "constant:1" for name, _ in comparison.needs} for comparison in group.comparisons)
+        stand_in = tuple(
+            {name: "constant:1" for name in comparison.controllers if stands_for_another(name)}
+            for comparison in group.comparisons
+        )
         run_job(
             Job(replace(group, comparisons=trial), stand_in),
             lambda done, times=times: times.append(time.perf_counter()),

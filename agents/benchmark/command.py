@@ -47,8 +47,8 @@ class BenchOptions:
     losses: Names = None
     """GAN losses (bce); wgan-gp:10 sets a coefficient."""
     controllers: Names = None
-    """Controllers (sim-gda,alt-gda-1,alt-gda-5,dyn-gda), with options in brackets: "dyn-gda(c1=1.2)"; best-constant,
-    chosen on tune seeds; the path of a controller file."""
+    """Controllers (sim-gda,alt-gda-1,alt-gda-5,dyn-gda), with options in brackets: "dyn-gda(c1=1.2)"; best-constant
+    and best-schedule, chosen on tune seeds; the path of a controller file."""
     also: Names = None
     """Controllers beside those of the suite."""
     d_lr: Numbers = None
@@ -65,8 +65,14 @@ class BenchOptions:
     """Most rows in one batch (64), of several games 16; part of the results, for rounding depends on it."""
     constants: Numbers = None
     """Multipliers among which best-constant is chosen (0.1,0.3,1,3,10)."""
+    d_multipliers: Numbers = None
+    """Multipliers of D's rate among which best-schedule is chosen (0.1 to 300, two a decade)."""
+    g_multipliers: Numbers = None
+    """Multipliers of G's rate among which best-schedule is chosen (0.03 to 30, two a decade)."""
+    shapes: Names = None
+    """Shapes among which best-schedule is chosen (constant,linear,cosine)."""
     tune_seeds: Count = None
-    """Seeds of the split "tune" on which it is chosen (8)."""
+    """Seeds of the split "tune" on which either is chosen (8)."""
     optimizer: Name = None
     """adam, rmsprop or sgd, or a JSON object with its arguments: '{"name": "adam", "betas": [0.9, 0.999]}'."""
     batch_size: Count = None
@@ -117,6 +123,8 @@ class BenchOptions:
 CALL = ("suite", "also", "out", "jobs", "executor", "address", "keep", "pictures", "trust", "retry_errors", "budget",
         "json")  # fmt: skip
 """Options that are no setting of a part."""
+NUMBERS = ("d_lr", "constants", "d_multipliers", "g_multipliers", "d_lr_range")
+"""Options that are lists of numbers."""
 
 
 def split_list(text: str) -> list[str]:
@@ -160,8 +168,8 @@ def _rate(text: str) -> float | str:
 def changes_of(given: BenchOptions) -> dict[str, Any]:
     """Reads the settings that were given, as `suites.configure` takes them."""
     read = {
-        **dict.fromkeys(("tasks", "losses", "controllers"), lambda text: tuple(split_list(text))),
-        **{name: lambda text, name=name: _numbers(name, text) for name in ("d_lr", "constants", "d_lr_range")},
+        **dict.fromkeys(("tasks", "losses", "controllers", "shapes"), lambda text: tuple(split_list(text))),
+        **{name: lambda text, name=name: _numbers(name, text) for name in NUMBERS},
         "g_lr": _rate,
         "optimizer": _optimizer,
     }

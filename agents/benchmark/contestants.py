@@ -1,10 +1,6 @@
-"""Names of controllers in a benchmark: the tuned constant, names that mean the same, refusals."""
+"""Names of controllers in a benchmark: those chosen on tune seeds, names that mean the same, refusals."""
 
 from __future__ import annotations
-
-from collections.abc import Iterable
-
-import numpy as np
 
 from gan_env.envs.config import EnvConfig
 from gan_env.tasks.task import parse_task
@@ -12,17 +8,21 @@ from gan_env.training.trainer import Trainer
 
 from ..base import NeedsTrainer
 from ..comparison.contestants import Contestant, make_contestant
-from ..comparison.rows import Row
-from ..registry import TUNED_CONSTANT, make_controller, parse_controller
+from ..registry import TUNED, make_controller, parse_controller
+from .halving import is_survivor
+
+CHOSEN_AMONG = ("constant", "schedule")
+"""What one that is chosen on tune seeds can turn out to be."""
 
 
 def tuned_on(name: str) -> str | None:
-    """Returns the task that a best-constant is chosen on, "" for the judged one; None for any other name.
+    """Returns the task that a controller is chosen on, "" for the judged one; None for one that is not chosen.
 
-    `best-constant` is the constant multiplier that did best on tune seeds, `best-constant:TASK` on another task's.
+    `best-constant` is the constant multiplier that did best on tune seeds, `best-constant:TASK` on another task's;
+    `best-schedule` likewise the best schedule of both rates.
     """
     stem, colon, task = name.partition(":")
-    if stem != TUNED_CONSTANT:
+    if stem not in TUNED:
         return None
     if colon:
         parse_task(task)
@@ -35,7 +35,7 @@ def meaning(name: str, tasks: tuple[str, ...]) -> object:
     An option that is set to its default is not recognised as such.
     """
     if (task := tuned_on(name)) is not None:
-        return TUNED_CONSTANT, "" if (task,) == tasks else task
+        return name.partition(":")[0], "" if (task,) == tasks else task
     if name.endswith(".safetensors"):
         return name
     stem, text, options = parse_controller(name)
@@ -56,11 +56,22 @@ def check_contestant(name: str) -> None:
         make_contestant(name, EnvConfig())
 
 
+def stands_for_another(name: str) -> bool:
+    """Tells whether rows on tune seeds decide what runs under this name."""
+    return tuned_on(name) is not None or is_survivor(name)
+
+
 def resolve_contestant(name: str, game: EnvConfig, runs_as: str = "") -> Contestant:
-    """Makes a controller for a game; `runs_as` is the constant that stands for a best-constant."""
-    if tuned_on(name) is not None:
-        return Contestant(name, make_controller(runs_as), runs_as)
-    return make_contestant(name, game)
+    """Makes a controller for a game; `runs_as` is the constant or schedule that runs under a name that is chosen.
+
+    Raises:
+        ValueError: As `make_contestant`, or if `runs_as`, which may come from somebody's rows, is anything else.
+    """
+    if not stands_for_another(name):
+        return make_contestant(name, game)
+    if parse_controller(runs_as)[0] not in CHOSEN_AMONG:
+        raise ValueError(f"{name} is a constant:X or a schedule(...), not {runs_as!r}; put its rows back")
+    return Contestant(name, make_controller(runs_as), runs_as)
 
 
 def refusal(name: str, game: EnvConfig, trainer: Trainer) -> str:
@@ -75,21 +86,3 @@ def refusal(name: str, game: EnvConfig, trainer: Trainer) -> str:
     except ValueError as error:
         return str(error)
     return ""
-
-
-def best_constant(rows: Iterable[Row], worst: float) -> str:
-    """Returns the constant with the least mean distance to validation data; a run that failed counts as `worst`.
-
-    Test data have no part in it. On a tie the one nearest to 1 wins.
-    """
-    found: dict[str, list[float]] = {}
-    for row in rows:
-        quality = row["quality"] if row["status"] == "ok" else worst
-        found.setdefault(row["controller"], []).append(min(quality, worst))
-    if not found:
-        raise ValueError("best-constant has no rows to be chosen from")
-
-    def place(name: str) -> tuple[float, float]:
-        return float(np.mean(found[name])), abs(float(np.log(float(name.partition(":")[2]))))
-
-    return min(found, key=place)

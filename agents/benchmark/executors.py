@@ -90,7 +90,11 @@ def run_job(job: Job, progress: Callable[[int], object] = lambda updates: None) 
     if job.pictures is not None:
         for planned, result in zip(group.comparisons, results, strict=True):
             draw_sample_grid(group, planned, result, job.pictures)
-    return [row for result in results for row in result.rows]
+    rows = [row for result in results for row in result.rows]
+    if group.rung:  # there are hundreds of these, and nobody draws them
+        for row in rows:
+            del row["trace"]
+    return rows
 
 
 def keep_generator(folder: Path, row: Row, generator: nn.Module) -> None:

@@ -2,7 +2,8 @@
 
     config.json       the configuration, written first and never changed
     rows.jsonl        one line a judged cell; the lines of a group appear together
-    selection.jsonl   the same for the runs on tune seeds that choose a constant, which test data never score
+    selection.jsonl   the same for the runs on tune seeds that choose a constant or a schedule; test data never score
+                      them
     generators/       with --keep, KEY.safetensors: the generator of the row of that key
     samples/          with --pictures, one picture a game: each controller's samples on the way
     *.gz              in place of either file, packed by gzip: for keeping and verifying, not for going on
@@ -36,8 +37,8 @@ from ..comparison.rows import Row
 from ..named_places import refuse_elsewhere
 from ..run_kind import BENCHMARK, refuse_other
 from .bench_config import BenchConfig
-from .contestants import best_constant, tuned_on
-from .plan import Group, built, plan, prepared, without_undefined
+from .halving import SURVIVOR, ranked, survivors
+from .plan import Group, PlannedComparison, ancestors, built, plan, prepared, without_undefined
 from .plan_json import as_json, difference, from_json
 from .row_log import CLAIMS, RowLog
 from .sample_grids import is_pictured
@@ -51,7 +52,7 @@ class Job:
 
     group: Group
     runs_as: tuple[dict[str, str], ...] = ()
-    """For each comparison, the constant chosen for each best-constant, if any."""
+    """For each comparison, the constant or schedule that runs under each name that is chosen on tune seeds."""
     keep: Path | None = None
     """Folder for the generators of the rows that are scored, if they are to be kept."""
     pictures: Path | None = None
@@ -85,6 +86,7 @@ class Folder:
             RowLog(path / "rows.jsonl", holds[False]),
             RowLog(path / "selection.jsonl", holds[True], judged=False),
         )
+        self._choosing = {group.id: group for group in self.groups if group.chooses}
         self.failures: dict[str, list[str]] = {}
         """Why groups could not be run, by group."""
         self._claims: dict[str, Lock] = {}
@@ -103,8 +105,8 @@ class Folder:
         return group.id in self._log(group).rows
 
     def ready(self, group: Group) -> bool:
-        """Returns whether the groups that choose its constants are complete."""
-        return all(need in self.selection.rows for need in group.needs)
+        """Returns whether the groups that choose its constants and schedules are complete."""
+        return all(need.id in self.selection.rows for need in ancestors(group, self._choosing))
 
     @property
     def left(self) -> list[Group]:
@@ -125,7 +127,10 @@ class Folder:
     def possible(self) -> list[Group]:
         """Lists the remaining groups that have not failed too often."""
         lost = {g for g, why in self.failures.items() if len(why) >= self.TRIES}
-        return [group for group in self.left if group.id not in lost and not lost & set(group.needs)]
+        for group in self.groups:  # what a group needs stands before it
+            if lost & set(group.needs):
+                lost.add(group.id)
+        return [group for group in self.left if group.id not in lost]
 
     def rows_of(self, group: Group) -> list[Row]:
         """Returns the rows of a finished group."""
@@ -136,7 +141,7 @@ class Folder:
         return [row for group in self.groups for row in self.rows.rows.get(group.id, [])]
 
     def take(self) -> Job | None:
-        """Claims the first group that nobody is running and whose constants are chosen; None if there is none."""
+        """Claims the first group that nobody is running and that is `ready`; None if there is none."""
         self.refresh()
         for group in self.possible:
             self._refuse_packed(self._log(group))
@@ -159,16 +164,23 @@ class Folder:
             raise ValueError(f"{str(log.packed)!r} is packed and cannot be added to; to go on: gunzip {log.packed}")
 
     def job(self, group: Group) -> Job:
-        """Returns the group with its constants chosen."""
-        found = []
-        for comparison in group.comparisons:
-            chosen = {}
-            for name, ids in comparison.needs:
-                rows = [row for i in ids for row in self.selection.rows[i]]
-                chosen[name] = best_constant(rows, built(tuned_on(name) or comparison.task).quality.worst)
-            found.append(chosen)
+        """Returns the group with its constants and schedules chosen."""
+        found = tuple(map(self._runs_as, group.comparisons))
         keep = self.path / "generators" if self.keep else None
-        return Job(group, tuple(found), keep, self.path / "samples" if self.pictures and is_pictured(group) else None)
+        return Job(group, found, keep, self.path / "samples" if self.pictures and is_pictured(group) else None)
+
+    def _runs_as(self, comparison: PlannedComparison) -> dict[str, str]:
+        """Returns what runs under each name that is chosen on tune seeds, by the rows that choose it.
+
+        It follows from the distances alone: what those rows say that they ran as is not read.
+        """
+        found = {}
+        for name, ids in comparison.needs:
+            chosen_on = self._choosing[ids[0]].comparisons[0]  # in all of them, the same stands behind a name
+            rows = [row for i in ids for row in self.selection.rows[i]]
+            best = ranked(rows, built(chosen_on.task).quality.worst, self._runs_as(chosen_on))
+            found |= dict(zip(survivors(len(best)), best, strict=True)) if name == SURVIVOR else {name: best[0]}
+        return found
 
     def put(self, group: Group, rows: Sequence[Row]) -> None:
         """Writes the rows of a group that `take` returned."""

@@ -9,9 +9,9 @@ import functools
 import hashlib
 import itertools
 import math
-from collections.abc import Iterator, Sequence, Sized
+from collections.abc import Iterator, Mapping, Sequence, Sized
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -23,9 +23,12 @@ from gan_env.training.compatible import difference
 from ..comparison.contestants import file_hash, file_of
 from ..comparison.rows import cell_key, group_id, joint_id, settled
 from ..comparison.seeds import split_seeds
-from ..registry import controller_label
+from ..registry import TUNED_SCHEDULE, controller_label
 from .bench_config import BenchConfig, Part, Undefined
 from .contestants import refusal, tuned_on
+from .halving import SURVIVOR, rungs, schedules, short, survivors
+
+T = TypeVar("T")
 
 SHARED_ROWS = 16
 """Most rows in a batch that games share. Sixteen rows cost hardly twice what four do; more are hardly cheaper together
@@ -39,9 +42,12 @@ class PlannedComparison:
     game: EnvConfig
     controllers: tuple[str, ...]
     needs: tuple[tuple[str, tuple[str, ...]], ...] = ()
-    """Of each best-constant among the controllers, the groups whose rows choose it."""
+    """Of each controller that is chosen on tune seeds, the groups whose rows choose it; of the survivors of a rung
+    together, as `SURVIVOR`, those whose rows rank them."""
     files: tuple[tuple[str, str], ...] = ()
     """Hash of each controller's file, and of the data of a task that names a place."""
+    spent: tuple[tuple[str, int], ...] = ()
+    """Updates of GANs on tune seeds that choose each of these, counted where a best-schedule is among them."""
 
     @property
     def task(self) -> str:
@@ -71,6 +77,8 @@ class Group:
     comparisons: tuple[PlannedComparison, ...]
     seeds: tuple[int, ...]
     split: str
+    rung: int = 0
+    """Which rung of the search for a schedule it belongs to, from 1; 0: to none."""
 
     @property
     def game(self) -> EnvConfig:
@@ -79,12 +87,12 @@ class Group:
 
     @property
     def chooses(self) -> bool:
-        """Whether its rows choose a constant; such rows are never scored on test data."""
+        """Whether its rows choose a constant or a schedule; such rows are never scored on test data."""
         return not self.game.score
 
     @property
     def needs(self) -> list[str]:
-        """The groups whose rows choose its constants."""
+        """The groups whose rows choose its constants and schedules."""
         return [need for comparison in self.comparisons for _, ids in comparison.needs for need in ids]
 
     @property
@@ -100,11 +108,16 @@ class Group:
     @property
     def what(self) -> str:
         """Part, tasks and loss, for people."""
-        return f"{self.part}: {' + '.join(comparison.task for comparison in self.comparisons)}, {self.game.loss}"
+        rung = f", rung {self.rung}" if self.rung else ""
+        return f"{self.part}: {' + '.join(comparison.task for comparison in self.comparisons)}, {self.game.loss}{rung}"
 
     def labels(self, comparison: PlannedComparison) -> dict[str, Any]:
         """Returns further fields of a comparison's rows, which count in its hash."""
-        more = {"chosen_by": {k: list(v) for k, v in comparison.needs}, "files": dict(comparison.files)}
+        more = {
+            "chosen_by": {k: list(v) for k, v in comparison.needs},
+            "files": dict(comparison.files),
+            "selection_updates": dict(comparison.spent),
+        }
         return {"part": self.part} | {name: value for name, value in more.items() if value}
 
     @functools.cached_property
@@ -146,7 +159,7 @@ def data_hash(task: Task) -> str:
 
 
 def plan(config: BenchConfig) -> list[Group]:
-    """Lists the groups of a benchmark; those that choose a constant come before those that need it."""
+    """Lists the groups of a benchmark; those that choose or rank something come before those that need it."""
     groups: dict[str, Group] = {}
     for part in config.parts:
         left_out = {(u.task, u.loss, u.controller) for u in config.undefined if u.part == part.name}
@@ -154,19 +167,34 @@ def plan(config: BenchConfig) -> list[Group]:
         choosing: dict[str, Group] = {}
         for game in part.games():
             who = tuple(name for name in part.controllers if (game.task, game.loss, name) not in left_out)
-            needs = []
+            needs, spent = [], []
             for name in who:
                 if (task := tuned_on(name)) is not None:
-                    found = {group.id: group for group in _choosing(part, game, task or str(game.task), config.files)}
-                    choosing |= found
-                    needs.append((name, tuple(found)))
+                    search = _search if is_schedule(name) else _constants
+                    found = [list(rung) for rung in search(part, game, task or str(game.task), config.files)]
+                    choosing |= {group.id: group for rung in found for group in rung}
+                    needs.append((name, tuple(group.id for group in found[-1])))
+                    spent.append((name, sum(group.cells * group.updates for rung in found for group in rung)))
             files = tuple((name, config.files[name]) for name in (*who, str(game.task)) if name in config.files)
-            comparison = PlannedComparison(game, who, tuple(needs), files)
+            counted = tuple(spent) if any(map(is_schedule, who)) else ()
+            comparison = PlannedComparison(game, who, tuple(needs), files, counted)
             for seeds in _chunks(split_seeds(part.split, part.seeds), part.group_rows // max(len(who), 1)):
                 judged += [Group(part.name, (comparison,), seeds, part.split)] if who else []
         for group in _packed(judged, min(part.group_rows, SHARED_ROWS)):
-            groups |= {need: choosing[need] for need in group.needs} | {group.id: group}
+            groups |= {need.id: need for need in ancestors(group, choosing)} | {group.id: group}
     return list(groups.values())
+
+
+def is_schedule(name: str) -> bool:
+    """Tells whether a controller is the schedule that is chosen on tune seeds."""
+    return tuned_on(name) is not None and name.startswith(TUNED_SCHEDULE)
+
+
+def ancestors(group: Group, groups: Mapping[str, Group]) -> Iterator[Group]:
+    """Yields the groups that must be complete before a group, those that they need themselves first."""
+    for need in group.needs:
+        yield from ancestors(groups[need], groups)
+        yield groups[need]
 
 
 def _packed(groups: Sequence[Group], most: int) -> list[Group]:
@@ -197,22 +225,53 @@ def _alike(a: str, b: str, batch_size: int) -> bool:
     return not difference(built(a), built(b), batch_size)
 
 
-def _choosing(part: Part, game: EnvConfig, task: str, files: dict[str, str]) -> Iterator[Group]:
-    """Lists the groups that choose a constant for a game, on `task`."""
+def _constants(part: Part, game: EnvConfig, task: str, files: dict[str, str]) -> Iterator[Iterator[Group]]:
+    """Lists the groups that choose a constant for a game, on `task`: a single round."""
+    config = _unscored(part, game, task)
+    who = tuple(f"constant:{short(value)}" for value in part.constants)
+    comparison = PlannedComparison(config, who, files=_pinned(task, files))
+    yield _tune_groups(part, comparison, split_seeds("tune", part.tune_seeds))
+
+
+def _search(part: Part, game: EnvConfig, task: str, files: dict[str, str]) -> Iterator[Iterator[Group]]:
+    """Lists the groups of each rung of the search for a schedule for a game, on `task`."""
+    config = _unscored(part, game, task)
+    every = schedules(part.d_multipliers, part.g_multipliers, part.shapes)
+    updates = config.episode_updates or built(task).episode_updates
+    before: list[Group] = []
+    for number, rung in enumerate(rungs(len(every), part.tune_seeds, updates, config.updates_per_step), start=1):
+        who = survivors(rung.candidates) if before else tuple(every)
+        seeds = [split_seeds("tune", 1 + place)[-1] for place in rung.seeds]
+        shorter = EnvConfig.of(config, episode_updates=rung.updates)
+        needs = ((SURVIVOR, tuple(group.id for group in before)),) if before else ()
+        before = [
+            replace(group, rung=number)
+            for names in _chunks(who, part.group_rows)
+            for group in _tune_groups(part, PlannedComparison(shorter, names, needs, _pinned(task, files)), seeds)
+        ]
+        yield iter(before)
+
+
+def _unscored(part: Part, game: EnvConfig, task: str) -> EnvConfig:
     assert game.loss is not None
-    config = EnvConfig.of(part.game_of(task, game.loss, game.d_lr), score=False)
-    # Short where that says it all, for the name is part of what a committed group is known by.
-    who = tuple(f"constant:{f'{v:g}' if float(f'{v:g}') == v else repr(v)}" for v in part.constants)
-    comparison = PlannedComparison(config, who, files=((task, files[task]),) if task in files else ())
-    for seeds in _chunks(split_seeds("tune", part.tune_seeds), part.group_rows // len(who)):
-        yield Group(part.name, (comparison,), seeds, "tune")
+    return EnvConfig.of(part.game_of(task, game.loss, game.d_lr), score=False)
 
 
-def _chunks(seeds: Sequence[int], size: int) -> Iterator[tuple[int, ...]]:
-    """Cuts seeds into as few pieces of at most `size` as possible, of even length."""
-    pieces = math.ceil(len(seeds) / max(size, 1))
+def _pinned(task: str, files: dict[str, str]) -> tuple[tuple[str, str], ...]:
+    return ((task, files[task]),) if task in files else ()
+
+
+def _tune_groups(part: Part, comparison: PlannedComparison, seeds: Sequence[int]) -> Iterator[Group]:
+    """Cuts seeds of the split "tune" into groups of at most `group_rows` rows, unless one seed needs more."""
+    for own in _chunks(seeds, part.group_rows // len(comparison.controllers)):
+        yield Group(part.name, (comparison,), own, "tune")
+
+
+def _chunks(items: Sequence[T], size: int) -> Iterator[tuple[T, ...]]:
+    """Cuts a sequence into as few pieces of at most `size` as possible, of even length."""
+    pieces = math.ceil(len(items) / max(size, 1))
     for i in range(pieces):
-        yield tuple(seeds[len(seeds) * i // pieces : len(seeds) * (i + 1) // pieces])
+        yield tuple(items[len(items) * i // pieces : len(items) * (i + 1) // pieces])
 
 
 def prepared(config: BenchConfig) -> BenchConfig:

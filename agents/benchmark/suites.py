@@ -54,7 +54,10 @@ RATES = (1e-4, 2e-4, 5e-4, 1e-3, 2e-3, 5e-3, 1e-2)
 """Seven base rates over two decades."""
 DECIDES = EnvConfig(updates_per_step=10)
 """Games in which an agent decides every ten updates."""
-ROBUST = ("sim-gda", "alt-gda-5", "gcann", "gap-aware", "dyn-gda", "fsco", "random", "best-constant")
+ROBUST = (
+    *("sim-gda", "alt-gda-5", "gcann", "gap-aware", "dyn-gda", "fsco", "random"),
+    *("ttur-decay", "best-constant", "best-schedule"),
+)
 _ROBUSTNESS = Part(controllers=ROBUST, d_lr=RATES, g_lr="same", seeds=10, game=DECIDES)
 SUITES.add(
     "lr-robustness",  # over how wide a range of base rates does each controller train a GAN
@@ -137,7 +140,10 @@ SUITES.add(
     (
         Part(
             tasks=("circle", "spiral", "grid", "digits"),
-            controllers=(*ORDERS, "gap-aware", "autoloss", "best-constant", "best-constant:ring"),
+            controllers=(
+                *(*ORDERS, "gap-aware", "autoloss", "ttur-decay"),
+                *("best-constant", "best-constant:ring", "best-schedule", "best-schedule:ring"),
+            ),
             d_lr=(1e-3,),
             g_lr="same",
             updates=2_000,

@@ -24,6 +24,7 @@ from gan_env.types import Control
 
 from .contestants import Contestant, check_contestants
 from .controller_runner import ControllerRunner
+from .joint_schedules import jointly
 from .outcomes import rows_of, untrained_scores
 from .result import ComparisonResult
 from .rows import Row, gap_is_normalised, group_id, joint_id, settled
@@ -170,15 +171,16 @@ def _train(
 ) -> float:
     """Trains all rows to the end under their controllers; returns the seconds of the updates alone, for one row."""
     runners = [runner for each in running for runner in each.runners]
-    learners = [i for i, runner in enumerate(runners) if runner.learns]
+    deciding = jointly(runners)
+    learners = [(i, each) for i, each in enumerate(deciding) if isinstance(each, ControllerRunner) and each.learns]
     began, sampling_s, last = time.perf_counter(), 0.0, trainer.episode_updates
     for update in range(1, last + 1):
-        controls = [runner.act(trainer.measurement) for runner in runners]
+        controls = [each.act(trainer.measurement) for each in deciding]
         metrics.advance(Control.join(controls), update)
         if learners:
             rewards, failed = metrics.update_rewards(), metrics.failure >= 0
-            for i in learners:
-                runners[i].learn(controls[i], trainer.measurement, rewards, failed, update == last)
+            for i, learner in learners:
+                learner.learn(controls[i], trainer.measurement, rewards, failed, update == last)
         if update in samples_at:
             paused = time.perf_counter()
             for each in running:

@@ -12,7 +12,7 @@ from gan_env.envs.config import EnvConfig
 
 from ..base import Controller
 from ..policies.policy_files import load_controller
-from ..registry import TUNED_CONSTANT, controller_label, is_embedded, make_controller, parse_controller
+from ..registry import TUNED, controller_label, is_embedded, make_controller, parse_controller
 
 _SHARED = ("updates_per_step", "features", "d_loss_scale", "d_lr_range")
 """Settings that an embedded FSCO takes over from its game, unless its name sets them."""
@@ -31,7 +31,8 @@ class Contestant:
     """Written to the field `controller` of its rows; differs between the contestants of a game."""
     controller: Controller
     runs_as: str = ""
-    """What the controller was made from, where the label does not tell: of `best-constant`, the constant."""
+    """What the controller was made from, where the label does not tell: of `best-constant`, the constant; of
+    `best-schedule`, the schedule."""
 
 
 def file_of(name: str) -> Path | None:
@@ -63,8 +64,10 @@ def make_contestant(name: str, game: EnvConfig) -> Contestant:
     if Path(name).is_file():
         raise ValueError(f"controller {name!r} is a file, but none of a controller: those end in .safetensors")
     stem, text, options = parse_controller(name)
-    if stem == TUNED_CONSTANT:
-        raise ValueError(f"controller {name!r} is chosen on tune seeds, by gan-env bench alone; name a constant")
+    if stem in TUNED:
+        raise ValueError(
+            f"controller {name!r} is chosen on tune seeds, by gan-env bench alone; name a constant:X or a schedule(...)"
+        )
     if stem == "fsco":
         options = {field: getattr(game, field) for field in _SHARED} | options
     full = stem if text is None else f"{stem}:{text}"

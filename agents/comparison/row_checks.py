@@ -81,6 +81,7 @@ _A_NUMBER = _Kind("a finite number", finite)
 _NO_LESS = _Kind("a finite number", lambda value: finite(value) and value >= 0)  # type: ignore[operator]
 _A_COUNT = _Kind("a whole number", _count)
 _A_RECORD = _Kind("a record of plain values", _record_of(_plain))
+_COUNTS = _Kind("a record of whole numbers", _record_of(_count))
 _TEXTS = _Kind("a record of texts", _record_of(_text))
 FIELDS: dict[str, _Field] = {
     **dict.fromkeys(("task", "loss", "controller", "split", "status", "score_name"), _Field(_A_TEXT, always=True)),
@@ -99,6 +100,7 @@ FIELDS: dict[str, _Field] = {
     "normalise": _Field(_Kind("true or false", lambda value: isinstance(value, bool))),
     **dict.fromkeys(("optimizer", "details", "chosen_by"), _Field(_A_RECORD)),
     **dict.fromkeys(("versions", "files"), _Field(_TEXTS)),
+    "selection_updates": _Field(_COUNTS),
 }  # fmt: skip
 """Every field that is used, except `score`, `return` and `trace`, whose meaning depends on `status`."""
 _OF_A_GROUP = ("group", "key", "task", "controller", "seed", "status", "wall_s", "quality", "versions")

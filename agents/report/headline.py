@@ -17,12 +17,14 @@ STRONG = 0.5
 
 
 def headline(report: Report) -> list[str]:
-    """Returns sentences on differences to the baseline and the best constant, ranks, failures and the reward."""
+    """Returns sentences on differences to the baseline and the tuned opponents, ranks, failures and the reward."""
     constants = sorted({name for name in report.best_constants.values() if name})
     sentences = _against(report, report.to_baseline, report.baseline)
     if constants:
         shown = "the best constant multiplier" + (f" ({constants[0]})" if len(constants) == 1 else "")
         sentences += _against(report, report.to_best_constant, shown)
+    if report.to_best_schedule:
+        sentences += _against(report, report.to_best_schedule, "the best schedule of both rates")
     return [*sentences, *_ranking(report), *_floor(report), *_failures(report), *_rewards(report)]
 
 
@@ -76,7 +78,7 @@ def _ranking(report: Report) -> list[str]:
         return [NO_RANKING]
     found = []
     if not ranking.official:
-        found.append("The ranking is not official: the best constant multiplier is missing.")
+        found.append(f"The ranking is not official: {'; '.join(ranking.missing)}.")
     else:
         best = ranking.ranks[0].value
         first = [name for name, r in zip(ranking.controllers, ranking.ranks, strict=True) if r.value == best]

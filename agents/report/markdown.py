@@ -40,7 +40,7 @@ def markdown(report: Report, blocks: Sequence[Block], published: Cells) -> str:
     else:
         parts.append(_render(tables.ranking(report.ranking, report.baseline)))
         if not report.ranking.official:
-            parts.append("Not an official ranking: the best constant multiplier is not among the rows.")
+            parts.append(f"Not an official ranking: {'; '.join(report.ranking.missing)}.")
         if report.thesis is not None:
             parts.append(_render(tables.thesis(report.thesis)))
         if report.ranking.friedman is not None:
@@ -63,9 +63,10 @@ def _render(table: Table) -> str:
 def _run(report: Report) -> str:
     facts = report.facts
     command = f"`{facts.command}`" if facts.command else "command not given"
+    tuning = f" {tables.tuning(report)}." if facts.tuning else ""
     return (
         f"{command}: {facts.runs} runs of {', '.join(map(str, facts.updates))} updates, {facts.seeds} seeds; "
-        f"{', '.join(map(measure, facts.scores))}, lower is better; {'; '.join(facts.machine)}."
+        f"{', '.join(map(measure, facts.scores))}, lower is better; {'; '.join(facts.machine)}.{tuning}"
     )
 
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from gan_env.registry import unknown
 
-from ..registry import controller_note, is_embedded
+from ..registry import TUNED_SCHEDULE, controller_note, is_embedded
 from .blocks import Block, Row, make_blocks, read_config, read_rows
 from .comparisons import (
     BASELINE,
@@ -52,6 +52,9 @@ class Facts:
     """Seconds of the whole job; None where config.json does not give it."""
     untrained: int
     """Number of rows with the untrained generator's score, which earlier versions did not write."""
+    tuning: dict[str, list[int]]
+    """Updates of GANs on tune seeds that chose each of the controllers that were chosen, in each configuration; counted
+    where a best schedule is among them."""
 
 
 @dataclass(frozen=True)
@@ -83,6 +86,7 @@ class Report:
     best_constants: dict[str, str | None]
     """By configuration."""
     to_best_constant: list[Difference]
+    to_best_schedule: list[Difference]
     relative: list[Relative]
     """Over several configurations; empty for one."""
     profiles: Profiles | None
@@ -138,6 +142,9 @@ def make_report(folder: Path | str, baseline: str = BASELINE) -> tuple[Report, l
         to_best_constant=[
             d for block in blocks if (best := best_constant(block)) is not None for d in differences(block, best)
         ],
+        to_best_schedule=[
+            d for block in blocks if TUNED_SCHEDULE in block.controllers for d in differences(block, TUNED_SCHEDULE)
+        ],
         relative=relative(blocks, contestants) if len(blocks) > 1 else [],
         profiles=profiles(blocks, contestants),
         rate_curves=rate_curves(blocks),
@@ -176,7 +183,16 @@ def _facts(rows: list[Row], blocks: list[Block], config: dict[str, Any]) -> Fact
         training_s=float(sum(row["wall_s"] for row in rows)),
         wall_s=float(wall) if isinstance(wall, int | float) else None,
         untrained=sum(row.get("untrained_score") is not None for row in rows),
+        tuning=_tuning(blocks),
     )
+
+
+def _tuning(blocks: list[Block]) -> dict[str, list[int]]:
+    found: dict[str, list[int]] = {}
+    for block in blocks:
+        for name, updates in (block.rows[0].get("selection_updates") or {}).items():
+            found.setdefault(name, []).append(updates)
+    return found
 
 
 def _failure(block: Block, row: Row) -> Failure:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..registry import REPLAY, controller_note, is_embedded, is_learned
+from ..registry import REPLAY, TUNED_SCHEDULE, controller_note, is_embedded, is_learned
 from .blocks import Block, Row
 from .comparisons import best_constant
 from .rank_tests import Friedman, against, block_ranks, cliques, critical_difference, friedman, nemenyi
@@ -48,7 +48,7 @@ class Ranking:
 
     @property
     def official(self) -> bool:
-        """Whether every configuration has a constant multiplier to rank against."""
+        """Whether every configuration has a constant multiplier and the best schedule to rank against."""
         return not self.missing
 
 
@@ -110,13 +110,19 @@ def rank(blocks: Sequence[Block], baseline: str) -> Ranking | None:
     return _ranking(blocks, contestants, seeds, out, baseline)
 
 
-def _missing(lacking: list[str], of: int) -> list[str]:
-    """Says what an official ranking lacks, given the configurations without a constant multiplier."""
-    if not lacking:
-        return []
-    where = "any configuration" if len(lacking) == of else "; ".join(lacking[:3])
-    more = f" and {len(lacking) - 3} more configurations" if 3 < len(lacking) < of else ""
-    return [f"no constant multiplier (best-constant, constant:X) was run in {where}{more}"]
+def _missing(blocks: Sequence[Block]) -> list[str]:
+    """Says what an official ranking lacks, and in which configurations."""
+    lacking = {
+        "no constant multiplier (best-constant, constant:X)": [b.label for b in blocks if best_constant(b) is None],
+        f"no {TUNED_SCHEDULE}": [b.label for b in blocks if TUNED_SCHEDULE not in b.controllers],
+    }
+    return [f"{what} was run in {_where(labels, len(blocks))}" for what, labels in lacking.items() if labels]
+
+
+def _where(labels: Sequence[str], of: int) -> str:
+    if len(labels) == of:
+        return "any configuration"
+    return "; ".join(labels[:3]) + (f" and {len(labels) - 3} more configurations" if len(labels) > 3 else "")
 
 
 def _ranking(
@@ -133,10 +139,9 @@ def _ranking(
     tested = len(names) > 2 and count > 1
     difference = critical_difference(len(names), count) if tested else None
     runs = [np.concatenate([b.of(name, imputed=False) for b in blocks]) for name in names]  # NaN: not run
-    lacking = [b.label for b in blocks if best_constant(b) is None]
     return Ranking(
         controllers=names,
-        missing=_missing(lacking, len(blocks)),
+        missing=_missing(blocks),
         left_out=out,
         unit="configuration" if by_configuration else "seed of a configuration",
         blocks=count,

@@ -321,7 +321,18 @@ def facts(report: Report) -> dict[str, str]:
                 + (f", {_duration(wall)} in all" if wall is not None else ""),
         "Versions": "; ".join(v for v in facts.versions if v) or "not given",
         "Failures in means": _imputed(report),
+        **({"Tuning": tuning(report)} if facts.tuning else {}),
     }  # fmt: skip
+
+
+def tuning(report: Report) -> str:
+    """Tells what the controllers that were chosen on tune seeds have cost, in a configuration."""
+
+    def spent(each: list[int]) -> str:
+        return f"{min(each):,}" if min(each) == max(each) else f"{min(each):,} to {max(each):,}"
+
+    costs = ", ".join(f"{name} took {spent(each)}" for name, each in report.facts.tuning.items())
+    return f"Chosen on tune seeds by validation data, in updates of GANs for a configuration: {costs}"
 
 
 def _imputed(report: Report) -> str:

@@ -127,6 +127,12 @@ def _notes(rows: list[Row]) -> list[str]:
         chosen = Counter(row["runs_as"] for row in group if row.get("runs_as", name) != name)
         if chosen:
             lines.append(f"{name} is " + ", ".join(f"{what} ({n} runs)" for what, n in chosen.most_common()))
+        spent = {row["updates"]: row["selection_updates"].get(name) for row in group if row.get("selection_updates")}
+        lines += [
+            f"{name} was chosen by {updates:,} updates of GANs on tune seeds, those of {updates / length:,.3g} runs"
+            for length, updates in spent.items()
+            if updates
+        ]
         crashed = [row["failure"] for row in group if row["status"] == "error"]
         if crashed:
             lines.append(f"{name} crashed in {len(crashed)} of {len(group)} runs, first by {crashed[0]}")

@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from gan_env.registry import unknown
 from gan_env.types import Control, GameFacts, Measurement
 
 from .random_draws import uniform
@@ -215,44 +216,102 @@ class RandomRate:
         return Control.of(len(seen), d_multiplier=multiplier, device=drawn.device), after
 
 
+SHAPES = ("constant", "linear", "cosine")
+"""How a schedule's rates move over the episode."""
+FLOOR = 1e-3
+"""Share of the first rate that a decay keeps at the end (ours): an update at a rate of exactly 0 would do nothing."""
+
+
+def share_left(shape: str, done: Tensor, floor: float | Tensor = FLOOR) -> Tensor:
+    """Returns the share of the first rate at progress `done` in [0, 1], float64 of the same shape.
+
+    "constant": 1; "linear": a straight line from 1 to `floor`; "cosine": half a cosine from 1 to `floor`.
+    """
+    if shape == "constant":
+        return torch.ones_like(done)
+    left = 1 - done if shape == "linear" else (1 + torch.cos(math.pi * done)) / 2
+    return floor + (1 - floor) * left
+
+
 @dataclass(frozen=True, kw_only=True)
-class Decay:
-    """V3 with both rates falling from base to `floor` × base as the episode goes by."""
+class Schedule:
+    """V3 with rates that follow an open-loop schedule: it looks at the progress and at nothing else."""
 
     name: str
-    floor: float
+    shape: str = "constant"
+    floor: float = FLOOR
+    d: float = 1.0
+    """D's first rate: a multiplier of base, or a rate if `absolute`."""
+    g: float = 1.0
+    """G's first rate."""
+    absolute: bool = False
+    """Whether `d` and `g` are learning rates, whatever the base rates are."""
 
     def __post_init__(self):
+        if self.shape not in SHAPES:
+            raise unknown(f"{self.name} shape", self.shape, list(SHAPES))
         if not 0 < self.floor <= 1:
             raise ValueError(f"{self.name}: floor={self.floor} must be in (0, 1]; a rate of 0 is not a control")
 
     def start(self, row_seeds: Sequence[int], game: GameFacts) -> Memory:
-        """Returns an empty memory: measurements contain the progress."""
-        if game.episode_updates <= 0:
+        """Returns the two multipliers of the first update where rates are absolute; measurements hold the progress."""
+        if self.shape != "constant" and game.episode_updates <= 0:
             raise ValueError(f"{self.name} must know when the run ends; set episode_updates (it is 0, unknown)")
-        return {}
+        if not self.absolute:
+            return {}
+        for field in ("d_lr", "g_lr"):
+            if not getattr(game, field) > 0:
+                raise ValueError(
+                    f"{self.name} sets absolute rates and must know the base rates, but {field} is unknown (0): give "
+                    "the game's facts, or in a loop of your own one learning rate for all groups of a player"
+                )
+        return {
+            "d": torch.full((len(row_seeds),), self.d / game.d_lr, dtype=torch.float64),
+            "g": torch.full((len(row_seeds),), self.g / game.g_lr, dtype=torch.float64),
+        }
 
     def decide(self, seen: Measurement, memory: Memory) -> tuple[Control, Memory]:
         """Returns both multipliers by the share of the episode that is done."""
-        done = seen.progress.double().clamp(0, 1)
-        left = 1 - done if self.name == "linear-decay" else (1 + torch.cos(math.pi * done)) / 2
-        rate = self.floor + (1 - self.floor) * left
-        return Control.of(len(seen), d_multiplier=rate, g_multiplier=rate, device=rate.device), memory
+        left = share_left(self.shape, seen.progress.double().clamp(0, 1), self.floor)
+        d, g = (memory["d"], memory["g"]) if self.absolute else (self.d, self.g)
+        return Control.of(len(seen), d_multiplier=d * left, g_multiplier=g * left, device=left.device), memory
 
 
 @scripted("linear-decay")
-def linear_decay(*, floor: float = 1e-3) -> Law:
+def linear_decay(*, floor: float = FLOOR) -> Law:
     """V3 with both rates falling in a straight line from base to `floor` × base at the end of the episode.
 
     The floor (ours) keeps the last updates alive: a rate of exactly 0 would be an update that does nothing.
     """
-    return Decay(name="linear-decay", floor=floor)
+    return Schedule(name="linear-decay", shape="linear", floor=floor)
 
 
 @scripted("cosine-decay")
-def cosine_decay(*, floor: float = 1e-3) -> Law:
+def cosine_decay(*, floor: float = FLOOR) -> Law:
     """V3 with both rates falling along half a cosine from base to `floor` × base at the end of the episode.
 
     Source: Loshchilov & Hutter 2017, arXiv:1608.03983, eq. 5, without restarts; the floor is ours.
     """
-    return Decay(name="cosine-decay", floor=floor)
+    return Schedule(name="cosine-decay", shape="cosine", floor=floor)
+
+
+@scripted("schedule")
+def schedule(*, d: float = 1.0, g: float = 1.0, shape: str = "constant", floor: float = FLOOR) -> Law:
+    """V3 with D's rate from `d` × base and G's from `g` × base, both constant, or falling linearly or by a cosine.
+
+    What `best-schedule` of a benchmark is chosen among: `schedule(d=10, g=3, shape='linear')`. Ours.
+    """
+    check_positive("schedule", d=d, g=g)
+    return Schedule(name="schedule", shape=shape, floor=floor, d=d, g=g)
+
+
+@scripted("ttur-decay")
+def ttur_decay(*, d_lr: float = 3e-3, g_lr: float = 1e-3, shape: str = "linear", floor: float = FLOOR) -> Law:
+    """V3 with D's rate falling from 3e-3 and G's from 1e-3, in a straight line, whatever the base rates are.
+
+    The best that needs neither feedback nor tuning: its constants are the same in every game, chosen once over the
+    training games by `benchmarks/tune_ttur_decay.py`. It must know the base rates, for a control multiplies them.
+    Source: the two time scales of Heusel et al. 2017, arXiv:1706.08500; rates and decay are ours.
+    """
+    check_positive("ttur-decay", d_lr=d_lr, g_lr=g_lr)
+    return Schedule(name="ttur-decay", shape=shape, floor=floor, d=d_lr, g=g_lr, absolute=True)

@@ -53,6 +53,11 @@ class Rates:
         """Whether an iteration is under way, so that the optimisers do not hold their base rates."""
         return self._held is not None
 
+    def common(self, player: str) -> float:
+        """Returns the learning rate of all groups of "opt_g" or "opt_d"; 0 where they differ."""
+        found = {float(group["lr"]) for optimizer in self.optimizers[player] for group in optimizer.param_groups}
+        return found.pop() if len(found) == 1 else 0.0
+
     def set(self, g_multiplier: float, d_multiplier: float) -> None:
         """Sets every group's rate to base x multiplier; a tensor that groups share is multiplied once.
 

@@ -116,7 +116,15 @@ class Loss:
             (found,) = torch.autograd.grad(getattr(self, part)(leaf).mean(-1).sum(), leaf)
         return found
 
-    def game_facts(self, kind: str = "plane", *, episode_updates: int = 0, updates_per_epoch: int = 0) -> GameFacts:
+    def game_facts(
+        self,
+        kind: str = "plane",
+        *,
+        episode_updates: int = 0,
+        updates_per_epoch: int = 0,
+        d_lr: float = 0.0,
+        g_lr: float = 0.0,
+    ) -> GameFacts:
         """Returns what a controller may know of a game with this loss; the arguments are fields of `GameFacts`.
 
         >>> LOSSES["wgan"].game_facts("image").signed
@@ -130,6 +138,8 @@ class Loss:
             kind=kind,
             episode_updates=episode_updates,
             updates_per_epoch=updates_per_epoch,
+            d_lr=d_lr,
+            g_lr=g_lr,
         )
 
     @property

@@ -47,6 +47,12 @@ def _joined(parts: list[Tensor], axis: int = 0) -> Tensor:
     return parts[0] if len(parts) == 1 else torch.cat(parts, axis)
 
 
+def _common(rates: Float[Tensor, " N"]) -> float:
+    """Returns the rate of all rows, or 0 where they differ."""
+    low, high = torch.aminmax(rates)
+    return float(low) if low == high else 0.0
+
+
 @dataclass(frozen=True)
 class Trace:
     """Results of a decision's k updates."""
@@ -290,7 +296,13 @@ class Trainer:
         """Facts about the game for controllers."""
         block = self.task.data.block(self.batch_size)
         epoch = block if hasattr(self.task.data, "__len__") else 0
-        return self.loss.game_facts(self.task.kind, episode_updates=self.episode_updates, updates_per_epoch=epoch)
+        return self.loss.game_facts(
+            self.task.kind,
+            episode_updates=self.episode_updates,
+            updates_per_epoch=epoch,
+            d_lr=_common(self.d_optimizer.lr),
+            g_lr=_common(self.g_optimizer.lr),
+        )
 
     # -- starting -------------------------------------------------------------------------------------------------
 

@@ -4,6 +4,7 @@ import io
 import math
 import subprocess
 import sys
+from dataclasses import replace
 from functools import cache
 
 import numpy as np
@@ -71,7 +72,7 @@ def check_parity(name: str, iterations: int) -> None:
     seen, facts = recorded()
     g, d = pair(2e-4)
     steer, controller = Steer(name, g, d, seed=5, kind="plane", episode_updates=DECISIONS), make_controller(name)
-    controller.reset([5], facts)
+    controller.reset([5], replace(facts, d_lr=2e-4, g_lr=2e-4))
     for measurement in seen[:iterations]:
         control = controller.act(measurement)
         assert_decides_alike(steer(measurement.real_logits[0], measurement.fake_logits[0][:, None]), control)

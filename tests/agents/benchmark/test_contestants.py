@@ -5,9 +5,9 @@ import pytest
 import torch
 
 from agents import compare, make_controller
-from agents.benchmark.contestants import best_constant
 from agents.benchmark.executors import local_executor, run_job
 from agents.benchmark.folder import open_folder
+from agents.benchmark.halving import ranked
 from agents.benchmark.plan import built, plan, prepared
 from agents.benchmark.verify import verify
 from agents.comparison.contestants import make_contestant
@@ -58,9 +58,9 @@ def test_a_constant_that_fails_counts_as_an_untrained_generator():
         return [{"controller": name, "status": "ok" if q else "diverged", "quality": q} for q in qualities]
 
     good, risky = rows("constant:1", 4.0, 4.0), rows("constant:3", 1.0, None)
-    assert best_constant(good + risky, worst=5.0) == "constant:3"  # (1 + 5) / 2
-    assert best_constant(good + risky, worst=9.0) == "constant:1"
-    assert best_constant(rows("constant:10", 2.0) + rows("constant:0.3", 2.0), worst=9.0) == "constant:0.3"
+    assert ranked(good + risky, worst=5.0)[0] == "constant:3"  # (1 + 5) / 2
+    assert ranked(good + risky, worst=9.0)[0] == "constant:1"
+    assert ranked(rows("constant:10", 2.0) + rows("constant:0.3", 2.0), worst=9.0)[0] == "constant:0.3"
 
 
 def test_a_constant_chosen_on_another_task_is_judged_here():

@@ -20,7 +20,7 @@ from agents.rules.scripted import ScriptedFactory
 from agents.testing import check_controller, story
 from gan_env.types import Control, GameFacts, Measurement
 
-GAME = GameFacts(episode_updates=14)
+GAME = GameFacts(episode_updates=14, d_lr=2e-4, g_lr=1e-4)
 LOG4 = math.log(4)
 SCRIPTED = sorted(
     example
