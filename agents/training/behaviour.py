@@ -126,7 +126,5 @@ class Behaviour:
         else:
             gap = f"score minus its {self.gain:.3g} [{self.interval[0]:.3g}, {self.interval[1]:.3g}]"
             verdict = f"does as well ({gap}): it learned a constant" if self.is_constant else f"does worse ({gap})"
-        return (
-            f"{self.controller}: {bound}variance of its actions {spread}; a constant at their mean "
-            f"({self.constant}) {verdict}"
-        )
+        which = "their most frequent choice" if self.at_bound is None else "a constant at their mean"
+        return f"{self.controller}: {bound}variance of its actions {spread}; {which} ({self.constant}) {verdict}"

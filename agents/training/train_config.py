@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, fields, is_dataclass
+from dataclasses import dataclass, field, fields, is_dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
 from gan_env.argument_checks import at_least, is_positive, record_of
 from gan_env.envs.config import EnvConfig
+from gan_env.envs.rewards import REWARDS
 from gan_env.io.files import NotOurs, read_json
 from gan_env.registry import unknown
 from gan_env.tasks.task import Task
@@ -31,6 +32,23 @@ def main_job() -> EnvConfig:
     return EnvConfig(task="digits", updates_per_step=10, episode_updates=1_000)
 
 
+USUAL_DECISIONS = 20_000
+USUAL_GENERATIONS = 40
+
+
+def usual_decisions(algorithm: str, agent: AgentConfig, env: EnvConfig) -> int:
+    """Returns the decisions of a training that is not told how many: of es, so many generations."""
+    if algorithm != "es":
+        return USUAL_DECISIONS
+    settings = agent.of(algorithm)
+    return USUAL_GENERATIONS * settings["population"] * settings["seeds"] * horizon_of(env)
+
+
+def horizon_of(env: EnvConfig) -> int:
+    """Returns the decisions in one run of a game."""
+    return (env.episode_updates or env.build_task().episode_updates) // env.updates_per_step
+
+
 @dataclass(frozen=True, kw_only=True)
 class TrainConfig:
     """Settings of one training of an agent and of its evaluation.
@@ -48,11 +66,13 @@ class TrainConfig:
     control: Literal["learning-rate", "rates", "joint", "update-choice"] = "learning-rate"
     """What the agent decides: D's learning rate (FSCO), both rates, both rates and who updates, or who updates (dqn,
     ppo, es)."""
+    also: str | None = None
+    """Reward of a second agent, the same but for it, that is trained after the first and judged beside it (meta)."""
     normalise_returns: bool = False
     """Divide rewards by the running standard deviation of discounted returns (all but es, which ranks)."""
     mode: Literal["meta", "embedded"] = "meta"
     """meta: many short runs side by side, then frozen. embedded: a fresh agent learns within each judged run."""
-    decisions: int = 20_000
+    decisions: int = USUAL_DECISIONS
     """Decisions that a meta agent is given in training, all rows together; the last round of all rows, PPO's last
     rollout and the last generation of es are finished."""
     num_envs: int = 16
@@ -142,6 +162,11 @@ class TrainConfig:
             )
         if self.address is not None and self.executor != "ray":
             raise ValueError(f"address={self.address!r} is a Ray cluster's; give executor ray, too")
+        if self.also is not None and (self.mode != "meta" or self.also == self.env.reward):
+            raise ValueError(
+                f"also={self.also!r} is the reward of a second agent, for mode='meta' and other than the first one's "
+                f"{self.env.reward!r}; leave it out, or name another of: {', '.join(REWARDS)}"
+            )
         if self.normalise_returns and self.algorithm == "es":
             raise ValueError("normalise_returns=True changes nothing for algorithm='es', which ranks; leave it out")
         if self.normalise_returns and self.mode == "embedded":
@@ -160,8 +185,7 @@ class TrainConfig:
     @property
     def horizon(self) -> int:
         """Decisions in one run."""
-        updates = self.env.episode_updates or self.env.build_task().episode_updates
-        return updates // self.env.updates_per_step
+        return horizon_of(self.env)
 
     @property
     def is_fsco(self) -> bool:
@@ -172,6 +196,18 @@ class TrainConfig:
     def names(self) -> tuple[str, str]:
         """Labels of the trained and the untrained actor."""
         return (META, UNTRAINED) if self.is_fsco else (f"{self.algorithm} (meta)", f"{self.algorithm} (untrained)")
+
+    @property
+    def second(self) -> TrainConfig | None:
+        """Settings of the second agent's training."""
+        if self.also is None:
+            return None
+        return replace(self, env=EnvConfig.of(self.env, reward=self.also), also=None)
+
+    @property
+    def second_name(self) -> str:
+        """Label of the second agent."""
+        return f"{self.algorithm} ({self.also})"
 
     @property
     def spec(self) -> PolicySpec:
@@ -263,7 +299,9 @@ def read_held(path: Path) -> dict[str, Any]:
     return upgraded(held)
 
 
-_ADDED = {"algorithm": "ddpg", "normalise_returns": False, "jobs": 1, "executor": "local", "address": None}
+_ADDED = {
+    "algorithm": "ddpg", "also": None, "normalise_returns": False, "jobs": 1, "executor": "local", "address": None,
+}  # fmt: skip
 _OF_THE_GAME = ("updates_per_step", "features", "d_loss_scale", "d_lr_range")
 
 

@@ -29,7 +29,11 @@ GAME = EnvConfig(task="ring", batch_size=8, episode_updates=6, updates_per_step=
 AGENT = AgentConfig(hidden=(8,), learning_starts=12, batch_size=8, buffer_size=60)
 TINY = TrainConfig(env=GAME, agent=AGENT, decisions=90, num_envs=3, evaluate_seeds=2, controllers=(), progress=False)
 JUDGED = replace(
-    TINY, env=replace(GAME, task="digits", d_lr=None, g_lr=None), controllers=("sim-gda",), save_every=3600.0
+    TINY,
+    env=replace(GAME, task="digits", d_lr=None, g_lr=None),
+    controllers=("sim-gda",),
+    save_every=3600.0,
+    also="log_quality",
 )
 FLAGS = [
     "--task", "digits", "--batch-size", "8", "--episode-updates", "6", "--updates-per-step", "2", "--decisions", "90",
