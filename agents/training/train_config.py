@@ -162,6 +162,8 @@ class TrainConfig:
             )
         if self.address is not None and self.executor != "ray":
             raise ValueError(f"address={self.address!r} is a Ray cluster's; give executor ray, too")
+        if self.also is not None:
+            REWARDS[self.also]  # raises for an unknown one
         if self.also is not None and (self.mode != "meta" or self.also == self.env.reward):
             raise ValueError(
                 f"also={self.also!r} is the reward of a second agent, for mode='meta' and other than the first one's "

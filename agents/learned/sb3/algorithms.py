@@ -42,7 +42,7 @@ def make_model(algorithm: str, settings: Mapping[str, Any], env: Any, seed: int,
             own["action_noise"] = NormalActionNoise(np.zeros(size), np.full(size, settings["noise"]))
         if algorithm == "dqn":
             own |= {
-                "target_update_interval": 1,  # softly, by tau, as the others
+                "target_update_interval": getattr(env, "num_envs", 1),  # at every step, softly, as the others
                 "exploration_fraction": EXPLORED,
                 "exploration_final_eps": settings["exploration"],
             }
