@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any, get_type_hints
 
 from gan_env.argument_checks import check_types
+from gan_env.optimizer_spec import OptimizerSpec
 from gan_env.registry import unknown
 
 from .base import CONTROLLERS, Controller
@@ -70,6 +71,20 @@ CONTROLLERS.add(
 )
 CONTROLLERS.add("replay", Lazy(".rules.replay", "make_replay", "Recorded decisions, without feedback.", examples=()))
 
+OPPONENTS: dict[str, dict[str, Any]] = {
+    "oadam": {"name": "oadam"},
+    "extra-adam": {"name": "extra-adam"},
+    "lookahead-minimax": {"name": "lookahead-minimax"},
+    "negative-momentum": {"name": "adam", "betas": (-0.5, 0.999)},
+    "no-momentum": {"name": "adam", "betas": (0.0, 0.999)},
+}
+"""Contestants that are plain training, V3 at the base rates, under another optimiser than the game's: its arguments.
+
+In a comparison, `oadam(betas=(0.0, 0.9))` sets further arguments, and `CONTROLLER(optimizer='oadam')` gives any
+controller another optimiser.
+"""
+PLAIN = "sim-gda"
+
 
 FACTORY = "its factory must be callable as factory(text, **options), with the text behind the colon or None"
 
@@ -87,6 +102,11 @@ def make_controller(name: str, **options: object) -> Controller:
         if option in options:
             raise ValueError(f"{stem}: {option} is given twice, in the name ({name!r}) and as an option")
     options = {**options, **written}
+    if stem in OPPONENTS:
+        raise ValueError(
+            f"controller {name!r} changes the game's optimizer, which contestants of a comparison alone can (gan-env "
+            f"bench, agents.compare); elsewhere use {PLAIN}, and optimizer={OPPONENTS[stem]!r} as a setting of the game"
+        )
     factory = CONTROLLERS[stem]
     if isinstance(factory, Lazy):
         factory = factory.load()
@@ -116,7 +136,10 @@ def controller_note(name: str) -> str:
 
 
 def controller_summary(name: str) -> str:
-    """Describes a controller on one line; of a plug-in, by the first line of its factory's docstring."""
+    """Describes a contestant on one line; one of a plug-in by the first line of its factory's docstring."""
+    if name in OPPONENTS:
+        arguments = ", ".join(f"{key}={value!r}" for key, value in OPPONENTS[name].items())
+        return f"Plain training under optimizer {arguments}; in comparisons alone."
     found = _registered(name)
     summary = getattr(found, "summary", None)
     return (inspect.getdoc(found) or "").split("\n")[0] if summary is None else summary
@@ -138,7 +161,8 @@ def is_registered(name: str) -> bool:
 
 
 def _registered(name: str) -> object:
-    return CONTROLLERS.get(_stem(name))
+    stem = _stem(name)
+    return CONTROLLERS.get(PLAIN if stem in OPPONENTS else stem)
 
 
 def parse_controller(name: str) -> tuple[str, str | None, dict[str, object]]:
@@ -164,6 +188,36 @@ def parse_controller(name: str) -> tuple[str, str | None, dict[str, object]]:
                 f"controller {name!r}: brackets hold options with plain values, e.g. dyn-gda(c1=1.2, c2=0.8)"
             ) from None
     return (*_split(head), options)
+
+
+def parse_contestant(name: str) -> tuple[str, str | None, dict[str, object], dict[str, Any]]:
+    """Splits a contestant's name as `parse_controller` does, and into the settings that it changes in its game.
+
+    >>> parse_contestant("dyn-gda(c1=1.2)")
+    ('dyn-gda', None, {'c1': 1.2}, {})
+    >>> stem, text, options, settings = parse_contestant("oadam(betas=(0.0, 0.9))")
+    >>> stem, settings["optimizer"].name, settings["optimizer"].betas
+    ('sim-gda', 'oadam', (0.0, 0.9))
+
+    Raises ValueError as `parse_controller`, and for an optimiser that there is not.
+    """
+    stem, text, options = parse_controller(name)
+    if stem not in OPPONENTS:
+        optimizer = options.pop("optimizer", None)
+        return stem, text, options, {} if optimizer is None else {"optimizer": OptimizerSpec.of(optimizer)}  # type: ignore[arg-type]
+    if text is not None:
+        raise ValueError(f"controller {stem!r} takes no text, got {text!r}; write {stem!r}")
+    if "name" in options:
+        raise ValueError(f"{stem}: name is the optimizer's own; write {PLAIN}(optimizer={options['name']!r})")
+    return PLAIN, None, {}, {"optimizer": OptimizerSpec.of(OPPONENTS[stem] | options)}
+
+
+def own_settings(label: str) -> dict[str, Any]:
+    """Returns the settings that a contestant changes in its game, by its name or label; {} if it names none."""
+    try:
+        return {} if label.endswith(".safetensors") else parse_contestant(label.removesuffix(f" {EMBEDDED}"))[3]
+    except ValueError:  # whatever a row from elsewhere says
+        return {}
 
 
 def is_embedded(name: str) -> bool:

@@ -21,7 +21,7 @@ from .policies.policy_files import load_controller
 from .registry import CONTROLLERS, make_controller
 from .steering.input_checks import InputChecks, read_loss, reflection
 from .steering.rates import HasGroups, Rates
-from .steering.scores import Scores, read_number, read_scores
+from .steering.scores import Scores, mean_terms, read_number, read_scores
 from .steering.steps import StepWatch
 from .steering.weights import WeightSample
 
@@ -275,14 +275,15 @@ class Steer:
         total = reflection(self.loss) if self._checks.exchanged else None
         if total is not None:
             real, fake = real.reflected(total), fake.reflected(total)
+        g_loss, d_loss_real, d_loss_fake = mean_terms(self.loss, real, fake)
         update = torch.tensor([self._update])
         progress = update.double() / self._episode_updates if self._episode_updates else update * 0.0
         return Measurement(
             real_logits=real.logits,
             fake_logits=fake.logits,
-            g_loss=fake.mean_loss(self.loss.generator),
-            d_loss_real=real.mean_loss(self.loss.real),
-            d_loss_fake=fake.mean_loss(self.loss.fake),
+            g_loss=g_loss,
+            d_loss_real=d_loss_real,
+            d_loss_fake=d_loss_fake,
             update=update,
             progress=progress.double(),
         )

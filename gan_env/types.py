@@ -123,6 +123,11 @@ class Summary(NamedTuple):
     """Share of generated samples with logit < 0."""
 
 
+def host(value: Tensor) -> np.ndarray:
+    """Converts a tensor without gradient to an array of its own type, which shares the memory of a tensor on a CPU."""
+    return value.numpy() if value.device.type == "cpu" else value.cpu().numpy()
+
+
 def on_host(value: Tensor) -> np.ndarray:
     """Converts the numbers to float64 NumPy arrays; shares memory if they are that already."""
     return np.asarray(value.detach().cpu().numpy(), np.float64)  # a third of the time of torch's `double`

@@ -74,7 +74,8 @@ class BenchOptions:
     tune_seeds: Count = None
     """Seeds of the split "tune" on which either is chosen (8)."""
     optimizer: Name = None
-    """adam, rmsprop or sgd, or a JSON object with its arguments: '{"name": "adam", "betas": [0.9, 0.999]}'."""
+    """adam, oadam, extra-adam, lookahead-minimax, rmsprop or sgd, or a JSON object with its arguments:
+    '{"name": "adam", "betas": [0.9, 0.999]}'."""
     batch_size: Count = None
     """Samples of each side in one update (the task's own)."""
     order: Name = None
@@ -89,6 +90,8 @@ class BenchOptions:
     """Which D loss reward and embedded agents read: mean or sum."""
     quality_every: Count = None
     """Decisions between two measurements of quality, for rewards that read it (10)."""
+    g_ema: Annotated[float | None, _shown("X")] = None
+    """Half-life, in updates, of an average of G's weights that is scored beside G (none)."""
     d_lr_range: Numbers = None
     """Least and greatest multiplier of an embedded agent (0.1,10)."""
     dtype: Name = None

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from gan_env.envs.config import EnvConfig
+import numpy as np
+
+from gan_env.envs.config import EnvConfig, make_trainer
 from gan_env.tasks.task import parse_task
 from gan_env.training.trainer import Trainer
 
 from ..base import NeedsTrainer
-from ..comparison.contestants import Contestant, make_contestant
-from ..registry import TUNED, make_controller, parse_controller
+from ..comparison.contestants import Contestant, game_of, make_contestant
+from ..registry import TUNED, make_controller, parse_contestant, parse_controller
 from .halving import is_survivor
 
 CHOSEN_AMONG = ("constant", "schedule")
@@ -38,7 +40,7 @@ def meaning(name: str, tasks: tuple[str, ...]) -> object:
         return name.partition(":")[0], "" if (task,) == tasks else task
     if name.endswith(".safetensors"):
         return name
-    stem, text, options = parse_controller(name)
+    stem, text, options, settings = parse_contestant(name)
     try:
         number = None if text is None else float(text)
     except ValueError:
@@ -47,7 +49,7 @@ def meaning(name: str, tasks: tuple[str, ...]) -> object:
         key: float(value) if isinstance(value, (int, float)) and not isinstance(value, bool) else value
         for key, value in options.items()
     }
-    return stem, number, sorted(plain.items(), key=lambda option: option[0])
+    return stem, number, sorted({**plain, **settings}.items(), key=lambda option: option[0])
 
 
 def check_contestant(name: str) -> None:
@@ -75,11 +77,18 @@ def resolve_contestant(name: str, game: EnvConfig, runs_as: str = "") -> Contest
 
 
 def refusal(name: str, game: EnvConfig, trainer: Trainer) -> str:
-    """Starts a controller on the first row of a trainer; returns why it is not defined for the game, "" if it is."""
+    """Starts a controller on the first row of a trainer; returns why it is not defined for the game, "" if it is.
+
+    A contestant with settings of its own is started on a trainer with these.
+    """
     if tuned_on(name) is not None:
         return ""
-    controller = make_contestant(name, game).controller
+    contestant = make_contestant(name, game)
+    controller = contestant.controller
     try:
+        if contestant.settings:
+            trainer = make_trainer(game_of([contestant], game), 1)
+            trainer.reset(np.zeros(1, np.int64), np.zeros(1, np.int64))
         if isinstance(controller, NeedsTrainer):
             controller.bind(trainer, slice(0, 1))
         controller.reset([0], trainer.facts)

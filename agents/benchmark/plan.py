@@ -20,10 +20,10 @@ from gan_env.envs.env import make_trainer
 from gan_env.tasks.task import Task, make_task, parse_task
 from gan_env.training.compatible import difference
 
-from ..comparison.contestants import file_hash, file_of
+from ..comparison.contestants import by_settings, file_hash, file_of
 from ..comparison.rows import cell_key, group_id, joint_id, settled
 from ..comparison.seeds import split_seeds
-from ..registry import TUNED_SCHEDULE, controller_label
+from ..registry import TUNED_SCHEDULE, controller_label, own_settings
 from .bench_config import BenchConfig, Part, Undefined
 from .contestants import refusal, tuned_on
 from .halving import SURVIVOR, rungs, schedules, short, survivors
@@ -59,6 +59,11 @@ class PlannedComparison:
     def names(self) -> tuple[str, ...]:
         """Labels of the controllers in rows and tables."""
         return tuple(map(controller_label, self.controllers))
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """Settings of the game that all its controllers change alike, see `by_settings`."""
+        return own_settings(self.controllers[0])
 
     @property
     def resolved(self) -> EnvConfig:
@@ -166,20 +171,21 @@ def plan(config: BenchConfig) -> list[Group]:
         judged: list[Group] = []
         choosing: dict[str, Group] = {}
         for game in part.games():
-            who = tuple(name for name in part.controllers if (game.task, game.loss, name) not in left_out)
-            needs, spent = [], []
-            for name in who:
-                if (task := tuned_on(name)) is not None:
-                    search = _search if is_schedule(name) else _constants
-                    found = [list(rung) for rung in search(part, game, task or str(game.task), config.files)]
-                    choosing |= {group.id: group for rung in found for group in rung}
-                    needs.append((name, tuple(group.id for group in found[-1])))
-                    spent.append((name, sum(group.cells * group.updates for rung in found for group in rung)))
-            files = tuple((name, config.files[name]) for name in (*who, str(game.task)) if name in config.files)
-            counted = tuple(spent) if any(map(is_schedule, who)) else ()
-            comparison = PlannedComparison(game, who, tuple(needs), files, counted)
-            for seeds in _chunks(split_seeds(part.split, part.seeds), part.group_rows // max(len(who), 1)):
-                judged += [Group(part.name, (comparison,), seeds, part.split)] if who else []
+            every = [name for name in part.controllers if (game.task, game.loss, name) not in left_out]
+            for who in by_settings(every):
+                needs, spent = [], []
+                for name in who:
+                    if (task := tuned_on(name)) is not None:
+                        search = _search if is_schedule(name) else _constants
+                        found = [list(rung) for rung in search(part, game, task or str(game.task), config.files)]
+                        choosing |= {group.id: group for rung in found for group in rung}
+                        needs.append((name, tuple(group.id for group in found[-1])))
+                        spent.append((name, sum(group.cells * group.updates for rung in found for group in rung)))
+                files = tuple((name, config.files[name]) for name in (*who, str(game.task)) if name in config.files)
+                counted = tuple(spent) if any(map(is_schedule, who)) else ()
+                comparison = PlannedComparison(game, who, tuple(needs), files, counted)
+                for seeds in _chunks(split_seeds(part.split, part.seeds), part.group_rows // max(len(who), 1)):
+                    judged += [Group(part.name, (comparison,), seeds, part.split)] if who else []
         for group in _packed(judged, min(part.group_rows, SHARED_ROWS)):
             groups |= {need.id: need for need in ancestors(group, choosing)} | {group.id: group}
     return list(groups.values())
@@ -213,6 +219,8 @@ def _packed(groups: Sequence[Group], most: int) -> list[Group]:
 def _can_share(a: Group, b: Group) -> bool:
     """Tells whether two games differ in their task alone, and their tasks can share a batch."""
     if EnvConfig.of(b.game, task=a.game.task) != a.game:
+        return False
+    if a.comparisons[0].settings != b.comparisons[0].settings:
         return False
     one, two = a.comparisons[0].resolved, b.comparisons[0].resolved
     return settled(one) == settled(two) and _alike(

@@ -29,9 +29,14 @@ def is_pictured(group: Group) -> bool:
 
 
 def file_name(part: str, comparison: PlannedComparison) -> str:
-    """Returns `TASK-LOSS.png`, with the part before and the base rate behind it where they are not the usual ones."""
+    """Returns `TASK-LOSS.png`, with the part before and the base rate behind it where they are not the usual ones.
+
+    Contestants that change settings of the game have a picture of their own, with the first one's name at the end.
+    """
     before, rate = "" if part == "main" else f"{part}-", comparison.game.d_lr
     name = f"{before}{comparison.task}-{comparison.game.loss}{'' if rate is None else f'-{rate:g}'}"
+    if comparison.settings:
+        name += f"-{comparison.names[0]}"
     return re.sub(r"[^\w.,=+-]+", "_", name) + ".png"
 
 

@@ -22,7 +22,7 @@ from gan_env.rendering.draw import SHOWN
 from gan_env.training.trainer import Trainer
 from gan_env.types import Control
 
-from .contestants import Contestant, check_contestants
+from .contestants import Contestant, check_contestants, game_of
 from .controller_runner import ControllerRunner
 from .joint_schedules import jointly
 from .outcomes import rows_of, untrained_scores
@@ -40,9 +40,14 @@ class Comparison:
     """The game. Controllers are asked before every update; `updates_per_step` is a decision of the return. With
     `score=False` test data are left alone and every score is None."""
     contestants: Sequence[Contestant]
-    """Their labels must differ."""
+    """Their labels must differ, and none may change the game in another way than the others."""
     labels: Row = field(default_factory=dict)
     """Further fields of every row, which count in the group's hash."""
+
+    @property
+    def trained(self) -> EnvConfig:
+        """The game as the contestants train it; raises ValueError if they change it in different ways."""
+        return game_of(self.contestants, self.config)
 
     def id(self, seeds: Sequence[int], split: str) -> str:
         """Hashes all that decides the rows: the game, the contestants in their order, the seeds and the labels."""
@@ -146,9 +151,9 @@ def _check(comparisons: Sequence[Comparison], seeds: Sequence[int], split: str) 
 
 def _start(comparisons: Sequence[Comparison], seeds: Sequence[int]) -> tuple[Trainer, list[slice]]:
     """Makes a trainer with a row for every (game, contestant, seed), and finds each game's rows."""
-    first, tasks, spans = comparisons[0].config, [], []
+    first, tasks, spans = comparisons[0].trained, [], []
     for each in comparisons:
-        if EnvConfig.of(each.config, task=first.task) != first or settled(each.config) != settled(first):
+        if EnvConfig.of(each.trained, task=first.task) != first or settled(each.trained) != settled(first):
             raise ValueError("games that share a batch must differ in their task alone")
         rows = len(each.contestants) * len(seeds)
         spans.append(slice(len(tasks), len(tasks) + rows))
@@ -174,6 +179,7 @@ def _train(
     deciding = jointly(runners)
     learners = [(i, each) for i, each in enumerate(deciding) if isinstance(each, ControllerRunner) and each.learns]
     began, sampling_s, last = time.perf_counter(), 0.0, trainer.episode_updates
+    starting_s = sum(runner.control_s for runner in runners)  # not between the two looks at the clock
     for update in range(1, last + 1):
         controls = [each.act(trainer.measurement) for each in deciding]
         metrics.advance(Control.join(controls), update)
@@ -187,5 +193,5 @@ def _train(
                 each.checkpoint_samples[update] = each.samples(trainer, metrics.failure < 0)
             sampling_s += time.perf_counter() - paused
         progress(update)
-    control_s = sum(runner.control_s for runner in runners)
+    control_s = sum(runner.control_s for runner in runners) - starting_s
     return (time.perf_counter() - began - sampling_s - control_s) / trainer.n

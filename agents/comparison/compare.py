@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -36,6 +37,8 @@ def compare(
 ) -> ComparisonResult:
     """Trains the same GANs under each controller, in one batch, and scores them on test data.
 
+    Contestants with another optimiser (`oadam`, `dyn-gda(optimizer='extra-adam')`) have a batch of their own.
+
     Under the same seed all controllers meet the same initial weights, batches and latents, so that differences between
     them are paired. A controller that raises while it runs loses its own rows alone (status "error").
 
@@ -69,24 +72,55 @@ def compare(
     config = EnvConfig.of(config, **settings, **({} if updates is None else {"episode_updates": updates}))
     if isinstance(seeds, int):
         seeds = split_seeds(split, seeds)
-    comparison = Comparison(config, make_contestants(controllers, config), labels or {})
-    with _bars(comparison, len(seeds), progress) as (trained, scored):
-        return run_batch([comparison], seeds, split, progress=trained, scored=scored)[0]
+    contestants = make_contestants(controllers, config)
+    apart = _apart(contestants)
+    if len(apart) > 1:
+        config = EnvConfig.of(config, task=config.build_task())  # whose floor and untrained scores are then found once
+    comparisons = [Comparison(config, some, labels or {}) for some in apart]
+    with _bars(config, [len(some) for some in apart], len(seeds), progress) as (trained, scored):
+        results = [
+            run_batch([each], seeds, split, progress=functools.partial(trained, at), scored=scored)[0]
+            for at, each in enumerate(comparisons)
+        ]
+    return _merged(results, [each.label for each in contestants])
+
+
+def _apart(contestants: Sequence[Contestant]) -> list[list[Contestant]]:
+    """Splits contestants into those that train the game under the same settings, in order."""
+    groups: dict[str, list[Contestant]] = {}
+    for each in contestants:
+        groups.setdefault(repr(each.settings), []).append(each)
+    return list(groups.values()) or [[]]
+
+
+def _merged(results: Sequence[ComparisonResult], labels: Sequence[str]) -> ComparisonResult:
+    """Joins the results of one game, the rows in the order of the labels."""
+    if len(results) == 1:
+        return results[0]
+    rows = sorted((row for each in results for row in each.rows), key=lambda row: labels.index(row["controller"]))
+    return ComparisonResult(rows, {label: fake for each in results for label, fake in each.samples.items()})
 
 
 @contextmanager
 def _bars(
-    comparison: Comparison, seeds: int, progress: bool | None
-) -> Iterator[tuple[Callable[[int], object], Callable[[], object]]]:
-    """Shows how many updates are trained, and then how many generators are scored."""
+    config: EnvConfig, sizes: Sequence[int], seeds: int, progress: bool | None
+) -> Iterator[tuple[Callable[[int, int], object], Callable[[], object]]]:
+    """Shows how many updates are trained, and how many generators are scored.
+
+    Args:
+        config: The game.
+        sizes: Contestants of each batch.
+        seeds: Of each contestant.
+        progress: Whether to show it; None: on a terminal.
+    """
     show = sys.stderr.isatty() if progress is None else progress
     delay = SHOWN_AFTER_S if progress is None else 0.0
-    config, contestants = comparison.config, len(comparison.contestants)
+    contestants, batches = sum(sizes), len(sizes)
     updates = config.episode_updates or config.build_task().episode_updates
     what = f"{contestants} controllers × {seeds} seeds"
-    generators = (contestants + 1) * seeds if config.score else contestants * seeds
+    generators = (contestants + batches) * seeds if config.score else contestants * seeds
     with (
-        progress_bar(updates, f"training {what}", "update", show=show, delay=delay) as training,
+        progress_bar(updates * batches, f"training {what}", "update", show=show, delay=delay) as training,
         progress_bar(generators, "scoring", "run", show=show, delay=delay, last=True) as scoring,
     ):
 
@@ -95,4 +129,4 @@ def _bars(
                 scoring.reset()  # its time begins now
             scoring.update()
 
-        yield lambda done: training.update(done - training.n), scored
+        yield lambda batch, done: training.update(batch * updates + done - training.n), scored

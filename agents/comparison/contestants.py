@@ -5,22 +5,38 @@ from __future__ import annotations
 import hashlib
 import itertools
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 from gan_env.envs.config import EnvConfig
+from gan_env.registry import unknown
 
 from ..base import Controller
 from ..policies.policy_files import load_controller
-from ..registry import TUNED, controller_label, is_embedded, make_controller, parse_controller
+from ..registry import (
+    OPPONENTS,
+    TUNED,
+    controller_label,
+    is_embedded,
+    make_controller,
+    own_settings,
+    parse_contestant,
+    parse_controller,
+)
 
 _SHARED = ("updates_per_step", "features", "d_loss_scale", "d_lr_range")
 """Settings that an embedded FSCO takes over from its game, unless its name sets them."""
+CHANGEABLE = ("optimizer",)
+"""Settings of the game that a contestant may change; all others are what contestants are compared under."""
 
 
 @dataclass(frozen=True)
 class Contestant:
     """A controller that takes part in a comparison, under the label that its rows carry.
+
+    It may also train under another optimiser than the game's. It then runs in a batch of its own, from the same weights
+    and on the same batches and latents as the others.
 
     >>> from agents import make_controller
     >>> Contestant("slow", make_controller("constant:0.1")).label
@@ -33,6 +49,33 @@ class Contestant:
     runs_as: str = ""
     """What the controller was made from, where the label does not tell: of `best-constant`, the constant; of
     `best-schedule`, the schedule."""
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    """Settings of the game that it changes, by name: of `CHANGEABLE`."""
+
+    def __post_init__(self) -> None:
+        for name in self.settings:
+            if name not in CHANGEABLE:
+                raise unknown("setting that a contestant may change", name, list(CHANGEABLE))
+
+
+def game_of(contestants: Sequence[Contestant], game: EnvConfig) -> EnvConfig:
+    """Returns the game as these contestants train it; raises ValueError if they change it in different ways."""
+    settings = contestants[0].settings
+    for each in contestants:
+        if each.settings != settings:
+            raise ValueError(
+                f"contestants {contestants[0].label!r} and {each.label!r} train under different settings of the game "
+                "and share no batch; run them apart"
+            )
+    return EnvConfig.of(game, **settings) if settings else game
+
+
+def by_settings(names: Iterable[str]) -> list[tuple[str, ...]]:
+    """Splits contestants' names into those that can share a batch, in order; those that change nothing come first."""
+    groups: dict[str, list[str]] = {repr({}): []}
+    for name in names:
+        groups.setdefault(repr(own_settings(name)), []).append(name)
+    return [tuple(group) for group in groups.values() if group]
 
 
 def file_of(name: str) -> Path | None:
@@ -63,7 +106,7 @@ def make_contestant(name: str, game: EnvConfig) -> Contestant:
         return Contestant(name, controller, f"{controller.name} {file_hash(path)}")
     if Path(name).is_file():
         raise ValueError(f"controller {name!r} is a file, but none of a controller: those end in .safetensors")
-    stem, text, options = parse_controller(name)
+    stem, text, options, settings = parse_contestant(name)
     if stem in TUNED:
         raise ValueError(
             f"controller {name!r} is chosen on tune seeds, by gan-env bench alone; name a constant:X or a schedule(...)"
@@ -72,7 +115,9 @@ def make_contestant(name: str, game: EnvConfig) -> Contestant:
         options = {field: getattr(game, field) for field in _SHARED} | options
     full = stem if text is None else f"{stem}:{text}"
     runs_as = "" if path is None else f"{name} {file_hash(path)}"
-    return Contestant(controller_label(name), make_controller(full, **options), runs_as)
+    if parse_controller(name)[0] in OPPONENTS:
+        runs_as = f"{stem}(optimizer={settings['optimizer'].as_json()!r})"
+    return Contestant(controller_label(name), make_controller(full, **options), runs_as, settings)
 
 
 def make_contestants(

@@ -12,9 +12,11 @@ from torch import Tensor
 
 from gan_env.envs.config import EnvConfig
 from gan_env.envs.failures import FAILURES, SCORE
+from gan_env.optimizer_spec import OptimizerSpec
 from gan_env.tasks.task import Task
 from gan_env.training.trainer import Trainer
 
+from .contestants import Contestant
 from .controller_runner import TRANSIENT, ControllerRunner
 from .rows import Row, cell_key, game_facts, machine, versions
 from .run_metrics import RunMetrics, measure_quality
@@ -61,9 +63,11 @@ def rows_of(
                     **shared,
                     "controller": label,
                     "runs_as": runner.contestant.runs_as or label,
+                    **_own_settings(runner.contestant),
                     "replay_of": getattr(runner.controller, "recorded", None),
                     "seed": seed,
                     **outcome,
+                    **_averaged(trainer, config, row, ok),
                     "ended": int(metrics.ended[row]),
                     "quality": float(quality[row]) if ok and np.isfinite(quality[row]) else None,
                     "return": float(metrics.returns[row]) if outcome["status"] != "error" else None,
@@ -93,6 +97,14 @@ def _game_fields(trainer: Trainer, config: EnvConfig, task: Task) -> Row:
     }
 
 
+def _own_settings(contestant: Contestant) -> Row:
+    """The field of a contestant that changes settings of its game; the game's own fields are as the others'."""
+    if not contestant.settings:
+        return {}
+    held = {name: OptimizerSpec.of(value).as_json() for name, value in contestant.settings.items()}
+    return {"own_settings": held}
+
+
 def _outcome(
     trainer: Trainer, config: EnvConfig, row: int, failure: int, error: str
 ) -> tuple[dict[str, Any], Tensor | None]:
@@ -114,6 +126,19 @@ def _outcome(
         raise
     except Exception as problem:  # samples that cannot be judged cost this row its score, and no other row
         return {**lost, "failure": f"{type(problem).__name__}: {problem}"}, None
+
+
+def _averaged(trainer: Trainer, config: EnvConfig, row: int, ok: bool) -> Row:
+    """The field of a game with an average of G's weights: its score, None where that or the run has failed."""
+    if config.g_ema is None:
+        return {}
+    try:
+        score = trainer.score(row, averaged=True)[0] if ok and config.score else math.inf
+    except TRANSIENT:
+        raise
+    except Exception:  # it cannot be judged, as `_outcome` says of G itself
+        score = math.inf
+    return {"score_ema": score if math.isfinite(score) else None}
 
 
 def untrained_scores(

@@ -95,10 +95,10 @@ FIELDS: dict[str, _Field] = {
          "engine", "group", "key"), _Field(_A_TEXT),
     ),
     **dict.fromkeys(("failure", "runs_as", "replay_of"), _Field(_A_TEXT, nothing=True)),
-    **dict.fromkeys(("quality", "untrained_score"), _Field(_A_NUMBER, nothing=True)),
-    "control_s": _Field(_NO_LESS),
+    **dict.fromkeys(("quality", "score_ema", "untrained_score"), _Field(_A_NUMBER, nothing=True)),
+    **dict.fromkeys(("control_s", "g_ema"), _Field(_NO_LESS)),
     "normalise": _Field(_Kind("true or false", lambda value: isinstance(value, bool))),
-    **dict.fromkeys(("optimizer", "details", "chosen_by"), _Field(_A_RECORD)),
+    **dict.fromkeys(("optimizer", "own_settings", "details", "chosen_by"), _Field(_A_RECORD)),
     **dict.fromkeys(("versions", "files"), _Field(_TEXTS)),
     "selection_updates": _Field(_COUNTS),
 }  # fmt: skip

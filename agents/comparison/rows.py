@@ -35,7 +35,7 @@ def game_facts(config: EnvConfig) -> Row:
         "loss": config.gan_loss.name,
         "d_lr": config.d_lr or task.d_lr,
         "g_lr": config.g_lr or task.g_lr,
-        "optimizer": vars(config.optimizer_spec),
+        "optimizer": config.optimizer_spec.as_json(),
         "batch_size": config.batch_size or task.batch_size,
         "order": config.order,
         "updates": config.episode_updates or task.episode_updates,
@@ -45,6 +45,7 @@ def game_facts(config: EnvConfig) -> Row:
         "normalise": gap_is_normalised(config),
         "quality_every": config.quality_every,
         "dtype": str(config.torch_dtype).removeprefix("torch."),
+        **({} if config.g_ema is None else {"g_ema": config.g_ema}),
     }
 
 

@@ -62,8 +62,8 @@ class RunMetrics:
         failed = failures(trainer, trace, alive, config)
         self._g_losses.append(trace.on_host[0, 0])
         self._d_losses.append(trace.d_losses(config.d_loss_scale)[0])
-        self._update, self._failed_now = update, failed >= 0
-        if self._failed_now.any():
+        self._update, self._failed_now = update, np.zeros(len(alive), bool) if failed is None else failed >= 0
+        if failed is not None:
             left = (trainer.episode_updates - update) // k + 1
             self.failure = np.where(self._failed_now, failed, self.failure)
             self.ended = np.where(self._failed_now, update, self.ended)

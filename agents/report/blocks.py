@@ -16,7 +16,7 @@ from gan_env.io.files import is_there, open_lines, read_json, shown
 
 from ..comparison.row_checks import finite, read_row
 from ..comparison.rows import Row
-from ..registry import is_embedded, is_registered
+from ..registry import is_embedded, is_registered, own_settings
 
 CONFIG_FIELDS = (
     "task", "loss", "d_lr", "g_lr", "optimizer", "batch_size", "order", "updates", "updates_per_step", "d_loss_scale",
@@ -62,7 +62,8 @@ def read_rows(folder: Path) -> list[Row]:
 def _check_last_group(rows: list[Row], config: dict[str, Any], name: str) -> None:
     """Raises ValueError if a benchmark was stopped while it wrote its last group, even exactly at a line's end.
 
-    A group holds the same seeds for every controller of a part that `config` does not list as undefined.
+    A group holds the same seeds for every controller of a part that `config` does not list as undefined, and that
+    changes the same settings of the game.
     """
     last = [row for row in rows if row.get("group") == rows[-1].get("group")]
     games: dict[str, list[Row]] = {}
@@ -89,7 +90,8 @@ def _planned_controllers(config: dict[str, Any], row: Row) -> int | None:
     try:
         for part in config.get("parts", []):
             if part["name"] == row.get("part"):
-                return len(set(part["controllers"]) - {u["controller"] for u in config["undefined"] if same(u)})
+                planned = set(part["controllers"]) - {u["controller"] for u in config["undefined"] if same(u)}
+                return sum(own_settings(name) == own_settings(row["controller"]) for name in planned)
     except (AttributeError, KeyError, TypeError) as error:
         raise ValueError(f"config.json is not a benchmark's ({error!r}); repair or remove it") from error
     return None

@@ -127,6 +127,11 @@ def _notes(rows: list[Row]) -> list[str]:
         chosen = Counter(row["runs_as"] for row in group if row.get("runs_as", name) != name)
         if chosen:
             lines.append(f"{name} is " + ", ".join(f"{what} ({n} runs)" for what, n in chosen.most_common()))
+        if averaged := [row["score_ema"] for row in group if row.get("score_ema") is not None]:
+            lines.append(
+                f"{name}, an average of G's weights (half-life {group[0].get('g_ema', float('nan')):g} updates): "
+                f"mean score {np.mean(averaged):.4g} (n = {len(averaged)})"
+            )
         spent = {row["updates"]: row["selection_updates"].get(name) for row in group if row.get("selection_updates")}
         lines += [
             f"{name} was chosen by {updates:,} updates of GANs on tune seeds, those of {updates / length:,.3g} runs"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 
 import torch
+from torch import Tensor
 
 from gan_env.losses.aliases import our_name
 from gan_env.losses.losses import Loss, get_loss
@@ -128,7 +129,7 @@ class InputChecks:
             if self._scores_inverted(seen, d_moved):
                 return self._once("inverted", self._inverted_text())
         elif not self.exchanged:
-            exchanged = float(self.loss.fake(seen.real_logits).mean() + self.loss.real(seen.fake_logits).mean())
+            exchanged = self._d_loss(seen.fake_logits, seen.real_logits)
             self.exchanged = self._sides.are_exchanged(d_loss, theirs["d_loss"], exchanged, outputs)
             if self.exchanged:
                 return self._exchanged_text(d_loss)
@@ -145,6 +146,9 @@ class InputChecks:
         if not unlike or self._said & {"sigmoid", "losses"}:
             return ""
         return self._losses_differ(unlike, theirs, max(-low, high))
+
+    def _d_loss(self, real: Tensor, fake: Tensor) -> float:
+        return sum(float(term.mean()) for term in self.loss.terms(real, fake)[1:])
 
     def _losses_differ(self, unlike: dict[str, float], theirs: dict[str, float], largest: float) -> str:
         what = "; ".join(
@@ -175,10 +179,9 @@ class InputChecks:
         """Why scores in [0, 1] pass for probabilities; "" where they do not."""
         if unlike:
             real, fake = seen.real_logits.logit(CLIP), seen.fake_logits.logit(CLIP)
-            d_loss = float(self.loss.real(real).mean() + self.loss.fake(fake).mean())
-            exchanged = float(self.loss.fake(real).mean() + self.loss.real(fake).mean())
+            d_loss, exchanged = self._d_loss(real, fake), self._d_loss(fake, real)
             for name, computed, more in (
-                ("g_loss", float(self.loss.generator(fake).mean()), ""),
+                ("g_loss", float(self.loss.terms(real, fake)[0].mean()), ""),
                 *(("d_loss", value, "") for value in (d_loss, d_loss / 2)),
                 *(("d_loss", value, ", with the sides exchanged") for value in (exchanged, exchanged / 2)),
             ):

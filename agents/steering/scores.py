@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from gan_env.losses.losses import Elementwise
+from gan_env.losses.losses import Loss
 
 
 @dataclass(frozen=True)
@@ -17,10 +17,6 @@ class Scores:
     """Scores of one batch: one flat tensor for each discriminator or scale."""
 
     outputs: tuple[Float[Tensor, "1 _"], ...]
-
-    def mean_loss(self, loss: Elementwise) -> Float[Tensor, " 1"]:
-        """Averages the loss over all scores of each output, then over the outputs, each with the same weight."""
-        return torch.stack([loss(output).mean(-1) for output in self.outputs]).mean(0)
 
     def reflected(self, total: float) -> Scores:
         """Replaces each score f by `total` - f."""
@@ -33,6 +29,24 @@ class Scores:
             return self.outputs[0]
         size = max(output.shape[-1] for output in self.outputs)
         return torch.cat([output[:, torch.arange(size) * output.shape[-1] // size] for output in self.outputs], -1)
+
+
+def mean_terms(loss: Loss, real: Scores, fake: Scores) -> tuple[Tensor, Tensor, Tensor]:
+    """Averages G's loss and D's two losses over all scores of each output, then over the outputs, (1,) each.
+
+    Each output has the same weight. Raises ValueError if a loss of pairs is given scores without a partner.
+    """
+    if not loss.paired:
+        terms = (loss.generator, fake), (loss.real, real), (loss.fake, fake)
+        return tuple(torch.stack([of(o).mean(-1) for o in scores.outputs]).mean(0) for of, scores in terms)  # type: ignore[return-value]
+    shapes = [[output.shape[-1] for output in scores.outputs] for scores in (real, fake)]
+    if shapes[0] != shapes[1]:
+        raise ValueError(
+            f"loss={loss.name!r} compares the scores by pairs, but real_logits hold {shapes[0]} and fake_logits "
+            f"{shapes[1]}; give as many of both"
+        )
+    each = [loss.terms(r, f) for r, f in zip(real.outputs, fake.outputs, strict=True)]
+    return tuple(torch.stack([term.mean(-1) for term in terms]).mean(0) for terms in zip(*each, strict=True))  # type: ignore[return-value]
 
 
 def read_scores(name: str, given: Any) -> Scores:

@@ -91,6 +91,7 @@ class TrainConfig:
         "random-order:0.45",
         "dyn-gda",
         "gap-aware",
+        "ttur-decay",
     )
     """Controllers that the agent is compared with."""
     seed: int = 0

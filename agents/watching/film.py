@@ -19,7 +19,7 @@ from gan_env.rendering.draw import tiled
 from gan_env.rendering.painter import Scene
 from gan_env.types import Control
 
-from ..comparison.contestants import Contestant
+from ..comparison.contestants import Contestant, game_of
 from ..comparison.controller_runner import ControllerRunner
 
 LAST_S = 3
@@ -36,13 +36,15 @@ class Film:
         frames: About how many pictures the film has.
 
     Raises:
-        ValueError: If a controller is not defined for the game, or frames is less than 2.
+        ValueError: If a controller is not defined for the game, if contestants train it under different settings, or
+            frames is less than 2.
     """
 
     def __init__(self, config: EnvConfig, contestants: Sequence[Contestant], seed: int, frames: int = 120):
         if frames < 2:
             raise ValueError(f"frames={frames} must be at least 2")
         self.contestants, self._seed = list(contestants), seed
+        config = game_of(self.contestants, config)
         length = config.episode_updates or config.build_task().episode_updates
         self.updates, self._every = length, max(1, length // frames)
         self.env = GANVectorEnv(

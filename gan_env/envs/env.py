@@ -12,7 +12,7 @@ from gymnasium.vector import AutoresetMode
 from torch import Tensor, nn
 
 from gan_env.envs import snapshot as env_snapshot
-from gan_env.envs.actions import as_array
+from gan_env.envs.actions import as_array, check_actions
 from gan_env.envs.config import EnvConfig, make_trainer
 from gan_env.envs.failures import FAILURES, failures
 from gan_env.envs.vector_env import FINITE, RENDER_FPS, RENDER_MODES, GANVectorEnv, checked_seed, with_named_task
@@ -85,20 +85,19 @@ class GANEnv(gym.Env):
             seed = int(self.np_random.integers(2**31))
         self._started = True
         observations, infos = self.batch.reset(seed=seed)
-        return observations[0], _one(infos)
+        return observations[0], {name: value.item() for name, value in infos.items() if name[0] != "_"}
 
     def step(self, action: Any) -> tuple[np.ndarray, float, bool, bool, dict[str, Any]]:
         """Makes one decision; raises ValueError for an invalid action and ResetNeeded after the end."""
-        return self._squeezed(self.batch.step(as_array(action)[None]))
+        batch = self.batch
+        valid = check_actions(batch.codec.axes, as_array(action)[None], 1, batch.episodes.done, alone=True)
+        return self.step_control(batch.codec.decode(valid))
 
     def step_control(self, control: Control) -> tuple[np.ndarray, float, bool, bool, dict[str, Any]]:
         """Makes one decision, given as a control of one row."""
-        return self._squeezed(self.batch.step_control(control))
-
-    @staticmethod
-    def _squeezed(result: tuple) -> tuple[np.ndarray, float, bool, bool, dict[str, Any]]:
-        observations, rewards, terminated, truncated, infos = result
-        return observations[0], float(rewards[0]), bool(terminated[0]), bool(truncated[0]), _one(infos)
+        step, observations = self.batch.decide(control), self.batch.episodes.observations()
+        ends = bool(step.terminated[0]), bool(step.truncated[0])
+        return observations[0], float(step.reward[0]), *ends, step.infos.only()
 
     def render(self) -> np.ndarray | None:
         """Returns a picture of the training so far, (320, 960, 3) uint8; see `GANVectorEnv.render`."""
@@ -174,11 +173,6 @@ class GANEnv(gym.Env):
     def sample(self, row: int = 0, count: int = 64) -> Tensor:
         """Returns `count` samples of the generator, (count, *shape)."""
         return self.batch.sample(row, count)
-
-
-def _one(infos: dict[str, Any]) -> dict[str, Any]:
-    """Returns the info of the only row: its present entries, as plain numbers and strings."""
-    return {name: value.item() for name, value in infos.items() if name[0] != "_" and infos["_" + name].item()}
 
 
 __all__ = ["FAILURES", "FINITE", "GANEnv", "GANVectorEnv", "failures", "make_trainer"]

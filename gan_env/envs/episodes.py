@@ -5,8 +5,7 @@ The trainer computes updates; `vector_env.py` implements Gymnasium's contract.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -16,14 +15,43 @@ from gan_env.envs.failures import FAILURES, SCORE, failures
 from gan_env.envs.observations import FeatureMemory
 from gan_env.envs.rewards import Outcome, Reward
 from gan_env.training.trainer import Trace, Trainer
-from gan_env.types import Control
+from gan_env.types import Control, host
 
 FINITE = 1e9
 """Replaces infinity in the raw numbers of `info`, which contain neither NaN nor infinity."""
 
 
-@dataclass(frozen=True)
-class Step:
+class Infos(NamedTuple):
+    """Numbers of N rows under their names, converted to Gymnasium's `info` when somebody asks for it."""
+
+    names: tuple[str, ...]
+    """Names of `numbers`, then those of `counts`."""
+    numbers: np.ndarray
+    """(K, N) float64, finite."""
+    counts: np.ndarray
+    """(M, N) int64."""
+    rows: np.ndarray
+    """(N,) bool: rows of which they are."""
+    more: dict[str, tuple[np.ndarray, np.ndarray]]
+    """Name to values (N,) of any type, and the rows, (N,) bool, that have one."""
+
+    def arrays(self) -> dict[str, Any]:
+        """Returns arrays (N,) by name, and under "_" + name the mask of the rows that have the value."""
+        found: dict[str, Any] = dict(zip(self.names, (*self.numbers, *self.counts), strict=True))
+        found |= dict.fromkeys(["_" + name for name in self.names], self.rows.copy())
+        for name, (value, present) in self.more.items():
+            found[name], found["_" + name] = value, present
+        return found
+
+    def only(self) -> dict[str, Any]:
+        """Returns the values of the only row as plain numbers and strings."""
+        found: dict[str, Any] = dict(
+            zip(self.names, self.numbers[:, 0].tolist() + self.counts[:, 0].tolist(), strict=True)
+        )
+        return found | {name: value.item() for name, (value, present) in self.more.items() if present[0]}
+
+
+class Step(NamedTuple):
     """Result of a decision for N rows."""
 
     moved: np.ndarray
@@ -34,8 +62,8 @@ class Step:
     """(N,) bool: the training failed in this decision."""
     truncated: np.ndarray
     """(N,) bool: the episode reached its time limit in this decision."""
-    infos: dict[str, Any]
-    """As `Episodes.infos`; where an episode ended, also "failure" and "score"."""
+    infos: Infos
+    """As `Episodes.infos`; where an episode ended, also "failure", "score" and, with `g_ema`, "score_ema"."""
 
 
 _RAW = ("d_penalty", "g_penalty", "d_lr", "g_lr", "native", "update", "d_updates", "g_updates")
@@ -77,6 +105,8 @@ class Episodes:
         )
         self.tracks_quality: bool = reward.needs_quality or config.track_quality
         self._native = np.full(trainer.n, int(trainer.engine == "native"))
+        self._info_names = (*self.features.scalars, *_RAW)
+        self._horizon = trainer.episode_updates
         self.done = np.zeros(trainer.n, bool)
         self.decisions = np.zeros(trainer.n, np.int64)
         self.quality, self.quality_age = np.zeros(trainer.n), np.zeros(trainer.n, np.int64)
@@ -100,62 +130,77 @@ class Episodes:
         moves = ~self.done
         before = self.quality.copy() if self.tracks_quality else self.quality
         trace = self.trainer.advance(control, self._config.updates_per_step, moves)
-        seen = self.trainer.measurement
-        failure = failures(self.trainer, trace, moves, self._config)
-        terminated = failure >= 0
-        truncated = moves & ~terminated & (self.trainer.updates >= self.trainer.episode_updates)
-        scores = np.zeros(self.trainer.n)
-        if truncated.any():
-            scores = self._scores(truncated)
-            lost = truncated & ~np.isfinite(scores)
-            failure[lost], terminated, truncated = SCORE, terminated | lost, truncated & ~lost
+        terminated, truncated, more = self._ends(trace, moves)
         self.decisions += moves
-        self.features.push(seen, control, self._codec.position(control), moves)
+        self.features.push(self.trainer.measurement, control, self._codec.position(control), moves)
         if self.tracks_quality:
             self.quality_age[truncated] = self._config.quality_every  # an episode's last decision is always measured
             self._measure_quality(moves & ~terminated)
         reward = self._rewards(trace, before, terminated, truncated)
-        reward[~moves] = 0.0
-        self.done = terminated | truncated
+        reward[self.done] = 0.0
         infos = self.infos(moves, control)
-        if terminated.any():
-            infos["failure"] = np.array([FAILURES[f] if f >= 0 else None for f in failure], object)
-            infos["_failure"] = terminated
-        if self._config.score and self.done.any():
-            infos["score"], infos["_score"] = _finite(np.where(terminated, np.inf, scores)), self.done.copy()
+        infos.more.update(more)
+        self.done = terminated | truncated
         return Step(moves, reward, terminated, truncated, infos)
+
+    def _ends(
+        self, trace: Trace, moves: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray, dict[str, tuple[np.ndarray, np.ndarray]]]:
+        """Returns which of the rows that moved failed, which reached the end, and what `infos` says of both."""
+        failure, last = failures(self.trainer, trace, moves, self._config), self.trainer.updates >= self._horizon
+        failed = failure is not None
+        terminated = failure >= 0 if failed else np.zeros(self.trainer.n, bool)
+        if not failed and not np.logical_or.reduce(last):  # as in most decisions
+            return terminated, last, {}
+        truncated = moves & ~terminated & last
+        scores, more = self._scores(truncated), {}
+        lost = truncated & ~np.isfinite(scores)
+        if lost.any():
+            failure = np.where(lost, SCORE, -1 if failure is None else failure)
+            terminated, truncated = terminated | lost, truncated & ~lost
+        if terminated.any():
+            assert failure is not None
+            more["failure"] = np.array([FAILURES[f] if f >= 0 else None for f in failure], object), terminated
+        done = terminated | truncated
+        if self._config.score and done.any():
+            more["score"] = _finite(np.where(terminated, np.inf, scores)), done
+            if self._config.g_ema is not None:
+                averaged = self._scores(truncated, averaged=True)
+                more["score_ema"] = _finite(np.where(terminated, np.inf, averaged)), done
+        return terminated, truncated, more
 
     def observations(self) -> np.ndarray:
         """Returns observations of the coming batch, (N, F) float32, finite and within the features' bounds."""
         return self.features.observe(self.trainer.measurement)
 
-    def infos(self, rows: np.ndarray, control: Control | None = None) -> dict[str, Any]:
-        """Returns raw numbers of the rows, under the same keys at every step.
+    def infos(self, rows: np.ndarray, control: Control | None = None) -> Infos:
+        """Returns raw numbers of the rows, under the same names at every step.
 
         Args:
-            rows: (N,) bool: mask of present rows, stored under "_update" for "update" and so on.
+            rows: (N,) bool: rows of which they are.
             control: Control whose learning rates are reported; the base rates without one.
-
-        Returns:
-            Arrays (N,), the numbers finite.
         """
-        trainer, scalars = self.trainer, self.features.scalars
-        raw = self.features.table(trainer.measurement).T[: len(scalars)]
-        penalties = trainer.d_penalty.cpu().numpy(), trainer.g_penalty.cpu().numpy()
+        trainer, scalars = self.trainer, len(self.features.scalars)
+        numbers = np.empty((scalars + 4, trainer.n))
         # In one piece, for after an update every call of numpy finds its code out of the processor's cache.
-        numbers = _finite(np.array([*raw, *penalties, *self.rates(control)]))
+        numbers[:scalars] = self.features.table(trainer.measurement).T[:scalars]
+        numbers[scalars], numbers[scalars + 1] = host(trainer.d_penalty), host(trainer.g_penalty)
+        numbers[scalars + 2], numbers[scalars + 3] = self.rates(control)
         counts = np.array([self._native, trainer.updates, trainer.d_updates, trainer.g_updates])
-        infos: dict[str, Any] = dict(zip((*scalars, *_RAW), (*numbers, *counts), strict=True))
+        more = {}
         if self.tracks_quality:
-            infos |= {"quality": self.quality.copy(), "quality_age": self.quality_age.copy()}
-        return infos | dict.fromkeys(["_" + name for name in infos], rows.copy())
+            more = {
+                "quality": (self.quality.copy(), rows.copy()),
+                "quality_age": (self.quality_age.copy(), rows.copy()),
+            }
+        return Infos(self._info_names, _finite(numbers), counts, rows, more)
 
     def rates(self, control: Control | None = None) -> tuple[np.ndarray, np.ndarray]:
         """Computes learning rates of D and G, (N,) float64 each: base × multiplier; the base without a control."""
-        d, g = self.trainer.d_optimizer.lr.cpu().numpy(), self.trainer.g_optimizer.lr.cpu().numpy()
+        d, g = host(self.trainer.d_optimizer.lr), host(self.trainer.g_optimizer.lr)
         if control is None:
             return d.copy(), g.copy()
-        return d * control.d_multiplier.cpu().numpy(), g * control.g_multiplier.cpu().numpy()
+        return d * host(control.d_multiplier), g * host(control.g_multiplier)
 
     def _measure_quality(self, rows: np.ndarray, ageing: int = 1) -> None:
         """Measures the quality of those rows, (N,) bool, for which it is due."""
@@ -173,17 +218,19 @@ class Episodes:
             quality_after=self.quality if self._reward.needs_quality else None,
             last=last,
         )
-        horizon = -(-self.trainer.episode_updates // self._config.updates_per_step)
+        horizon = -(-self._horizon // self._config.updates_per_step)
         return self._reward(outcome, failed, horizon - self.decisions + 1)
 
-    def _scores(self, rows: np.ndarray) -> np.ndarray:
-        """Computes distances (N,) of the chosen rows, (N,) bool, to test data, 0 elsewhere."""
+    def _scores(self, rows: np.ndarray, *, averaged: bool = False) -> np.ndarray:
+        """Computes distances (N,) of the chosen rows, (N,) bool, to test data, 0 elsewhere; see `Trainer.score`."""
         found = np.zeros(self.trainer.n)
         for row in np.flatnonzero(rows) if self._config.score else ():
-            found[row] = self.trainer.score(int(row))[0]
+            found[row] = self.trainer.score(int(row), averaged=averaged)[0]
         return found
 
 
 def _finite(values: np.ndarray) -> np.ndarray:
     """Replaces NaN by 0 and infinity by FINITE; returns finite values themselves."""
-    return values if np.isfinite(values).all() else np.nan_to_num(values, nan=0.0, posinf=FINITE, neginf=-FINITE)
+    if np.logical_and.reduce(np.isfinite(values), None):
+        return values
+    return np.nan_to_num(values, nan=0.0, posinf=FINITE, neginf=-FINITE)

@@ -34,28 +34,32 @@ EXAMINE_EVERY = 10
 _GRADIENT, _MOMENTS, _WEIGHTS, _LOSS, _LOGITS, SCORE, _LOSS_BOUND, _WEIGHT_BOUND, _DEAD_D, _DEAD_G = range(10)
 
 
-def failures(trainer: Trainer, trace: Trace, moves: np.ndarray, config: EnvConfig) -> np.ndarray:
-    """Returns each row's index into FAILURES after a decision, (N,) int; -1 without failure or if it did not move."""
+def failures(trainer: Trainer, trace: Trace, moves: np.ndarray, config: EnvConfig) -> np.ndarray | None:
+    """Returns each row's index into FAILURES after a decision, (N,) int; -1 without failure or if it did not move.
+
+    Returns None if no row has failed.
+    """
     k = config.updates_per_step
     if trainer.seen is not None and _kernel_says_well(trainer, trainer.seen.worst, moves, k, config):
-        return np.full(trainer.n, -1)
+        return None
     # By plain numbers, few of which differ: after an update the processor no longer has numpy's code at hand.
     if not any(update % EXAMINE_EVERY < k for update in set(trainer.updates.tolist())):
         if _all_is_well(trainer, trace, config):
-            return np.full(trainer.n, -1)
+            return None
     due = moves & (trainer.updates % EXAMINE_EVERY < k)  # an examination fell among these updates
     summary = trainer.measurement.summary
     logits = np.isfinite(summary.real_logit) & np.isfinite(summary.fake_logit)
     seen = np.stack([np.abs(trace.on_host).max((0, 1)), _largest_weight(trainer), trace.gradient.sum(0).cpu().numpy()])
     finite, past = np.isfinite(seen), seen[:2] > [[config.loss_bound], [config.weight_bound]]
     if finite.all() and logits.all() and not (past.any() or due.any()):
-        return np.full(trainer.n, -1)
+        return None
     moments, dead = _finite_moments(trainer), _dead(trainer, due, config.dead_updates)
     wrong = ~finite.all(0) | ~logits | (due & ~moments)
     causes = np.where(wrong, _first_non_finite(trace, finite[1], logits, moments), -1)
     for cause, rows in ((_LOSS_BOUND, past[0]), (_WEIGHT_BOUND, past[1]), (_DEAD_D, dead[0]), (_DEAD_G, dead[1])):
         causes = np.where((causes < 0) & rows, cause, causes)
-    return np.where(moves, causes, -1)
+    causes = np.where(moves, causes, -1)
+    return causes if (causes >= 0).any() else None
 
 
 def _kernel_says_well(trainer: Trainer, worst: np.ndarray, moves: np.ndarray, k: int, config: EnvConfig) -> bool:

@@ -156,7 +156,7 @@ class FeatureMemory:
         moment = self._moment(seen)
         if self.portable is not None:
             self.portable.push(seen, control, rows)
-        everyone = bool(rows.all())
+        everyone = np.logical_and.reduce(rows)
         for average, value in ((self.g_loss_ema, moment.g_loss), (self.d_loss_ema, moment.d_loss)):
             new = EMA * average
             new += (1 - EMA) * value
@@ -218,7 +218,7 @@ class FeatureMemory:
         the bit.
         """
         chosen = self.table(seen).take(self._columns, 1)
-        if (unclear := np.isnan(chosen)).any():
+        if np.logical_or.reduce(unclear := np.isnan(chosen), None):
             chosen[unclear] = 0.0  # a copy, for the columns were picked by number
         observation = torch.empty(chosen.shape, dtype=torch.float32, device="cpu").numpy()
-        return np.clip(chosen, self.low, self.high, out=observation)
+        return np.minimum(np.maximum(chosen, self.low), self.high, out=observation, casting="same_kind")

@@ -72,12 +72,13 @@ class Reward:
         """Computes rewards (N,), finite. `failed` is (N,) bool; `decisions_left` includes the one that failed."""
         with np.errstate(all="ignore"):  # a row that has failed may hold infinities, and is paid otherwise below
             value = np.asarray(self.compute(outcome), np.float64)
-        try:
-            value = np.broadcast_to(value, failed.shape)
-        except ValueError as error:
-            raise ValueError(
-                f"reward {self.name!r} has shape {value.shape}; {len(failed)} rows need {failed.shape}"
-            ) from error
+        if value.shape != failed.shape:
+            try:
+                value = np.broadcast_to(value, failed.shape)
+            except ValueError as error:
+                raise ValueError(
+                    f"reward {self.name!r} has shape {value.shape}; {len(failed)} rows need {failed.shape}"
+                ) from error
         value = np.fmin(np.fmax(value, self.low), self.high)  # of NaN and low, low
         if not failed.any():
             return value

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, fields
+from dataclasses import fields
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
@@ -47,7 +47,7 @@ def settings(config: EnvConfig, control: str, trainer: Trainer, reward: Reward) 
         "loss": f"{trainer.loss.name}:{trainer.loss.coefficient}",
         "d_lr": config.d_lr or trainer.task.d_lr,
         "g_lr": config.g_lr or trainer.task.g_lr,
-        "optimizer": asdict(trainer.d_optimizer.spec),
+        "optimizer": trainer.d_optimizer.spec.as_json(),
         "batch_size": trainer.batch_size,
         "episode_updates": trainer.episode_updates,
         "reward": [reward.name, reward.low, reward.high],
@@ -125,7 +125,7 @@ def _held(env: Batch) -> Rows:
 
 
 def _check_settings(theirs: dict[str, Any], ours: dict[str, Any]) -> None:
-    theirs = {"engine": "torch"} | theirs  # of a snapshot that was taken when there was no other
+    theirs = {"engine": "torch", "g_ema": None} | theirs  # of a snapshot that was taken when there was no other
     for name in sorted(theirs.keys() | ours.keys()):
         if name not in theirs or name not in ours or theirs[name] != ours[name]:
             raise SnapshotError(

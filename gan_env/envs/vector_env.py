@@ -21,7 +21,7 @@ from gan_env.envs import snapshot as env_snapshot
 from gan_env.envs.actions import CODECS, Codec, LogRange, check_actions
 from gan_env.envs.config import EnvConfig, make_trainer
 from gan_env.envs.episodes import FINITE as FINITE
-from gan_env.envs.episodes import Episodes
+from gan_env.envs.episodes import Episodes, Step
 from gan_env.envs.rewards import Reward, RewardContext, make_reward
 from gan_env.random.streams import Purpose
 from gan_env.registry import unknown
@@ -214,7 +214,7 @@ class GANVectorEnv(gym.vector.VectorEnv):
             self._start(rows)
             self._follow(at_once=True)
             reset = np.isin(np.arange(self.num_envs), rows)
-            return self.episodes.observations(), self.episodes.infos(reset)
+            return self.episodes.observations(), self.episodes.infos(reset).arrays()
 
     def _rows_to_reset(self, options: dict[str, Any] | None) -> np.ndarray:
         if options is not None and not isinstance(options, dict):
@@ -256,6 +256,18 @@ class GANVectorEnv(gym.vector.VectorEnv):
             MemoryError: If the batches of so many rows do not fit; says how many would. Rows may have moved on by then:
                 reset or restore before going on.
         """
+        step = self.decide(control)
+        infos = step.infos.arrays()
+        if self.resets_at_once and self.episodes.done.any():
+            with telling_what_fits(self.trainer):
+                infos = self._same_step_reset(infos)
+        elif not step.moved.all():  # NEXT_STEP: these rows ended a step ago; their action was ignored
+            with telling_what_fits(self.trainer):
+                infos = self._start_next(~step.moved, infos)
+        return self.episodes.observations(), step.reward, step.terminated, step.truncated, infos
+
+    def decide(self, control: Control) -> Step:
+        """Makes one decision and starts no next episode; the errors are those of `step_control`."""
         self._need_reset("the first step")
         if not isinstance(control, Control):
             raise ValueError(f"control={control!r} is no Control; make one by gan_env.Control.of(...)")
@@ -268,14 +280,10 @@ class GANVectorEnv(gym.vector.VectorEnv):
             )
         with telling_what_fits(self.trainer):
             step = self.episodes.decide(control)
-            infos, any_done = step.infos, bool(self.episodes.done.any())
-            self._record(control, step.moved)
-            self._follow(at_once=any_done)
-            if any_done and self.resets_at_once:
-                infos = self._same_step_reset(infos)
-            elif not step.moved.all():  # NEXT_STEP: these rows ended a step ago; their action was ignored
-                infos = self._start_next(~step.moved, infos)
-            return self.episodes.observations(), step.reward, step.terminated, step.truncated, infos
+            if self.history is not None:
+                self._record(control, step.moved)
+                self._follow(at_once=bool(self.episodes.done.any()))
+            return step
 
     def _same_step_reset(self, infos: dict[str, Any]) -> dict[str, Any]:
         """Starts the next episodes of finished rows; returns their infos, with the last ones' results as "final"."""
@@ -288,7 +296,7 @@ class GANVectorEnv(gym.vector.VectorEnv):
             for k, v in infos.items()
             if not k.startswith("_") or (v & done).any()
         }
-        kept = {k: v for k, v in infos.items() if k.lstrip("_") not in ("failure", "score")}
+        kept = {k: v for k, v in infos.items() if k.lstrip("_") not in ("failure", "score", "score_ema")}
         ends = {"final_obs": final, "_final_obs": done, "final_info": final_info, "_final_info": done}
         return self._start_next(done, kept) | ends
 
@@ -297,7 +305,7 @@ class GANVectorEnv(gym.vector.VectorEnv):
         index = np.flatnonzero(rows)
         self.trainer.episode[index] += 1
         self._start(index)
-        return _merge(infos, self.episodes.infos(rows), rows)
+        return _merge(infos, self.episodes.infos(rows).arrays(), rows)
 
     def _start(self, rows: np.ndarray) -> None:
         self.episodes.start(rows)
@@ -352,14 +360,14 @@ class GANVectorEnv(gym.vector.VectorEnv):
             self._window.answer()
 
     def _record(self, control: Control, moved: np.ndarray) -> None:
-        """Appends a decision of the rows that moved, (N,) bool, to their history, if one is kept."""
-        if self.history is not None:
-            d_lr, g_lr = self.episodes.rates(control)
-            seen, episodes = self.trainer.measurement, self.episodes
-            losses = seen.g_loss.cpu().numpy(), seen.d_loss(self.config.d_loss_scale).cpu().numpy()
-            updated = control.update_d.cpu().numpy(), control.update_g.cpu().numpy()
-            quality = episodes.quality if episodes.tracks_quality else np.full(self.num_envs, np.nan)
-            self.history.push(moved, self.trainer.updates, *losses, d_lr, g_lr, *updated, quality)
+        """Appends a decision of the rows that moved, (N,) bool, to their history."""
+        assert self.history is not None
+        d_lr, g_lr = self.episodes.rates(control)
+        seen, episodes = self.trainer.measurement, self.episodes
+        losses = seen.g_loss.cpu().numpy(), seen.d_loss(self.config.d_loss_scale).cpu().numpy()
+        updated = control.update_d.cpu().numpy(), control.update_g.cpu().numpy()
+        quality = episodes.quality if episodes.tracks_quality else np.full(self.num_envs, np.nan)
+        self.history.push(moved, self.trainer.updates, *losses, d_lr, g_lr, *updated, quality)
 
     def close_extras(self, **kwargs: Any) -> None:
         """Closes the window."""

@@ -27,12 +27,13 @@ _ALIASES = {
         "d-logistic-r1", "softplus-r1", "stylegan", "stylegan2", "stylegan3",
     ),
     "r2": ("r2-penalty", "d-logistic-r2", "logistic-r2", "bce-r2"),
+    "r3gan": ("r3-gan", "rpgan-r1-r2"),
     "sn": ("bce-sn", "vanilla-sn", "spectral-norm", "spectral-normalization"),
     "js-reg": ("jsreg", "js-regularizer", "roth"),
     "gran": ("gran-gan", "gradient-normalization", "gn-gan"),
 }  # fmt: skip
 ALIASES = {alias: ours for ours, aliases in _ALIASES.items() for alias in aliases}
-"""Maps foreign names, in lower case with hyphens, to ours. Relativistic losses and DRAGAN are not implemented here."""
+"""Maps foreign names, in lower case with hyphens, to ours. Other relativistic losses and DRAGAN are missing."""
 
 
 def our_name(text: str) -> str | None:

@@ -28,6 +28,7 @@ from gan_env.losses.penalties import (
     gradient_penalty,
     js_penalty,
     r1_penalty,
+    r1_r2_penalty,
     r2_penalty,
 )
 from gan_env.losses.spectral_norm import spectral_norm
@@ -65,6 +66,9 @@ class Loss:
     """Added to D's loss, times `coefficient`."""
     normalise: Normalise | None = None
     """Replaces D's logits in the players' losses by a function of its logits and input gradients."""
+    paired: bool = False
+    """Whether it compares pairs: the i-th real sample x and the i-th generated one x̂. `real` is then a function of
+    f(x) − f(x̂), the other two of f(x̂) − f(x); of any other loss, each is a function of its sample's logit."""
     reparametrise: Reparametrise | None = None
     """Replaces D's weights in the players' losses by a function of its own, which must be plain parameters."""
     noisy: bool = False
@@ -90,13 +94,16 @@ class Loss:
         """V*: the lowest `d_sum` of a discriminator that cannot distinguish real from fake.
 
         Where real and fake have one distribution, D is at best a constant f, so V* = min over f of real(f) + fake(f)
-        (Hazimeh & Ponomareva 2023, arXiv:2302.00089, our reading). Penalties are left out.
+        (Hazimeh & Ponomareva 2023, arXiv:2302.00089, our reading); of a loss of pairs, at a difference of 0. Penalties
+        are left out.
         """
 
         def total(f: float) -> float:
             logit = torch.tensor(f, dtype=torch.float64)
             return float(self.real(logit) + self.fake(logit))
 
+        if self.paired:
+            return total(0.0)
         low, high = -20.0, 20.0
         while high - low > 1e-9:  # by thirds, for the sum has no second valley; SciPy would be another dependency
             third = (high - low) / 3
@@ -106,8 +113,39 @@ class Loss:
                 low += third
         return total((low + high) / 2)
 
+    def _compared(self, real: Tensor, fake: Tensor) -> tuple[Tensor, Tensor]:
+        """Returns what `real` is a function of, and what `fake` and `generator` are: of pairs, the differences."""
+        return (real - fake, fake - real) if self.paired else (real, fake)
+
+    def terms(self, real: Float[Tensor, "n B"], fake: Float[Tensor, "n B"]) -> tuple[Tensor, Tensor, Tensor]:
+        """Computes G's loss and D's two losses of the logits of both batches, (n, B) each, not yet averaged.
+
+        A loss of pairs needs as many generated samples as real ones.
+        """
+        on_real, on_fake = self._compared(real, fake)
+        return self.generator(on_fake), self.real(on_real), self.fake(on_fake)
+
+    def d_gradient(self, real: Float[Tensor, "n B"], fake: Float[Tensor, "n B"]) -> tuple[Tensor, Tensor]:
+        """Differentiates D's loss, the sum of each row's two means, in the logits of both batches, (n, B) each."""
+        on_real, on_fake = self._compared(real, fake)
+        at_real, at_fake = self.logit_gradient("real", on_real), self.logit_gradient("fake", on_fake)
+        if not self.paired:
+            return at_real, at_fake
+        apart = at_real - at_fake
+        return apart, -apart
+
+    def g_gradient(self, real: Float[Tensor, "n B"] | None, fake: Float[Tensor, "n B"]) -> Float[Tensor, "n B"]:
+        """Differentiates each row's mean G loss in the generated logits; only a loss of pairs needs the real ones."""
+        if self.paired:
+            assert real is not None
+            fake = self._compared(real, fake)[1]
+        return self.logit_gradient("generator", fake)
+
     def logit_gradient(self, part: str, logits: Float[Tensor, "n B"]) -> Float[Tensor, "n B"]:
-        """Differentiates each row's mean loss in its logits, (n, B); `part` is "real", "fake" or "generator"."""
+        """Differentiates each row's mean of one function in its argument, (n, B): logits, or as `paired` says.
+
+        `part` is "real", "fake" or "generator".
+        """
         written = getattr(self, f"{part}_gradient")
         if written is not None:
             return written(logits).div_(logits.shape[-1])
@@ -300,6 +338,24 @@ _add(
         coefficient=10.0,
         coefficient_is="γ; the original's 10",
         source="Mescheder et al. 2018, arXiv:1801.04406, eq. 9",
+    )
+)
+_add(
+    Loss(
+        name="r3gan",
+        real=lambda f: softplus(-f) / 2,  # both are one half of softplus(f(x̂) − f(x)), D's loss of the pair
+        fake=lambda f: softplus(f) / 2,
+        generator=lambda f: softplus(-f),
+        formulas=("softplus(-f) / 2", "softplus(f) / 2", "softplus(-f)"),
+        real_gradient=lambda f: torch.sigmoid(-f).div_(-2),
+        fake_gradient=lambda f: torch.sigmoid(f).div_(2),
+        generator_gradient=lambda f: torch.sigmoid(-f).neg_(),
+        paired=True,
+        penalty=r1_r2_penalty,
+        coefficient=1.0,
+        coefficient_is="γ of both penalties, constant here; that of the original falls to 0.1 on ImageNet-64",
+        optimizer=OptimizerSpec(betas=(0.0, 0.99)),
+        source="Huang et al. 2024 (R3GAN), arXiv:2501.05441, the loss of its section 2, with Adam's last β of its code",
     )
 )
 _add(

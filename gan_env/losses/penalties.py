@@ -95,6 +95,12 @@ def r2_penalty(fake: InputGradient) -> Float[Tensor, " n"]:
     return fake.squared_norm.mean(-1) / 2
 
 
+@_on(lambda real, fake, mix: (real, fake))
+def r1_r2_penalty(real: InputGradient, fake: InputGradient) -> Float[Tensor, " n"]:
+    """½ {E ‖∇f‖² over real data + E ‖∇f‖² over generated data}. Huang et al. 2024, arXiv:2501.05441, section 2."""
+    return (real.squared_norm.mean(-1) + fake.squared_norm.mean(-1)) / 2
+
+
 GRAN_EPS = 0.1
 """ε of gradient normalisation; the thesis does not state it, this is the original code's value as far as known."""
 

@@ -101,6 +101,16 @@ void find_worst(const Rows& rows, const Decision& asked) {
     asked.worst[0] = weight, asked.worst[1] = loss, asked.worst[2] = odd, asked.worst[3] = constant;
 }
 
+// Whether every row has a valid control: somebody moves, and multipliers are finite and above 0.
+bool is_valid(const Decision& asked, int64_t n) {
+    bool valid = true;
+    for (int64_t row = 0; row < n; ++row) {
+        const double g = asked.g_multiplier[row], d = asked.d_multiplier[row];
+        valid &= (asked.update_g[row] | asked.update_d[row]) && g > 0 && d > 0 && g - g == 0 && d - d == 0;
+    }
+    return valid;
+}
+
 }  // namespace
 
 extern "C" {
@@ -120,10 +130,12 @@ void* gan_session(const Game* game, const char* isa) {
 
 void gan_session_free(void* session) { delete static_cast<Session*>(session); }
 
-// One decision of all rows. How many rows wait for a block of a fed stream; -1 if there is no memory.
+// One decision of all rows. How many rows wait for a block of a fed stream; -1 if there is no memory, -2 if a row's
+// control is not valid.
 int64_t gan_run(void* opaque, const Rows* rows, const Decision* asked, int64_t threads) {
     Session& session = *static_cast<Session*>(opaque);
     const int64_t n = rows->count, last = asked->updates;
+    if (last > 0 && !is_valid(*asked, n)) return -2;
     if (threads > n) threads = n;
     if (threads < 1) threads = 1;
     if (!session.grow(size_t(threads))) return -1;
@@ -141,25 +153,16 @@ int64_t gan_run(void* opaque, const Rows* rows, const Decision* asked, int64_t t
     for (int number = 1; number < threads; ++number) others.emplace_back(work, number);
     work(0);
     for (std::thread& other : others) other.join();
-    if (!waiting) session.game.doubles ? find_worst<double>(*rows, *asked) : find_worst<float>(*rows, *asked);
-    return waiting;
+    if (waiting) return waiting;
+    session.game.doubles ? find_worst<double>(*rows, *asked) : find_worst<float>(*rows, *asked);
+    for (int64_t row = 0; row < n; ++row) asked->looks[row] = 0, asked->known[row] = 1;
+    return 0;
 }
 
 // Sizes of what is handed over, by which Python knows that the library is of its own version.
 int64_t gan_size(int which) {
     const int64_t sizes[] = {sizeof(Layer), sizeof(Game), sizeof(Data), sizeof(Rows), sizeof(Decision)};
     return sizes[which];
-}
-
-// Whether every row has a valid control: somebody moves, and multipliers are finite and above 0.
-int gan_control_is_valid(int64_t n, const uint8_t* update_g, const uint8_t* update_d, const double* g_multiplier,
-                         const double* d_multiplier) {
-    bool valid = true;
-    for (int64_t row = 0; row < n; ++row) {
-        const double g = g_multiplier[row], d = d_multiplier[row];
-        valid &= (update_g[row] | update_d[row]) && g > 0 && d > 0 && g - g == 0 && d - d == 0;
-    }
-    return valid;
 }
 
 }  // extern "C"

@@ -73,9 +73,9 @@ struct Decision {
     int64_t updates;
     const uint8_t *update_g, *update_d, *reuse_real;  // (N,) bools, as those that follow
     const uint8_t* active;  // null: all
-    const uint8_t* known;  // rows whose state nobody changed since the last look
+    uint8_t* known;  // rows whose state nobody changed since the last look: all, once a decision is done
     const double *g_multiplier, *d_multiplier;
-    int64_t* looks;  // (N,) made so far; k + 1 when all is done, less where a fed stream has no block
+    int64_t* looks;  // (N,) made so far, less than k + 1 where a fed stream has no block; 0 between decisions
     void *losses, *gradient;  // (3, k + 1, N) and (k, N)
     void *numbers, *real_logits, *fake_logits;  // of the last look: (7, N), (N, B), (N, B)
     double* vitals;  // (4, N) behind the last update, see `Worker::examine`

@@ -138,7 +138,6 @@ def library() -> ctypes.CDLL | None:
     made.gan_session_free.argtypes, made.gan_session_free.restype = [_P], None
     made.gan_run.argtypes = [_P, ctypes.POINTER(Rows), ctypes.POINTER(Decision), _I]
     made.gan_run.restype = _I
-    made.gan_control_is_valid.argtypes, made.gan_control_is_valid.restype = [_I, _P, _P, _P, _P], ctypes.c_int
     return made
 
 

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from gan_env.data.datasets import ArrayData, GaussianMixture, PlaneData
 from gan_env.losses.losses import LOSSES, Loss
 from gan_env.native import library as lib
+from gan_env.optimizer_spec import OptimizerSpec
 from gan_env.players.batched_mlp import MLPPlayers
 from gan_env.players.players import Players
 from gan_env.random.streams import BlockStream, Purpose, rng
@@ -40,6 +41,7 @@ def not_covered(
     tasks: Sequence[Task],
     loss: Loss,
     players: tuple[Players, Players],
+    optimizers: tuple[OptimizerSpec, OptimizerSpec],
     batch_size: int,
     dtype: torch.dtype,
     device: str,
@@ -50,6 +52,7 @@ def not_covered(
         tasks: Distinct tasks of the rows.
         loss: The GAN loss.
         players: G and D.
+        optimizers: Of G and of D.
         batch_size: B.
         dtype: Precision of weights and computation.
         device: Type of the device, "cpu" or "cuda".
@@ -67,6 +70,9 @@ def not_covered(
             return f"the {name} is no plain MLP"
         if len(each.sizes) > _MOST_LAYERS:
             return f"the {name} has more than {_MOST_LAYERS} layers"
+    for spec in optimizers:
+        if spec.name not in _OPTIMIZERS:
+            return f"optimizer {spec.name!r} is none of the kernel's ({', '.join(_OPTIMIZERS)})"
     return _loss_not_covered(loss, players[1]) or _data_not_covered(tasks, batch_size)
 
 
@@ -75,6 +81,7 @@ def chosen(
     tasks: Sequence[Task],
     loss: Loss,
     players: tuple[Players, Players],
+    optimizers: tuple[OptimizerSpec, OptimizerSpec],
     batch_size: int,
     dtype: torch.dtype,
     device: str,
@@ -90,7 +97,7 @@ def chosen(
         raise unknown("engine", engine, list(ENGINES))
     if engine == "torch":
         return "torch"
-    why = not_covered(tasks, loss, players, batch_size, dtype, device)
+    why = not_covered(tasks, loss, players, optimizers, batch_size, dtype, device)
     if engine == "native":
         if why:
             raise ValueError(f"engine='native' cannot be used: {why}; leave it out, or use engine='torch'")
@@ -100,6 +107,8 @@ def chosen(
 
 def _loss_not_covered(loss: Loss, d: Players) -> str | None:
     assert isinstance(d, MLPPlayers)
+    if loss.paired:
+        return f"loss {loss.name!r} compares logits by pairs"
     if _loss_kind(loss) is None:
         return f"loss {loss.name!r} has functions of its own"
     if loss.diversity is not None:
@@ -179,60 +188,90 @@ class State:
     d_updates: np.ndarray
 
 
-class Seen:
-    """Results of a decision of k updates in one block of memory; arrays are of the game's precision.
+class Places:
+    """Places of the results of a decision in one block of memory, in order.
 
     Args:
         rows: N.
         batch_size: B.
         updates: k.
-        dtype: NumPy's name of the precision.
+        dtype: Precision of the game.
     """
 
     def __init__(self, rows: int, batch_size: int, updates: int, dtype: Any):
-        looks = updates + 1
-        self._ends = [0]
-        for size in (3 * looks * rows, updates * rows, 7 * rows, rows * batch_size, rows * batch_size):
-            self._ends.append(self._ends[-1] + size)
-        self._whole = np.empty(self._ends[-1], dtype)
-        self._rows, self._looks = rows, looks
-        self.vitals: np.ndarray = np.empty((4, rows))
-        """(4, N) float64, behind the last update: the largest absolute weight, NaN where one is not finite; 0, or NaN
-        where a moment is not finite; 1 where D says one thing of every sample; 1 where G makes one sample alone."""
-        self.worst: np.ndarray = np.empty(4)
-        """Of all rows: the largest absolute weight, the largest absolute loss; 0, or NaN where a gradient, a moment or
-        a logit is not finite; how many players are constant."""
+        looks, size = updates + 1, np.dtype(dtype).itemsize
+        parts = {  # name: shape, bytes of a number
+            "vitals": ((4, rows), 8),
+            "worst": ((4,), 8),
+            "losses": ((3, looks, rows), size),
+            "gradient": ((updates, rows), size),
+            "numbers": ((7, rows), size),
+            "real_logits": ((rows, batch_size), size),
+            "fake_logits": ((rows, batch_size), size),
+        }
+        self.dtype = dtype
+        self.start: dict[str, int] = {}
+        """First byte of each part, by the name of its field in `Decision`."""
+        self.shape: dict[str, tuple[int, ...]] = {name: shape for name, (shape, _) in parts.items()}
+        self.bytes: int = 0
+        for name, (shape, each) in parts.items():
+            self.start[name] = self.bytes
+            self.bytes += math.prod(shape) * each
+
+
+class Seen:
+    """Results of a decision of k updates; arrays are views of one block, of the game's precision unless stated."""
+
+    def __init__(self, places: Places):
+        self._places, self._block = places, np.empty(places.bytes, np.uint8)
 
     def write_places(self, into: lib.Decision) -> None:
         """Sets the addresses that the kernel writes to."""
-        start, size = self._whole.ctypes.data, self._whole.itemsize
-        into.losses, into.gradient, into.numbers, into.real_logits, into.fake_logits = (
-            start + at * size for at in self._ends[:-1]
-        )
-        into.vitals, into.worst = self.vitals.ctypes.data, self.worst.ctypes.data
+        base = self._block.__array_interface__["data"][0]  # a third of the time of `ctypes.data`
+        for name, start in self._places.start.items():
+            setattr(into, name, base + start)
 
-    def _piece(self, number: int) -> np.ndarray:
-        return self._whole[self._ends[number] : self._ends[number + 1]]
+    def _part(self, name: str, dtype: Any = None) -> np.ndarray:
+        places = self._places
+        return np.ndarray(places.shape[name], dtype or places.dtype, self._block, places.start[name])
+
+    @property
+    def vitals(self) -> np.ndarray:
+        """Numbers (4, N) of each row behind the last update, float64.
+
+        The largest absolute weight, NaN where one is not finite; 0, or NaN where a moment is not finite; 1 where D says
+        one thing of every sample; 1 where G makes one sample alone.
+        """
+        return self._part("vitals", np.float64)
+
+    @property
+    def worst(self) -> np.ndarray:
+        """Numbers (4,) of all rows, float64.
+
+        The largest absolute weight, the largest absolute loss; 0, or NaN where a gradient, a moment or a logit is not
+        finite; how many players are constant.
+        """
+        return self._part("worst", np.float64)
 
     @property
     def losses(self) -> np.ndarray:
         """Losses (3, k + 1, N), see `Trace`."""
-        return self._piece(0).reshape(3, self._looks, self._rows)
+        return self._part("losses")
 
     @property
     def gradient(self) -> np.ndarray:
         """Gradient sums (k, N), see `Trace`."""
-        return self._piece(1).reshape(-1, self._rows)
+        return self._part("gradient")
 
     @property
     def numbers(self) -> np.ndarray:
         """Numbers (7, N) of the last measurement, in the order of `Summary`."""
-        return self._piece(2).reshape(7, self._rows)
+        return self._part("numbers")
 
     @property
     def logits(self) -> tuple[np.ndarray, np.ndarray]:
         """Logits (N, B) of the real and of the generated batch of the last measurement."""
-        return self._piece(3).reshape(self._rows, -1), self._piece(4).reshape(self._rows, -1)
+        return self._part("real_logits"), self._part("fake_logits")
 
 
 class LazyMeasurement(Measurement):
@@ -305,6 +344,8 @@ class NativeEngine:
         self._samples: Tensor | None = None
         self._rows = self._make_rows(feed, loss)
         self._looks, self._known = np.zeros(self._n, np.int64), np.zeros(self._n, bool)
+        self._places: tuple[int, Places] | None = None
+        """Updates of the last decision, and where its results stand."""
         self._decision = lib.Decision(looks=_pointer(self._looks), known=_pointer(self._known))
 
     def __del__(self) -> None:
@@ -432,27 +473,26 @@ class NativeEngine:
         asked.update_g, asked.update_d, asked.reuse_real, asked.g_multiplier, asked.d_multiplier = (
             each.data_ptr() for each in given
         )
-        if not self._library.gan_control_is_valid(
-            n, asked.update_g, asked.update_d, asked.g_multiplier, asked.d_multiplier
-        ):
-            control.check(n)
         asked.active = None if active is None else _pointer(active)
-        return self._run(updates)
+        return self._run(updates, control)
 
-    def _run(self, updates: int) -> Seen:
-        seen, asked = Seen(self._n, self._batch_size, updates, self._dtype), self._decision
+    def _run(self, updates: int, control: Control | None = None) -> Seen:
+        if self._places is None or self._places[0] != updates:
+            self._places = updates, Places(self._n, self._batch_size, updates, self._dtype)
+        seen, asked = Seen(self._places[1]), self._decision
         asked.updates = updates
         seen.write_places(asked)
-        self._looks[:] = 0
         try:
             while waiting := self._library.gan_run(self._session, self._rows, asked, self._threads):
+                if waiting == -2 and control is not None:
+                    control.check(self._n)
                 if waiting < 0:
                     raise MemoryError("the kernel found no memory to work in")
                 self._supply(updates)
         except BaseException:
+            self._looks[:] = 0
             self.forget()
             raise
-        self._known[:] = True
         return seen
 
     def _supply(self, updates: int) -> None:

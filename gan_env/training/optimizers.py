@@ -1,4 +1,7 @@
-"""SGD, Adam and RMSprop for N rows at once, with a learning rate per row; rows that do not step stay unchanged."""
+"""Optimisers of N rows at once, with a learning rate per row; rows that do not step stay unchanged.
+
+`optimizer_spec` lists them with their sources.
+"""
 
 from __future__ import annotations
 
@@ -8,29 +11,45 @@ from torch import Tensor
 
 from gan_env.optimizer_spec import OptimizerSpec
 
+_MOMENTS = {"adam": 2, "oadam": 3, "extra-adam": 3, "lookahead-minimax": 3, "rmsprop": 1}
+
 
 class RowOptimizer:
     """One optimiser for the flat weights (N, P) of N rows; steps only the chosen rows.
 
-    Each row has its own moments and step counts. `lr` is the base learning rate of each row, (N,) float64.
+    Each row has its own moments and step counts.
+
+    Args:
+        spec: Which optimiser.
+        flat: (N, P), written in place.
+        lr: (N,) float64, base learning rate of each row.
+        weights: How many of the P numbers are trained, all by default; the others, such as buffers, are left alone.
     """
 
     spec: OptimizerSpec
     flat: Float[Tensor, "N P"]
     lr: Float[Tensor, " N"]
     moments: list[Tensor]
+    """(N, P) each: moving averages; third, of oadam the last direction, of extra-adam the point that it extrapolated
+    from, of lookahead-minimax the slow weights."""
 
-    def __init__(self, spec: OptimizerSpec, flat: Float[Tensor, "N P"], lr: Float[Tensor, " N"]):
+    def __init__(
+        self, spec: OptimizerSpec, flat: Float[Tensor, "N P"], lr: Float[Tensor, " N"], weights: int | None = None
+    ):
         self.spec, self.flat, self.lr = spec, flat, lr
-        moments = {"adam": 2, "rmsprop": 1, "sgd": 1 if spec.momentum else 0}[spec.name]
-        self.moments = [torch.zeros_like(flat) for _ in range(moments)]
+        self._weights = flat.shape[1] if weights is None else weights
+        self._step = getattr(self, f"_{spec.name.replace('-', '_')}")
+        self.moments = [torch.zeros_like(flat) for _ in range(_MOMENTS.get(spec.name, 1 if spec.momentum else 0))]
+        self._looks_ahead = spec.name == "lookahead-minimax"
         self._scratch = torch.empty_like(flat)
         self.steps: Int64[Tensor, " N"] = torch.zeros(flat.shape[0], dtype=torch.int64, device=flat.device)
 
     def reset(self, rows: Tensor) -> None:
-        """Resets the moments of the rows."""
+        """Resets the moments of the rows, whose first weights are in place."""
         for moment in self.moments:
             moment[rows] = 0
+        if self._looks_ahead:
+            self.moments[2][rows] = self.flat[rows]
         self.steps[rows] = 0
 
     def step(
@@ -44,23 +63,65 @@ class RowOptimizer:
         total = grad.sum(1)
         lr, steps = self.lr[rows] * multiplier, self.steps[rows]
         flat, moments = self.flat[rows], [m[rows] for m in self.moments]
-        getattr(self, f"_{self.spec.name}")(flat, moments, grad, lr, steps)
+        self._step(flat, moments, grad, lr, steps)
         if not isinstance(rows, slice):  # an index gave copies, a slice gave views
             self.flat[rows] = flat
             for whole, part in zip(self.moments, moments, strict=True):
                 whole[rows] = part
         return total
 
+    def after_update(self, rows: Int64[Tensor, " n"], updates: Int64[Tensor, " n"]) -> None:
+        """Sets the weights to slow + α (fast − slow), and the slow ones to these, in rows whose k-th update it was.
+
+        Only lookahead-minimax does so; for it this is called for both players after every update.
+
+        Args:
+            rows: Rows that have made an update, of either player.
+            updates: Their counts of updates.
+        """
+        if not self._looks_ahead:
+            return
+        due, slow = rows[updates % self.spec.lookahead_every == 0], self.moments[2]
+        if len(due):
+            met = slow[due, : self._weights].lerp(self.flat[due, : self._weights], self.spec.lookahead_share)
+            slow[due, : self._weights] = self.flat[due, : self._weights] = met
+
     def _adam(self, flat: Tensor, moments: list[Tensor], grad: Tensor, lr: Tensor, steps: Tensor) -> None:
         """Kingma & Ba 2015, in torch's order of operations; bias corrections in float64 for every row."""
-        (b1, b2), (first, second) = self.spec.betas, moments
+        direction, unbiased = self._adam_direction(moments, grad, steps)
+        flat.sub_(direction.mul_((lr / unbiased).to(flat.dtype).unsqueeze(-1)))
+
+    _lookahead_minimax = _adam
+
+    def _adam_direction(self, moments: list[Tensor], grad: Tensor, steps: Tensor) -> tuple[Tensor, Tensor]:
+        """Updates both moments; returns m/(√v̂ + ε) in scratch (n, P), and 1 − β₁ᵗ (n,) float64, by which to divide."""
+        (b1, b2), (first, second) = self.spec.betas, moments[:2]
         first.lerp_(grad, 1 - b1)
         second.mul_(b2).addcmul_(grad, grad, value=1 - b2)
         age = steps.double()
-        scale = (lr / (1 - b1**age)).to(flat.dtype).unsqueeze(-1)
-        root = (1 - b2**age).sqrt().to(flat.dtype).unsqueeze(-1)
+        root = (1 - b2**age).sqrt().to(grad.dtype).unsqueeze(-1)
         denominator = torch.sqrt(second, out=self._scratch[: len(second)]).div_(root).add_(self.spec.eps)
-        flat.sub_(torch.div(first, denominator, out=denominator).mul_(scale))
+        return torch.div(first, denominator, out=denominator), 1 - b1**age
+
+    def _oadam(self, flat: Tensor, moments: list[Tensor], grad: Tensor, lr: Tensor, steps: Tensor) -> None:
+        """θ − 2η dₜ + η dₜ₋₁ with Adam's direction d, and d₀ = 0. A rate that changed applies to both."""
+        direction, unbiased = self._adam_direction(moments, grad, steps)
+        direction.div_(unbiased.to(flat.dtype).unsqueeze(-1))
+        last = moments[2]
+        flat.sub_(last.neg_().add_(direction, alpha=2).mul_(lr.to(flat.dtype).unsqueeze(-1)))
+        last.copy_(direction)
+
+    def _extra_adam(self, flat: Tensor, moments: list[Tensor], grad: Tensor, lr: Tensor, steps: Tensor) -> None:
+        """An odd step extrapolates from where the weights are, the even one after it steps from there.
+
+        Both update the moments, so one iteration of the paper is two updates, on two batches.
+        """
+        start, trained = moments[2], slice(self._weights)
+        extrapolates = (steps % 2 == 1).unsqueeze(-1)
+        start.copy_(torch.where(extrapolates, flat, start))
+        direction, unbiased = self._adam_direction(moments, grad, steps)
+        step = direction.mul_((lr / unbiased).to(flat.dtype).unsqueeze(-1))
+        flat[:, trained] = start[:, trained] - step[:, trained]
 
     def _rmsprop(self, flat: Tensor, moments: list[Tensor], grad: Tensor, lr: Tensor, steps: Tensor) -> None:
         (second,) = moments

@@ -74,6 +74,8 @@ def held(trainer: Trainer) -> Rows:
     Draws are functions of seed, episode and counters, so these tensors determine the future of every stream.
     """
     found = {"d_penalty": trainer.d_penalty, "g_penalty": trainer.g_penalty}
+    if trainer.g_average is not None:
+        found["g.average"] = trainer.g_average
     for name, players, optimizer in (
         ("g", trainer.g, trainer.g_optimizer),
         ("d", trainer.d, trainer.d_optimizer),

@@ -111,6 +111,9 @@ class Trainer:
             default as many as fit into the cache.
         engine: "native", the compiled kernel; "torch"; or "auto", the kernel if it covers the game.
         num_threads: Threads among which the kernel divides rows; changes speed only. torch has its own setting.
+        g_ema: Half-life, in updates, of a moving average of G's weights that is scored beside G; None: there is none.
+            After a decision of k updates, average ← h average + (1 − h) weights with h = 0.5^(k / g_ema). Buffers are
+            G's own. It changes nothing else.
         record: Records updates of plain MLPs for replay, see `cuda_graphs`; by default they are not recorded. With
             it, all rows are one chunk.
 
@@ -140,6 +143,8 @@ class Trainer:
     g_optimizer: RowOptimizer
     d_optimizer: RowOptimizer
     g_penalty: Float[Tensor, " N"]
+    g_average: Float[Tensor, "N P"] | None
+    """The moving average of G's weights, if there is one."""
     seed: np.ndarray
     episode: np.ndarray
     updates: np.ndarray
@@ -169,6 +174,7 @@ class Trainer:
         record: Record | None = None,
         engine: str = "auto",
         num_threads: int = 1,
+        g_ema: float | None = None,
     ):
         of_rows = [task] * rows if isinstance(task, Task) else list(task)
         if len(of_rows) != rows or not rows:
@@ -192,7 +198,7 @@ class Trainer:
                 "weights from others (spectral_norm, weight_norm, ...); take one of the two away"
             )
         self.episode_updates, self.dtype, self.device = episode_updates, dtype, torch.device(device)
-        self._chunk_rows, self._record = chunk, record
+        self._chunk_rows, self._record, self._g_ema = chunk, record, g_ema
         self.templates: dict[str, nn.Module] = {
             "g": self._fresh(task.generator, 0).to(self.device, dtype),
             "d": self._fresh(task.discriminator, 0).to(self.device, dtype),
@@ -215,7 +221,8 @@ class Trainer:
         self.num_threads = num_threads
         if record is not None:  # torch's, whichever would be taken else
             engine = "torch"
-        self.engine = chosen(engine, self.tasks, loss, (self.g, self.d), batch_size, dtype, self.device.type)
+        specs = g_optimizer, d_optimizer
+        self.engine = chosen(engine, self.tasks, loss, (self.g, self.d), specs, batch_size, dtype, self.device.type)
         self._drive(g_optimizer, self._per_row(g_lr), d_optimizer, self._per_row(d_lr))
 
     def empty_fork(self, rows: int) -> Trainer:
@@ -228,8 +235,8 @@ class Trainer:
 
     def _drive(self, g_spec: OptimizerSpec, g_lr: Tensor, d_spec: OptimizerSpec, d_lr: Tensor) -> None:
         """Makes the players' optimisers and the engine."""
-        self.g_optimizer = RowOptimizer(g_spec, self.g.flat, g_lr)
-        self.d_optimizer = RowOptimizer(d_spec, self.d.flat, d_lr)
+        self.g_optimizer = RowOptimizer(g_spec, self.g.flat, g_lr, self.g.weights)
+        self.d_optimizer = RowOptimizer(d_spec, self.d.flat, d_lr, self.d.weights)
         self._engine = Engine(
             self.loss,
             self._game,
@@ -263,6 +270,7 @@ class Trainer:
             make(torch.zeros(rows, self._sizes[name], dtype=dtype, device=self.device))
             for name, make in (("g", make_g), ("d", make_d))
         )
+        self.g_average = None if self._g_ema is None else torch.zeros_like(self.g.flat)
         self._seen_shape = self._sample_shape if game is None else game.seen_shape
         self.which = np.zeros(rows, np.int64)
         self.feed: Feed = Feed(self.tasks, self.which, self.loss, rows, batch_size, self._seen_shape, self.device)
@@ -339,6 +347,8 @@ class Trainer:
         self.d_optimizer.reset(index)
         self.feed.forget(chosen)
         self.d_penalty[index] = self.g_penalty[index] = 0
+        if self.g_average is not None:
+            self.g_average[index] = self.g.flat[index]
         self.look(chosen)
 
     # -- measuring ------------------------------------------------------------------------------------------------
@@ -513,10 +523,25 @@ class Trainer:
             active: (N,) bool; rows that update, all by default. The others stay unchanged to the bit.
         """
         if self.engine == "torch":
-            return self._advance(control, updates, active)
-        self._measurement = self._seen = None
-        self._seen = seen = self.native.advance(control, updates, active)
-        return LazyTrace.of(seen)
+            trace = self._advance(control, updates, active)
+        else:
+            self._measurement = self._seen = None
+            self._seen = seen = self.native.advance(control, updates, active)
+            trace = LazyTrace.of(seen)
+        if self._g_ema is not None:
+            self._average(0.5 ** (updates / self._g_ema), active)
+        return trace
+
+    @torch.no_grad()
+    def _average(self, kept: float, active: np.ndarray | None) -> None:
+        """Moves the average of G's weights towards these, in the active rows."""
+        assert self.g_average is not None
+        rows = slice(None) if active is None else torch.from_numpy(np.flatnonzero(active)).to(self.device)
+        average, now, weights = self.g_average[rows], self.g.flat[rows], self.g.weights
+        average[:, :weights].lerp_(now[:, :weights], 1 - kept)
+        average[:, weights:] = now[:, weights:]
+        if active is not None:  # an index gave copies
+            self.g_average[rows] = average
 
     @torch.no_grad()
     def _advance(self, control: Control, updates: int, active: np.ndarray | None) -> Trace:
@@ -546,19 +571,37 @@ class Trainer:
                 self.g_updates[rows] += update_g[rows]
                 self.updates[rows] += moves[rows]
                 self.real_index[rows] += fresh[rows]
+                self._end_update(rows, moves[rows])
                 self._look(chunk)
                 losses[:, k + 1, rows] = chunk.seen.numbers[:3]
         return Trace(losses, gradient)
 
+    def _end_update(self, rows: slice, moved: np.ndarray) -> None:
+        """Lets both optimisers do what they do once an update is over, in those rows of the slice that moved."""
+        which = torch.from_numpy(np.flatnonzero(moved) + rows.start)
+        updates = torch.from_numpy(self.updates)[which].to(self.device)
+        for optimizer in (self.g_optimizer, self.d_optimizer):
+            optimizer.after_update(which.to(self.device), updates)
+
     # -- what came of it ------------------------------------------------------------------------------------------
 
     @torch.no_grad()
-    def samples(self, count: int, purpose: Purpose, index: int = 0, rows: Sequence[int] | None = None) -> Tensor:
+    def samples(
+        self,
+        count: int,
+        purpose: Purpose,
+        index: int = 0,
+        rows: Sequence[int] | None = None,
+        *,
+        averaged: bool = False,
+    ) -> Tensor:
         """Returns `count` generated samples of each chosen row (all by default), (rows, count, *shape).
 
         The latents are a function of the row's seed and episode, `purpose` and `index`, so two controllers on one seed
-        are judged on the same latents. For a task with a `Wiring`, these are G's outputs for held-out inputs.
+        are judged on the same latents. For a task with a `Wiring`, these are G's outputs for held-out inputs. With
+        `averaged`, G has the average of its weights; raises ValueError if there is none.
         """
+        weights = self._g_weights(averaged)
         made, condition = [], self.task.condition
         for row in range(self.n) if rows is None else rows:
             if self._game is None:
@@ -569,10 +612,17 @@ class Trainer:
                     inputs = condition.join(inputs, self.held_labels(purpose, count)[None])
             else:
                 inputs = self._game.held_out(purpose, count).unsqueeze(0)
-            made.append(self.g.functional(self.g.flat[row : row + 1], inputs.to(self.device, self.dtype)))
+            made.append(self.g.functional(weights[row : row + 1], inputs.to(self.device, self.dtype)))
         if condition is None:
             return torch.cat(made)
         return condition.values_of(torch.cat(made)).unflatten(-1, self.task.data.shape)
+
+    def _g_weights(self, averaged: bool) -> Tensor:
+        if not averaged:
+            return self.g.flat
+        if self.g_average is None:
+            raise ValueError("there is no average of G's weights; set g_ema to its half-life in updates")
+        return self.g_average
 
     def held_labels(self, purpose: Purpose, count: int) -> Tensor:
         """Returns the labels (count, *label shape) with which samples of a conditional GAN are made.
@@ -602,26 +652,28 @@ class Trainer:
             found[same] = on_host(torch.where(made, measured.to(made.device), math.inf))
         return found
 
-    def score(self, row: int) -> tuple[float, Tensor]:
+    def score(self, row: int, *, averaged: bool = False) -> tuple[float, Tensor]:
         """Computes the row's exact distance to test data; returns it with the generated samples used, float32.
 
-        The distance is infinite where a sample is not finite.
+        The distance is infinite where a sample is not finite. With `averaged`, it is that of G with the average of its
+        weights, on the same latents.
         """
         task = self.task_of(row)
-        fake = self.samples(task.score.samples, Purpose.SCORE, rows=[row])[0].float()
+        fake = self.samples(task.score.samples, Purpose.SCORE, rows=[row], averaged=averaged)[0].float()
         if not fake.isfinite().all():
             return math.inf, fake
         if task.distance is not None:
-            return task.distance(self.generator(row), self.discriminator(row)), fake
+            return task.distance(self.generator(row, averaged=averaged), self.discriminator(row)), fake
         return task.score(fake), fake
 
-    def generator(self, row: int = 0) -> nn.Module:
+    def generator(self, row: int = 0, *, averaged: bool = False) -> nn.Module:
         """Returns a copy of the row's generator as a plain module: latents (B, latent_size) → samples (B, *shape).
 
-        For a conditional GAN this is the user's own module, called with latents and labels.
+        For a conditional GAN this is the user's own module, called with latents and labels. With `averaged`, it has the
+        average of its weights.
         """
         module = self._fresh(self.task.generator, 0).to(self.device, self.dtype)
-        return own_module(unflatten(module, self.g.flat[row]))
+        return own_module(unflatten(module, self._g_weights(averaged)[row]))
 
     def discriminator(self, row: int = 0) -> nn.Module:
         """Returns a copy of the row's discriminator as a plain module: samples (B, *shape) → logits."""

@@ -56,7 +56,7 @@ class Engine:
         pair = self.d.pair(chunk.d_flat, chunk.real, chunk.fake, chunk.d_buffers)
         real, fake = pair.real_logits, pair.fake_logits
         # One sum for all of them, and here, where they are at hand: one by one on the host they would cost a step more.
-        each = [loss.generator(fake), loss.real(real), loss.fake(fake), real, fake, real > 0, fake < 0]
+        each = [*loss.terms(real, fake), real, fake, real > 0, fake < 0]
         numbers = torch.stack(each).sum(-1) / real.shape[-1]
         if game is not None:
             numbers[0] = game.own_loss(chunk.out, chunk.codes)
@@ -70,8 +70,7 @@ class Engine:
         real, fake, pair = self._trained(chunk)
         d_grad, g_grads = None, []
         if moves.d is not None:
-            real_gradient = self.loss.logit_gradient("real", pair.real_logits)
-            fake_gradient = self.loss.logit_gradient("fake", pair.fake_logits)
+            real_gradient, fake_gradient = self.loss.d_gradient(pair.real_logits, pair.fake_logits)
             then = () if moves.g_early is None else ("fake",) if self.game is None else ("real", "fake")
             d_grad = pair.weight_gradient(real_gradient, fake_gradient, self._scratch["d"], moves.d, then)
             if self.loss.penalty is not None:
@@ -118,12 +117,14 @@ class Engine:
         `within` are the m rows among those of the pass, `places` the same rows among those of the chunk.
         """
         if self.game is None:
-            slope = self.loss.logit_gradient("generator", pair.fake_logits)[within]
+            slope = self.loss.g_gradient(pair.real_logits, pair.fake_logits)[within]
             return self._diversified(chunk, pair.input_gradient("fake", slope, scratch, within), places)
         strength = chunk.strength[places].unsqueeze(-1)
         at_real, at_fake = (
-            pair.input_gradient(side, strength * self.loss.logit_gradient(side, logits)[within], scratch, within)
-            for side, logits in (("real", pair.real_logits), ("fake", pair.fake_logits))
+            pair.input_gradient(side, strength * gradient[within], scratch, within)
+            for side, gradient in zip(
+                ("real", "fake"), self.loss.d_gradient(pair.real_logits, pair.fake_logits), strict=True
+            )
         )
         with torch.enable_grad():
             out = chunk.out[places].detach().requires_grad_()
@@ -134,11 +135,11 @@ class Engine:
     def _at_output_late(self, chunk: Chunk, real: Tensor, fake: Tensor, places: Rows) -> Tensor:
         """Computes the same with D's current weights; runs both batches through D only if G's loss needs both."""
         flat, scratch = self.d.flat[chunk.whole(places)], self._scratch["late d"]
-        if self.game is not None:
+        if self.game is not None or self.loss.paired:
             pair = self.trained_d.pair(flat, real[places], fake[places], chunk.late_buffers)
             return self._at_output(chunk, pair, scratch, EVERY, places)
         logits, tape = self.trained_d.forward(flat, fake[places], chunk.late_buffers)
-        slope = self.loss.logit_gradient("generator", logits)
+        slope = self.loss.g_gradient(None, logits)
         _, at_fake = self.trained_d.backward(tape, slope, scratch, Asked(weights=False, inputs=True, last=True))
         assert at_fake is not None
         return self._diversified(chunk, at_fake, places)

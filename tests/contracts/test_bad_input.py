@@ -78,13 +78,15 @@ NUMBERS = [
     ],
     *[
         ({"optimizer": {"betas": value}}, ["betas", repr(value)])
-        for value in (0.5, (0.5,), (0.5, 1.0), (-0.1, 0.9), ("a", "b"), (float("nan"), 0.9))
+        for value in (0.5, (0.5,), (0.5, 1.0), (-1.0, 0.9), (1.0, 0.9), (0.5, -0.1), ("a", "b"), (float("nan"), 0.9))
     ],
     ({"optimizer": {"name": "rmsprop", "alpha": 1.0}}, ["alpha", "1.0"]),
     ({"optimizer": {"name": "rmsprop", "alpha": "x"}}, ["alpha", "'x'"]),
     ({"optimizer": {"name": "sgd", "momentum": -0.1}}, ["momentum", "-0.1"]),
     ({"optimizer": {"name": "sgd", "momentum": float("nan")}}, ["momentum", "nan"]),
     ({"optimizer": {"eps": 0}}, ["eps", "0"]),
+    *[({"optimizer": {"lookahead_every": value}}, ["lookahead_every", repr(value)]) for value in (0, 2.5, True, "5")],
+    *[({"optimizer": {"lookahead_share": value}}, ["lookahead_share", repr(value)]) for value in (0, 1.5, "x", True)],
     ({"episode_updates": 5, "updates_per_step": 2}, ["episode_updates=5", "updates_per_step=2", "multiple"]),
     ({"episode_updates": None, "updates_per_step": 3}, ["episode_updates=5000", "updates_per_step=3", "multiple"]),
     ({"task": "digits", "batch_size": 998}, ["batch_size=998", "997"]),

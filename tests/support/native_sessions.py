@@ -20,7 +20,7 @@ from gan_env.types import Control
 
 ROWS, BATCH, DECISIONS, UPDATES = 2, 21, 40, 25
 SESSIONS: dict[str, dict[str, Any]] = {
-    **{loss: {"loss": loss} for loss in LOSSES},
+    **{loss: {"loss": loss} for loss in LOSSES if not LOSSES[loss].paired},
     **{
         f"{loss}, {dtype}, {order}, {optimizer}": {
             "loss": loss,

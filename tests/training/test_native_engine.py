@@ -15,6 +15,7 @@ from gan_env.envs.env import GANVectorEnv
 from gan_env.losses.losses import LOSSES
 from gan_env.native import library as lib
 from gan_env.networks.mlp import mlp_discriminator, mlp_generator
+from gan_env.optimizer_spec import OPTIMIZERS, OptimizerSpec
 from gan_env.random.streams import Purpose
 from gan_env.tasks.task import TASKS, Task
 from gan_env.training.native_engine import NativeEngine, State, not_covered
@@ -56,12 +57,14 @@ def assert_same(a: dict[str, torch.Tensor], b: dict[str, torch.Tensor]) -> None:
 # The torch engine's numbers
 
 DESCENTS: dict[str, dict[str, Any]] = {
-    **{loss: {"loss": loss} for loss in LOSSES},
+    **{loss: {"loss": loss} for loss in LOSSES if not LOSSES[loss].paired},
     "digits": {"task": "digits", "batch_size": 40},
     "digits, wgan-gp": {"task": "digits", "loss": "wgan-gp", "batch_size": 33, "optimizer": "adam"},
     "sgd with momentum": {"optimizer": {"name": "sgd", "momentum": 0.9}},
     "sgd": {"optimizer": "sgd"},
     "rmsprop": {"optimizer": {"name": "rmsprop", "alpha": 0.9}},
+    "negative beta1": {"optimizer": {"betas": (-0.5, 0.999)}},
+    "beta1 = 0": {"optimizer": {"betas": (0.0, 0.99)}},
     "curve": {"task": "spiral"},
     "dirac": {"task": "dirac", "loss": "wgan-unclipped"},
     "one sample": {"batch_size": 1},
@@ -300,6 +303,9 @@ def test_the_kernels_draws_are_numpys_to_the_bit(purpose, isa):
 # What it covers
 
 
+NOT_THE_KERNELS = ("oadam", "extra-adam", "lookahead-minimax")
+
+
 class Shifted(nn.Module):
     def forward(self, x):
         return x + 1
@@ -319,6 +325,8 @@ def test_what_is_covered_and_why_the_rest_is_not():
         ({"task": own_task(lambda: nn.Sequential(*g(), Shifted()), d)}, "the generator is no plain MLP"),
         ({"task": own_task(g, bent), "loss": "r1"}, "the discriminator is not piecewise linear"),
         ({"task": "digits", "loss": "bce+diversity"}, "has a diversity term"),
+        ({"loss": "r3gan"}, "compares logits by pairs"),
+        *(({"optimizer": name}, f"optimizer '{name}' is none of the kernel's") for name in NOT_THE_KERNELS),
     )
     for settings, why in rest:
         assert trainer("auto", **settings).engine == "torch"
@@ -327,9 +335,11 @@ def test_what_is_covered_and_why_the_rest_is_not():
     players = trainer("torch").g, trainer("torch").d
 
     def reason(loss=LOSSES["bce"], dtype=torch.float32, device="cpu") -> str:
-        return not_covered([ring], loss, players, 64, dtype, device) or ""
+        return not_covered([ring], loss, players, (OptimizerSpec(),) * 2, 64, dtype, device) or ""
 
-    assert all(reason(LOSSES[name]) == "" for name in LOSSES)
+    assert all((reason(loss) == "") != loss.paired for loss in map(LOSSES.__getitem__, LOSSES))
+    for name in OPTIMIZERS:
+        assert trainer("auto", optimizer=name).engine == ("torch" if name in NOT_THE_KERNELS else "native")
     assert "on processors" in reason(device="cuda") and "float32 or float64" in reason(dtype=torch.bfloat16)
     assert "functions of its own" in reason(own)
     assert "regulariser of its own" in reason(replace(LOSSES["r1"], penalty=lambda *_: torch.zeros(1)))
