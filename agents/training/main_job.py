@@ -59,8 +59,8 @@ CONFIG, TABLE = "config.json", "table.txt"
 AGENT, POLICY = "agent.safetensors", "policy.json"
 SECOND_AGENT, SECOND_STATE = "second-agent.safetensors", "second-training.safetensors"
 FILES = (
-    CONFIG, "rows.jsonl", AGENT, SECOND_AGENT, POLICY, "samples.png", "scores.png", "curves.png", TABLE, STATE,
-    SECOND_STATE,
+    CONFIG, "rows.jsonl", AGENT, SECOND_AGENT, POLICY, "learning.png", "samples.png", "scores.png", "curves.png", TABLE,
+    STATE, SECOND_STATE,
 )  # fmt: skip
 """What a run writes, beside the folders of logs; of a second agent only if there is one."""
 LOGS, SECOND_LOGS = "tensorboard", "tensorboard-second"
@@ -155,7 +155,7 @@ def _need_empty(out: Path) -> None:
 def _work(config: TrainConfig, out: Path, say: Callable[[str], None]) -> Path:
     """Trains from the last saved state, judges, writes everything; the folder is locked."""
     from ..report.text import summary
-    from .run_pictures import draw_run  # matplotlib takes a second to import
+    from .run_pictures import draw_learning, draw_run  # matplotlib takes a second to import
 
     for name in FILES:  # what would be refused at the end is refused now
         is_there(out / name)
@@ -177,6 +177,8 @@ def _work(config: TrainConfig, out: Path, say: Callable[[str], None]) -> Path:
         table = summary(result.rows, trained=config.names[0], untrained=config.names[1])
         table = "\n".join([table, *map(str, behaviours)])
         draw_run(config.env.build_task(), result, out)
+        logs = zip([each.name for each in recorded], (out / LOGS, out / SECOND_LOGS), strict=False)
+        draw_learning(dict(logs), out / "learning.png")
         write_whole(out / TABLE, table + "\n")  # the last: whoever finds it finds everything
         for state in reversed(states):  # the first one's absence says that all is done
             state.remove()

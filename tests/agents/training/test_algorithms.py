@@ -121,6 +121,7 @@ def test_an_evolved_policy_decides_in_a_file_as_it_did_in_training(control):
         assert (found == expected.argmax(1)).all() and (start.actions(seen) == 2).all()
 
 
+@pytest.mark.slow
 def test_worker_processes_evolve_the_same_policy_as_one(tmp_path):
     config = replace(tiny("es", "rates"), agent=AgentConfig(population=4, seeds=20), decisions=240 * 2)
     one = train_meta(config)[0]
@@ -138,6 +139,20 @@ def test_all_policies_of_a_generation_train_the_same_gans_in_any_company():
     same = play(replace(job, vectors=np.repeat(job.vectors[:1], 4, 0)))
     assert (same.returns == same.returns[0]).all() and len(set(same.returns[0])) == len(job.seeds)
     assert not np.array_equal(play(replace(job, episode=1)).returns, whole.returns)
+
+
+def test_a_gan_that_fails_is_paid_once_and_the_others_go_on():
+    # dirac with a loss bound that fast rates pass: some rows fail early, others never.
+    game = replace(GAME, episode_updates=60, loss_bound=3.0, reward="final_quality", d_lr=0.5, g_lr=0.5)
+    training = EvolutionTraining(
+        replace(tiny("es", "rates"), env=game, agent=AgentConfig(population=8, seeds=4, sigma=2.0))
+    )
+    (job,) = training._ask()
+    found = play(job)
+    assert 0 < found.failed.sum() < found.failed.size
+    assert np.allclose(found.returns[found.failed], training.env.reward.low)
+    assert (found.returns[~found.failed] > training.env.reward.low).all()
+    assert len(found.taken) < found.failed.size * 30
 
 
 def test_a_failed_evaluation_is_told_and_costs_nothing_that_was_saved(tmp_path, monkeypatch):
@@ -211,8 +226,8 @@ def test_all_write_the_same_folder(algorithm, control, tmp_path, capsys):
     said = capsys.readouterr().out
     assert f"{algorithm} (meta) minus its own untrained actor" in said and "variance of its actions" in said
     assert sorted(path.name for path in out.iterdir()) == [
-        ".lock", "agent.safetensors", "config.json", "curves.png", "policy.json", "rows.jsonl", "samples.png",
-        "scores.png", "table.txt", "tensorboard",
+        ".lock", "agent.safetensors", "config.json", "curves.png", "learning.png", "policy.json", "rows.jsonl",
+        "samples.png", "scores.png", "table.txt", "tensorboard",
     ]  # fmt: skip
     assert load_controller(out / "agent.safetensors").spec.control == control
     config = read_config(out / "config.json")
