@@ -45,6 +45,8 @@ def draw_learning(logs: dict[str, Path], path: Path) -> None:
         for number, (name, found) in enumerate(curves.items()):
             if points := found.get(curve):
                 axes.plot(*zip(*points, strict=True), color=f"C{number}", label=name)
+        if curve == "gan/validation_distance":
+            axes.set_yscale("log")
         axes.set_title(LEARNING[curve], fontsize=10)
         axes.set_xlabel("decisions, all rows together")
     figure.axes[0].legend(fontsize=8)
