@@ -34,6 +34,9 @@ from .sb3.state import load_model, model_state
 from .sb3.vec_env import PrivateRandomness
 from .settings import DEFAULTS, check_settings
 
+FSCO_RANGE = (0.1, 10.0)
+"""Our reading of FSCO's range of multipliers, whatever an environment's own is."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class FscoConfig:
@@ -67,7 +70,7 @@ class FscoConfig:
     """Embedded: what it observes."""
     d_loss_scale: str = "mean"
     """Embedded: which D loss the reward and the features read. The sum's gap is zero away from the equilibrium."""
-    d_lr_range: tuple[float, float] = (0.1, 10.0)
+    d_lr_range: tuple[float, float] = FSCO_RANGE
     """Embedded: multipliers at -1 and +1."""
 
     def __post_init__(self) -> None:

@@ -74,16 +74,13 @@ def play(job: Episodes, progress: Callable[[int], object] = lambda updates: None
     shape, output = policy_shape(env, job.hidden), OUTPUTS[policy_output(env)]
     layers = shape.split(job.vectors)
     returns, failed, taken = np.zeros(trainer.n), np.zeros(trainer.n, bool), []
-    over = np.zeros(trainer.n, bool)
-    while not over.all():
-        episodes.done = over.copy()  # it tells of the last decision alone; a row that is over stays as it is
+    while not episodes.done.all():
         seen = episodes.observations().reshape(policies, seeds, -1)
         numbers = shape.outputs(layers, seen).reshape(trainer.n, -1)
         actions = output(torch.from_numpy(numbers))
         step = episodes.decide(env.codec.decode(actions.astype(np.float64)))
         returns += step.reward
         failed |= step.terminated
-        over |= step.terminated | step.truncated
         taken.append(actions[step.moved])
         progress(int(trainer.updates.max()))
     grid = (policies, seeds)

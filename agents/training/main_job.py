@@ -244,7 +244,7 @@ def _embedded(config: TrainConfig) -> FscoConfig:
         updates_per_step=env.updates_per_step,
         features=env.features,
         d_loss_scale=env.d_loss_scale,
-        d_lr_range=env.d_lr_range,
+        d_lr_range=env.action_ranges[0],
     )
 
 

@@ -15,6 +15,7 @@ from gan_env.tasks.task import Task
 
 from ..comparison.rows import versions
 from ..comparison.seeds import SPLIT_SIZE
+from ..learned.fsco import FSCO_RANGE
 from ..learned.sb3.algorithms import minibatch
 from ..learned.settings import CHOOSES, NUMBERS, OFF_POLICY, AgentConfig
 from ..named_places import refuse_elsewhere
@@ -58,7 +59,7 @@ class TrainConfig:
     """
 
     env: EnvConfig = field(default_factory=main_job)
-    """The game."""
+    """The game. FSCO has its own range of multipliers where this sets none, and other agents the environment's."""
     agent: AgentConfig = field(default_factory=AgentConfig)
     """The agent's settings."""
     algorithm: Literal["ddpg", "td3", "sac", "ppo", "dqn", "es"] = "ddpg"
@@ -110,6 +111,9 @@ class TrainConfig:
     """The Ray cluster's address; one that Ray starts here if left out."""
 
     def __post_init__(self) -> None:
+        if self.is_fsco:
+            ranges = {name: getattr(self.env, name) or FSCO_RANGE for name in ("d_lr_range", "g_lr_range")}
+            object.__setattr__(self, "env", EnvConfig.of(self.env, **ranges))
         for name in ("decisions", "num_envs", "evaluate_seeds", "jobs"):
             at_least(name, getattr(self, name), 1)
         if self.save_every != 0 and not is_positive(self.save_every):

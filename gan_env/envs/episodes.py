@@ -140,7 +140,7 @@ class Episodes:
         reward[self.done] = 0.0
         infos = self.infos(moves, control)
         infos.more.update(more)
-        self.done = terminated | truncated
+        self.done = self.done | terminated | truncated
         return Step(moves, reward, terminated, truncated, infos)
 
     def _ends(

@@ -1,0 +1,125 @@
+"""Searches for a policy by CMA-ES on games drawn at random; every generation is kept, and a killed search goes on.
+
+python benchmarks/auto/train.py schedule --generations 60
+python benchmarks/auto/train.py feedback --after schedule --generations 60
+"""
+
+from __future__ import annotations
+
+import argparse
+import gzip
+import json
+import math
+import time
+from concurrent.futures import ProcessPoolExecutor
+from pathlib import Path
+
+import cma
+import numpy as np
+import torch
+from games import draw
+from policies import FORMS, Form
+from scipy.stats import rankdata
+
+from agents.policies.policy_files import save_controller
+from gan_env import GANVectorEnv
+
+RESULTS = Path(__file__).parent.parent / "results" / "auto"
+SIGMA = 0.3
+"""First standard deviation of the search, in decades of a learning rate."""
+
+
+def play(job: tuple[int, Form, np.ndarray]) -> tuple[str, list[float]]:
+    """Trains the GANs of one game under each policy, all with the same seed; returns log(distance / untrained)."""
+    seed, form, thetas = job
+    torch.set_num_threads(1)
+    what, config = draw(seed)
+    rows = len(thetas)
+    env = GANVectorEnv(rows, control="rates", autoreset_mode="Disabled", config=config)
+    env.trainer.seed[:] = seed
+    env.episodes.start(np.arange(rows))
+    layers = [form.layer(theta) for theta in thetas]
+    weight, bias = (np.stack(parts) for parts in zip(*layers, strict=True))
+    failed = np.zeros(rows, bool)
+    while not env.episodes.done.all():
+        seen = env.episodes.observations().astype(np.float64)
+        actions = np.clip(np.einsum("paf,pf->pa", weight, seen) + bias, -1, 1)
+        failed |= env.episodes.decide(env.codec.decode(actions)).terminated
+    worst = env.trainer.task.quality.worst
+    found = np.where(failed, 10 * worst, np.minimum(env.episodes.quality, 10 * worst))
+    return what, np.log(found / worst).tolist()
+
+
+def loss_of(scores: np.ndarray) -> np.ndarray:
+    """Returns each policy's mean rank over the games, from 0, the best, to 1; scores are (games, policies)."""
+    return np.mean([(rankdata(each) - 1) / (len(each) - 1) for each in scores], 0)
+
+
+def generations_of(file: Path) -> list[dict]:
+    """Reads the generations that are finished; a line that was cut off is left out."""
+    found: list[dict] = []
+    if file.is_file():
+        for line in gzip.decompress(file.read_bytes()).decode().splitlines():
+            found.append(json.loads(line))
+    return found
+
+
+def main() -> None:
+    """Runs or goes on with a search."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("form", choices=list(FORMS))
+    parser.add_argument("--after", choices=list(FORMS), help="begin with the policy that this search ended with")
+    parser.add_argument("--generations", type=int, default=60)
+    parser.add_argument("--games", type=int, default=16, help="in a generation")
+    parser.add_argument("--policies", type=int, default=16, help="in a generation")
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--jobs", type=int, default=2)
+    parser.add_argument("--minutes", type=float, default=math.inf, help="stop after that long; more goes on")
+    asked = parser.parse_args()
+    form, folder = FORMS[asked.form], RESULTS / f"{asked.form}-{asked.seed}"
+    folder.mkdir(parents=True, exist_ok=True)
+    start, sigma = form.start, SIGMA
+    if asked.after:
+        before = json.loads((RESULTS / f"{asked.after}-{asked.seed}" / "theta.json").read_text())
+        start = FORMS[asked.after].grown(np.array(list(before["theta"].values())), form)
+        sigma = SIGMA / 2
+    search = cma.CMAEvolutionStrategy(start, sigma, {"popsize": asked.policies, "seed": asked.seed, "verbose": -9})
+    log, done = folder / "generations.jsonl.gz", []
+    for each in generations_of(log):
+        search.tell(search.ask(), loss_of(np.array(each["scores"])).tolist())
+        done.append(each)
+    began = time.monotonic()
+    with ProcessPoolExecutor(asked.jobs) as pool:
+        while len(done) < asked.generations and time.monotonic() - began < 60 * asked.minutes:
+            thetas, first = np.array(search.ask()), (asked.seed * 1_000 + len(done)) * asked.games
+            played = list(pool.map(play, [(first + game, form, thetas) for game in range(asked.games)]))
+            scores = np.array([score for _, score in played]).round(5)
+            search.tell(list(thetas), loss_of(scores).tolist())
+            done.append({"generation": len(done), "games": [what for what, _ in played], "scores": scores.tolist()})
+            text = "".join(json.dumps(each) + "\n" for each in done)
+            fresh = log.with_suffix(".new")
+            fresh.write_bytes(gzip.compress(text.encode(), mtime=0))
+            fresh.replace(log)
+            print(
+                f"generation {len(done)}/{asked.generations}: median log distance {np.median(scores):.3f}, "
+                f"best policy {scores.mean(0).min():.3f}, mean {scores.mean():.3f}, spread {search.sigma:.3f}, "
+                f"{time.monotonic() - began:.0f} s",
+                flush=True,
+            )
+            _save(folder, form, asked, search.mean, len(done))
+
+
+def _save(folder: Path, form: Form, asked: argparse.Namespace, theta: np.ndarray, generations: int) -> None:
+    command = f"python benchmarks/auto/train.py {asked.form} --generations {generations} --seed {asked.seed}"
+    command += f" --after {asked.after}" if asked.after else ""
+    provenance: dict[str, object] = {
+        "command": f"{command} --games {asked.games} --policies {asked.policies}",
+        "trained_on": "games drawn at random, see benchmarks/auto/games.py",
+    }
+    named = dict(zip(form.names, theta.round(5).tolist(), strict=True))
+    (folder / "theta.json").write_text(json.dumps({**provenance, "theta": named}, indent=1) + "\n")
+    save_controller(form.controller(theta.round(5), asked.form, provenance), folder / "policy.safetensors")
+
+
+if __name__ == "__main__":
+    main()
