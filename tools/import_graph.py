@@ -38,7 +38,8 @@ LAYERS = [
     ["agents.report"],
     ["agents.report.html"],
     ["agents.comparison"],  # a result shows itself as a report does
-    ["agents.benchmark", "agents.training"],
+    ["agents.benchmark"],
+    ["agents.training"],
     ["agents.watching"],
     ["agents.testing"],
     ["gan_env.pictures", "agents.loop", "agents.sb3"],  # earlier names, which nothing of ours imports
