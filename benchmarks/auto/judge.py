@@ -172,7 +172,7 @@ def figures(names: list[str]) -> None:
         print(f"| {game} | " + " | ".join(f"{np.median(ranks[game][name]):.3g}" for name in controllers) + " |")
     for mine in [policy(name) for name in names]:
         others = [name for name in controllers if name not in [policy(each) for each in names]]
-        tests = {o: wilcoxon(median[mine], median[o], alternative="less")[1] for o in others}
+        tests = {o: float(np.asarray(wilcoxon(median[mine], median[o], alternative="less"))[1]) for o in others}
         print(f"\n{mine} against each other, one-sided Wilcoxon over games, Holm:")
         worst = 0.0
         for at, (name, p) in enumerate(sorted(tests.items(), key=lambda item: item[1])):
