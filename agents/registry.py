@@ -38,6 +38,8 @@ class Lazy:
     """What every list and table says behind the name."""
     embedded: bool = False
     """Whether it learns within the very run that it is judged on."""
+    learned: bool = False
+    """Whether it was learned and frozen, so that a ranking asks for its replay."""
 
     def load(self) -> Callable[..., Controller]:
         """Imports and returns the factory."""
@@ -58,6 +60,10 @@ CONTROLLERS.add(
 CONTROLLERS.add(
     "ddpg",
     Lazy(".learned.fsco", "make_joint_ddpg", "FSCO's agent on both rates and who updates, for quality.", embedded=True),
+)
+CONTROLLERS.add(
+    "auto",
+    Lazy(".learned.auto", "make_auto", "Both rates without a search: trained on random GANs, frozen.", learned=True),
 )
 CONTROLLERS.add(
     "lookahead",

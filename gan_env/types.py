@@ -212,6 +212,11 @@ class Measurement:
         read = vars(self).get("_players")
         return None if read is None else read()
 
+    @property
+    def tells_players(self) -> bool:
+        """Whether `players` can be read."""
+        return vars(self).get("_players") is not None
+
     def telling(self, players: Callable[[], PlayersSeen] | None) -> Measurement:
         """Has `players` read by this function, while the measurement is that of the coming batch; returns itself."""
         vars(self)["_players"] = players

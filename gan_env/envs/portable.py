@@ -59,6 +59,10 @@ def _clipped(values: np.ndarray, bounds: tuple[float, float]) -> np.ndarray:
     return np.minimum(np.maximum(values, bounds[0]), bounds[1])  # a third of the time of np.clip
 
 
+def _log_rates(rates: np.ndarray) -> np.ndarray:
+    return _clipped(3 + np.log10(rates), _RATE_BOUNDS)
+
+
 def _won(keys: np.ndarray, chosen: slice) -> tuple[np.ndarray, np.ndarray]:
     """Counts the pairs (N,) in which a chosen key is above another one or equal; tells which rows have equal ones."""
     marked = keys.copy()
@@ -157,6 +161,9 @@ class PortableMemory:
         self.variances *= 1 - share[:, None]
         if seen.players is not None:
             self._take_players(*seen.players, rows)
+        elif self.game.d_lr and self.game.g_lr:
+            rates = _log_rates(np.array([self.game.d_lr, self.game.g_lr]))
+            np.copyto(self.log_rates, rates, where=rows[:, None])
 
     def _take_players(self, weights: np.ndarray, rates: np.ndarray, rows: np.ndarray) -> None:
         moved = weights - self.weights
@@ -164,7 +171,7 @@ class PortableMemory:
         steps = _clipped(np.log10(squares) / 2 + (3 - math.log10(self._updates)), _STEP_BOUNDS)
         steps[steps != steps] = 0  # no weights are known, or they are not finite
         np.copyto(self.log_steps, steps, where=rows[:, None])
-        np.copyto(self.log_rates, _clipped(3 + np.log10(rates), _RATE_BOUNDS), where=rows[:, None])
+        np.copyto(self.log_rates, _log_rates(rates), where=rows[:, None])
         np.copyto(self.weights, weights, where=rows[:, None, None])
 
     @np.errstate(all="ignore")

@@ -39,7 +39,9 @@ class RowOptimizer:
         self.spec, self.flat, self.lr = spec, flat, lr
         self._weights = flat.shape[1] if weights is None else weights
         self._step = getattr(self, f"_{spec.name.replace('-', '_')}")
-        self.moments: list[Tensor] = [torch.zeros_like(flat) for _ in range(_MOMENTS.get(spec.name, 1 if spec.momentum else 0))]
+        self.moments: list[Tensor] = [
+            torch.zeros_like(flat) for _ in range(_MOMENTS.get(spec.name, 1 if spec.momentum else 0))
+        ]
         self.looks_back_every: int = spec.lookahead_every if spec.name == "lookahead-minimax" else 0
         """Of lookahead-minimax k: `look_back` is due for both players after every k-th update of a row. Else 0."""
         self._scratch = torch.empty_like(flat)
