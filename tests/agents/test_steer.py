@@ -68,7 +68,7 @@ def assert_decides_alike(d, control: Control) -> None:
 # The same decisions as in the environment
 
 READS_WEIGHTS = ("auto",)
-"""Read the players' weights too, which recorded measurements do not have; tests/envs/test_portable.py holds these alike."""
+"""Read the weights too, which recorded measurements do not have; tests/envs/test_portable.py holds these alike."""
 
 
 def check_parity(name: str, iterations: int) -> None:
