@@ -2,13 +2,14 @@
 
 An executor is one function. It calls `take` for a job whenever it has room, and yields each job with its outcome, in
 any order; it returns when `take` returns None and nothing is running. It calls `report` with a running group and how
-many updates of it are done.
+many steps of it are done: its updates, then its rows that are scored.
 """
 
 from __future__ import annotations
 
 import contextlib
 import functools
+import itertools
 import multiprocessing
 import signal
 import time
@@ -47,9 +48,14 @@ Report = Callable[[str, int], object]
 Executor = Callable[[TakeJob, Report], Iterator[tuple[Job, Outcome]]]
 
 
-def run_job(job: Job, progress: Callable[[int], object] = lambda updates: None) -> list[Row]:
-    """Runs a group and returns its rows; a function of the job alone, on one class of machine."""
-    group = job.group
+def run_job(job: Job, progress: Callable[[int], object] = lambda steps: None) -> list[Row]:
+    """Runs a group and returns its rows; a function of the job alone, on one class of machine.
+
+    Args:
+        job: The group.
+        progress: Called with the number of steps done (`Group.steps`): after each update, then after each scored row.
+    """
+    group, scored = job.group, itertools.count(job.group.updates + 1)
     comparisons = [
         Comparison(
             planned.resolved,
@@ -66,6 +72,7 @@ def run_job(job: Job, progress: Callable[[int], object] = lambda updates: None) 
         keep=None if job.keep is None else functools.partial(keep_generator, job.keep),
         samples_at=() if job.pictures is None else checkpoints(group.updates),
         progress=progress,
+        scored=lambda: progress(min(next(scored), group.steps)),
     )
     if job.pictures is not None:
         for planned, result in zip(group.comparisons, results, strict=True):
@@ -135,7 +142,7 @@ def _work(pipe: Connection) -> None:
 
     def progress(done: int) -> None:
         nonlocal reported
-        if time.monotonic() - reported > REPORT_S or done == job.group.updates:  # the last one always: scoring begins
+        if time.monotonic() - reported > REPORT_S or done in (job.group.updates, job.group.steps):
             reported = time.monotonic()
             pipe.send(done)
 

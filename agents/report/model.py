@@ -148,7 +148,15 @@ def make_report(folder: Path | str, baseline: str = BASELINE) -> tuple[Report, l
         ValueError: If the folder has no rows, a row is malformed, or no controller is called `baseline`.
     """
     folder = Path(folder)
-    rows, config = read_rows(folder), read_config(folder)
+    return report_of(read_rows(folder), read_config(folder), baseline)
+
+
+def report_of(rows: list[Row], config: dict[str, Any], baseline: str = BASELINE) -> tuple[Report, list[Block]]:
+    """Computes the report of rows that were read, with the benchmark's configuration ({} for none).
+
+    Raises:
+        ValueError: If no controller is called `baseline`.
+    """
     blocks = make_blocks(rows)
     names = list(dict.fromkeys(row["controller"] for row in rows))
     if baseline not in names:

@@ -9,7 +9,6 @@ import numpy as np
 
 from gan_env.metrics.names import measure_name
 
-from .answer import plain
 from .cells import Cell, Line, Table, cells, interval, muted, too_few
 from .comparisons import Difference, Scored
 from .model import Report
@@ -59,7 +58,7 @@ def ranking(ranking: Ranking, baseline: str) -> Table:
 
 def verdicts(report: Report) -> Table:
     """Lists every controller that ran with its rank, its differences to the opponents, and its failures."""
-    against = {plain(report.baseline): report.to_baseline}
+    against = {report.baseline: report.to_baseline}
     if constants := sorted({name for name in report.best_constants.values() if name}):
         against[constants[0] if len(constants) == 1 else "the best constant"] = report.to_best_constant
     if report.to_best_schedule:

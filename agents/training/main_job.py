@@ -11,6 +11,7 @@ import shlex
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 from gan_env.envs.config import EnvConfig
@@ -140,6 +141,7 @@ def _need_empty(out: Path) -> None:
 
 def _work(config: TrainConfig, out: Path, say: Callable[[str], None]) -> Path:
     """Trains from the last saved state, judges, writes everything; the folder is locked."""
+    from ..report.columns import terminal_width
     from ..report.text import summary
     from .run_pictures import draw_run  # matplotlib takes a second to import
 
@@ -161,11 +163,11 @@ def _work(config: TrainConfig, out: Path, say: Callable[[str], None]) -> Path:
             agent = learned[0].controller
             assert isinstance(agent, EmbeddedFSCO)
             save_controller(agent.policy(0), out / "agent.safetensors")
-        table = summary(result.rows, trained=config.names[0], untrained=config.names[1])
+        tell = partial(summary, result.rows, trained=config.names[0], untrained=config.names[1])
         draw_run(config.env.build_task(), result, out)
-        write_whole(out / TABLE, table + "\n")  # the last: whoever finds it finds everything
+        write_whole(out / TABLE, tell() + "\n")  # the last: whoever finds it finds everything
         checkpoints.remove()
-    say(table)
+    say(tell(width=terminal_width()))
     say(f"\n{time.perf_counter() - began:.0f} s in all. The agent, every row, curves and pictures are in {out}/")
     return out
 

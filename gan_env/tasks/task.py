@@ -6,7 +6,7 @@ import inspect
 import warnings
 from collections.abc import Callable, Sized
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any, Literal
 
 import torch
@@ -182,6 +182,19 @@ TASKS: Registry[Callable[..., Task]] = Registry("task", "gan_env.tasks", built_i
 A function with a parameter takes what stands behind a colon: `folder:PATH@64` calls TASKS["folder"]("PATH@64"). If
 the parameter has a default, the bare name will do: `fashion`, `fashion:PATH`.
 """
+
+
+def described(build: Callable[..., Task], summary: str) -> Callable[..., Task]:
+    """Gives a factory without a docstring of its own, such as a `functools.partial`, the line that listings print."""
+    build.__doc__ = summary
+    return build
+
+
+def task_summary(name: str) -> str:
+    """Describes a registered task on one line: the first of its factory's docstring."""
+    build = TASKS[name]
+    text = inspect.getdoc(build) or ""
+    return "" if text == inspect.getdoc(partial) else text.split("\n")[0]
 
 
 def parse_task(name: str) -> tuple[Callable[..., Task], tuple[str, ...]]:

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from gan_env.rendering.draw import D_COLOUR, G_COLOUR, REAL_COLOUR, plain_log
 
@@ -161,7 +162,7 @@ def budget_lines(report: Report, names: Sequence[str], width: float = WIDTH) -> 
     ]
     figure, panels = _curve_panels(report, names, curves, width)
     for axes in panels:
-        axes.xaxis.get_major_locator().set_params(integer=True)
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         axes.set_xlabel("trials of the base rate, the best kept by validation data", fontsize=8)
     return figure
 

@@ -566,7 +566,7 @@ def test_terminal_page_and_json_give_one_mean_where_runs_failed(tmp_path):
     found[3] |= {"status": "diverged", "score": None}
     mean = next(s.mean for s in make_report(write(tmp_path / "a", found))[0].scores if s.controller == "sim-gda")
     line = next(line for line in summary(found).splitlines() if line.startswith("sim-gda"))
-    assert mean and f"{mean} †" in line
+    assert mean and f"{mean} †" in " ".join(line.split())
     assert as_json(found)[0]["controllers"]["sim-gda"] == {"runs": 10, "failed": 1, "mean_score": mean.value}
 
 
