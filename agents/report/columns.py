@@ -7,6 +7,7 @@ import shutil
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from html import escape
 
 GAP = 2
 """Spaces between two columns."""
@@ -71,6 +72,27 @@ class TextTable:
                 lines.append(table.headings[place])
             lines.append(_line(table.columns, [column.cells[place] for column in table.columns]))
         return "\n".join([*lines, *([""] if table.notes else []), *table.notes])
+
+    def html(self) -> str:
+        """Renders it as an HTML table, for notebooks; escapes all text."""
+        side = ["right" if column.numeric else "left" for column in self.columns]
+
+        def row(tag: str, texts: Sequence[str]) -> str:
+            cells = (f'<{tag} style="text-align:{s}">{t}</{tag}>' for s, t in zip(side, texts, strict=True))
+            return f"<tr>{''.join(cells)}</tr>"
+
+        lines = [row("th", [escape(column.title) for column in self.columns])]
+        for place in range(len(self.columns[0].cells)):
+            if place in self.headings:
+                lines.append(f'<tr><td colspan="{len(side)}"><i>{escape(self.headings[place])}</i></td></tr>')
+            lines.append(row("td", [_coloured(column, place) for column in self.columns]))
+        notes = "".join(f"<p><small>{escape(note)}</small></p>" for note in self.notes)
+        return f"<p>{escape(self.head)}</p><table>{''.join(lines)}</table>{notes}"
+
+
+def _coloured(column: Column, place: int) -> str:
+    text, verdict = escape(column.cells[place]), column.verdicts[place] if column.verdicts else 0
+    return f'<b style="color:{"#0a66a8" if verdict < 0 else "#c25700"}">{text}</b>' if verdict else text
 
 
 def _line(columns: Sequence[Column], texts: Sequence[str]) -> str:

@@ -148,6 +148,18 @@ class GANVectorEnv(gym.vector.VectorEnv):
         self.history: History | None = History(trainer.n) if self.render_mode else None
         self._painter: Painter | None = None  # made with the first picture, for matplotlib takes a second to import
 
+    def __repr__(self) -> str:
+        return self.shown(type(self).__name__)
+
+    def shown(self, kind: str) -> str:
+        """Shows the game and how far it is, under the name of a class."""
+        trainer = self.trainer
+        done, total = trainer.updates, trainer.episode_updates
+        low, high = int(done.min()), int(done.max())
+        at = f"update {low if low == high else f'{low} to {high}'}/{total}"
+        rows = "" if kind == "GANEnv" else f"{self.num_envs} × "
+        return f"{kind}({rows}{trainer.task.name}, {self.config.gan_loss.name}, {at})"
+
     @property
     def spec(self) -> EnvSpec | None:
         """The spec from which `gym.make` built it, with a registered task replaced by its name."""

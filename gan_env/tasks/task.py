@@ -32,7 +32,7 @@ def _no_samples(count: int) -> torch.Tensor:
     raise ValueError("a task with a wiring of its own needs a Quality, for its G makes no samples of latents")
 
 
-@dataclass(frozen=True, kw_only=True, init=False)
+@dataclass(frozen=True, kw_only=True, init=False, repr=False)
 class Task:
     """What is trained and how it is judged; your own GAN needs the first three arguments.
 
@@ -158,6 +158,12 @@ class Task:
 
     registered = None
     """Name from which `make_task` builds this very task, if it has one."""
+
+    def __repr__(self) -> str:
+        rates = f"{self.d_lr:g}" if self.d_lr == self.g_lr else f"{self.d_lr:g} (D) and {self.g_lr:g} (G)"
+        judged = f"score {self.score.name}, quality {self.quality.name}"
+        length = f"{self.episode_updates:,} updates of batch {self.batch_size} at {rates}"
+        return f"Task({self.name}: {self.kind}, {self.loss}, {length}; {judged})"
 
     @cached_property
     def untrained_scores(self) -> dict[Any, float | None]:
