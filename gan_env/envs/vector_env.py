@@ -354,6 +354,11 @@ class GANVectorEnv(gym.vector.VectorEnv):
 
     def pictures(self, scenes: Sequence[Scene] | None = None) -> tuple[np.ndarray, ...]:
         """Draws scenes, by default the current ones of all rows, as `render` does."""
+        return self.painter.pictures(scenes or [self.scene(row) for row in range(self.num_envs)])
+
+    @property
+    def painter(self) -> Painter:
+        """What draws the environment's pictures."""
         if self._painter is None:
             scale = 0.5 if self.config.d_loss_scale == "mean" else 1.0
             self._painter = Painter(
@@ -362,7 +367,7 @@ class GANVectorEnv(gym.vector.VectorEnv):
                 episode_updates=self.trainer.episode_updates,
                 ideal_d_loss=scale * self.trainer.loss.ideal_d_loss,
             )
-        return self._painter.pictures(scenes or [self.scene(row) for row in range(self.num_envs)])
+        return self._painter
 
     def _follow(self, *, at_once: bool) -> None:
         """Shows the rows in the window, if there is one, at once or when the next frame is due."""
