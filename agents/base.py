@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import fields, is_dataclass
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 from gan_env.registry import Registry
@@ -72,6 +73,41 @@ class Learns(Protocol):
 
     learns: bool
     """Whether `learn` does anything."""
+
+
+MOST_SHOWN = 100
+"""Most characters of a controller's settings where it shows itself."""
+LONGEST_SHOWN = 60
+"""Most characters of one setting there."""
+
+
+def shown_controller(name: str, settings: Any = None) -> str:
+    """Shows a controller with its settings, as many as fit; those that are None or long are left out.
+
+    Args:
+        name: Its name.
+        settings: A dataclass, or a dictionary; anything else has none to show.
+
+    >>> shown_controller("pi", {"kp": 5.0, "ki": 0.01, "net": [0.0] * 100})
+    'pi(kp=5, ki=0.01, …)'
+    """
+    values = settings
+    if is_dataclass(settings) and not isinstance(settings, type):
+        values = {f.name: getattr(settings, f.name) for f in fields(settings) if f.repr and f.name != "name"}
+    known = {key: value for key, value in values.items() if value is not None} if isinstance(values, dict) else {}
+    texts = [f"{key}={_shown(value)}" for key, value in known.items()]
+    parts: list[str] = []
+    for text in texts:
+        if len(text) <= LONGEST_SHOWN and len(", ".join([*parts, text])) <= MOST_SHOWN:
+            parts.append(text)
+    more = ["…"] if len(parts) < len(texts) else []
+    return f"{name}({', '.join([*parts, *more])})" if texts else name
+
+
+def _shown(value: object) -> str:
+    if isinstance(value, float):
+        return f"{value:g}"
+    return f"({', '.join(map(_shown, value))})" if isinstance(value, tuple) else repr(value)
 
 
 CONTROLLERS: Registry[Any] = Registry("controller", "gan_env.controllers")

@@ -147,7 +147,10 @@ def controller_summary(name: str) -> str:
         return f"Plain training under optimizer {arguments}; in comparisons alone."
     found = _registered(name)
     summary = getattr(found, "summary", None)
-    return (inspect.getdoc(found) or "").split("\n")[0] if summary is None else summary
+    text = (inspect.getdoc(found) or "").split("\n")[0] if summary is None else summary
+    letter = getattr(getattr(found, "argument", None), "usage", "")[-1:]
+    given = _split(name.partition("(")[0])[1]
+    return re.sub(rf"\b{letter}\b", f"{letter} = {given}", text, count=1) if letter and given else text
 
 
 def controller_label(name: str) -> str:

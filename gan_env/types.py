@@ -16,7 +16,19 @@ from jaxtyping import Bool, Float, Int64
 from torch import Tensor
 
 
-@dataclass(frozen=True, kw_only=True)
+def _rows(count: int) -> str:
+    return f"{count} row" + "s" * (count != 1)
+
+
+def _span(values: Tensor | np.ndarray) -> str:
+    """Shows one number, or the least and the greatest."""
+    if not len(values):
+        return "none"
+    low, high = float(values.min()), float(values.max())
+    return f"{low:.3g}" if f"{low:.3g}" == f"{high:.3g}" else f"{low:.3g} to {high:.3g}"
+
+
+@dataclass(frozen=True, kw_only=True, repr=False)
 class Control:
     """Who moves, and at which learning rates, in the next update of N GANs. One *update* applies V1, V2 or V3.
 
@@ -63,6 +75,13 @@ class Control:
 
     def __len__(self) -> int:
         return self.update_g.shape[0]
+
+    def __repr__(self) -> str:
+        choices = {"V1": ~self.update_d, "V2": ~self.update_g, "V3": self.update_g & self.update_d}
+        moves = [f"{name} {int(rows.sum())}" for name, rows in choices.items() if bool(rows.any())]
+        rates = f"D × {_span(self.d_multiplier)}, G × {_span(self.g_multiplier)}"
+        reused = f", real batch kept in {int(self.reuse_real.sum())}" if bool(self.reuse_real.any()) else ""
+        return f"Control({_rows(len(self))}: {', '.join(moves)}; {rates}{reused})"
 
     def rows(self, index: Tensor | slice) -> Control:
         """Returns the control of the rows that `index` selects."""
@@ -149,7 +168,7 @@ def _share(mask: Tensor, like: Tensor) -> Tensor:
     return mask.sum(-1, dtype=dtype) / mask.shape[-1]
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, repr=False)
 class Measurement:
     """Logits and losses of N GANs on the coming batch, the one that the next update will use.
 
@@ -229,6 +248,14 @@ class Measurement:
 
     def __len__(self) -> int:
         return self.g_loss.shape[0]
+
+    def __repr__(self) -> str:
+        seen = self.summary
+        numbers = {"L_G": seen.g_loss, "L_D real": seen.d_loss_real, "L_D fake": seen.d_loss_fake,
+                   "accuracy real": seen.real_accuracy, "fake": seen.fake_accuracy}  # fmt: skip
+        shown = ", ".join(f"{name} {_span(value)}" for name, value in numbers.items())
+        batch = self.real_logits.shape[1]
+        return f"Measurement({_rows(len(self))}, batch of {batch}, update {_span(self.update)}: {shown})"
 
     def rows(self, index: Tensor | slice) -> Measurement:
         """Returns the measurement of the rows that `index` selects."""

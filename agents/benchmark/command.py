@@ -17,6 +17,11 @@ import tyro
 from gan_env.io.files import is_there, parsed_json, shown
 
 from ..report import text as tables
+from ..report.blocks import read_config, with_short_names
+from ..report.comparisons import BASELINE
+from ..report.model import report_of
+from ..report.tables import MOST_BLOCKS
+from ..report.terminal import Printer, verdict_table
 from . import budget, folder, running, suites, verify
 from .bench_config import BenchConfig
 from .executors import local_executor, ray_executor
@@ -194,10 +199,10 @@ def bench(arguments: Sequence[str], description: str) -> int:
     work = folder.open_folder(out, asked, trust=given.trust)
     retried = work.withdraw_crashed() if given.retry_errors else 0
     work.keep, work.pictures = given.keep, given.pictures
-    began, show = time.perf_counter(), sys.stderr.isatty() and not given.json
-    _announce(work, show)
+    began = time.perf_counter()
+    _announce(work, not given.json)
     try:
-        done = running.run(work, executor, show=show)
+        done = running.run(work, executor, show=not given.json)
     except KeyboardInterrupt:
         again = f"gan-env bench --out {shlex.quote(str(out))}"
         raise KeyboardInterrupt(f"stopped; finished groups are kept, go on with: {again}") from None
@@ -266,13 +271,24 @@ def _as_json(work: folder.Folder, done: running.Finished, retried: int) -> dict[
 
 
 def _print_tables(work: folder.Folder, done: running.Finished, seconds: float) -> None:
-    rows = work.all_rows()
+    """Prints the answer, tables, what was left out, and what to do next."""
+    rows, out = with_short_names(work.all_rows()), Printer()
     if not rows:
         return
-    print(tables.tables(rows))
+    names = [row["controller"] for row in rows]
+    report, blocks = report_of(rows, read_config(work.path), BASELINE if BASELINE in names else names[0])
+    out.answer(report)
+    out.say("")
+    if out.is_terminal and len(blocks) > MOST_BLOCKS:
+        out.table(verdict_table(report))
+    else:
+        for table in tables.text_tables(rows):
+            out.table(table)
+            out.say("")
     for each in work.config.undefined:
-        print(f"{each.controller} is not defined for {each.task}, {each.loss} and was left out: {each.why}")
-    print(f"\n{done.ran} of {done.groups} groups run in {seconds:.0f} s; rows are in {work.path}/")
+        out.say(f"{each.controller} is not defined for {each.task}, {each.loss} and was left out: {each.why}")
+    out.say(f"{done.ran} of {done.groups} groups run in {seconds:.0f} s; rows are in {work.path}/")
+    out.next(f"gan-env report {shlex.quote(str(work.path))}")
 
 
 @dataclasses.dataclass(frozen=True)

@@ -2,13 +2,14 @@
 
 An executor is one function. It calls `take` for a job whenever it has room, and yields each job with its outcome, in
 any order; it returns when `take` returns None and nothing is running. It calls `report` with a running job's id and
-how many updates of it are done.
+how many steps of it are done: its updates, then rows that are scored.
 """
 
 from __future__ import annotations
 
 import contextlib
 import functools
+import itertools
 import multiprocessing
 import signal
 import time
@@ -67,9 +68,14 @@ Run = Callable[[Any, Callable[[int], object]], Outcome]
 """Runs a job, calling the second argument with how many updates are done; a function of a module, for it is pickled."""
 
 
-def run_job(job: Job, progress: Callable[[int], object] = lambda updates: None) -> list[Row]:
-    """Runs a group and returns its rows; a function of the job alone, on one class of machine."""
-    group = job.group
+def run_job(job: Job, progress: Callable[[int], object] = lambda steps: None) -> list[Row]:
+    """Runs a group and returns its rows; a function of the job alone, on one class of machine.
+
+    Args:
+        job: The group.
+        progress: Called with the number of steps done (`Group.steps`): after each update, then after each scored row.
+    """
+    group, scored = job.group, itertools.count(job.group.updates + 1)
     comparisons = [
         Comparison(
             planned.resolved,
@@ -86,6 +92,7 @@ def run_job(job: Job, progress: Callable[[int], object] = lambda updates: None) 
         keep=None if job.keep is None else functools.partial(keep_generator, job.keep),
         samples_at=() if job.pictures is None else checkpoints(group.updates),
         progress=progress,
+        scored=lambda: progress(min(next(scored), group.steps)),
     )
     if job.pictures is not None:
         for planned, result in zip(group.comparisons, results, strict=True):
@@ -156,7 +163,7 @@ def _work(pipe: Connection, run: Run) -> None:
 
     def progress(done: int) -> None:
         nonlocal reported
-        if time.monotonic() - reported > REPORT_S or done == job.updates:  # the last one always: scoring begins
+        if time.monotonic() - reported > REPORT_S or done >= job.updates:  # then rows are scored, one by one
             reported = time.monotonic()
             pipe.send(done)
 

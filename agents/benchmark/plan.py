@@ -107,6 +107,12 @@ class Group:
         return sum(len(comparison.controllers) for comparison in self.comparisons) * len(self.seeds)
 
     @property
+    def steps(self) -> int:
+        """Its updates, then the rows and untrained generators that are scored one by one."""
+        scored = 0 if self.chooses else self.cells + len(self.comparisons) * len(self.seeds)
+        return self.updates + scored
+
+    @property
     def updates(self) -> int:
         """Updates of each row."""
         return self.game.episode_updates or self.comparisons[0].resolved.build_task().episode_updates

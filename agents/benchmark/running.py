@@ -6,10 +6,11 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from tqdm import tqdm
+from gan_env.io.progress import progress_bar
 
 from .executors import Executor, Failed
 from .folder import Folder
+from .plan import Group
 
 WAIT_S = 1.0
 """Seconds between two checks of groups that another process is running."""
@@ -33,28 +34,29 @@ class Finished:
         return not self.failures
 
 
+SCORING = 0.1
+"""Scoring a group counts as much as this share of its updates."""
+
+
 class _Bar:
-    """Progress in updates × rows: finished groups of all processes, and groups running here."""
+    """Progress in updates × rows and scored rows: finished groups of all processes, and groups running here."""
 
     def __init__(self, folder: Folder, show: bool):
-        self.folder, self.running = folder, {}
-        self.work = {group.id: group.cells * group.updates for group in folder.groups}
-        self.cells = {group.id: group.cells for group in folder.groups}
-        self.judged = {group.id for group in folder.groups if not group.chooses}
+        self.folder, self.show, self.running = folder, show and bool(folder.left), {}
+        self.groups = {group.id: group for group in folder.groups}
+        self.work = {group.id: _work(group, group.steps) for group in folder.groups}
         self.scoring: set[str] = set()
-        done = self._done()
-        self.bar = tqdm(
-            total=sum(self.work.values()), initial=done, unit="update", unit_scale=True, desc="bench", disable=not show
-        )
+        total, self.done = sum(self.work.values()), self._finished()
+        self.bar = progress_bar(total, "bench", "step", done=self.done, show=self.show)
 
-    def _done(self) -> int:
+    def _finished(self) -> int:
         left = {group.id for group in self.folder.left}
         return sum(work for group, work in self.work.items() if group not in left)
 
-    def report(self, group: str, updates: int) -> None:
-        """Shows how many updates of a running group are done."""
-        self.running[group] = updates * self.cells[group]
-        if group in self.judged and self.running[group] == self.work[group]:  # scores take a while to follow
+    def report(self, group: str, steps: int) -> None:
+        """Shows how many updates of a running group are done, and then how many of its rows are scored."""
+        self.running[group] = min(_work(self.groups[group], steps), self.work[group] - 1)  # the rest: its rows are kept
+        if self.groups[group].updates <= steps < self.groups[group].steps:
             self.scoring.add(group)
         self._show()
 
@@ -65,12 +67,22 @@ class _Bar:
         self._show()
 
     def _show(self) -> None:
-        if self.bar.disable:  # looking at the folder would cost what nobody sees
+        if not self.show:  # looking at the folder would cost what nobody sees
             return
-        left, groups = len(self.folder.left), len(self.work)
-        scoring = f", {len(self.scoring)} being scored" if self.scoring else ""
-        self.bar.set_postfix_str(f"{groups - left}/{groups} groups{scoring}", refresh=False)
-        self.bar.update(max(self._done() + sum(self.running.values()) - self.bar.n, 0))
+        finished = {"groups": f"{len(self.work) - len(self.folder.left)}/{len(self.work)}"}
+        scored = {"being scored": str(len(self.scoring))} if self.scoring else {}
+        self.bar.set_postfix(finished | scored, refresh=False)
+        done = max(self._finished() + sum(self.running.values()), self.done)
+        if done > self.done:
+            self.bar.update(done - self.done)
+            self.done = done
+
+
+def _work(group: Group, steps: int) -> int:
+    """Returns what so many steps of a group count, in updates of a row."""
+    all_, scored = group.cells * group.updates, group.steps - group.updates
+    share = SCORING * max(steps - group.updates, 0) / scored if scored else 0.0
+    return group.cells * min(steps, group.updates) + round(share * all_)
 
 
 def run(folder: Folder, executor: Executor, *, show: bool = False) -> Finished:

@@ -10,6 +10,7 @@ from gan_env.envs.config import EnvConfig
 from gan_env.optimizer_spec import OptimizerSpec
 from gan_env.registry import Registry, unknown
 
+from ..registry import TUNED_CONSTANT, TUNED_SCHEDULE
 from .bench_config import BenchConfig, Part
 
 SUITES: Registry[tuple[Part, ...]] = Registry("suite")
@@ -18,18 +19,21 @@ SUITES: Registry[tuple[Part, ...]] = Registry("suite")
 ORDERS = ("sim-gda", "alt-gda-1", "alt-gda-5", "dyn-gda")
 THESIS_LOSSES = ("bce", "instance-noise", "wgan", "wgan-gp", "js-reg", "sn", "r2", "gran")
 
+_QUICK = Part(
+    controllers=(*ORDERS, "gap-aware", TUNED_CONSTANT, TUNED_SCHEDULE),
+    updates=1_000,
+    d_multipliers=(1.0, 3.0, 10.0, 30.0),
+    g_multipliers=(0.3, 1.0, 3.0),
+    shapes=("constant", "cosine"),
+    tune_seeds=4,
+)
 SUITES.add(
-    "quick",  # a minute on two cores: does everything work, and what does a table look like
+    # A minute on two cores: does everything work, and what does an official ranking look like. Each controller runs in
+    # both games, on enough seeds for intervals.
+    "quick",
     (
-        Part(
-            name="digits",
-            tasks=("digits",),
-            controllers=(*ORDERS, "gap-aware", "constant:3"),
-            updates=300,
-            seeds=4,
-            group_rows=12,
-        ),
-        Part(name="ring", controllers=ORDERS, d_lr=(1e-3,), g_lr="same", updates=500, seeds=2),
+        replace(_QUICK, name="digits", tasks=("digits",), updates=300),
+        replace(_QUICK, name="ring", d_lr=(1e-3,), g_lr="same"),
     ),
 )
 

@@ -54,12 +54,16 @@ class ComparisonResult:
         """
         from ..report.text import summary
 
+        return summary(self.rows, baseline=self._baseline(baseline))
+
+    def _baseline(self, name: str | None) -> str:
+        """Returns the label of the baseline; raises ValueError if it takes no part, or nothing was scored."""
         labels = self.controllers
-        baseline = baseline or ("sim-gda" if "sim-gda" in labels else labels[0])
-        if baseline not in labels:
-            raise ValueError(f"baseline={baseline!r} takes no part; use one of {', '.join(labels)}")
+        name = name or ("sim-gda" if "sim-gda" in labels else labels[0])
+        if name not in labels:
+            raise ValueError(f"baseline={name!r} takes no part; use one of {', '.join(labels)}")
         self._need_scores()
-        return summary(self.rows, baseline=baseline)
+        return name
 
     def plot(self) -> Figure:
         """Returns a Matplotlib figure: every run's score as a dot, each controller's mean with a 95 % interval.
@@ -102,7 +106,13 @@ class ComparisonResult:
 
     def _repr_html_(self) -> str:
         """Shows the table in a notebook."""
-        return f"<pre>{escape(self.table() if self.is_scored else repr(self))}</pre>"
+        from ..report.blocks import make_blocks
+        from ..report.text import summary_table
+
+        if not self.is_scored:
+            return f"<pre>{escape(repr(self))}</pre>"
+        (block,) = make_blocks(self.rows)
+        return summary_table(block, self._baseline(None)).html()
 
     def _need_scores(self) -> None:
         if not self.is_scored:

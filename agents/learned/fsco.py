@@ -27,6 +27,7 @@ from gan_env.registry import unknown
 from gan_env.training.trainer import Trainer
 from gan_env.types import Control, GameFacts, Measurement, Transition
 
+from ..base import shown_controller
 from ..policies.policy import Eyes, PolicyController, PolicySpec, check_game
 from .sb3.actor import actor_of
 from .sb3.algorithms import make_model
@@ -213,6 +214,9 @@ class EmbeddedFSCO:
             updates_per_step=config.updates_per_step,
         )
         self._agents: list[_EmbeddedAgent] = []
+
+    def __repr__(self) -> str:
+        return shown_controller(self.name, {"control": self.spec.control, **vars(self.config)})
 
     def reset(self, row_seeds: Sequence[int], game: GameFacts = GameFacts()) -> None:
         """Makes new agents, one for each row seed; raises ValueError for losses that can be negative."""

@@ -17,6 +17,8 @@ from gan_env.envs.actions import CODECS, Codec, LogRange
 from gan_env.envs.observations import DEFAULT_FEATURES, FeatureMemory, named_features
 from gan_env.types import Control, GameFacts, Measurement, Transition
 
+from ..base import shown_controller
+
 if TYPE_CHECKING:
     from gan_env.envs.config import EnvConfig
 
@@ -139,6 +141,12 @@ class PolicyController:
         self._rows = 0
         self._decided = 0
         self._last: Control | None = None
+
+    def __repr__(self) -> str:
+        widths = [self.layers[0][0].shape[1], *(weight.shape[0] for weight, _ in self.layers)]
+        spec = self.spec
+        settings = {"control": spec.control, "updates_per_step": spec.updates_per_step, "layers": tuple(widths)}
+        return shown_controller(self.name, settings)
 
     def actions(self, observations: np.ndarray) -> np.ndarray:
         """Computes actions, (N, A) in [-1, 1], float32, or choices (N,); equal SB3's deterministic ones to the bit."""

@@ -56,6 +56,11 @@ def read_rows(folder: Path) -> list[Row]:
     if not rows:
         raise ValueError(f"{str(path)!r} is empty; let gan-env bench finish a cell first")
     _check_last_group(rows, read_config(folder), path.name)
+    return with_short_names(rows)
+
+
+def with_short_names(rows: list[Row]) -> list[Row]:
+    """Calls controllers from files by as much of the path as tells them from all others."""
     names = _short_names(list(dict.fromkeys(row["controller"] for row in rows)))
     return [{**row, "controller": names[row["controller"]]} for row in rows]
 

@@ -204,23 +204,29 @@ def _t_test(gap: np.ndarray) -> float | None:
     return float(2 * scipy_stats.t.sf(abs(gap.mean()) / error, n - 1))
 
 
-def rate_curves(blocks: Sequence[Block]) -> list[RateCurve]:
-    """Returns curves over configurations that differ only in the base rates, at a constant ratio of the two."""
+def rate_families(blocks: Sequence[Block]) -> list[tuple[str, list[Block]]]:
+    """Groups configurations that differ only in the base rates, at a constant ratio of the two, by rising rate."""
     families: dict[str, list[Block]] = {}
     for block in blocks:
         fixed: Row = {name: block.facts.get(name) for name in CONFIG_FIELDS if name not in ("d_lr", "g_lr")}
         fixed["ratio"] = f"{block.facts['g_lr'] / block.facts['d_lr']:.6g}"
         families.setdefault(repr(fixed), []).append(block)
+    found = [sorted(group, key=lambda b: b.facts["d_lr"]) for group in families.values() if len(group) > 1]
+    names = [f"{group[0].facts['task']}, {group[0].facts['loss']}" for group in found]
+    own = [n if names.count(n) == 1 else f"{n}, {g[0].facts.get('part')}" for n, g in zip(names, found, strict=True)]
+    return list(zip(own, found, strict=True))
+
+
+def rate_curves(blocks: Sequence[Block]) -> list[RateCurve]:
+    """Returns a curve for each family of rates and controller that was run at all of them."""
     found = []
-    for group in families.values():
-        if len(group) > 1:
-            ordered = sorted(group, key=lambda b: b.facts["d_lr"])
-            shared = [n for n in ordered[0].controllers if all(n in b.controllers for b in ordered)]
-            found += [c for name in shared if (c := _rate_curve(ordered, name)) is not None]
+    for family, group in rate_families(blocks):
+        shared = [n for n in group[0].controllers if all(n in b.controllers for b in group)]
+        found += [c for name in shared if (c := _rate_curve(family, group, name)) is not None]
     return found
 
 
-def _rate_curve(blocks: list[Block], name: str) -> RateCurve | None:
+def _rate_curve(family: str, blocks: list[Block], name: str) -> RateCurve | None:
     seeds = set.intersection(*(set(np.array(b.seeds)[b.common([name])].tolist()) for b in blocks))
     if not seeds:
         return None
@@ -230,10 +236,10 @@ def _rate_curve(blocks: list[Block], name: str) -> RateCurve | None:
         return None
     failed = sum(int(np.isinf(b.of(name, imputed=False)[c]).sum()) for b, c in zip(blocks, columns, strict=True))
     rates = np.array([b.facts["d_lr"] for b in blocks], float)
-    n, facts = len(seeds), blocks[0].facts
+    n = len(seeds)
     means = [Interval.of(t_bounds(column), n) for column in found.T]
     area = Interval.of(t_bounds(area_over_log_rate(rates, found)), n)
-    return RateCurve(f"{facts['task']}, {facts['loss']}", name, rates.tolist(), means, area, failed)
+    return RateCurve(family, name, rates.tolist(), means, area, failed)
 
 
 def agreement(block: Block) -> Agreement:

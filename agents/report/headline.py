@@ -7,17 +7,25 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from .answer import answer, listed
+from .cells import interval
 from .comparisons import Difference
 from .model import Report
+from .numbers import MINUS, number
 from .statistics import FEWEST, Interval
-from .tables import NO_RANKING, p_equals
 
 STRONG = 0.5
 """Smallest absolute Spearman correlation at which the reward agrees or disagrees with quality."""
 
 
 def headline(report: Report) -> list[str]:
-    """Returns sentences on differences to the baseline and the tuned opponents, ranks, failures and the reward."""
+    """Returns the answer, its evidence, every comparison with the opponents in words, and remarks."""
+    found = answer(report)
+    return [found.sentence, *found.evidence, *comparisons(report), *remarks(report)]
+
+
+def comparisons(report: Report) -> list[str]:
+    """Compares all contestants with the baseline and the tuned opponents, as the table of verdicts does."""
     constants = sorted({name for name in report.best_constants.values() if name})
     sentences = _against(report, report.to_baseline, report.baseline)
     if constants:
@@ -25,7 +33,12 @@ def headline(report: Report) -> list[str]:
         sentences += _against(report, report.to_best_constant, shown)
     if report.to_best_schedule:
         sentences += _against(report, report.to_best_schedule, "the best schedule of both rates")
-    return [*sentences, *_ranking(report), *_floor(report), *_failures(report), *_rewards(report)]
+    return sentences
+
+
+def remarks(report: Report) -> list[str]:
+    """Returns sentences on untrained GANs, the floor, failures, and the reward."""
+    return [*_idle(report), *_floor(report), *_failures(report), *_rewards(report)]
 
 
 def _against(report: Report, found: Sequence[Difference], other: str) -> list[str]:
@@ -68,30 +81,31 @@ def _counted(entries: Sequence[Difference], other: str) -> list[str]:
     return [f"{where}: {'; '.join(parts)}.{open_}"]
 
 
-def _gap(interval: Interval) -> str:
-    return f"{interval.value:+.3g} [{interval.low:+.3g}, {interval.high:+.3g}]".replace("-", "−")
+def _gap(found: Interval) -> str:
+    return interval(found, sign=True)
 
 
-def _ranking(report: Report) -> list[str]:
-    ranking = report.ranking
-    if ranking is None:
-        return [NO_RANKING]
-    found = []
-    if not ranking.official:
-        found.append(f"The ranking is not official: {'; '.join(ranking.missing)}.")
+def _idle(report: Report) -> list[str]:
+    """Names controllers that are no better than an untrained generator, and those that never moved one."""
+    held = {name: found.no_better for name, found in report.idle.items() if found.no_better}
+    ordered = sorted(held, key=lambda name: (-len(held[name]), report.order.index(name)))
+    if len(report.facts.configurations) == 1:
+        parts = ordered
     else:
-        best = ranking.ranks[0].value
-        first = [name for name, r in zip(ranking.controllers, ranking.ranks, strict=True) if r.value == best]
-        near = ranking.controllers[: 1 + max((e for s, e in ranking.cliques if s == 0), default=0)]
-        tied = [name for name in near if name not in first]
-        text = f"Best average rank: {' and '.join(first)} ({best:.2f} of {len(ranking.controllers)})"
-        text += f"; Nemenyi's test does not distinguish it from {', '.join(tied)}" if tied else ""
-        found.append(text + ".")
-    if ranking.friedman is not None:
-        p = ranking.friedman.p
-        verdict = "average ranks differ" if p < 0.05 else "it shows no difference between average ranks"
-        found.append(f"Friedman's test over {ranking.blocks} blocks: {p_equals(p)}, {verdict}.")
-    return found
+        parts = [f"{name} {len(held[name])} of {_ran(report, name)}" for name in ordered]
+        parts[:1] = [f"{part} configurations" for part in parts[:1]]
+    shown = ", ".join(parts)
+    sentences = [f"No better than the untrained generator, by median score: {shown}."] if held else []
+    still = [
+        f"{name} ({'every run' if found.still == found.runs else f'{found.still} of {found.runs} runs'})"
+        for name, found in report.idle.items()
+        if found.still
+    ]
+    return [*sentences, *([f"The generator never moved under {listed(still)}."] if still else [])]
+
+
+def _ran(report: Report, name: str) -> int:
+    return sum(name in found for found in report.medians.values())
 
 
 def _floor(report: Report) -> list[str]:
@@ -101,8 +115,10 @@ def _floor(report: Report) -> list[str]:
     if len(report.facts.configurations) > 1 or not known:
         return []
     mean, name, floor = min(known)
-    ratio = f", {mean / floor:.3g} times the floor of {floor:.3g}" if floor > 0 else ""
-    return [f"The lowest mean score is {mean:.3g} ({name}){ratio}. Fresh real data score the floor."]
+    ratio = f", {number(mean / floor)} times the floor of {number(floor)}" if floor > 0 else ""
+    untrained = next(iter(report.marks.values())).untrained
+    from_ = "" if untrained is None else f"; an untrained generator scores {number(untrained)}"
+    return [f"The lowest mean score is {number(mean)} ({name}){ratio}. Fresh real data score the floor{from_}."]
 
 
 def _failures(report: Report) -> list[str]:
@@ -125,6 +141,11 @@ def _rewards(report: Report) -> list[str]:
         value = float(np.median(values))
         verdict = "agrees with" if value >= STRONG else "disagrees with" if value <= -STRONG else "says little about"
         where = "over all runs" if len(values) == 1 else f"over all runs, median of {len(values)} configurations"
-        shown = f"{value:+.2f}".replace("-", "−")
-        sentences.append(f"The reward {name} {verdict} quality: Spearman(return, −score) is {shown} ({where}).")
+        sentences.append(
+            f"The reward {name} {verdict} quality: Spearman(return, −score) is {_correlation(value)} ({where})."
+        )
     return sentences
+
+
+def _correlation(value: float) -> str:
+    return f"{value:+.2f}".replace("-", MINUS)

@@ -6,11 +6,14 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from . import tables
+from .answer import NO_RANKING, official
 from .blocks import Block
+from .cells import TOO_FEW, Cell, Table, cells, interval
 from .comparisons import Scored
 from .model import Report, make_report
+from .numbers import compact, count, number
 from .published import Cells, read_cells
-from .tables import Cell, Table, cells, interval, measure, number
+from .tables import measure
 
 
 def write_markdown(folder: Path, baseline: str, published: Path | None = None) -> str:
@@ -36,11 +39,11 @@ def markdown(report: Report, blocks: Sequence[Block], published: Cells) -> str:
     """Renders the tables and their notes."""
     parts = [_run(report), _render(_medians(report, blocks, published)), *map(_render, tables.areas(report))]
     if report.ranking is None:
-        parts.append(tables.NO_RANKING)
+        parts.append(NO_RANKING)
     else:
         parts.append(_render(tables.ranking(report.ranking, report.baseline)))
         if not report.ranking.official:
-            parts.append(f"Not an official ranking: {'; '.join(report.ranking.missing)}.")
+            parts.append(official(report.ranking))
         if report.thesis is not None:
             parts.append(_render(tables.thesis(report.thesis)))
         if report.ranking.friedman is not None:
@@ -65,14 +68,14 @@ def _run(report: Report) -> str:
     command = f"`{facts.command}`" if facts.command else "command not given"
     tuning = f" {tables.tuning(report)}." if facts.tuning else ""
     return (
-        f"{command}: {facts.runs} runs of {', '.join(map(str, facts.updates))} updates, {facts.seeds} seeds; "
+        f"{command}: {count(facts.runs)} runs of {', '.join(map(count, facts.updates))} updates, {facts.seeds} seeds; "
         f"{', '.join(map(measure, facts.scores))}, lower is better; {'; '.join(facts.machine)}.{tuning}"
     )
 
 
 def _medians(report: Report, blocks: Sequence[Block], published: Cells) -> Table:
     """Lists medians over seeds, each above the published number, and the controllers that are lowest in either."""
-    names = report.contestants(report.facts.controllers)
+    names = report.contestants(report.order)
     found = {(s.block, s.controller): s for s in report.scores}
     lines, agreed, compared = [], 0, 0
     for block in blocks:
@@ -83,15 +86,16 @@ def _medians(report: Report, blocks: Sequence[Block], published: Cells) -> Table
         here, there = _lowest(medians), _lowest(theirs)
         line = [_cell(ours.get(name), theirs.get(name), name in here) for name in names]
         ends = [", ".join(here), ", ".join(there)] if published else []
-        lines.append(cells(block.label, *line, number(float(block.facts["floor"])), *ends))
+        marks = report.marks[block.label]
+        lines.append(cells(block.label, *line, number(marks.floor), number(marks.untrained), *ends))
         compared += bool(here and there)
         agreed += bool(set(here) & set(there))
     note = "Median over seeds with its 95 % percentile-bootstrap interval; the lowest of each line is bold."
     note += " Failed runs are imputed." if report.failures else ""
     note += f" The lowest is the same as in the published table in {agreed} of {compared} cells." if published else ""
     few = any(s.median and not s.median.bounded for s in report.scores)
-    head = cells("configuration", *names, "floor", *(["lowest here", "lowest there"] if published else []))
-    return Table(head, lines, [note, *([tables.TOO_FEW] if few else [])])
+    head = cells("configuration", *names, "floor", "untrained", *(["lowest here", "lowest there"] if published else []))
+    return Table(head, lines, [note, *([TOO_FEW] if few else [])])
 
 
 def _lowest(values: dict[str, float]) -> list[str]:
@@ -102,4 +106,4 @@ def _cell(found: Scored | None, published: float | None, lowest: bool) -> str:
     text = "" if found is None else "every run failed" if found.median is None else interval(found.median)
     text += f" ({found.failed} failed)" if found is not None and found.failed and found.median else ""
     text = f"**{text}**" if lowest else text
-    return text + ("" if published is None else f"<br>there {number(published)}")
+    return text + ("" if published is None else f"<br>there {compact(published)}")

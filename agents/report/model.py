@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from gan_env.registry import unknown
 
 from ..registry import TUNED_SCHEDULE, controller_note, is_embedded
 from .blocks import Block, Row, make_blocks, read_config, read_rows
+from .budget import BudgetCurve, budget_curves
 from .comparisons import (
     BASELINE,
     Agreement,
@@ -23,10 +26,13 @@ from .comparisons import (
     best_constant,
     differences,
     rate_curves,
+    rate_families,
     scored,
 )
 from .published import Thesis, beside_thesis
+from .questions import Question, question
 from .ranking import Profiles, Ranking, Relative, profiles, rank, relative
+from .references import Idle, Marks, idle, marks, medians
 from .statistics import COVERAGE
 
 
@@ -75,12 +81,22 @@ class Report:
     """All numbers of a report."""
 
     baseline: str
+    question: Question
     facts: Facts
+    order: list[str]
+    """All controllers in the order of every table and figure: those that are ranked, the best first, then the others
+    that compete, those trained online, and those that do not compete."""
     notes: dict[str, str]
     """Remarks on controllers that are not contestants, by name."""
     embedded: list[str]
     """Controllers that are trained online, during the evaluation run; they are not ranked."""
     ranking: Ranking | None
+    marks: dict[str, Marks]
+    """What fresh real data and the untrained generator score, by configuration."""
+    medians: dict[str, dict[str, float]]
+    """Median score of every controller that ran, by configuration; infinite where half of the runs failed."""
+    idle: dict[str, Idle]
+    """Controllers that trained nobody, somewhere."""
     scores: list[Scored]
     to_baseline: list[Difference]
     best_constants: dict[str, str | None]
@@ -90,11 +106,22 @@ class Report:
     relative: list[Relative]
     """Over several configurations; empty for one."""
     profiles: Profiles | None
+    families: dict[str, str]
+    """The first configuration of each family of base rates, by the family's name."""
     rate_curves: list[RateCurve]
+    budget: list[BudgetCurve]
+    """Empty unless the suite asks for it."""
     agreements: list[Agreement]
     failures: list[Failure]
     thesis: Thesis | None
     coverage: dict[str, tuple[float, float]]
+
+    @property
+    def unranked(self) -> dict[str, str]:
+        """Why each controller that is not ranked is not, by name."""
+        if self.ranking is None:
+            return {name: "" for name in self.order}
+        return self.ranking.left_out
 
     def contestants(self, names: Sequence[str]) -> list[str]:
         """Returns those of the names that are neither trained online nor remarked on."""
@@ -121,7 +148,15 @@ def make_report(folder: Path | str, baseline: str = BASELINE) -> tuple[Report, l
         ValueError: If the folder has no rows, a row is malformed, or no controller is called `baseline`.
     """
     folder = Path(folder)
-    rows, config = read_rows(folder), read_config(folder)
+    return report_of(read_rows(folder), read_config(folder), baseline)
+
+
+def report_of(rows: list[Row], config: dict[str, Any], baseline: str = BASELINE) -> tuple[Report, list[Block]]:
+    """Computes the report of rows that were read, with the benchmark's configuration ({} for none).
+
+    Raises:
+        ValueError: If no controller is called `baseline`.
+    """
     blocks = make_blocks(rows)
     names = list(dict.fromkeys(row["controller"] for row in rows))
     if baseline not in names:
@@ -129,13 +164,25 @@ def make_report(folder: Path | str, baseline: str = BASELINE) -> tuple[Report, l
     notes = {name: note for name in names if (note := controller_note(name))}
     embedded = [name for name in names if is_embedded(name)]
     contestants = [name for name in names if name not in notes and name not in embedded]
-    ranking = rank(blocks, baseline)
+    ranking, curves = rank(blocks, baseline), rate_curves(blocks)
+    asked = question(
+        config,
+        list(dict.fromkeys(block.facts["task"] for block in blocks)),
+        len(names),
+        max((len(curve.rates) for curve in curves), default=0),
+        len(blocks),
+    )
     report = Report(
         baseline=baseline,
+        question=asked,
         facts=_facts(rows, blocks, config),
+        order=_order(ranking, blocks, contestants, embedded, notes),
         notes=notes,
         embedded=embedded,
         ranking=ranking,
+        marks={block.label: marks(block) for block in blocks},
+        medians={block.label: medians(block) for block in blocks},
+        idle=idle(blocks),
         scores=[s for block in blocks for s in scored(block)],
         to_baseline=[d for block in blocks if baseline in block.controllers for d in differences(block, baseline)],
         best_constants={block.label: best_constant(block) for block in blocks},
@@ -147,13 +194,34 @@ def make_report(folder: Path | str, baseline: str = BASELINE) -> tuple[Report, l
         ],
         relative=relative(blocks, contestants) if len(blocks) > 1 else [],
         profiles=profiles(blocks, contestants),
-        rate_curves=rate_curves(blocks),
+        families={family: group[0].label for family, group in rate_families(blocks)},
+        rate_curves=curves,
+        budget=budget_curves(blocks) if asked.figure == "budget" else [],
         agreements=[agreement(block) for block in blocks],
         failures=[_failure(block, row) for block in blocks for row in block.rows if row["status"] != "ok"],
         thesis=beside_thesis(config, ranking),
         coverage=COVERAGE,
     )
     return report, blocks
+
+
+def _order(
+    ranking: Ranking | None,
+    blocks: Sequence[Block],
+    contestants: Sequence[str],
+    embedded: Sequence[str],
+    notes: Iterable[str],
+) -> list[str]:
+    """Orders all controllers; those without a rank by how many medians of the others are lower."""
+    found = [medians(block) for block in blocks]
+
+    def place(name: str) -> float:
+        own = [np.mean([other < each[name] for other in each.values()]) for each in found if name in each]
+        return float(np.mean(own))
+
+    ranked = ranking.controllers if ranking else []
+    groups = [[name for name in group if name not in ranked] for group in (contestants, embedded, notes)]
+    return [*ranked, *(name for group in groups for name in sorted(group, key=place))]
 
 
 def _facts(rows: list[Row], blocks: list[Block], config: dict[str, Any]) -> Facts:

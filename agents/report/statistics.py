@@ -14,6 +14,8 @@ from typing import NamedTuple
 import numpy as np
 from scipy import stats
 
+from .numbers import estimate
+
 LEVEL = 0.95
 RESAMPLES = 2_000
 FEWEST = 5
@@ -74,9 +76,8 @@ class Interval:
         return bool(np.isfinite([self.low, self.high]).all())
 
     def __str__(self) -> str:
-        if not self.bounded:
-            return f"{self.value:.4g} (n = {self.n})"
-        return f"{self.value:.4g} [{self.low:.4g}, {self.high:.4g}]"
+        text = estimate(self.value, self.low, self.high)
+        return text if self.bounded else f"{text} (n = {self.n})"
 
 
 def mean(values: np.ndarray) -> np.ndarray:

@@ -1,88 +1,34 @@
-"""Builds a report's tables as plain cells, which Markdown and HTML render, and formats their numbers."""
+"""Builds a report's tables as plain cells, which Markdown and HTML render."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
 
 import numpy as np
 
+from gan_env.metrics.names import measure_name
+
+from .cells import Cell, Line, Table, cells, interval, muted, too_few
 from .comparisons import Difference, Scored
 from .model import Report
+from .numbers import compact, count, duration, number, p_equals, p_value
 from .published import Thesis
 from .ranking import Ranking
-from .statistics import FEWEST, Interval
 
 MOST_BLOCKS = 6
 """With more configurations than this, a table of differences has one line per configuration."""
-NO_RANKING = "There is no ranking: fewer than two contestants were run on the same seeds of every configuration."
-TOO_FEW = f"Too few runs for an interval (fewer than {FEWEST}): only the value is given."
-
-
-@dataclass(frozen=True)
-class Cell:
-    """Text of a table, with a verdict (-1 better, 1 worse, 0 neither) and a remark behind it."""
-
-    text: str
-    verdict: int = 0
-    note: str = ""
-
-
-Line = list[Cell] | str
-"""Cells of a row, or a heading of the rows below it."""
-
-
-@dataclass(frozen=True)
-class Table:
-    """A table with its notes; `sentences` are the columns of long text."""
-
-    head: list[Cell]
-    lines: Sequence[Line]
-    notes: list[str] = field(default_factory=list)
-    title: str = ""
-    sentences: tuple[int, ...] = ()
-
-
-def number(value: float | None) -> str:
-    """Formats four digits with a true minus sign; a dash for None."""
-    if value is None or math.isnan(value):
-        return "–"
-    return "∞" if value == math.inf else "−∞" if value == -math.inf else f"{value:.4g}".replace("-", "−")
-
-
-def interval(found: Interval | None) -> str:
-    """Formats an estimate with its interval, alone where there are too few runs for one; a dash for None."""
-    if found is None or not found.bounded:
-        return number(found and found.value)
-    return f"{number(found.value)} [{number(found.low)}, {number(found.high)}]"
-
-
-def p_value(p: float | None) -> str:
-    """Formats two digits, three where two would hide that p is below 0.05, a bound where p is tiny; dash for None."""
-    if p is None:
-        return "–"
-    return "< 0.0001" if p < 1e-4 else f"{p:.3g}" if p < 0.05 <= float(f"{p:.2g}") else f"{p:.2g}"
-
-
-def p_equals(p: float) -> str:
-    """Formats `p = 0.02`, `p < 0.0001`."""
-    text = p_value(p)
-    return f"p {text}" if text.startswith("<") else f"p = {text}"
+HOTTEST = 10.0
+"""A heat map's shade is full at so many times the lowest median of a configuration."""
 
 
 def measure(score_name: str) -> str:
     """Describes a score: a distance to test data, except for Dirac's task, which has none."""
-    return "distance from the saddle" if score_name == "saddle_distance" else f"{score_name} to test data"
+    return measure_name(score_name) + ("" if score_name == "saddle_distance" else " to test data")
 
 
-def cells(*values: object) -> list[Cell]:
-    """Converts values to cells."""
-    return [value if isinstance(value, Cell) else Cell(str(value)) for value in values]
-
-
-def _too_few(intervals: Iterable[Interval | None]) -> list[str]:
-    return [TOO_FEW] if any(each is not None and not each.bounded for each in intervals) else []
+def _in_order(report: Report, names: set[str]) -> list[str]:
+    return [name for name in report.order if name in names]
 
 
 def _name(report: Report, name: str) -> Cell:
@@ -106,18 +52,73 @@ def ranking(ranking: Ranking, baseline: str) -> Table:
             cells(name, interval(rank), f"{failed} of {runs}", "" if name == baseline else p_value(p))
             for name, rank, failed, runs, p in columns
         ],
-        [note, *_too_few(ranking.ranks)],
+        [note, *too_few(ranking.ranks)],
     )
 
 
-def medians(ranking: Ranking) -> Table:
-    """Lists the median score of each ranked controller in each configuration."""
+def verdicts(report: Report) -> Table:
+    """Lists every controller that ran with its rank, its differences to the opponents, and its failures."""
+    against = {report.baseline: report.to_baseline}
+    if constants := sorted({name for name in report.best_constants.values() if name}):
+        against[constants[0] if len(constants) == 1 else "the best constant"] = report.to_best_constant
+    if report.to_best_schedule:
+        against["best-schedule"] = report.to_best_schedule
+    ranks = dict(zip(report.ranking.controllers, report.ranking.ranks, strict=True)) if report.ranking else {}
     lines: list[Line] = []
-    for label, values in ranking.medians.items():
-        shown = (Cell("failed" if m == math.inf else number(m), verdict=-1 if m == min(values) else 0) for m in values)
-        lines.append(cells(label, *shown))
-    title = "Median score in each configuration"
-    return Table(cells("configuration", *ranking.controllers), lines, ["Blue: the lowest of its line."], title)
+    for name in report.order:
+        own = [s for s in report.scores if s.controller == name]
+        failed, runs = sum(s.failed for s in own), sum(s.failure_rate.n for s in own)
+        line = cells(
+            Cell(name, note=report.unranked.get(name, "")),
+            interval(ranks.get(name)),
+            *(_verdict([d for d in found if d.controller == name]) for found in against.values()),
+            f"{count(failed)} of {count(runs)}",
+        )
+        lines.append(muted(line) if name in report.unranked else line)
+    many = len(report.facts.configurations) > 1
+    what = "Configurations in which it is better / not shown to differ / worse" if many else "Score minus the other's"
+    note = f"{what}, paired by seed, by 95 % t intervals; blue is better, orange worse. Ranks: 1 is best."
+    head = cells("controller", "average rank", *(f"against {other}" for other in against), "failed runs")
+    found = [d.t for each in against.values() for d in each]
+    return Table(head, lines, [note, *too_few([*ranks.values(), *found])])
+
+
+def _verdict(found: Sequence[Difference]) -> Cell:
+    """Sums up a controller's differences to another: of one configuration the interval, of several the verdicts."""
+    if not found:
+        return Cell("–")
+    if len(found) == 1:
+        return Cell(interval(found[0].t, sign=True), found[0].verdict)
+    better, undecided, worse = (sum(d.verdict == v for d in found) for v in (-1, 0, 1))
+    return Cell(f"{better} / {undecided} / {worse}", (worse > better) - (better > worse))
+
+
+def medians(report: Report) -> Table:
+    """Lists the median score of every controller that ran in each configuration, shaded, beside the two marks."""
+    lines: list[Line] = []
+    for label, found in report.medians.items():
+        ranked = [found[n] for n in report.order if n in found and n not in report.unranked] or list(found.values())
+        lowest = min(ranked)
+        marks = report.marks[label]
+        line = [_median(report, name, found.get(name), lowest) for name in report.order]
+        lines.append(cells(label, *line, *(Cell(number(m), muted=True) for m in (marks.floor, marks.untrained))))
+    head = [Cell(name, muted=name in report.unranked) for name in report.order]
+    note = (
+        f"Median over seeds. The darker, the further above the lowest of its line (full at {compact(HOTTEST)} times); "
+        "blue: the lowest. Grey columns are not ranked. Floor: fresh real data; untrained: the generator as it began."
+    )
+    return Table(cells("configuration", *head, Cell("floor", muted=True), Cell("untrained", muted=True)), lines, [note])
+
+
+def _median(report: Report, name: str, value: float | None, lowest: float) -> Cell:
+    if value is None:
+        return Cell("–", muted=True)
+    grey = name in report.unranked
+    if value == math.inf:
+        return Cell("failed", heat=None if grey else 1.0, muted=grey)
+    ratio = math.log(value / lowest) / math.log(HOTTEST) if lowest > 0 and value > 0 else 0.0
+    best = value == lowest and not grey
+    return Cell(number(value), verdict=-int(best), heat=None if grey else min(max(ratio, 0.0), 1.0), muted=grey)
 
 
 def thesis(found: Thesis) -> Table:
@@ -154,18 +155,16 @@ def nemenyi(ranking: Ranking) -> Table:
 
 def scores(report: Report) -> list[Table]:
     """Lists every controller's scores in every configuration, a table for each role."""
-    head = cells("controller", "mean, t", "median", "IQM", "floor", "mean −\u00a0floor", "failed", "failure rate",
-                 "D updates", "G updates", "s per run", "return")  # fmt: skip
-    order = report.ranking.controllers if report.ranking else []
-    names = [*order, *(n for n in report.facts.controllers if n not in order)]
+    head = cells("controller", "mean, t", "median", "IQM", "floor", "untrained", "mean −\u00a0floor", "failed",
+                 "failure rate", "D updates", "G updates", "s per run", "return")  # fmt: skip
     tables = []
-    for title, group in report.by_role(names):
+    for title, group in report.by_role(report.order):
         found = {(s.block, s.controller): s for s in report.scores if s.controller in group}
         lines: list[Line] = []
         for label in report.facts.configurations:
             held = [found[label, name] for name in group if (label, name) in found]
             lines += [label, *(_score_line(report, s) for s in held)] if held else []
-        tables.append(Table(head, lines, _too_few(s.mean for s in found.values()), title))
+        tables.append(Table(head, lines, too_few(s.mean for s in found.values()), title))
     return tables
 
 
@@ -175,11 +174,12 @@ def _score_line(report: Report, found: Scored) -> list[Cell]:
         _name(report, found.controller),
         *(interval(each) + imputed for each in (found.mean, found.median, found.iqm)),
         number(found.floor),
+        number(report.marks[found.block].untrained),
         number(found.excess),
         found.failed,
         interval(found.failure_rate),
-        number(round(found.d_updates)),
-        number(round(found.g_updates)),
+        count(found.d_updates),
+        count(found.g_updates),
         number(found.wall_s),
         number(found.returned),
     )
@@ -187,12 +187,12 @@ def _score_line(report: Report, found: Scored) -> list[Cell]:
 
 def relative(report: Report) -> Table:
     """Lists scores pooled over configurations, as multiples of the best median in each."""
-    found = sorted(report.relative, key=lambda r: r.iqm.value)
+    found = sorted(report.relative, key=lambda r: report.order.index(r.controller))
     note = "Scores as multiples of the best median in their configuration; stratified percentile bootstrap."
     return Table(
         cells("controller", "IQM", "median", "mean", "imputed runs"),
         [cells(r.controller, interval(r.iqm), interval(r.median), interval(r.mean), r.imputed) for r in found],
-        [note, *_too_few(r.iqm for r in found)],
+        [note, *too_few(r.iqm for r in found)],
         "Over all configurations",
     )
 
@@ -200,7 +200,7 @@ def relative(report: Report) -> Table:
 def differences(report: Report, found: Sequence[Difference]) -> list[Table]:
     """Lists paired differences, a table for each role; with many configurations, only t intervals."""
     tables = []
-    for title, group in report.by_role(list(dict.fromkeys(d.controller for d in found))):
+    for title, group in report.by_role(_in_order(report, {d.controller for d in found})):
         chosen = [d for d in found if d.controller in group]
         many = len(report.facts.configurations) > MOST_BLOCKS
         tables.append((_by_configuration if many else _in_full)(report, chosen, title))
@@ -212,14 +212,14 @@ def _in_full(report: Report, found: Sequence[Difference], title: str) -> Table:
     lines: list[Line] = []
     for label, other in dict.fromkeys((d.block, d.other) for d in found):
         lines.append(f"{label}: minus {other}")
-        for d in sorted((d for d in found if d.block == label), key=lambda d: d.t.value):
+        for d in sorted((d for d in found if d.block == label), key=lambda d: report.order.index(d.controller)):
             means = Cell(interval(d.t), d.verdict), interval(d.bootstrap_t), interval(d.improvement)
             lines.append(cells(_name(report, d.controller), *means, p_value(d.p), d.t.n, d.imputed or ""))
-    return Table(head, lines, _too_few(d.t for d in found), title)
+    return Table(head, lines, too_few(d.t for d in found), title)
 
 
 def _by_configuration(report: Report, found: Sequence[Difference], title: str) -> Table:
-    names = list(dict.fromkeys(d.controller for d in found))
+    names = _in_order(report, {d.controller for d in found})
     by_cell = {(d.block, d.controller): d for d in found}
     lines: list[Line] = []
     for label in dict.fromkeys(d.block for d in found):
@@ -227,7 +227,7 @@ def _by_configuration(report: Report, found: Sequence[Difference], title: str) -
         lines.append(cells(label, *("–" if d is None else Cell(interval(d.t), d.verdict) for d in each)))
     note = "t intervals; blue: below 0, orange: above. For bootstrap-t, P(lower score) and p see --json."
     head = cells("configuration", *(_name(report, n) for n in names))
-    return Table(head, lines, [note, *_too_few(d.t for d in found)], title)
+    return Table(head, lines, [note, *too_few(d.t for d in found)], title)
 
 
 def rates(report: Report) -> list[Table]:
@@ -235,9 +235,9 @@ def rates(report: Report) -> list[Table]:
     tables = []
     for family in dict.fromkeys(c.family for c in report.rate_curves):
         curves = {c.controller: c for c in report.rate_curves if c.family == family}
-        names = sorted(curves, key=lambda name: curves[name].area.value)
+        names = _in_order(report, set(curves))
         rates = next(iter(curves.values())).rates
-        head = cells("controller", "area over log rate", *(f"at {rate:g}" for rate in rates), "imputed")
+        head = cells("controller", "area over log rate", *(f"at {compact(rate)}" for rate in rates), "imputed")
         for title, group in report.by_role(names):
             chosen = [curves[name] for name in group]
             lines: list[Line] = [
@@ -245,7 +245,7 @@ def rates(report: Report) -> list[Table]:
                 for c in chosen
             ]
             title = f"{family}{': ' + title if title else ''}"
-            tables.append(Table(head, lines, _too_few(c.area for c in chosen), title))
+            tables.append(Table(head, lines, too_few(c.area for c in chosen), title))
     return tables
 
 
@@ -254,7 +254,7 @@ def areas(report: Report) -> list[Table]:
     families = list(dict.fromkeys(curve.family for curve in report.rate_curves))
     found = {(curve.controller, curve.family): curve for curve in report.rate_curves}
     tables = []
-    for title, names in report.by_role(list(dict.fromkeys(name for name, _ in found))):
+    for title, names in report.by_role(_in_order(report, {name for name, _ in found})):
         lines: list[Line] = []
         for name in names:
             curves = [found.get((name, family)) for family in families]
@@ -262,9 +262,9 @@ def areas(report: Report) -> list[Table]:
             lines.append(cells(name, *("" if c is None else interval(c.area) for c in curves), failed or ""))
         tables.append(Table(cells("controller", *families, "failed"), lines, title=title))
     if tables:
-        rates = ", ".join(f"{rate:g}" for rate in report.rate_curves[0].rates)
+        rates = ", ".join(map(compact, report.rate_curves[0].rates))
         note = f"Mean score over the logarithm of the base rate ({rates}), 95 % t interval; failed runs are imputed."
-        tables[-1].notes.extend([note, *_too_few(c.area for c in report.rate_curves)])
+        tables[-1].notes.extend([note, *too_few(c.area for c in report.rate_curves)])
     return tables
 
 
@@ -310,15 +310,15 @@ def facts(report: Report) -> dict[str, str]:
     facts = report.facts
     configurations, wall = facts.configurations, facts.wall_s
     return {
-        "Runs": f"{facts.runs}: {len(configurations)} configuration(s) × {len(facts.controllers)} controllers, "
+        "Runs": f"{count(facts.runs)}: {len(configurations)} configuration(s) × {len(facts.controllers)} controllers, "
                 f"{facts.seeds} seeds in all",
         "Configurations": ", ".join(configurations[:8]) + (" …" if len(configurations) > 8 else ""),
-        "Updates per run": ", ".join(map(str, facts.updates)),
+        "Updates per run": ", ".join(map(count, facts.updates)),
         "Seed split": ", ".join(facts.splits),
         "Score": f"{', '.join(map(measure, facts.scores))}; lower is better. Neither player sees test data",
         "Machine": "; ".join(facts.machine),
-        "Time": f"{_duration(facts.training_s)} of training over all runs"
-                + (f", {_duration(wall)} in all" if wall is not None else ""),
+        "Time": f"{duration(facts.training_s)} of training over all runs"
+                + (f", {duration(wall)} in all" if wall is not None else ""),
         "Versions": "; ".join(v for v in facts.versions if v) or "not given",
         "Failures in means": _imputed(report),
         **({"Tuning": tuning(report)} if facts.tuning else {}),
@@ -341,9 +341,3 @@ def _imputed(report: Report) -> str:
         return "the configuration's worst finite score; the rows lack the untrained generator's"
     lacking = f", which {runs - known} of {runs} rows lack" if known < runs else ""
     return f"the larger of the configuration's worst finite score and the untrained generator's{lacking}"
-
-
-def _duration(seconds: float) -> str:
-    if seconds < 120:
-        return f"{seconds:.1f} s"
-    return f"{seconds / 60:.1f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"

@@ -13,6 +13,8 @@ from gan_env.training.snapshot import restore, snapshot
 from gan_env.training.trainer import Trainer
 from gan_env.types import Control, GameFacts, Measurement, Transition
 
+from ..base import shown_controller
+
 CANDIDATES = (0.1, 10**-0.5, 1.0, 10**0.5, 10.0)
 
 
@@ -45,6 +47,9 @@ class LookAhead:
         self._due: Tensor | None = None
         """Update of each row at which it tries the candidates next, (N,)."""
         self._multiplier: Tensor | None = None
+
+    def __repr__(self) -> str:
+        return shown_controller(self.name, {"candidates": tuple(sorted(self.candidates)), "horizon": self.horizon})
 
     def bind(self, trainer: Trainer, rows: slice = slice(None)) -> None:
         """Sets the trainer and the controller's rows."""

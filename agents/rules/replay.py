@@ -12,7 +12,7 @@ from torch import Tensor
 from gan_env.io.tensor_files import write_tensors
 from gan_env.types import Control, GameFacts, Measurement, Transition
 
-from ..base import Controller, NeedsTrainer
+from ..base import Controller, NeedsTrainer, shown_controller
 from ..policies.policy_files import ControllerFileError, read_checked
 
 FORMAT = "gan-env recording"
@@ -32,6 +32,9 @@ class Recorder:
         self._seeds: list[int] = []
         if isinstance(controller, NeedsTrainer):
             self.bind = controller.bind
+
+    def __repr__(self) -> str:
+        return f"Recorder({self.controller!r}, {len(self.controls)} decisions)"
 
     def reset(self, row_seeds: Sequence[int], game: GameFacts = GameFacts()) -> None:
         """Starts the controller afresh, with an empty record."""
@@ -124,6 +127,9 @@ class Replay:
         self._ends = updates[-1] + (steps[-1] if len(steps) else 1)
         """Update of each run at which the next decision would have been made."""
         self._places = torch.zeros(0, dtype=torch.int64)
+
+    def __repr__(self) -> str:
+        return shown_controller(self.name, {"path": str(self.path), "shift": self.shift})
 
     def reset(self, row_seeds: Sequence[int], game: GameFacts = GameFacts()) -> None:
         """Starts at the first recorded decision; raises ValueError if the recording is shorter than the run."""

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from gan_env.types import Control, GameFacts, Measurement, Transition
 
-from ..base import CONTROLLERS
+from ..base import CONTROLLERS, shown_controller
 
 Build = TypeVar("Build", bound="Callable[..., Law]")
 
@@ -44,6 +44,9 @@ class Scripted:
         self.name, self.law = name, law
         self.memory: Memory = {}
         self._rows: int | None = None
+
+    def __repr__(self) -> str:
+        return shown_controller(self.name, self.law)
 
     @property
     def rule(self) -> Tensor:

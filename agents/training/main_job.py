@@ -154,6 +154,7 @@ def _need_empty(out: Path) -> None:
 
 def _work(config: TrainConfig, out: Path, say: Callable[[str], None]) -> Path:
     """Trains from the last saved state, judges, writes everything; the folder is locked."""
+    from ..report.columns import terminal_width
     from ..report.text import summary
     from .run_pictures import draw_learning, draw_run  # matplotlib takes a second to import
 
@@ -174,15 +175,18 @@ def _work(config: TrainConfig, out: Path, say: Callable[[str], None]) -> Path:
             agent = learned[0].controller
             assert isinstance(agent, EmbeddedFSCO)
             save_controller(agent.policy(0), out / AGENT)
-        table = summary(result.rows, trained=config.names[0], untrained=config.names[1])
-        table = "\n".join([table, *map(str, behaviours)])
+
+        def told(width: int | None = None) -> str:
+            table = summary(result.rows, trained=config.names[0], untrained=config.names[1], width=width)
+            return "\n".join([table, *map(str, behaviours)])
+
         draw_run(config.env.build_task(), result, out)
         logs = zip([each.name for each in recorded], (out / LOGS, out / SECOND_LOGS), strict=False)
         draw_learning(dict(logs), out / "learning.png")
-        write_whole(out / TABLE, table + "\n")  # the last: whoever finds it finds everything
+        write_whole(out / TABLE, told() + "\n")  # the last: whoever finds it finds everything
         for state in reversed(states):  # the first one's absence says that all is done
             state.remove()
-    say(table)
+    say(told(terminal_width()))
     say(f"\n{time.perf_counter() - began:.0f} s in all. The agent, every row, curves and pictures are in {out}/")
     return out
 

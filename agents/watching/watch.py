@@ -17,6 +17,7 @@ from ..benchmark.folder import CLAIMS, Folder, open_folder
 from ..comparison.contestants import Contestant, make_contestant
 from ..policies.policy_files import load_controller
 from ..report import text as tables
+from ..report.columns import terminal_width
 from ..run_kind import BENCHMARK, kind_of
 from ..training.checkpoints import STATE, log_sizes
 from ..training.main_job import CONFIG, LOGS, TABLE
@@ -139,7 +140,8 @@ class BenchFolder:
         since, before = self._began
         pace = (now - since) / (done - before) if done > before and running else None
         left_s = None if pace is None else pace * (sum(work.values()) - done)
-        table = tables.tables(rows) if rows else ""
+        fit = {} if (width := terminal_width()) is None else {"width": width}
+        table = tables.tables(rows, **fit) if rows else ""
         return Progress(self.folder, what, state, done, sum(work.values()), "update", left_s, {}, table, hint)
 
     def _running(self, left: set[str]) -> int:

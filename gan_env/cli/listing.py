@@ -13,12 +13,13 @@ import gan_env
 from agents.base import CONTROLLERS
 from agents.benchmark.suites import SUITES
 from agents.registry import OPPONENTS, controller_note, controller_summary, list_controllers
+from agents.report.questions import QUESTIONS
 from gan_env.envs.observations import FEATURES
 from gan_env.envs.rewards import REWARDS
 from gan_env.losses.losses import LOSSES
 from gan_env.optimizer_spec import OPTIMIZERS
 from gan_env.registry import misplaced
-from gan_env.tasks.task import TASKS
+from gan_env.tasks.task import TASKS, task_summary
 
 from . import DONE
 from .options import print_json, read, wrapped
@@ -37,7 +38,7 @@ class List:
     """Options."""
 
     kind: tyro.conf.Positional[Literal["all", *KINDS]] = "all"  # type: ignore[valid-type]
-    """One kind of names, a line each, controllers and opponents with what they do; everything if left out."""
+    """One kind of names, a line each; tasks, controllers, opponents and suites with what they are; all if left out."""
     json: bool = False
     """Print one JSON document."""
 
@@ -68,9 +69,12 @@ def run(arguments: Sequence[str]) -> int:
         print_json(everything if given.kind == "all" else {given.kind: everything[given.kind]})
         return DONE
     found["plugins"] = [f"{p['kind']} {p['name']} of {p['package']}" for p in plugins if not p["problem"]]
-    if given.kind in ("controllers", "opponents"):
+    about = {"controllers": _about, "opponents": _about, "tasks": task_summary, "suites": _asks}
+    if given.kind in about:
         longest = max(map(len, found[given.kind]))
-        print(*(f"{name:<{longest}}  {_about(name)}".rstrip() for name in found[given.kind]), sep="\n")
+        for name in found[given.kind]:
+            label, text = f"{name:<{longest}}  ", about[given.kind](name)
+            print((wrapped(label, text, longest + 2) if sys.stdout.isatty() else label + text).rstrip())
         return DONE
     if given.kind != "all":
         print(*found[given.kind], sep="\n")
@@ -82,6 +86,11 @@ def run(arguments: Sequence[str]) -> int:
             continue  # no plug-ins, mostly
         print(wrapped(f"{kind}:", ", ".join(names), 13))
     return DONE
+
+
+def _asks(suite: str) -> str:
+    """Returns the question of a suite."""
+    return QUESTIONS[suite].text
 
 
 def _about(controller: str) -> str:

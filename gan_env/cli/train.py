@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Annotated, Any, Literal
 
 import tyro
@@ -31,6 +32,13 @@ HELP = """
 """
 
 
+TITLES = {
+    "game": "The GAN that is trained, and what the agent sees and is paid.",
+    "agent": "The agent that learns to steer it.",
+    "job": "How long it learns, how it is judged, and where results go.",
+    "folder": "Going on, and printing.",
+}
+"""What the groups of options are about."""
 HELPS = {
     "task": 'What is trained: a name (gan-env list tasks), some with a place, e.g. "folder:PATH@64".',
     "optimizer": "Optimiser of both players; by default the task's or else the loss' own.",
@@ -81,8 +89,7 @@ def run(arguments: Sequence[str]) -> int:
         "With --resume: read the data and controllers' files that the folder's configuration names elsewhere, too.",
     )  # fmt: skip
     as_json = _option("json", bool, False, "Print the folder and the scores as one JSON document.")
-    flags = dataclasses.make_dataclass("Train", [*game, *agent, *job, again, trust, as_json], kw_only=True, frozen=True)
-    given: Any = read(flags, "train", arguments, HELP)
+    given: Any = _read({"game": game, "agent": agent, "job": job, "folder": [again, trust, as_json]}, arguments)
     say = (lambda text: None) if given.json else print
     if given.resume is not None:
         changed = [n for n, _, default in [*game, *agent, *job] if getattr(given, n) != default.default]
@@ -101,6 +108,18 @@ def run(arguments: Sequence[str]) -> int:
     else:
         print(f"See the agent at work: gan-env watch {out} --film {out}/film.gif")
     return DONE
+
+
+def _read(groups: dict[str, list[tuple[str, Any, Any]]], arguments: Sequence[str]) -> SimpleNamespace:
+    """Parses options in groups, under whose titles the help lists them; returns all of them by name."""
+    fields: list[tuple[str, Any, Any]] = []
+    for title, options in groups.items():
+        kind = dataclasses.make_dataclass(title, options, kw_only=True, frozen=True)
+        kind.__doc__ = TITLES[title]
+        fields.append((title, kind, dataclasses.field(default=kind())))
+    flags = dataclasses.make_dataclass("Train", fields, kw_only=True, frozen=True)
+    found = read(tyro.conf.OmitArgPrefixes[flags], "train", arguments, HELP)
+    return SimpleNamespace(**{name: getattr(getattr(found, t), name) for t, o in groups.items() for name, *_ in o})
 
 
 def _chosen_later(options: list[tuple[str, Any, Any]], *names: str) -> list[tuple[str, Any, Any]]:

@@ -14,9 +14,11 @@ import tyro
 from agents.benchmark.command import split_list
 from agents.comparison.contestants import make_contestant
 from agents.comparison.seeds import SPLIT_SIZE, split_seeds
+from agents.report.numbers import number
 from agents.watching.film import Film, check_film, write_film
 from agents.watching.watch import CURVES, Progress, watched
 from gan_env.envs.config import EnvConfig
+from gan_env.metrics.names import measure_name
 
 from . import DONE
 from .options import print_json, read
@@ -192,7 +194,7 @@ def _film(given: Watch, path: Path) -> int:
         print_json({"film": path, "task": film.env.trainer.task.name, "score_name": score, "outcomes": outcomes})
         return DONE
     for name, outcome in outcomes.items():
-        said = outcome if isinstance(outcome, str) else f"score {outcome:.4g} ({score}, lower is better)"
+        said = outcome if isinstance(outcome, str) else f"{measure_name(score)} {number(outcome)}, lower is better"
         print(f"{name}: {said}")
     print(f"{path} is written, {path.stat().st_size / 2**20:.1f} MB")
     return DONE

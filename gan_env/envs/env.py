@@ -67,6 +67,9 @@ class GANEnv(gym.Env):
         self.metadata = {**self.metadata, "render_modes": batch.metadata["render_modes"]}
         self.action_space, self.observation_space = batch.single_action_space, batch.single_observation_space
 
+    def __repr__(self) -> str:
+        return self.batch.shown(type(self).__name__)
+
     @property
     def spec(self) -> EnvSpec | None:
         """The spec from which `gym.make` built it, with a registered task replaced by its name."""

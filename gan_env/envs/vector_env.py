@@ -148,6 +148,18 @@ class GANVectorEnv(gym.vector.VectorEnv):
         self.history: History | None = History(trainer.n) if self.render_mode else None
         self._painter: Painter | None = None  # made with the first picture, for matplotlib takes a second to import
 
+    def __repr__(self) -> str:
+        return self.shown(type(self).__name__)
+
+    def shown(self, kind: str) -> str:
+        """Shows the game and how far it is, under the name of a class."""
+        trainer = self.trainer
+        done, total = trainer.updates, trainer.episode_updates
+        low, high = int(done.min()), int(done.max())
+        at = f"update {low if low == high else f'{low} to {high}'}/{total}"
+        rows = "" if kind == "GANEnv" else f"{self.num_envs} × "
+        return f"{kind}({rows}{trainer.task.name}, {self.config.gan_loss.name}, {at})"
+
     @property
     def spec(self) -> EnvSpec | None:
         """The spec from which `gym.make` built it, with a registered task replaced by its name."""
@@ -342,6 +354,11 @@ class GANVectorEnv(gym.vector.VectorEnv):
 
     def pictures(self, scenes: Sequence[Scene] | None = None) -> tuple[np.ndarray, ...]:
         """Draws scenes, by default the current ones of all rows, as `render` does."""
+        return self.painter.pictures(scenes or [self.scene(row) for row in range(self.num_envs)])
+
+    @property
+    def painter(self) -> Painter:
+        """What draws the environment's pictures."""
         if self._painter is None:
             scale = 0.5 if self.config.d_loss_scale == "mean" else 1.0
             self._painter = Painter(
@@ -350,7 +367,7 @@ class GANVectorEnv(gym.vector.VectorEnv):
                 episode_updates=self.trainer.episode_updates,
                 ideal_d_loss=scale * self.trainer.loss.ideal_d_loss,
             )
-        return self._painter.pictures(scenes or [self.scene(row) for row in range(self.num_envs)])
+        return self._painter
 
     def _follow(self, *, at_once: bool) -> None:
         """Shows the rows in the window, if there is one, at once or when the next frame is due."""

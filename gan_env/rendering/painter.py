@@ -9,13 +9,16 @@ from typing import Any
 import numpy as np
 from torch import Tensor
 
+from gan_env.metrics.names import measure_name
 from gan_env.rendering.draw import COLUMNS, D_COLOUR, G_COLOUR, QUALITY_COLOUR, draw_samples, plain_log
 from gan_env.tasks.task import Task
 
 MOST_POINTS = 400
 """Most points of a line: more than the pixels could resolve."""
-SIZE, DPI = (9.6, 3.2), 100
-"""Size of a picture in inches; both sides are multiples of 16 pixels, as video encoders require."""
+DPI, HEIGHT = 100, 3.2
+MADE, CURVES = 3.04, 6.56
+"""Widths in inches of the samples and of the curves beside them; with the height, sides of a picture are multiples of
+16 pixels, as video encoders require."""
 BINS = 60
 """Bins of a lane that shows which player moves."""
 PANELS = {"losses": ("d_loss", "g_loss"), "learning rates": ("d_lr", "g_lr"), "quality": ("quality",)}
@@ -33,8 +36,8 @@ class Scene:
     """Contents of one picture."""
 
     title: str
-    samples: Tensor
-    """Generated samples (M, *shape)."""
+    samples: Tensor | np.ndarray
+    """Generated samples (M, *shape), or the picture that `Painter.made` drew of them."""
     history: np.ndarray
     """(decisions, columns), see `COLUMNS`; may be empty."""
     update: int
@@ -62,10 +65,10 @@ class Painter:
         from matplotlib.figure import Figure  # not pyplot, which keeps figures and a global state
 
         self._task, self._total, self._ideal = task, episode_updates, ideal_d_loss
-        figure = Figure(figsize=SIZE, dpi=DPI)
-        self._canvas = FigureCanvasAgg(figure)
-        self._made = figure.add_axes((0.01, 0.03, 0.3, 0.8))
-        edges, width = ((0.385, 0.605, 0.825), 0.155) if tracked else ((0.4, 0.73), 0.25)
+        left, figure = Figure(figsize=(MADE, HEIGHT), dpi=DPI), Figure(figsize=(CURVES, HEIGHT), dpi=DPI)
+        self._left, self._canvas = FigureCanvasAgg(left), FigureCanvasAgg(figure)
+        self._made = left.add_axes((0.02, 0.02, 0.96, 0.83))
+        edges, width = ((0.1, 0.422, 0.744), 0.2268) if tracked else ((0.122, 0.605), 0.3659)
         heights = ((0.15, 0.62), (0.31, 0.46), (0.15, 0.62))  # the lanes are below the rates
         self._panels = {
             panel: figure.add_axes((edge, bottom, width, height))
@@ -80,9 +83,15 @@ class Painter:
             self._lines[column].set_drawstyle("steps-pre")
         self._lanes = figure.add_axes((edges[1], 0.15, width, 0.12))
         self._moves = self._lanes.imshow(np.ones((2, BINS, 3)), aspect="auto", interpolation="nearest")
-        self._lanes.axhline(0.5, color="white", linewidth=1.5)
+        between = self._lanes.axhline(0.5, color="white", linewidth=1.5)
         self._lanes.set_yticks([0, 1], ["D moves", "G moves"])
         self._label()
+        frames = [spine for axes in (*self._panels.values(), self._lanes) for spine in axes.spines.values()]
+        self._moving = [*self._lines.values(), self._moves, between, *frames]  # frames above lines
+        for artist in self._moving:  # all else is drawn once a scale
+            artist.set_animated(True)
+        self._scale: tuple[object, ...] = ()
+        self._still: object = None
 
     def _label(self) -> None:
         """Draws the labels that are the same in all pictures."""
@@ -92,7 +101,7 @@ class Painter:
             self._panels["losses"].axhline(self._ideal, color="black", linewidth=0.8, linestyle=":", label="ideal D")
         for panel, axes in self._panels.items():
             axes.grid(color="#e5e5e5", linewidth=0.5)
-            title = self._task.quality.name.replace("_", " ") if panel == "quality" else panel
+            title = measure_name(self._task.quality.name) if panel == "quality" else panel
             axes.set_title(title, fontsize=8, pad=16, y=1)  # with y no picture has to find a place for it
             if panel == "quality":
                 axes.text(0, 1.03, "validation data, lower is better", fontsize=6.5, transform=axes.transAxes)
@@ -109,32 +118,42 @@ class Painter:
         self._panels["learning rates"].tick_params(labelbottom=False)
         self._panels["learning rates"].set_xlabel("")
 
-    def pictures(self, scenes: Sequence[Scene]) -> tuple[np.ndarray, ...]:
-        """Draws a picture of each scene, all on one scale, so that their lines can be compared."""
-        end = self._set_scale(scenes)
-        return tuple(self._picture(scene, end) for scene in scenes)
+    def pictures(self, scenes: Sequence[Scene], ends: Sequence[Scene] | None = None) -> tuple[np.ndarray, ...]:
+        """Draws a picture of each scene, all on one scale, so that their lines can be compared.
+
+        Args:
+            scenes: What is drawn.
+            ends: The last scenes of a film, whose scale all of its pictures have; by default `scenes` themselves.
+        """
+        end = self._set_scale(ends or scenes)
+        return tuple(np.hstack([self.made(scene), self._curves(scene, end)]) for scene in scenes)
 
     def _set_scale(self, scenes: Sequence[Scene]) -> int:
         """Sets the common scale; returns the update at which the axes end."""
-        end = _right_end(max(scene.update for scene in scenes), self._total)
-        for axes in (*self._panels.values(), self._lanes):
-            axes.set_xlim(0, end)
-        self._moves.set_extent((0, end, 1.5, -0.5))
+        end = max(self._total or 0, *(scene.update for scene in scenes), 1)
         past = np.concatenate([s.history for s in scenes if not s.failed] or [s.history for s in scenes])
-        for panel, axes in self._panels.items():
+        limits = {}
+        for panel in self._panels:
             values = past[:, [COLUMNS.index(column) for column in PANELS[panel]]]
             values = values[np.isfinite(values)]
-            axes.tick_params(axis="y", labelleft=len(values) > 0)
+            known = len(values) > 0
             if panel == "losses" and self._ideal is not None:
                 values = np.append(values, self._ideal)
-            limits = _limits(panel, values)
-            if panel == "learning rates":
-                plain_log(axes, "y", limits)
-            axes.set_ylim(limits)
+            limits[panel] = known, _limits(panel, values)
+        if (scale := (end, *limits.values())) != self._scale:
+            self._scale, self._still = scale, None
+            for axes in (*self._panels.values(), self._lanes):
+                axes.set_xlim(0, end)
+            self._moves.set_extent((0, end, 1.5, -0.5))
+            for panel, axes in self._panels.items():
+                known, bounds = limits[panel]
+                axes.tick_params(axis="y", labelleft=known)
+                if panel == "learning rates":
+                    plain_log(axes, "y", bounds)
+                axes.set_ylim(bounds)
         return end
 
-    def _picture(self, scene: Scene, end: int) -> np.ndarray:
-        self._draw_made(scene)
+    def _curves(self, scene: Scene, end: int) -> np.ndarray:
         points = scene.history[::-1][:: -(-len(scene.history) // MOST_POINTS) or 1][::-1]  # the last is always there
         points = np.where(np.isfinite(points), points, np.nan)
         for column, line in self._lines.items():
@@ -144,12 +163,25 @@ class Painter:
             line.set_data(updates, values)
             line.set_marker("o" if len(updates) == 1 else "")  # a line needs two points
         self._moves.set_data(lanes(scene.history, end))
-        self._canvas.draw()
+        if self._still is None:
+            self._canvas.draw()  # without what moves
+            self._still = self._canvas.copy_from_bbox(self._canvas.figure.bbox)
+        self._canvas.restore_region(self._still)
+        for artist in self._moving:
+            artist.axes.draw_artist(artist)
         return np.asarray(self._canvas.buffer_rgba())[..., :3].copy()
 
-    def _draw_made(self, scene: Scene) -> None:
+    def made(self, scene: Scene) -> np.ndarray:
+        """Draws the samples alone, (320, 304, 3) uint8; what was drawn before is returned as it is."""
+        if isinstance(scene.samples, np.ndarray):
+            return scene.samples
+        self._draw_made(scene, scene.samples)
+        self._left.draw()
+        return np.asarray(self._left.buffer_rgba())[..., :3].copy()
+
+    def _draw_made(self, scene: Scene, samples: Tensor) -> None:
         """Draws the current samples under their title."""
-        task, samples, labels = self._task, scene.samples, None
+        task, labels = self._task, None
         title = f"{scene.title}\nupdate {scene.update}" + ("" if self._total is None else f" of {self._total}")
         if task.kind == "domains" and samples.dim() == 2:
             from gan_env.data.digit_domains import guesses, target
@@ -161,14 +193,6 @@ class Painter:
             artist.remove()
         draw_samples(self._made, task, samples, labels)
         self._made.set_title(title, fontsize=8, y=1)
-
-
-def _right_end(update: int, total: int | None) -> int:
-    """Returns where the axes end: at the episode's end, or at a half, a quarter ... while fewer updates are done."""
-    end = max(total or 0, update, 1)
-    while end >= 2 * max(update, 10):
-        end //= 2
-    return end
 
 
 def _limits(panel: str, values: np.ndarray) -> tuple[float, float]:

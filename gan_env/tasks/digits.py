@@ -27,7 +27,7 @@ def classifier(device: torch.device) -> Classifier:
 
 @TASKS.register("digits")
 def digits() -> Task:
-    """The task `digits`."""
+    """Handwritten digits of 8 × 8 pixels, which ship with scikit-learn; MLPs."""
     data = digits_data()
     score = FrechetScore(data, classifier)
     return Task(

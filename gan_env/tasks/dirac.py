@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from gan_env.optimizer_spec import OptimizerSpec
 from gan_env.random.counters import Draws
-from gan_env.tasks.task import TASKS, Task
+from gan_env.tasks.task import TASKS, Task, described
 
 
 def _weight() -> nn.Sequential:
@@ -96,23 +96,26 @@ def distance_from_the_saddle(generator: nn.Module, discriminator: nn.Module) -> 
 
 TASKS.add(
     "dirac",
-    partial(
-        Task,
-        name="dirac",
-        kind="dirac",
-        generator=_weight,
-        discriminator=_weight,
-        latent_size=1,
-        latents="ones",
-        data=DiracData(),
-        quality=DiracQuality(),
-        score=DiracScore(),
-        distance=distance_from_the_saddle,
-        batch_size=1,
-        d_lr=0.1,
-        g_lr=0.1,
-        optimizer=OptimizerSpec(name="sgd"),
-        loss="wgan-unclipped",
-        dtype="float64",
+    described(
+        partial(
+            Task,
+            name="dirac",
+            kind="dirac",
+            generator=_weight,
+            discriminator=_weight,
+            latent_size=1,
+            latents="ones",
+            data=DiracData(),
+            quality=DiracQuality(),
+            score=DiracScore(),
+            distance=distance_from_the_saddle,
+            batch_size=1,
+            d_lr=0.1,
+            g_lr=0.1,
+            optimizer=OptimizerSpec(name="sgd"),
+            loss="wgan-unclipped",
+            dtype="float64",
+        ),
+        "Dirac-GAN: two players of one weight each around a saddle.",
     ),
 )

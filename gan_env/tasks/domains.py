@@ -161,7 +161,7 @@ class DomainScore(_TargetError):
 
 @TASKS.register("digits-domains")
 def digits_domains() -> Task:
-    """The task `digits-domains`."""
+    """Domain-adversarial training: a classifier of digits is carried over to a shifted copy of them."""
     domains = Domains()
     return Task(
         name="digits-domains",

@@ -20,7 +20,7 @@ from gan_env.metrics.scores import Classifier, FrechetQuality, FrechetScore
 from gan_env.networks.dcgan import dcgan_discriminator, dcgan_generator
 from gan_env.networks.mlp import mlp_discriminator, mlp_generator
 from gan_env.random.streams import seeded
-from gan_env.tasks.task import TASKS, Task
+from gan_env.tasks.task import TASKS, Task, described
 
 LATENT_SIZE = 100
 HIDDEN = (1024,) * 5
@@ -114,13 +114,18 @@ def _named(name: str, where: str | None = None) -> Task:
     return image_task(full, picture_data(source, where, side), family, mlp=mlp)
 
 
-for _name in NAMED:
-    TASKS.add(_name, partial(_named, _name))
+TITLES = {"fashion": "Fashion-MNIST", "mnist": "MNIST", "cifar10": "CIFAR-10", "celeba": "CelebA"}
+for _name, (_source, _side, _, _mlp) in NAMED.items():
+    _players = "the thesis' MLPs" if _mlp else "DCGAN"
+    TASKS.add(
+        _name,
+        described(partial(_named, _name), f"{TITLES.get(_source, _source)}, {_side} × {_side} pixels; {_players}."),
+    )
 
 
 @TASKS.register("folder")
 def folder(path: str) -> Task:
-    """Builds the task of any folder of pictures: `folder:PATH@64`, `folder:PATH@48,grey,skip-broken`.
+    """Any folder of pictures, `folder:PATH@64`, `folder:PATH@48,grey,skip-broken`.
 
     The side is 64 if left out; a DCGAN takes 4 to 7 times a power of two. Fewer than 100 pictures are judged by a
     sliced W1 of their pixels, because the feature statistics of so few are too uncertain.

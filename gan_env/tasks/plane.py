@@ -17,7 +17,7 @@ from gan_env.data.datasets import DISTRIBUTIONS, PlaneData
 from gan_env.metrics.scores import PlaneQuality, PlaneScore
 from gan_env.networks.mlp import mlp_discriminator, mlp_generator
 from gan_env.random.streams import seeded
-from gan_env.tasks.task import TASKS, Task
+from gan_env.tasks.task import TASKS, Task, described
 
 LATENT_SIZE = 10
 HIDDEN = (16,) * 5
@@ -65,5 +65,12 @@ def plane_task(name: str) -> Task:
     )
 
 
+SUMMARIES = {
+    "ring": "Eight Gaussians on a circle.",
+    "circle": "Points on a circle.",
+    "spiral": "Points on a spiral.",
+    "line": "Points on a line.",
+    "grid": "Twenty-five Gaussians on a square grid.",
+}
 for _name in DISTRIBUTIONS:
-    TASKS.add(_name, partial(plane_task, _name))
+    TASKS.add(_name, described(partial(plane_task, _name), f"{SUMMARIES[_name]} Plane, two MLPs of 5 × 16."))

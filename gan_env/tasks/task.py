@@ -6,7 +6,7 @@ import inspect
 import warnings
 from collections.abc import Callable, Sized
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any, Literal
 
 import torch
@@ -32,7 +32,7 @@ def _no_samples(count: int) -> torch.Tensor:
     raise ValueError("a task with a wiring of its own needs a Quality, for its G makes no samples of latents")
 
 
-@dataclass(frozen=True, kw_only=True, init=False)
+@dataclass(frozen=True, kw_only=True, init=False, repr=False)
 class Task:
     """What is trained and how it is judged; your own GAN needs the first three arguments.
 
@@ -165,6 +165,12 @@ class Task:
     registered = None
     """Name from which `make_task` builds this very task, if it has one."""
 
+    def __repr__(self) -> str:
+        rates = f"{self.d_lr:g}" if self.d_lr == self.g_lr else f"{self.d_lr:g} (D) and {self.g_lr:g} (G)"
+        judged = f"score {self.score.name}, quality {self.quality.name}"
+        length = f"{self.episode_updates:,} updates of batch {self.batch_size} at {rates}"
+        return f"Task({self.name}: {self.kind}, {self.loss}, {length}; {judged})"
+
     @cached_property
     def untrained_scores(self) -> dict[Any, float | None]:
         """Cached scores of generators before their first update; one can take seconds."""
@@ -188,6 +194,19 @@ TASKS: Registry[Callable[..., Task]] = Registry("task", "gan_env.tasks", built_i
 A function with a parameter takes what stands behind a colon: `folder:PATH@64` calls TASKS["folder"]("PATH@64"). If
 the parameter has a default, the bare name will do: `fashion`, `fashion:PATH`.
 """
+
+
+def described(build: Callable[..., Task], summary: str) -> Callable[..., Task]:
+    """Gives a factory without a docstring of its own, such as a `functools.partial`, the line that listings print."""
+    build.__doc__ = summary
+    return build
+
+
+def task_summary(name: str) -> str:
+    """Describes a registered task on one line: the first of its factory's docstring."""
+    build = TASKS[name]
+    text = inspect.getdoc(build) or ""
+    return "" if text == inspect.getdoc(partial) else text.split("\n")[0]
 
 
 def parse_task(name: str) -> tuple[Callable[..., Task], tuple[str, ...]]:

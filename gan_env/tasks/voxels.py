@@ -35,11 +35,14 @@ def shape_task(name: str, where: str | None) -> Task:
 
 @TASKS.register("furniture")
 def furniture() -> Task:
-    """The task `furniture`."""
+    """Shapes of furniture in 32 × 32 × 32 voxels; DCGAN in three dimensions."""
     return shape_task("furniture", None)
 
 
 @TASKS.register("meshes")
 def meshes(path: str) -> Task:
-    """`meshes:PATH`: a folder with meshes at any depth, or a pattern such as `3DBiCar/data/*/tpose/m.obj`."""
+    """Meshes in 32 × 32 × 32 voxels, `meshes:PATH`: a folder with meshes at any depth, or a pattern.
+
+    A pattern is e.g. `3DBiCar/data/*/tpose/m.obj`.
+    """
     return shape_task(f"meshes:{path}", path)

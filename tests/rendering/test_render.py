@@ -44,8 +44,8 @@ def test_a_frame_has_one_size_whatever_is_trained_and_tracked():
 
 
 def test_quality_is_drawn_where_it_is_tracked_and_only_there():
-    with_it, without = (
-        seen(GANVectorEnv(1, render_mode="rgb_array", track_quality=tracked, quality_every=1, **SMALL), 20)[0]
+    with_it, without = (  # few decisions: later the losses cross, and their colours blend
+        seen(GANVectorEnv(1, render_mode="rgb_array", track_quality=tracked, quality_every=1, **SMALL), 12)[0]
         for tracked in (True, False)
     )
     assert coloured(with_it, render.QUALITY_COLOUR) > 50 and coloured(without, render.QUALITY_COLOUR) == 0
@@ -132,6 +132,23 @@ def test_pictures_drawn_together_have_one_scale_which_a_failed_one_does_not_set(
     assert np.array_equal(beside_a_failed_one, alone)
 
 
+def test_the_axes_of_a_film_are_the_same_from_its_first_picture_to_its_last():
+    """Only lines grow: whatever is no line, lane or sample is equal to the bit, and the axis ends with the episode."""
+    long, short = scene(range(1, 41), loss=3.0), scene((1, 2))
+    drawn = painter_of_dirac()
+    early, late = (drawn.pictures([each], [long])[0] for each in (short, long))
+    alone = painter_of_dirac().pictures([short])[0]
+    numbers = slice(60, 320), LOSS_NUMBERS
+    assert np.array_equal(early[numbers], late[numbers]) and not np.array_equal(alone[numbers], late[numbers])
+    below = slice(276, 320), slice(340, 640)  # the updates, which a live picture shows to the end, too
+    assert np.array_equal(early[below], late[below]) and np.array_equal(alone[below], late[below])
+
+
+def test_distances_have_names_for_people():
+    drawn = Painter(make_task("ring"), tracked=True)
+    assert drawn._panels["quality"].get_title() == "sliced Wasserstein distance"
+
+
 def test_a_picture_does_not_depend_on_those_that_were_drawn_before():
     used, scenes = painter_of_dirac(tracked=True), [scene(()), scene((1,)), scene(range(1, 30), loss=3.0), scene(())]
     for each in scenes:
@@ -151,7 +168,7 @@ def test_a_logarithmic_axis_names_at_least_two_places(bounds):
 def test_domain_adaptation_shows_the_accuracy_on_the_target(monkeypatch):
     titles = []
     draw = Painter._draw_made
-    monkeypatch.setattr(Painter, "_draw_made", lambda p, s: (draw(p, s), titles.append(p._made.get_title())))
+    monkeypatch.setattr(Painter, "_draw_made", lambda p, *s: (draw(p, *s), titles.append(p._made.get_title())))
     env = GANVectorEnv(
         1, render_mode="rgb_array", track_quality=True, **SMALL | {"task": "digits-domains", "episode_updates": 4}
     )

@@ -1,4 +1,4 @@
-"""Draws the report's figures: narrow enough for a phone, readable without colour, safe with any name in the rows."""
+"""Draws the report's figures: readable without colour, safe with any name in the rows."""
 
 from __future__ import annotations
 
@@ -15,31 +15,43 @@ from PIL import Image
 
 from gan_env.rendering.draw import D_COLOUR, G_COLOUR, plain_log
 
-from ..blocks import Row, by_controller, scores
+from ..blocks import Row, by_controller, make_blocks, scores
 from ..model import Report
+from ..numbers import number
+from ..references import marks
 from ..statistics import Interval, mean_interval
 from ..tables import measure
 
-WIDTH = 5.2
-"""Inches: at 9 points, still legible at the width of a phone."""
-DPI = 160
+WIDTH, NARROW = 9.2, 4.6
+"""Inches: of a page, and of a phone, where 8 points are still legible."""
+DPI = 150
+COLOURS = 128
+"""Size of a figure's palette, with which it takes a third of the bytes."""
 FAR = 3.0
-"""A floor that is so many times below the best score is written at the edge of a figure."""
+"""A mark that is so many times below the best score, or above the worst, is written at the edge of a figure."""
 BETTER, WORSE, OPEN = "#0072B2", "#D55E00", "#999999"
 
 
 @dataclass(frozen=True)
 class Picture:
-    """A figure as a file: its name without suffix, its bytes (PNG), and its caption."""
+    """A figure as a file."""
 
     name: str
+    """Without suffix."""
     png: bytes
     caption: str
+    narrow: bytes = b""
+    """PNG for a phone; empty if there is none of its own."""
 
     @property
     def base64(self) -> str:
         """The bytes as text, for a `data:` address."""
         return base64.b64encode(self.png).decode()
+
+    @property
+    def narrow_base64(self) -> str:
+        """The narrow one's bytes as text."""
+        return base64.b64encode(self.narrow).decode()
 
 
 def png_of(figure: Figure, colours: int | None = None) -> bytes:
@@ -62,10 +74,13 @@ def short(name: str, length: int = 24) -> str:
     return name.replace("$", r"\$")
 
 
-def score_dots(rows: list[Row], names: Sequence[str]) -> Figure:
-    """Draws every run's score as a dot, each controller's mean with a 95 % t interval, and the floor."""
+def score_dots(rows: list[Row], names: Sequence[str], width: float = WIDTH) -> Figure:
+    """Draws every run's score as a dot, each controller's mean with a 95 % t interval, and two marks.
+
+    The marks are the floor and, where the rows have it, the untrained generator's median score.
+    """
     groups = by_controller(rows)
-    figure, axes = _lanes([short(name) for name in names])
+    figure, axes = _lanes([short(name) for name in names], width)
     positive = all(len(s := scores(group)) == 0 or s.min() > 0 for group in groups.values())
     everything = np.concatenate([scores(groups[name]) for name in names])
     for place, name in enumerate(names):
@@ -75,34 +90,46 @@ def score_dots(rows: list[Row], names: Sequence[str]) -> Figure:
                 f"{failed} failed", (0.99, place), xycoords=("axes fraction", "data"), ha="right", va="center",
                 fontsize=7, zorder=4, bbox={"facecolor": "white", "edgecolor": "none", "pad": 1},
             )  # fmt: skip
-        if not len(found):
-            continue
-        average = mean_interval(found)
-        if average.bounded:
-            # A logarithmic axis cannot show an interval that reaches below 0.
-            low = max(average.low, 0.5 * float(found.min())) if positive else average.low
-            axes.plot(
-                [low, average.high], [place, place], color=D_COLOUR, linewidth=6, alpha=0.4, solid_capstyle="butt"
-            )
-        axes.plot(average.value, place, "|", color="black", markersize=11)
-        axes.plot(found, np.full(len(found), place), "o", color="black", markersize=2.5, markeredgewidth=0)
-    floor = rows[0]["floor"]
-    far = positive and len(everything) > 0 and floor < everything.min() / FAR
-    if far:  # to scale, it would squeeze the runs into a corner
-        axes.annotate(f"← floor {floor:.3g}", (0.01, -0.62), xycoords=("axes fraction", "data"), color=G_COLOUR,
-                      fontsize=7, va="center")  # fmt: skip
-    else:
-        axes.axvline(floor, color=G_COLOUR, linestyle="--", linewidth=1)
-        axes.annotate(" floor", (floor, -0.62), color=G_COLOUR, fontsize=7, va="center")
+        if len(found):
+            _runs(axes, place, found, positive)
+    known = marks(make_blocks(rows)[0])
+    drawn = [_mark(axes, value, label, everything, positive) for value, label in
+             ((known.floor, "floor"), (known.untrained, "untrained")) if value is not None]  # fmt: skip
     if positive and len(everything):
-        plain_log(axes, "x", everything if far else np.append(everything, floor))
+        plain_log(axes, "x", np.append(everything, [value for value in drawn if value is not None]))
     axes.set_xlabel(f"{short(measure(rows[0]['score_name']), 53)}, lower is better", fontsize=8)
     return figure
 
 
-def _lanes(labels: Sequence[str], height: float = 0.26) -> tuple[Figure, Axes]:
+def _runs(axes: Axes, place: int, found: np.ndarray, positive: bool) -> None:
+    """Draws a controller's scores and their mean in its lane."""
+    average = mean_interval(found)
+    if average.bounded:
+        # A logarithmic axis cannot show an interval that reaches below 0.
+        low = max(average.low, 0.5 * float(found.min())) if positive else average.low
+        axes.plot([low, average.high], [place, place], color=D_COLOUR, linewidth=6, alpha=0.4, solid_capstyle="butt")
+    axes.plot(average.value, place, "|", color="black", markersize=11)
+    axes.plot(found, np.full(len(found), place), "o", color="black", markersize=2.5, markeredgewidth=0)
+
+
+def _mark(axes: Axes, value: float, label: str, everything: np.ndarray, positive: bool) -> float | None:
+    """Draws a mark, at the edge where it is far from all scores; returns its place on the axis, None at the edge."""
+    below = positive and len(everything) > 0 and value < everything.min() / FAR
+    above = positive and len(everything) > 0 and value > everything.max() * FAR
+    if below or above:  # to scale, it would squeeze the runs into a corner
+        text = f"← {label} {number(value)}" if below else f"{label} {number(value)} →"
+        axes.annotate(text, (0.01 if below else 0.99, -0.62), xycoords=("axes fraction", "data"), color=G_COLOUR,
+                      fontsize=7, va="center", ha="left" if below else "right")  # fmt: skip
+        return None
+    axes.axvline(value, color=G_COLOUR, linestyle="--" if label == "floor" else ":", linewidth=1)
+    side = "left" if label == "floor" else "right"
+    axes.annotate(f" {label} ", (value, -0.62), color=G_COLOUR, fontsize=7, va="center", ha=side)
+    return value
+
+
+def _lanes(labels: Sequence[str], width: float = WIDTH, height: float = 0.26) -> tuple[Figure, Axes]:
     """Makes an empty figure with a horizontal lane for each label, the first on top."""
-    figure = Figure(figsize=(WIDTH, height * len(labels) + 0.85), dpi=DPI, layout="constrained")
+    figure = Figure(figsize=(width, height * len(labels) + 0.85), dpi=DPI, layout="constrained")
     axes = figure.subplots()
     axes.set_yticks(range(len(labels)), labels, fontsize=8)
     axes.set_ylim(len(labels) - 0.4, -0.95)

@@ -12,7 +12,7 @@ from tqdm import tqdm
 
 from gan_env.io.files import has_folder, is_there, read_bytes
 
-from ..blocks import Block, ranked
+from ..blocks import Block
 from ..comparisons import Difference
 from ..model import Report
 from ..statistics import FEWEST
@@ -37,6 +37,8 @@ class _Sketch:
     name: str
     make: Callable[[], Figure | None]
     caption: str
+    narrow: Callable[[], Figure | None] | None = None
+    """Draws it again for a phone; None if it is drawn once."""
 
 
 def draw(report: Report, blocks: Sequence[Block], folder: Path) -> Album:
@@ -47,9 +49,16 @@ def draw(report: Report, blocks: Sequence[Block], folder: Path) -> Album:
     with tqdm(total=count, desc="drawing", unit="figure", disable=None, delay=2, leave=False) as bar:
         for section, found in sketches.items():
             for sketch in found:
-                figure = sketch.make()
-                if figure is not None:
-                    album[section].append(Picture(sketch.name, figures.png_of(figure), sketch.caption))
+                if (figure := sketch.make()) is not None:
+                    small = sketch.narrow and sketch.narrow()
+                    album[section].append(
+                        Picture(
+                            sketch.name,
+                            figures.png_of(figure, figures.COLOURS),
+                            sketch.caption,
+                            figures.png_of(small, figures.COLOURS) if small else b"",
+                        )
+                    )
                 bar.update()
     album["samples"] = _samples(folder)
     return album
@@ -57,37 +66,27 @@ def draw(report: Report, blocks: Sequence[Block], folder: Path) -> Album:
 
 def _sketches(report: Report, blocks: Sequence[Block]) -> dict[str, list[_Sketch]]:
     """Lists the figures of each section, in order."""
-    names = report.ranking.controllers if report.ranking else []
-    names = [*names, *(name for name in report.contestants(report.facts.controllers) if name not in names)]
+    names = report.contestants(report.order)
     lines = line_figures.lines_of(report, names)
     rest = "" if len(lines) == len(names) else f" Drawn: the {len(lines)} best by rank, including the baseline."
-    families = {curve.family: curve for curve in report.rate_curves}
+    asked = report.question.figure
+    shown = {
+        "scores": _scores(report, blocks),
+        "rates": _rates(report, lines, rest),
+        "budget": _budget(report, lines, rest),
+    }
     return {
-        "ranking": [
-            _Sketch(
-                f"scores-{number}",
-                partial(figures.score_dots, block.rows, ranked(block.rows)),
-                f"{block.label}: a dot per run that did not fail; the stroke is their mean"
-                f"{', the bar its 95 % t interval' if len(block.seeds) >= FEWEST else ''}.",
-            )
-            for number, block in enumerate(blocks if len(blocks) <= MOST_BLOCKS else [], 1)
-        ],
+        "question": shown.get(asked, []),
+        "scores": [sketch for kind, found in shown.items() if kind != asked for sketch in found],
         "differences": _differences(report, report.to_baseline, report.baseline, "baseline")
-        + _differences(report, report.to_best_constant, "the best constant", "constant"),
+        + _differences(report, report.to_best_constant, "the best constant", "constant")
+        + _differences(report, report.to_best_schedule, "the best schedule", "schedule"),
         "critical difference": _ranks(report),
         "profiles": _profiles(report, lines, rest),
-        "rates": [
-            _Sketch(
-                f"rates-{number}",
-                partial(line_figures.rate_lines, report, family, lines),
-                f"{family}: mean score{', 95 % t interval' if curve.area.bounded else ''}.{rest}",
-            )
-            for number, (family, curve) in enumerate(families.items(), 1)
-        ],
         "curves": [
             _Sketch(
                 f"curves-{number}",
-                partial(line_figures.training_curves, block.rows, ranked(block.rows)),
+                partial(line_figures.training_curves, block.rows, [n for n in report.order if n in block.controllers]),
                 f"{block.label}: mean over the runs that did not fail.",
             )
             for number, block in enumerate(blocks[:MOST_CURVES], 1)
@@ -95,12 +94,46 @@ def _sketches(report: Report, blocks: Sequence[Block]) -> dict[str, list[_Sketch
         "reward": [
             _Sketch(
                 f"reward-{number}",
-                partial(line_figures.reward_dots, block, [n for n in lines if n in block.controllers]),
+                partial(line_figures.reward_dots, report, block, [n for n in lines if n in block.controllers]),
                 f"{block.label}: every run that did not fail.{rest}",
             )
             for number, block in enumerate(blocks[:MOST_CURVES], 1)
         ],
     }
+
+
+def _scores(report: Report, blocks: Sequence[Block]) -> list[_Sketch]:
+    """Plots every run's score, where configurations are few."""
+    sketches = []
+    for number, block in enumerate(blocks if len(blocks) <= MOST_BLOCKS else [], 1):
+        names = [name for name in report.order if name in block.controllers]
+        make = partial(figures.score_dots, block.rows, names)
+        bars = "the bar its 95 % t interval" if len(block.seeds) >= FEWEST else "too few runs for an interval"
+        caption = (
+            f"{block.label}: a dot per run that did not fail; the stroke is their mean, {bars}. Dashed: the floor, "
+            "what fresh real data score; dotted: the generator before its first update."
+        )
+        sketches.append(_Sketch(f"scores-{number}", make, caption, partial(make, width=figures.NARROW)))
+    return sketches
+
+
+def _rates(report: Report, lines: Sequence[str], rest: str) -> list[_Sketch]:
+    """Plots scores against base rate."""
+    if not report.rate_curves:
+        return []
+    make = partial(line_figures.rate_lines, report, lines)
+    bars = ", 95 % t intervals" if report.rate_curves[0].area.bounded else ""
+    caption = f"Mean score at each base rate{bars}. Failed runs are imputed.{rest}"
+    return [_Sketch("rates", make, caption, partial(make, width=figures.NARROW))]
+
+
+def _budget(report: Report, lines: Sequence[str], rest: str) -> list[_Sketch]:
+    """Plots expected scores against the number of trials."""
+    if not report.budget:
+        return []
+    make = partial(line_figures.budget_lines, report, lines)
+    caption = f"Expected score of the best of k trials, chosen by validation data, judged by test data.{rest}"
+    return [_Sketch("budget", make, caption, partial(make, width=figures.NARROW))]
 
 
 def _ranks(report: Report) -> list[_Sketch]:
@@ -131,13 +164,14 @@ def _differences(report: Report, found: Sequence[Difference], other: str, name: 
     """Plots differences in each configuration where they are few, else counts of verdicts."""
     labels = list(dict.fromkeys(d.block for d in found))
     if len(labels) > MOST_BLOCKS:
-        names = report.contestants(list(dict.fromkeys(d.controller for d in found)))
+        compared = {d.controller for d in found}
+        names = [name for name in report.contestants(report.order) if name in compared]
         counts = [[sum(d.verdict == v for d in found if d.controller == each) for v in (-1, 0, 1)] for each in names]
         caption = f"Against {other}: configurations whose 95 % t interval lies below 0, contains it, lies above."
         return [_Sketch(f"verdicts-{name}", partial(figures.verdict_bars, names, counts), caption)]
     sketches = []
     for number, label in enumerate(labels, 1):
-        chosen = sorted((d for d in found if d.block == label), key=lambda d: d.t.value)
+        chosen = sorted((d for d in found if d.block == label), key=lambda d: report.order.index(d.controller))
         make = partial(
             figures.forest,
             [figures.short(d.controller) for d in chosen],

@@ -10,10 +10,20 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from gan_env.io.files import make_folder, own_folder, write_whole
 
 from .. import tables
-from ..headline import headline
+from ..answer import NO_RANKING, answer
+from ..headline import remarks
 from ..model import Report, make_report
+from ..numbers import count
 from .gallery import MOST_CURVES, Album, draw
+from .rank_chart import rank_chart
 
+TITLES = {
+    "scores": "Every run",
+    "medians": "Medians",
+    "rates": "Base rates",
+    "budget": "Trials",
+}
+"""Title of the section with the figure that answers the question."""
 CONFIG_LENGTH = 20_000
 """Characters of config.json that the page shows."""
 
@@ -47,10 +57,12 @@ def page(report: Report, album: Album) -> str:
     config = json.dumps(report.facts.config, indent=2, ensure_ascii=False) if report.facts.config else ""
     if len(config) > CONFIG_LENGTH:
         config = config[:CONFIG_LENGTH] + "\n… the rest is in config.json"
+    found = answer(report)
     environment = Environment(
         loader=PackageLoader("agents.report.html", "."), autoescape=True, undefined=StrictUndefined,
         trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True,
     )  # fmt: skip
+    environment.filters.update(thousands=count, measure=tables.measure)
     return (
         environment.get_template("page.html.jinja")
         .render(
@@ -59,7 +71,11 @@ def page(report: Report, album: Album) -> str:
             album=album,
             config=config,
             tables=tables,
-            headline=headline(report),
+            answer=found,
+            remarks=remarks(report),
+            no_ranking=NO_RANKING,
+            chart=rank_chart(report),
+            question_title=TITLES[report.question.figure],
             constants=sorted({name for name in report.best_constants.values() if name}),
             undrawn=len(report.facts.configurations) - MOST_CURVES,
         )

@@ -3,6 +3,7 @@
 import json
 import os
 import random
+import re
 import signal
 import subprocess
 import sys
@@ -40,7 +41,9 @@ def test_a_benchmark_prints_its_table_and_goes_on_by_its_folder_alone(tmp_path, 
     assert main(["bench", *TINY, "--out", str(out)]) == 0
     said, quiet = capsys.readouterr()
     assert "dyn-gda(c1=1.2, c2=0.7)" in said and "minus sim-gda" in said and "2 of 2 groups run" in said
-    assert quiet == ""  # no progress where nobody watches
+    assert f"2 of 2 groups to run; rows go to {out}/" in quiet  # where it began; a line now and then; the end
+    assert re.search(r"bench: 100 %, .* groups 2/2\n$", quiet) and "scored" not in quiet.splitlines()[-1]
+    assert said.splitlines()[-1] == f"next: gan-env report {out}" and "\x1b" not in said
     assert len(rows_of(out)) == 8
     command = json.loads((out / "config.json").read_text())["command"]
     assert command.startswith("gan-env bench --tasks digits") and "'sim-gda,dyn-gda(c1=1.2, c2=0.7)'" in command
@@ -131,7 +134,7 @@ def test_ctrl_c_keeps_what_is_finished_and_says_how_to_go_on(tmp_path, capsys, m
         patch.setattr(running.Folder, "put", put)
         assert main(["bench", *TINY, "--out", str(out)]) == 1
     said = capsys.readouterr().err
-    assert said == f"gan-env: stopped; finished groups are kept, go on with: gan-env bench --out {out}\n"
+    assert said.endswith(f"gan-env: stopped; finished groups are kept, go on with: gan-env bench --out {out}\n")
     assert len(rows_of(out)) == 4 and main(["bench", "--out", str(out)]) == 0 and len(rows_of(out)) == 8
 
 

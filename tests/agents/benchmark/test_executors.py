@@ -140,7 +140,7 @@ def test_workers_give_the_same_rows_and_one_that_is_killed_loses_nothing(tmp_pat
                 folder.put(job.group, outcome)
     assert killed and folder.failures and not folder.left
     assert told(folder.all_rows()) == told(finished.all_rows())
-    assert heard == {group.id: 6 for group in folder.groups}  # the last update is always told: scoring begins
+    assert heard == {group.id: group.steps for group in folder.groups}  # the last row that is scored is always told
     assert not multiprocessing.active_children()
 
 

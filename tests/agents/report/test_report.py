@@ -11,14 +11,15 @@ from matplotlib.figure import Figure
 
 from agents import compare
 from agents.registry import is_embedded, is_learned
+from agents.report.answer import answer
 from agents.report.blocks import make_blocks, read_rows
 from agents.report.headline import headline
 from agents.report.html.figures import png_of, short
 from agents.report.html.line_figures import profile_lines, training_curves
 from agents.report.html.page import write_report
 from agents.report.model import make_report
+from agents.report.numbers import estimate, number, p_value
 from agents.report.published import THESIS_RANKS, THESIS_SUITE
-from agents.report.tables import p_value
 from agents.report.text import as_json, summary, tables
 from gan_env.cli import main
 from gan_env.envs.config import EnvConfig
@@ -64,7 +65,7 @@ def everything(tmp_path_factory):
 def test_the_page_is_one_file_that_loads_nothing(everything):
     text = everything[1].read_text()
     page = Page(text)
-    assert page.links and all(link.startswith("data:image/png;base64,") for link in page.links)
+    assert page.links and all(link.startswith(("data:image/png;base64,", "#")) for link in page.links)
     assert not {"script", "link", "iframe", "object", "embed", "base", "form"} & set(page.tags)
     style = text[text.index("<style>") : text.index("</style>")]
     assert "url(" not in style and "@import" not in style
@@ -78,18 +79,32 @@ def test_what_rows_say_is_text_and_never_markup(everything):
     assert HOSTILE in shown and "<b>weights</b>" in shown and "--tasks <ring>" in shown and "a & b" in shown
 
 
-def test_sections_come_in_their_order(everything):
-    assert Page(everything[1].read_text()).heads == [
-        "What was run", "In short", "Ranking", "Scores", "Paired differences", "Performance profiles",
-        "Critical differences", "Quality against base rate", "Losses and learning rate over time", "Samples",
-        "Reward against quality", "Failures",
+def test_the_answer_comes_first_and_provenance_last(everything):
+    text = everything[1].read_text()
+    page = Page(text)
+    assert page.heads == [
+        "Ranks", "Every run", "Samples", "Scores", "Differences", "Profiles", "Tests", "Curves", "Reward", "Failures",
+        "What was run",
     ]  # fmt: skip
+    said = answer(everything[0])
+    assert Page(text[text.index("<main>") : text.index("<h2>")]).text.index(said.sentence) < 300
+    # The list of sections leads to each of them.
+    assert [link for link in page.links if link.startswith("#")] == [
+        f"#{i}" for i in re.findall(r'<section id="(\w+)"', text)
+    ]
+
+
+def test_cells_and_failures_are_folded_and_the_page_suits_dark_rooms_and_paper(everything):
+    text = everything[1].read_text()
+    folded = re.sub(r"<details>.*?</details>", "", text, flags=re.DOTALL)
+    assert "prefers-color-scheme: dark" in text and "&lt;b&gt;weights" in text and "&lt;b&gt;weights" not in folded
+    assert ">s per run<" in text and ">s per run<" not in folded
 
 
 def test_the_pages_figures_are_the_folders(everything):
     page, folder = everything[1].read_text(), everything[1].parent
     names = {path.name for path in (folder / "figures").iterdir()}
-    assert {"critical-difference.png", "profiles.png", "rates-1.png", "curves-1.png", "scores-2.png"} <= names
+    assert {"critical-difference.png", "profiles.png", "rates.png", "curves-1.png", "scores-2.png"} <= names
     assert all((folder / "figures" / name).read_bytes().startswith(PNG) for name in names)
     assert page.count("<img") == len(names) + 1  # and the samples that are a PNG
 
@@ -141,15 +156,16 @@ def test_the_headline_says_so_when_no_difference_is_shown(tmp_path):
     rng = np.random.default_rng(0)
     noise = [row(name, seed, float(rng.uniform(1, 2))) for name in CONTROLLERS for seed in range(6)]
     said = headline(make_report(write(tmp_path / "a", noise))[0])
-    assert said[0] == "No controller's 95 % interval excludes zero against sim-gda."
+    assert said[0].startswith("No winner is shown: the lowest average rank is that of ")
+    assert "No controller's 95 % interval excludes zero against sim-gda." in said
     assert any("shows no difference between average ranks" in line for line in said)
 
 
 def test_who_shares_the_best_rank_is_named_with_the_first(tmp_path):
     names = ("sim-gda", "constant:3", "dyn-gda", "best-schedule")
     same = [row(name, seed, 1.0 + seed) for name in names for seed in range(4)]
-    said = "\n".join(headline(make_report(write(tmp_path / "a", same))[0]))
-    assert re.search(r"Best average rank: [\w:-]+ and [\w:-]+ and [\w:-]+ and [\w:-]+ \(2\.50 of 4\)\.", said)
+    ties = answer(make_report(write(tmp_path / "a", same))[0]).sentence
+    assert all(name in ties for name in names) and "(2.50 of 4)" in ties and "may be chance" in ties
 
 
 @pytest.mark.parametrize(
@@ -289,8 +305,8 @@ def test_markdown_has_the_area_of_each_controller_with_those_trained_online_list
 
 def test_many_configurations_are_the_blocks_beside_the_thesis_own_ranks(tmp_path):
     found = []
-    for number, (task, loss) in enumerate((t, x) for t in "abcd" for x in "stuv"):
-        levels = dict(zip(THESIS_RANKS, np.roll([1.0, 2.0, 3.0, 4.0], number % 2), strict=True))
+    for shift, (task, loss) in enumerate((t, x) for t in "abcd" for x in "stuv"):
+        levels = dict(zip(THESIS_RANKS, np.roll([1.0, 2.0, 3.0, 4.0], shift % 2), strict=True))
         found += rows({**levels, "constant:3": 5.0}, seeds=3, task=task, loss=loss)
     report, path = write_report(write(tmp_path / "a", found, {"suite": THESIS_SUITE}), "sim-gda")
     assert report.ranking and report.ranking.blocks == 16 and report.ranking.unit == "configuration"
@@ -325,15 +341,19 @@ def test_markdown_sets_published_cells_beside_ours_and_says_where_they_agree(the
     assert main(["report", str(thesis_like), "--markdown", "--published", str(published)]) == 0
     said = capsys.readouterr().out
     report, _ = make_report(thesis_like)
-    first, second = cells_of(said, "ring, bce"), cells_of(said, "ring, sn")
+    head = cells_of(said, "configuration")
+    first, second = (dict(zip(head, cells_of(said, f"ring, {loss}"), strict=True)) for loss in ("bce", "sn"))
+    assert head[1:5] == report.order
     median = next(s.median for s in report.scores if (s.block, s.controller) == ("ring, bce", "sim-gda"))
-    assert first[1] == f"**{median.value:.4g} [{median.low:.4g}, {median.high:.4g}]**<br>there 0.5"
-    assert first[4].endswith("<br>there 0.7") and first[-2:] == ["sim-gda", "sim-gda"] and "there" not in first[2]
-    assert second[2].startswith("**1.0") and "(1 failed)" in second[4] and second[-2:] == ["alt-gda-1", "dyn-gda"]
+    assert first["sim-gda"] == f"**{estimate(median.value, median.low, median.high)}**<br>there 0.5"
+    assert first["dyn-gda"].endswith("<br>there 0.7") and "there" not in first["alt-gda-1"]
+    assert first["lowest here"] == first["lowest there"] == "sim-gda"
+    assert second["alt-gda-1"].startswith("**1.0") and "(1 failed)" in second["dyn-gda"]
+    assert (second["lowest here"], second["lowest there"]) == ("alt-gda-1", "dyn-gda")
     assert "same as in the published table in 1 of 2 cells" in said and "imputed" in said
     assert re.search(r"\| dyn-gda \| 1\.84 \| [\d.]+ \|", said) and "`gan-env bench --suite x`: 40 runs" in said
-    assert "best in 16 of 32 cells there and in 0 of 2 here" in said and "Not an official ranking" in said
-    assert f"χ² = {report.ranking.friedman.chi2:.4g}, p" in said and "Nemenyi's critical difference" in said
+    assert "best in 16 of 32 cells there and in 0 of 2 here" in said and "ranking is not official" in said
+    assert f"χ² = {number(report.ranking.friedman.chi2)}, p" in said and "Nemenyi's critical difference" in said
     assert not (thesis_like / "report.html").exists()
 
 
@@ -481,7 +501,8 @@ def test_json_is_one_document_of_the_pages_numbers(tmp_path, capsys):
 )
 def test_the_smallest_and_oddest_folders_are_reported(tmp_path, found):
     report, path = write_report(write(tmp_path / "a", found), "sim-gda")
-    assert Page(path.read_text()).heads[:2] == ["What was run", "In short"] and headline(report)
+    heads = Page(path.read_text()).heads
+    assert heads[0] == "Ranks" and heads[-1] == "What was run" and headline(report)
 
 
 @pytest.mark.parametrize(
@@ -499,7 +520,7 @@ def test_who_is_trained_online_and_who_needs_a_replay(name, embedded, learned):
 
 
 def test_every_column_of_the_curves_ends_with_numbers_and_a_name():
-    figure = training_curves(rows(seeds=2), ["sim-gda", "dyn-gda", "constant:3"])
+    figure = training_curves(rows(seeds=2), ["sim-gda", "dyn-gda", "constant:3"], columns=2)
     named = [axes for axes in figure.axes if axes.get_xlabel() == "update"]
     assert [axes.get_title() for axes in named] == ["dyn-gda", "constant:3"]
     assert [axes.xaxis.get_tick_params()["labelbottom"] for axes in figure.axes[:3]] == [False, True, True]
@@ -545,7 +566,7 @@ def test_terminal_page_and_json_give_one_mean_where_runs_failed(tmp_path):
     found[3] |= {"status": "diverged", "score": None}
     mean = next(s.mean for s in make_report(write(tmp_path / "a", found))[0].scores if s.controller == "sim-gda")
     line = next(line for line in summary(found).splitlines() if line.startswith("sim-gda"))
-    assert mean and f"{mean} †" in line
+    assert mean and f"{mean} †" in " ".join(line.split())
     assert as_json(found)[0]["controllers"]["sim-gda"] == {"runs": 10, "failed": 1, "mean_score": mean.value}
 
 

@@ -88,7 +88,7 @@ def test_a_gan_that_fails_stays_in_the_film_as_it_was(tmp_path, capsys):
 def test_a_films_score_is_called_what_the_task_calls_it(tmp_path, capsys):
     call = ["watch", "--task", "dirac", "--controller", "sim-gda", "--updates", "4", "--frames", "2"]
     assert main([*call, "--film", str(tmp_path / "x.gif")]) == 0
-    score = r"sim-gda: score [\d.]+ \(saddle_distance, lower is better\)"  # no distance of the samples to data
+    score = r"sim-gda: distance from the saddle [\d.]+, lower is better"  # no distance of the samples to data
     assert re.match(score, capsys.readouterr().out)
 
 
