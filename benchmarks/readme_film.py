@@ -4,8 +4,8 @@
     python benchmarks/readme_film.py --controller alt-gda-5 --out other.gif
 
 Both start from the same weights and meet the same batches and latents. The seed is the first of the split "evaluate".
-Axes are the same in all frames. The distance is the score, the exact Wasserstein-1 distance of 2,000 generated points to
-2,000 test points; in a run it is taken once, at the end, and here in every frame, for the curve.
+Axes are the same in all frames. The distance is the score, the exact Wasserstein-1 distance of 2,000 generated points
+to 2,000 test points; in a run it is taken once, at the end, and here in every frame, for the curve.
 """
 
 from __future__ import annotations

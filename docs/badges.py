@@ -25,7 +25,13 @@ LETTER, MARGIN = 7, 12
 def badge(label: str, value: str, colour: str) -> str:
     """Draws one badge as SVG."""
     split, rest = (LETTER * len(text) + MARGIN for text in (label, value))
-    sizes = {"width": split + rest, "split": split, "rest": rest, "left": split // 2, "right": split + rest // 2}
+    sizes = {
+        "width": split + rest,
+        "split": split,
+        "rest": rest,
+        "left": split // 2,
+        "right": split + rest // 2,
+    }
     return BADGE.format(label=label, value=value, colour=colour, **sizes)
 
 
@@ -33,16 +39,25 @@ def badges() -> dict[Path, str]:
     """Every badge by its file."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     told = {
-        "licence": (project["license"].split(" ")[0], "#3f51b5"),  # the code's; the rest is of data that ship
+        "licence": (
+            project["license"].split(" ")[0],
+            "#3f51b5",
+        ),  # the code's; the rest is of data that ship
         "python": (project["requires-python"].removeprefix(">=") + "+", "#3776ab"),
         "version": (project["version"], "#009e73"),
     }
-    return {PICTURES / f"badge-{label}.svg": badge(label, *what) for label, what in told.items()}
+    return {
+        PICTURES / f"badge-{label}.svg": badge(label, *what) for label, what in told.items()
+    }
 
 
 def stale() -> list[Path]:
     """Badges that are not up to date."""
-    return [path for path, text in badges().items() if not path.is_file() or path.read_text() != text]
+    return [
+        path
+        for path, text in badges().items()
+        if not path.is_file() or path.read_text() != text
+    ]
 
 
 def main() -> int:

@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import os
 import re
+from html import unescape
 from pathlib import Path
 
+from latex2mathml.converter import convert
 from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.structure.files import File, Files
 from mkdocs.structure.pages import Page
@@ -16,6 +18,9 @@ from mkdocs.structure.pages import Page
 ROOT = Path(__file__).parent.parent
 SHOWN = {".py": "python", ".txt": "text", ".md": ""}
 """Kinds of files that get a page of their own, and the language they are coloured as; "" is shown as it is."""
+FORMULA = re.compile(
+    r'<(?P<tag>span|div) class="arithmatex">\\[\(\[](?P<tex>.*?)\\[\)\]]</(?P=tag)>', re.DOTALL
+)
 LINK = re.compile(r"(\[[^\]]*\]\()([^)#\s:]+)(#[^)]*)?\)")
 
 
@@ -57,9 +62,7 @@ def rewritten(markdown: str, source: str) -> str:
 def on_files(files: Files, config: MkDocsConfig) -> Files:
     """Adds what the pages link to."""
     todo = [
-        f"docs/{file.src_uri}"
-        for file in files.documentation_pages()
-        if not file.generated_by
+        f"docs/{file.src_uri}" for file in files.documentation_pages() if not file.generated_by
     ]
     done: set[str] = set()
     while todo:
@@ -86,3 +89,13 @@ def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Fil
         return rewritten(markdown, f"docs/{uri}")
     source = uri.removeprefix("files/")
     return rewritten(markdown, source) if (ROOT / source).is_file() else markdown
+
+
+def on_page_content(html: str, page: Page, config: MkDocsConfig, files: Files) -> str:
+    """Turns formulas into MathML, which browsers draw themselves: no script and no font is needed."""
+
+    def one(match: re.Match) -> str:
+        display = "block" if match["tag"] == "div" else "inline"
+        return convert(unescape(match["tex"]).strip(), display=display)
+
+    return FORMULA.sub(one, html)
