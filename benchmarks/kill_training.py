@@ -1,8 +1,8 @@
 """Kills a small training with SIGKILL at 25 random moments, resumes it each time, and compares the end.
 
-`python benchmarks/kill_training.py [KILLS]` takes five minutes on one idle core. It prints how many kills hit
-which part of the job, and whether agent file and rows of every finished run equal an uninterrupted run's; exit
-code 1 if not.
+`python benchmarks/kill_training.py [KILLS [FLAGS]]` takes five minutes on one idle core; further flags are those of
+`gan-env train`, e.g. `8 --algorithm sac --control rates --reward log_quality`. It prints how many kills hit which part
+of the job, and whether agent file and rows of every finished run equal an uninterrupted run's; exit code 1 if not.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import time
 from collections import Counter
 from pathlib import Path
 
+from agents.learned.settings import OFF_POLICY
 from agents.training.checkpoints import STATE
 
 FLAGS = [
@@ -26,11 +27,19 @@ TIMES = ("wall_s", "control_s")
 """Of a row; all else must be equal."""
 
 
-def begin(out: Path) -> subprocess.Popen:
+def begin(out: Path, flags: list[str]) -> subprocess.Popen:
     """Starts the training in a folder, or goes on with the one that is there."""
     command = [sys.executable, "-m", "gan_env", "train"]
-    command += ["--resume", str(out)] if (out / "config.json").exists() else [*FLAGS, "--out", str(out)]
+    command += ["--resume", str(out)] if (out / "config.json").exists() else [*flags, "--out", str(out)]
     return subprocess.Popen([*command, "--save-every", "0"], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+
+
+def flags_of(more: tuple[str, ...]) -> list[str]:
+    """Returns the small training's flags with `more` in the place of what the algorithm has not."""
+    algorithm = more[more.index("--algorithm") + 1] if "--algorithm" in more else "ddpg"
+    starts = FLAGS.index("--learning-starts")
+    flags = FLAGS if algorithm in OFF_POLICY else FLAGS[:starts] + FLAGS[starts + 2 :]
+    return [*flags, *more]
 
 
 def phase(out: Path) -> str:
@@ -67,17 +76,18 @@ def finish(process: subprocess.Popen) -> None:
         raise SystemExit(f"a training failed: {said.decode()}")
 
 
-def main(kills: int = 25) -> int:
+def main(kills: int = 25, *more: str) -> int:
+    flags = flags_of(more)
     rng, hits, compared, equal = random.Random(0), Counter(), 0, 0
     with tempfile.TemporaryDirectory() as folder:
         began = time.perf_counter()
         straight = Path(folder) / "straight"
-        finish(begin(straight))
+        finish(begin(straight, flags))
         whole_s = time.perf_counter() - began
         expected, runs, done = outcome(straight), 0, 0
         out = Path(folder) / "killed 0"
         while True:
-            process = begin(out)
+            process = begin(out, flags)
             if done < kills:
                 # One in four at any moment of starting, the others at work, spread over the whole job.
                 if rng.random() < 0.25:
@@ -108,4 +118,4 @@ def main(kills: int = 25) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(*map(int, sys.argv[1:])))
+    sys.exit(main(int(sys.argv[1]), *sys.argv[2:]) if sys.argv[1:] else main())

@@ -1,6 +1,6 @@
 """Chooses the constants of `ttur-decay`, once for all games: the first rates and shape that do best over these games.
 
-    python benchmarks/tune_ttur_decay.py       # what benchmarks/results/ttur-decay/ lacks: rows and a table
+    python -m benchmarks.tune_ttur_decay       # what benchmarks/results/ttur-decay/ lacks: rows and a table
 
 A candidate's distance in a game is its mean to validation data over row seeds of the split "tune". It is divided by the
 least of any candidate in that game, for the units differ; the candidate with the least geometric mean over games wins.
@@ -16,9 +16,9 @@ from pathlib import Path
 import numpy as np
 import torch
 import tyro
-from rate_grid import Cell, Game, Row, means, search
 
 from agents.comparison.seeds import split_seeds
+from benchmarks.rate_grid import Cell, Game, Row, means, search
 from gan_env.io.files import write_whole
 
 D_RATES = (1e-3, 2e-3, 3e-3, 5e-3, 1e-2, 2e-2, 3e-2)
@@ -45,16 +45,25 @@ def relative(rows: Sequence[Row]) -> dict[Cell, dict[Game, float]]:
     return {cell: {game: found[game, cell] / least[game] for game in GAMES} for cell in CELLS}
 
 
+def overall(games: dict[Game, float]) -> float:
+    """Returns the geometric mean over games."""
+    return float(np.exp(np.mean(np.log(list(games.values())))))
+
+
+def best(rows: Sequence[Row]) -> list[Cell]:
+    """Orders the candidates, the winner first."""
+    found = relative(rows)
+    return sorted(found, key=lambda cell: overall(found[cell]))
+
+
 def table(rows: Sequence[Row], most: int = 12) -> str:
     """Formats the best candidates, the winner first."""
     found = relative(rows)
-    overall = {cell: float(np.exp(np.mean(np.log(list(games.values()))))) for cell, games in found.items()}
-    order = sorted(overall, key=overall.__getitem__)[:most]
     lines = ["Mean distance to validation data as a multiple of the best candidate's in each game; geometric mean", ""]
     lines.append(f"{'shape':<8}{'D':>8}{'G':>8}{'overall':>9}" + "".join(f"{game.task:>8}" for game in GAMES))
-    for cell in order:
+    for cell in best(rows)[:most]:
         cells = "".join(f"{found[cell][game]:>8.2f}" for game in GAMES)
-        lines.append(f"{cell[0]:<8}{cell[1]:>8g}{cell[2]:>8g}{overall[cell]:>9.3f}{cells}")
+        lines.append(f"{cell[0]:<8}{cell[1]:>8g}{cell[2]:>8g}{overall(found[cell]):>9.3f}{cells}")
     return "\n".join(lines)
 
 

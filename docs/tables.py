@@ -24,7 +24,7 @@ from controller_tables import table
 import gan_env
 from gan_env.cli.options import field_docs
 from gan_env.data.datasets import ArrayData
-from gan_env.envs.actions import LogRange
+from gan_env.envs.actions import D_RANGE, G_RANGE, LogRange
 from gan_env.envs.config import EnvConfig
 from gan_env.envs.failures import CAUSES
 from gan_env.envs.observations import DEFAULT_FEATURES, FEATURES
@@ -89,11 +89,11 @@ def ids() -> str:
 
 
 def multipliers() -> str:
-    """What a number in [-1, 1] does to a learning rate, for two ranges."""
+    """What a number in [-1, 1] does to a learning rate, for the default ranges of D and G, and two others."""
     places = np.array([-1, -0.5, 0, 0.5, 1])
     rows = [
         (f"`{bounds}`", *(f"×{number(u)}" for u in LogRange(*bounds).multiplier(places)))
-        for bounds in (EnvConfig.d_lr_range, (0.1, 2.0))
+        for bounds in (D_RANGE, G_RANGE, (0.1, 10.0), (0.1, 2.0))
     ]
     return table(("range", *(f"a = {number(a)}" for a in places)), rows)
 
@@ -167,7 +167,11 @@ def settings() -> str:
         rows.append(
             (
                 f"`{field.name}`",
-                "the task's" if field.default is None else default,
+                default
+                if field.default is not None
+                else "the ids'"
+                if field.name.endswith("_range")
+                else "the task's",
                 docs[field.name],
             )
         )

@@ -32,12 +32,14 @@ LAYERS = [
     ["agents.learned.sb3"],
     ["agents.learned", "agents.zoo"],
     ["agents.registry"],
-    ["agents.steer", "agents.named_places", "agents.comparison.rows", "agents.diagnose"],
+    ["agents.steer", "agents.named_places", "agents.diagnose"],
+    ["agents.comparison.rows", "agents.comparison.own_settings"],
     ["agents.comparison.row_checks"],
     ["agents.report"],
     ["agents.report.html"],
     ["agents.comparison"],  # a result shows itself as a report does
-    ["agents.benchmark", "agents.training"],
+    ["agents.benchmark"],
+    ["agents.training"],
     ["agents.watching"],
     ["agents.testing"],
     ["gan_env.pictures", "agents.loop", "agents.sb3"],  # earlier names, which nothing of ours imports

@@ -10,7 +10,8 @@ from gan_env.training.trainer import Trainer
 
 from ..base import NeedsTrainer
 from ..comparison.contestants import Contestant, game_of, make_contestant
-from ..registry import TUNED, make_controller, parse_contestant, parse_controller
+from ..comparison.own_settings import parse_contestant
+from ..registry import TUNED, make_controller, parse_controller
 from .halving import is_survivor
 
 CHOSEN_AMONG = ("constant", "schedule")

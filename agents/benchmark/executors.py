@@ -1,8 +1,8 @@
-"""Executors run groups: in this process, in worker processes, or on a Ray cluster.
+"""Executors run jobs, such as a benchmark's groups: in this process, in worker processes, or on a Ray cluster.
 
 An executor is one function. It calls `take` for a job whenever it has room, and yields each job with its outcome, in
-any order; it returns when `take` returns None and nothing is running. It calls `report` with a running group and how
-many updates of it are done.
+any order; it returns when `take` returns None and nothing is running. It calls `report` with a running job's id and
+how many updates of it are done.
 """
 
 from __future__ import annotations
@@ -12,11 +12,11 @@ import functools
 import multiprocessing
 import signal
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from safetensors.torch import save
 from torch import nn
@@ -41,10 +41,30 @@ class Failed:
     why: str
 
 
-Outcome = list[Row] | Failed
-TakeJob = Callable[[], Job | None]
+class Work(Protocol):
+    """A job as executors see it; other processes are given it pickled."""
+
+    @property
+    def id(self) -> str:
+        """Its name, for reports."""
+        ...
+
+    @property
+    def updates(self) -> int:
+        """Updates after which it is done, but for what follows training."""
+        ...
+
+
+Outcome = Any
+"""What a job gave (the rows of a group), never an int; or a `Failed`."""
+TakeJob = Callable[[], Any]
+"""Returns the next job (`Work`), or None."""
 Report = Callable[[str, int], object]
-Executor = Callable[[TakeJob, Report], Iterator[tuple[Job, Outcome]]]
+Runs = Generator[tuple[Any, Outcome], None, None]
+"""Jobs with their outcomes; `close` ends the processes."""
+Executor = Callable[[TakeJob, Report], Runs]
+Run = Callable[[Any, Callable[[int], object]], Outcome]
+"""Runs a job, calling the second argument with how many updates are done; a function of a module, for it is pickled."""
 
 
 def run_job(job: Job, progress: Callable[[int], object] = lambda updates: None) -> list[Row]:
@@ -84,38 +104,39 @@ def keep_generator(folder: Path, row: Row, generator: nn.Module) -> None:
     write_whole(own_folder(folder) / f"{row['key']}.safetensors", save(weights, metadata))
 
 
-def local_executor(jobs: int) -> Executor:
+def local_executor(jobs: int, run: Run = run_job) -> Executor:
     """Returns an executor: this process for one job at a time, else as many worker processes of one torch thread."""
     if jobs < 1:
         raise ValueError(f"jobs={jobs} must be at least 1")
-    return _here if jobs == 1 else lambda take, report: _workers(jobs, take, report)
+    if jobs == 1:
+        return lambda take, report: _here(run, take, report)
+    return lambda take, report: _workers(jobs, run, take, report)
 
 
-def _attempt(job: Job, progress: Callable[[int], object]) -> Outcome:
+def _attempt(run: Run, job: Work, progress: Callable[[int], object]) -> Outcome:
     try:
-        return run_job(job, progress)
+        return run(job, progress)
     except Exception as error:  # the other groups go on; the caller says what failed
         return Failed(f"{type(error).__name__}: {error}")
 
 
-def _here(take: TakeJob, report: Report) -> Iterator[tuple[Job, Outcome]]:
+def _here(run: Run, take: TakeJob, report: Report) -> Runs:
     while (job := take()) is not None:
-        group = job.group.id
-        yield job, _attempt(job, lambda done, group=group: report(group, done))
+        yield job, _attempt(run, job, lambda done, id=job.id: report(id, done))
 
 
 class _Worker:
     """A worker process and this end of its pipe."""
 
-    def __init__(self) -> None:
+    def __init__(self, run: Run):
         context = multiprocessing.get_context("spawn")  # torch's threads do not survive a fork
         self.pipe, theirs = context.Pipe()
-        self.process = context.Process(target=_work, args=(theirs,), daemon=True)
+        self.process = context.Process(target=_work, args=(theirs, run), daemon=True)
         self.process.start()
         theirs.close()  # so that the pipe ends when either process does
-        self.job: Job | None = None
+        self.job: Work | None = None
 
-    def give(self, job: Job) -> None:
+    def give(self, job: Work) -> None:
         self.job = job
         with contextlib.suppress(BrokenPipeError, ConnectionResetError):  # it died while idle: its pipe has ended
             self.pipe.send(job)
@@ -127,7 +148,7 @@ class _Worker:
         self.process.close()
 
 
-def _work(pipe: Connection) -> None:
+def _work(pipe: Connection, run: Run) -> None:
     """Runs job after job until the pipe ends, which it also does when the parent is killed."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides what Ctrl-C means
     settle()
@@ -135,20 +156,20 @@ def _work(pipe: Connection) -> None:
 
     def progress(done: int) -> None:
         nonlocal reported
-        if time.monotonic() - reported > REPORT_S or done == job.group.updates:  # the last one always: scoring begins
+        if time.monotonic() - reported > REPORT_S or done == job.updates:  # the last one always: scoring begins
             reported = time.monotonic()
             pipe.send(done)
 
     try:
         while True:
             job = pipe.recv()
-            outcome = _attempt(job, progress)
+            outcome = _attempt(run, job, progress)
             pipe.send(outcome)
     except (EOFError, BrokenPipeError, ConnectionResetError):
         return
 
 
-def _workers(jobs: int, take: TakeJob, report: Report) -> Iterator[tuple[Job, Outcome]]:
+def _workers(jobs: int, run: Run, take: TakeJob, report: Report) -> Runs:
     """Starts workers as jobs come in; one that dies takes only its job with it."""
     workers: list[_Worker] = []
     try:
@@ -158,7 +179,7 @@ def _workers(jobs: int, take: TakeJob, report: Report) -> Iterator[tuple[Job, Ou
                 if job is None:
                     break
                 if idle is None:
-                    workers.append(idle := _Worker())
+                    workers.append(idle := _Worker(run))
                 idle.give(job)
             busy = {w.pipe: w for w in workers if w.job is not None}
             if not busy:
@@ -168,7 +189,7 @@ def _workers(jobs: int, take: TakeJob, report: Report) -> Iterator[tuple[Job, Ou
                 job, received = worker.job, _received(worker)
                 assert job is not None
                 if isinstance(received, int):
-                    report(job.group.id, received)
+                    report(job.id, received)
                     continue
                 worker.job = None
                 if not worker.process.is_alive():
@@ -189,11 +210,12 @@ def _received(worker: _Worker) -> Any:
         return Failed(f"its worker process died (exit code {worker.process.exitcode}; -9: killed, or out of memory)")
 
 
-def ray_executor(address: str | None) -> Executor:
-    """Returns an executor of Ray tasks, one group each, tried again where a machine is lost.
+def ray_executor(address: str | None, run: Run = run_job) -> Executor:
+    """Returns an executor of Ray tasks, one job each, tried again where a machine is lost.
 
     Args:
         address: Of the cluster; None for one that Ray starts on this machine.
+        run: What runs a job.
 
     Raises:
         ValueError: If Ray is not installed.
@@ -205,11 +227,11 @@ def ray_executor(address: str | None) -> Executor:
     except ModuleNotFoundError as error:
         raise ValueError("executor='ray' needs Ray: pip install 'gan-env[ray]'; or use executor='local'") from error
 
-    def attempt(job: Job) -> Outcome:
+    def attempt(job: Work) -> Outcome:
         settle()
-        return run_job(job)
+        return run(job, lambda done: None)
 
-    def run(take: TakeJob, report: Report) -> Iterator[tuple[Job, Outcome]]:
+    def execute(take: TakeJob, report: Report) -> Runs:
         ray.init(address=address, ignore_reinit_error=True)
         task = ray.remote(num_cpus=1, max_retries=3, retry_exceptions=[OSError, MemoryError])(attempt)
         room, flying = int(ray.cluster_resources().get("CPU", 1)), {}
@@ -225,4 +247,4 @@ def ray_executor(address: str | None) -> Executor:
                     outcome = Failed(f"{type(error).__name__}: {error}")
                 yield flying.pop(done), outcome
 
-    return run
+    return execute

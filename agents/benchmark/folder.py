@@ -58,6 +58,16 @@ class Job:
     pictures: Path | None = None
     """Folder for a picture of samples on the way, if one is to be drawn of this group."""
 
+    @property
+    def id(self) -> str:
+        """Of the group."""
+        return self.group.id
+
+    @property
+    def updates(self) -> int:
+        """Of the group."""
+        return self.group.updates
+
 
 class Folder:
     """The benchmark in a folder, as one process sees it. See `open_folder`."""

@@ -21,9 +21,10 @@ from gan_env.tasks.task import Task, make_task, parse_task
 from gan_env.training.compatible import difference
 
 from ..comparison.contestants import by_settings, file_hash, file_of
+from ..comparison.own_settings import own_settings
 from ..comparison.rows import cell_key, group_id, joint_id, settled
 from ..comparison.seeds import split_seeds
-from ..registry import TUNED_SCHEDULE, controller_label, own_settings
+from ..registry import TUNED_SCHEDULE, controller_label
 from .bench_config import BenchConfig, Part, Undefined
 from .contestants import refusal, tuned_on
 from .halving import SURVIVOR, rungs, schedules, short, survivors

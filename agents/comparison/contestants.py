@@ -20,10 +20,9 @@ from ..registry import (
     controller_label,
     is_embedded,
     make_controller,
-    own_settings,
-    parse_contestant,
     parse_controller,
 )
+from .own_settings import own_settings, parse_contestant
 
 _SHARED = ("updates_per_step", "features", "d_loss_scale", "d_lr_range")
 """Settings that an embedded FSCO takes over from its game, unless its name sets them."""
@@ -112,7 +111,7 @@ def make_contestant(name: str, game: EnvConfig) -> Contestant:
             f"controller {name!r} is chosen on tune seeds, by gan-env bench alone; name a constant:X or a schedule(...)"
         )
     if stem == "fsco":
-        options = {field: getattr(game, field) for field in _SHARED} | options
+        options = {field: getattr(game, field) for field in _SHARED if getattr(game, field) is not None} | options
     full = stem if text is None else f"{stem}:{text}"
     runs_as = "" if path is None else f"{name} {file_hash(path)}"
     if parse_controller(name)[0] in OPPONENTS:

@@ -60,6 +60,8 @@ def group_id(config: EnvConfig, names: Sequence[str], seeds: Sequence[int], labe
         name: getattr(config, name)
         for name in ("features", "d_lr_range", "g_lr_range", "loss_bound", "weight_bound", "score")
     }
+    # What embedded agents, the only ones here that read these, then have of their own; a group's hash always held it.
+    beside |= {name: (0.1, 10.0) for name in ("d_lr_range", "g_lr_range") if beside[name] is None}
     return _digest(json.dumps([game_facts(config), beside, labels, list(names), list(seeds)], default=str))
 
 

@@ -19,7 +19,6 @@ import numpy as np
 import torch
 from stable_baselines3 import DDPG
 from stable_baselines3.common.logger import Logger
-from stable_baselines3.common.noise import NormalActionNoise
 
 from gan_env.envs.observations import DEFAULT_FEATURES
 from gan_env.envs.rewards import fsco_reward, losses_apart
@@ -30,8 +29,13 @@ from gan_env.types import Control, GameFacts, Measurement, Transition
 
 from ..policies.policy import Eyes, PolicyController, PolicySpec, check_game
 from .sb3.actor import actor_of
+from .sb3.algorithms import make_model
 from .sb3.state import load_model, model_state
 from .sb3.vec_env import PrivateRandomness
+from .settings import DEFAULTS, check_settings
+
+FSCO_RANGE = (0.1, 10.0)
+"""Our reading of FSCO's range of multipliers, whatever an environment's own is."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,43 +70,21 @@ class FscoConfig:
     """Embedded: what it observes."""
     d_loss_scale: str = "mean"
     """Embedded: which D loss the reward and the features read. The sum's gap is zero away from the equilibrium."""
-    d_lr_range: tuple[float, float] = (0.1, 10.0)
+    d_lr_range: tuple[float, float] = FSCO_RANGE
     """Embedded: multipliers at -1 and +1."""
 
     def __post_init__(self) -> None:
-        for name in ("buffer_size", "batch_size", "gradient_steps", "updates_per_step"):
-            value = getattr(self, name)
-            if not isinstance(value, int) or value < 1:
-                raise ValueError(f"{name}={value!r} must be a whole number of at least 1")
-        if not isinstance(self.learning_starts, int) or self.learning_starts < 0:
-            raise ValueError(f"learning_starts={self.learning_starts!r} must be a whole number of at least 0")
-        if not self.hidden or not all(isinstance(width, int) and width > 0 for width in self.hidden):
-            raise ValueError(f"hidden={self.hidden!r} must be widths of at least 1, e.g. (64, 64)")
-        for name, low, high in (("learning_rate", 0, 1), ("tau", 0, 1), ("gamma", 0, 1), ("noise", 0, 10)):
-            value = getattr(self, name)
-            if not (low <= value <= high) or (value == 0 and name in ("learning_rate", "tau")):
-                raise ValueError(f"{name}={value!r} must lie in {low} to {high}, and learning_rate and tau above 0")
+        check_settings({f.name: getattr(self, f.name) for f in fields(self)})
+        if not self.hidden:
+            raise ValueError("hidden=() must be widths of at least 1, e.g. (64, 64)")
 
 
 def make_ddpg(config: FscoConfig, env: Any, seed: int, **more: Any) -> DDPG:
     """Makes SB3's DDPG with our settings; call inside a `PrivateRandomness`, for it seeds the global generators."""
-    size = env.action_space.shape[0]
-    return DDPG(
-        "MlpPolicy",
-        env,
-        learning_rate=config.learning_rate,
-        buffer_size=config.buffer_size,
-        learning_starts=config.learning_starts,
-        batch_size=config.batch_size,
-        tau=config.tau,
-        gamma=config.gamma,
-        train_freq=(1, "step"),
-        action_noise=NormalActionNoise(np.zeros(size), np.full(size, config.noise)),
-        policy_kwargs={"net_arch": list(config.hidden)},
-        seed=seed % 2**32,
-        device="cpu",
-        **more,
-    )
+    settings = {name: getattr(config, name) for name in DEFAULTS["ddpg"]}
+    model = make_model("ddpg", settings, env, seed, **more)
+    assert isinstance(model, DDPG)
+    return model
 
 
 class _Spaces(gym.Env):

@@ -52,12 +52,13 @@ class PolicySpec:
     @classmethod
     def of(cls, env: EnvConfig, control: str, **more: Any) -> PolicySpec:
         """Makes the spec of an environment's actions and observations."""
+        d_lr_range, g_lr_range = env.action_ranges
         return cls(
             control=control,
             features=env.features,
             d_loss_scale=env.d_loss_scale,
-            d_lr_range=env.d_lr_range,
-            g_lr_range=env.g_lr_range,
+            d_lr_range=d_lr_range,
+            g_lr_range=g_lr_range,
             updates_per_step=env.updates_per_step,
             signed_losses=env.normalise or env.reward != "loss_gap",
             **more,

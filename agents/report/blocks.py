@@ -14,9 +14,10 @@ import numpy as np
 
 from gan_env.io.files import is_there, open_lines, read_json, shown
 
+from ..comparison.own_settings import own_settings
 from ..comparison.row_checks import finite, read_row
 from ..comparison.rows import Row
-from ..registry import is_embedded, is_registered, own_settings
+from ..registry import is_embedded, is_registered
 
 CONFIG_FIELDS = (
     "task", "loss", "d_lr", "g_lr", "optimizer", "batch_size", "order", "updates", "updates_per_step", "d_loss_scale",

@@ -35,10 +35,11 @@ class Checkpoints:
     Args:
         folder: The run's own, held by this process alone (`files.locked`).
         every: Least seconds between two saves.
+        name: The file's.
     """
 
-    def __init__(self, folder: Path, every: float):
-        self.path, self.folder, self._every = folder / STATE, folder, every
+    def __init__(self, folder: Path, every: float, name: str = STATE):
+        self.path, self.folder, self._every = folder / name, folder, every
         self._last, self._cost = time.perf_counter(), 0.0
         self.seconds = 0.0
         """Spent on saving."""

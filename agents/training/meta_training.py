@@ -1,34 +1,30 @@
-"""Meta mode: trains a DDPG agent on many short GAN runs side by side; its whole state can be saved and restored."""
+"""Meta mode: trains an agent on many short GAN runs side by side; its whole state can be saved and restored."""
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
+from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from stable_baselines3.common.callbacks import BaseCallback
-from stable_baselines3.common.logger import TensorBoardOutputFormat, configure
 
-from gan_env.envs.config import EnvConfig
 from gan_env.envs.env import GANVectorEnv
 from gan_env.io.progress import progress_bar
 
-from ..comparison.rows import versions
 from ..comparison.seeds import SPLITS
-from ..learned.fsco import make_ddpg
-from ..learned.sb3.actor import actor_of
+from ..learned.sb3.actor import Actor, actor_of
+from ..learned.sb3.algorithms import make_model
 from ..learned.sb3.state import load_model, model_state
-from ..learned.sb3.vec_env import PrivateRandomness, SB3VecEnv
+from ..learned.sb3.vec_env import PrivateRandomness, ReturnNormalizer, SB3VecEnv
 from ..policies.policy import PolicyController
+from .behaviour import described
 from .checkpoints import Checkpoints, Stop, TrainingStateError, cut_logs, log_sizes
-from .train_config import TrainConfig, first_difference, plain
-
-AT_BOUND = 0.99
-"""An action beyond this (either sign) counts as being at the bound."""
+from .evolution_training import EvolutionTraining
+from .logs import flush, full_disks_told_once, open_log
+from .train_config import TrainConfig, first_difference, plain, provenance_of, training_game, upgraded
 
 
 class _Watch(BaseCallback):
@@ -45,25 +41,24 @@ class _Watch(BaseCallback):
         self._between()  # the one place where nothing is under way
 
     def _on_step(self) -> bool:
-        actions = self.locals["actions"]
+        actions = self.locals.get("clipped_actions", self.locals["actions"])  # PPO's own may lie outside the space
         self._positions.append(actions)
         self._bar.update(len(actions))
         ended = [info for info, done in zip(self.locals["infos"], self.locals["dones"], strict=True) if done]
         if ended:
             positions = np.concatenate(self._positions)
-            multipliers = self._env.codec.decode(positions.astype(np.float64)).d_multiplier
             quality = [info["quality"] for info in ended if "failure" not in info]
             self.logger.record("gan/return", float(np.mean([info["episode"]["r"] for info in ended])))
             self.logger.record("gan/failures", sum("failure" in info for info in ended))
             if quality:
                 self.logger.record("gan/validation_distance", float(np.mean(quality)))
-            self.logger.record("gan/mean_multiplier", float(multipliers.log().mean().exp()))
-            self.logger.record("gan/share_at_bounds", float((np.abs(positions) > AT_BOUND).mean()))
+            for name, value in described(self._env.codec, positions).items():
+                self.logger.record(f"gan/{name}", value)
             self._positions.clear()
-            said = {
-                "return": np.mean([info["episode"]["r"] for info in ended]),
-                "D's rate": multipliers.log().mean().exp(),
-            }
+            said: dict[str, Any] = {"return": np.mean([info["episode"]["r"] for info in ended])}
+            if self._env.codec.axes is not None:
+                multipliers = self._env.codec.decode(positions.astype(np.float64)).d_multiplier
+                said["D's rate"] = multipliers.log().mean().exp()
             said |= {"distance": np.mean(quality)} if quality else {}
             self._bar.set_postfix({name: f"{float(value):.3g}" for name, value in said.items()}, refresh=False)
         return True
@@ -73,24 +68,8 @@ class _Watch(BaseCallback):
         self._bar.close()
 
 
-@contextmanager
-def _full_disks_told_once() -> Iterator[None]:
-    """Suppresses the traceback of TensorBoard's writing thread for a full disk: its next call raises the same error."""
-    before = threading.excepthook
-
-    def hook(failure: threading.ExceptHookArgs) -> None:
-        if not (issubclass(failure.exc_type, OSError) and type(failure.thread).__module__.startswith("tensorboard.")):
-            before(failure)
-
-    threading.excepthook = hook
-    try:
-        yield
-    finally:
-        threading.excepthook = before
-
-
 class MetaTraining:
-    """A DDPG agent in training.
+    """A model of Stable-Baselines3 in training.
 
     Args:
         config: Of the training.
@@ -99,36 +78,35 @@ class MetaTraining:
 
     def __init__(self, config: TrainConfig, tensorboard: Path | None = None):
         self.config, self.tensorboard = config, tensorboard
-        horizon = config.horizon
-        # FSCO's reward reads no quality.
-        every = horizon if config.env.reward == "loss_gap" else config.env.quality_every
-        game = EnvConfig.of(config.env, score=False, track_quality=True, quality_every=every)
-        self.env = GANVectorEnv(config.num_envs, control=config.control, autoreset_mode="SameStep", config=game)
+        self.env = GANVectorEnv(
+            config.num_envs, control=config.control, autoreset_mode="SameStep", config=training_game(config)
+        )
         self.positions: list[np.ndarray] = []
         """Actions since an episode ended last, for the log."""
         self._randomness = PrivateRandomness(config.seed)
         with self._randomness():
-            self._vec = SB3VecEnv(self.env)
-            steps = config.agent.gradient_steps * config.num_envs
-            self.model = make_ddpg(config.agent, self._vec, config.seed, gradient_steps=steps)
-            # `make_ddpg` seeded it too: this one counts.
+            self._vec, settings = SB3VecEnv(self.env), config.settings
+            self._normalizer = ReturnNormalizer(self._vec, settings["gamma"]) if config.normalise_returns else None
+            more = {}
+            if "gradient_steps" in settings:
+                more["gradient_steps"] = settings["gradient_steps"] * config.num_envs
+            self.model = make_model(config.algorithm, settings, self._normalizer or self._vec, config.seed, **more)
+            # `make_model` seeded it too: this one counts.
             self._vec.seed(SPLITS["train-agent"] + config.num_envs * config.seed)
-            formats = ["tensorboard"] if tensorboard else []
-            self.model.set_logger(configure(None if tensorboard is None else str(tensorboard), formats))
-        self._untrained = actor_of(self.model).layers
+            self.model.set_logger(open_log(tensorboard))
+        self._untrained = actor_of(self.model)
         self._begun = False
 
     def state(self) -> dict[str, Any]:
         """Returns all that the rest of the training depends on, as tensors, arrays and plain values."""
-        for output in self.model.logger.output_formats:
-            if isinstance(output, TensorBoardOutputFormat):
-                output.writer.flush()
+        flush(self.model.logger)
         return {
             "model": model_state(self.model),
             "vec": self._vec.state(),
             "randomness": self._randomness.state,
             "positions": self.positions,
-            "untrained": self._untrained,
+            "untrained": self._untrained.layers,
+            **({} if self._normalizer is None else {"normalizer": self._normalizer.moments()}),
             "logs": log_sizes(self.tensorboard),
         }
 
@@ -137,8 +115,11 @@ class MetaTraining:
         load_model(self.model, state["model"])
         self._vec.load(state["vec"])
         self._randomness.state = state["randomness"]
-        self.positions[:] = [each.reshape(self.config.num_envs, -1) for each in state["positions"]]
-        self._untrained = [(weight, bias) for weight, bias in state["untrained"]]
+        if self._normalizer is not None:
+            self._normalizer.load_moments(state["normalizer"])
+        self.positions[:] = [each.reshape(self.env.action_space.shape) for each in state["positions"]]
+        layers = [(weight, bias) for weight, bias in state["untrained"]]
+        self._untrained = Actor(layers, self._untrained.activation, self._untrained.output)
         self._begun = True
 
     def run(self, between: Callable[[], None] = lambda: None) -> None:
@@ -147,40 +128,38 @@ class MetaTraining:
         watch = _Watch(self, between)
         try:
             with self._randomness():
-                self.model.learn(
-                    left, callback=watch, log_interval=self.config.num_envs, reset_num_timesteps=not self._begun
-                )
+                # Off-policy it counts episodes; on-policy rollouts, whose number a stop forgets.
+                every = 1 if self.config.algorithm == "ppo" else self.config.num_envs
+                self.model.learn(left, callback=watch, log_interval=every, reset_num_timesteps=not self._begun)
         finally:
             watch.close()
             self.model.logger.close()
 
+    def close(self) -> None:
+        """Closes the environment."""
+        self.env.close()
+
     def policies(self) -> tuple[PolicyController, PolicyController]:
         """Returns the trained and the untrained actor, both frozen."""
-        env, config = self.env, self.config
-        provenance = {
-            "task": env.trainer.task.name,
-            "loss": env.trainer.loss.name,
-            "decisions": self.model.num_timesteps,
-            "seed": config.seed,
-            "reward": config.env.reward if isinstance(config.env.reward, str) else env.reward.name,
-            "versions": versions(),
-        }
-        spec = replace(config.spec, provenance=provenance)
-        trained, untrained = config.names
-        return (
-            PolicyController(spec, actor_of(self.model).layers, trained),
-            PolicyController(spec, self._untrained, untrained),
-        )
+        trainer, reward = self.env.trainer, self.env.reward.name
+        provenance = provenance_of(self.config, trainer.task.name, trainer.loss.name, reward, self.model.num_timesteps)
+
+        def controller(actor: Actor, name: str) -> PolicyController:
+            spec = replace(self.config.spec, activation=actor.activation, output=actor.output, provenance=provenance)
+            return PolicyController(spec, actor.layers, name)
+
+        trained, untrained = self.config.names
+        return controller(actor_of(self.model), trained), controller(self._untrained, untrained)
 
 
-@_full_disks_told_once()
+@full_disks_told_once()
 def train_meta(
     config: TrainConfig,
     tensorboard: Path | None = None,
     checkpoints: Checkpoints | None = None,
     stop: Stop | None = None,
 ) -> tuple[PolicyController, PolicyController]:
-    """Trains a DDPG agent on short runs side by side; returns the trained and the untrained actor, both frozen.
+    """Trains an agent on short runs side by side; returns the trained and the untrained actor, both frozen.
 
     Args:
         config: Of the training.
@@ -192,7 +171,7 @@ def train_meta(
         TrainingStateError: If the saved state is damaged or that of another training.
     """
     state = None if checkpoints is None else _last_state(config, tensorboard, checkpoints)
-    training = MetaTraining(config, tensorboard)
+    training = (EvolutionTraining if config.algorithm == "es" else MetaTraining)(config, tensorboard)
     if state is not None and checkpoints is not None:
         try:
             training.load(state)
@@ -214,7 +193,7 @@ def train_meta(
     with nullcontext() if stop is None else stop.later():
         training.run(between)
         save()
-    training.env.close()
+    training.close()
     return training.policies()
 
 
@@ -231,7 +210,7 @@ def _last_state(config: TrainConfig, tensorboard: Path | None, checkpoints: Chec
     logs = training.get("logs") if isinstance(training, dict) else None
     if not isinstance(saved, dict) or not isinstance(logs, dict) or not all(isinstance(v, int) for v in logs.values()):
         raise TrainingStateError(f"{checkpoints.path}: holds no training's state; remove it to start anew")
-    if (found := first_difference(plain(config), saved)) is not None:
+    if (found := first_difference(plain(config), upgraded(saved))) is not None:
         raise TrainingStateError(f"{checkpoints.path}: was saved with other settings: {found}; restore config.json")
     cut_logs(tensorboard, logs)
     return training

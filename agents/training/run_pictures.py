@@ -1,4 +1,4 @@
-"""A run's pictures: samples of every controller side by side, losses and learning rates, scores with intervals."""
+"""A run's pictures: how its agents learned, samples of every controller, losses and learning rates, scores."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from ..comparison.result import ComparisonResult
 from ..report.html.figures import png_of, score_dots
 from ..report.html.line_figures import training_curves
 from ..report.text import by_controller, ranked, scores
+from .logs import curves_of
 
 
 def draw_run(task: Task, result: ComparisonResult, out: Path) -> None:
@@ -23,6 +24,33 @@ def draw_run(task: Task, result: ComparisonResult, out: Path) -> None:
     write_whole(out / "scores.png", png_of(score_dots(result.rows, names)))
     if (curves := training_curves(result.rows, names, columns=4)) is not None:
         write_whole(out / "curves.png", png_of(curves))
+
+
+LEARNING = {
+    "gan/return": "return of an episode",
+    "gan/validation_distance": "distance to validation data",
+    "gan/share_at_bounds": "share of actions at a bound",
+}
+"""Curves of a training's log that are drawn, with their titles."""
+
+
+def draw_learning(logs: dict[str, Path], path: Path) -> None:
+    """Draws the learning curves of agents, by name and folder of logs; writes nothing if no episode has ended."""
+    curves = {name: curves_of(folder, LEARNING) for name, folder in logs.items()}
+    shown = [curve for curve in LEARNING if any(found.get(curve) for found in curves.values())]
+    if not shown:
+        return
+    figure = Figure(figsize=(4.2 * len(shown), 3.2), dpi=110, layout="constrained")
+    for axes, curve in zip(figure.subplots(1, len(shown), squeeze=False).flat, shown, strict=True):
+        for number, (name, found) in enumerate(curves.items()):
+            if points := found.get(curve):
+                axes.plot(*zip(*points, strict=True), color=f"C{number}", label=name)
+        if curve == "gan/validation_distance":
+            axes.set_yscale("log")
+        axes.set_title(LEARNING[curve], fontsize=10)
+        axes.set_xlabel("decisions, all rows together")
+    figure.axes[0].legend(fontsize=8)
+    write_whole(path, png_of(figure))
 
 
 def draw_samples_of_all(task: Task, result: ComparisonResult, path: Path) -> None:

@@ -106,10 +106,10 @@ class ExportOptions:
     """What it observed, in order."""
     d_loss_scale: Literal["mean", "sum"] = EnvConfig.d_loss_scale
     """Which discriminator loss its features read."""
-    d_lr_range: tuple[float, float] = EnvConfig.d_lr_range
-    """Multipliers on the discriminator's rate at -1 and +1."""
-    g_lr_range: tuple[float, float] = EnvConfig.g_lr_range
-    """The same for the generator's."""
+    d_lr_range: tuple[float, float] | None = EnvConfig.d_lr_range
+    """Multipliers on the discriminator's rate at -1 and +1; the environments' own (0.03 and 1000) if left out."""
+    g_lr_range: tuple[float, float] | None = EnvConfig.g_lr_range
+    """The same for the generator's (0.01 and 300)."""
     reward: str = EnvConfig.reward
     """What it was trained for; one trained for loss_gap steers no losses that can be negative."""
     json: bool = False

@@ -12,6 +12,8 @@ GAME = {
     "task": "ring",
     "d_lr": 1e-3,  # at the task's own 2e-4 1,000 updates only lead astray, and the best agent stops the generator
     "g_lr": 1e-3,
+    "d_lr_range": [0.1, 10.0],  # a decade either way, which they were chosen on
+    "g_lr_range": [0.1, 10.0],
     "updates_per_step": 10,
     "episode_updates": 1_000,
     "reward": "quality_gain",

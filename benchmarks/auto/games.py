@@ -11,6 +11,7 @@ import torch
 from torch import nn
 
 from gan_env import EnvConfig, Task, make_task
+from gan_env.envs.portable import PORTABLE_FEATURES
 from gan_env.networks.mlp import mlp_discriminator, mlp_generator
 from gan_env.optimizer_spec import OptimizerSpec
 
@@ -130,12 +131,12 @@ def draw(seed: int, longest: int = 3_000) -> tuple[str, EnvConfig]:
         g_lr=_log_uniform(rng, 1e-5, 1e-2),
         optimizer=OptimizerSpec(betas=(float(rng.choice([0.0, 0.5, 0.9])), 0.999)),
         batch_size=int(rng.choice([32, 64, 128])),
-        order=str(rng.choice(["simultaneous", "alternating"])),
+        order=str(rng.choice(["simultaneous", "alternating"])),  # pyright: ignore[reportArgumentType]
         updates_per_step=UPDATES_PER_STEP,
         episode_updates=updates,
         reward="quality",
         quality_every=10**9,
-        features="portable",
+        features=PORTABLE_FEATURES,
         d_lr_range=RANGE,
         g_lr_range=RANGE,
         score=False,

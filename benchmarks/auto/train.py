@@ -66,7 +66,7 @@ def generations_of(file: Path) -> list[dict]:
 
 def main() -> None:
     """Runs or goes on with a search."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("form", choices=list(FORMS))
     parser.add_argument("--after", choices=list(FORMS), help="begin with the policy that this search ended with")
     parser.add_argument("--generations", type=int, default=60)

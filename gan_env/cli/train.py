@@ -9,20 +9,24 @@ from typing import Annotated, Any, Literal
 
 import tyro
 
-from agents.learned.fsco import FscoConfig
-from agents.training.main_job import TrainConfig, main_job, resume, train
+from agents.learned.settings import AgentConfig
+from agents.training.main_job import POLICY, TrainConfig, main_job, resume, train
+from agents.training.train_config import usual_decisions
 from gan_env.envs.config import EnvConfig
 
 from . import DONE
 from .options import options_of, print_json, read
 
 HELP = """
-    Without options: real handwritten digits, 20,000 decisions, about three minutes on two free cores.
+    Without options: real handwritten digits, two DDPG agents, one paid as in FSCO and one by log_quality, 20,000
+    decisions each, some minutes on two free cores.
 
     Examples:
       gan-env train
       gan-env train --task ring --episode-updates 2000 --decisions 8000 --out runs/ring
-      gan-env train --control joint --reward quality_gain
+      gan-env train --algorithm td3 --control rates --reward log_quality --normalise-returns
+      gan-env train --algorithm dqn --control update-choice --reward quality_gain
+      gan-env train --algorithm es --task ring --jobs 2 --out runs/es
       gan-env train --resume runs/ring
 """
 
@@ -30,9 +34,21 @@ HELP = """
 HELPS = {
     "task": 'What is trained: a name (gan-env list tasks), some with a place, e.g. "folder:PATH@64".',
     "optimizer": "Optimiser of both players; by default the task's or else the loss' own.",
-    "reward": 'What the agent is paid: "loss_gap" (FSCO), "quality", "quality_gain" (gan-env list rewards).',
+    "reward": 'What the agent is paid: "loss_gap" (FSCO), "log_quality" and others (gan-env list rewards); es is paid '
+    '"final_quality" unless told otherwise, the others "loss_gap".',
+    "features": "Names of the observation's features, in order, or of a set of them; by default those of FSCO, and of "
+    "es portable.",
 }
 """Help of the settings that also take objects in code."""
+JOB_HELPS = {
+    "decisions": "Decisions that an agent is given in training, all rows together; by default 20,000, and of es 40 "
+    "generations.",
+    "also": 'Reward of a second agent, trained after the first and judged beside it; "none": train one alone. By '
+    'default "log_quality" where neither --reward, --algorithm, --control nor --mode is given.',
+}
+"""Help of the settings that the command chooses if they are left out."""
+GOES_ON_WITH = ("progress", "save_every", "jobs", "executor", "address")
+"""Settings that go with --resume, for they leave the result as it is."""
 
 
 def run(arguments: Sequence[str]) -> int:
@@ -42,7 +58,8 @@ def run(arguments: Sequence[str]) -> int:
         main_job(),
         {
             "task": str,
-            "reward": str,
+            "reward": str | None,
+            "features": tuple[str, ...] | None,
             "optimizer": Literal["adam", "oadam", "extra-adam", "lookahead-minimax", "rmsprop", "sgd"] | None,
             "score": None,
             "track_quality": None,
@@ -50,13 +67,14 @@ def run(arguments: Sequence[str]) -> int:
         },
         HELPS,
     )
-    # What the agent shares with the game is set once, there.
-    agent = [o for o in options_of(FscoConfig, FscoConfig()) if o[0] not in {g[0] for g in game} | {"batch_size"}]
-    job = options_of(TrainConfig, TrainConfig(), {"env": None, "agent": None})
+    # --batch-size is the game's.
+    agent = [option for option in options_of(AgentConfig, AgentConfig()) if option[0] != "batch_size"]
+    job = options_of(TrainConfig, TrainConfig(), {"env": None, "agent": None, "decisions": int | None}, JOB_HELPS)
+    game, job = _chosen_later(game, "reward", "features"), _chosen_later(job, "decisions")
     again = _option(
         "resume", Path | None, None,
-        "Go on with the training in this folder, which was stopped; only --progress, --save-every, --trust and "
-        "--json go with it.",
+        "Go on with the training in this folder, which was stopped; only --progress, --save-every, --jobs, "
+        "--executor, --address, --trust and --json go with it.",
     )  # fmt: skip
     trust = _option(
         "trust", bool, False,
@@ -69,23 +87,41 @@ def run(arguments: Sequence[str]) -> int:
     if given.resume is not None:
         changed = [n for n, _, default in [*game, *agent, *job] if getattr(given, n) != default.default]
         for name in changed:
-            if name not in ("progress", "save_every"):
+            if name not in GOES_ON_WITH:
                 raise ValueError(
                     f"--{name.replace('_', '-')} does not go with --resume, which keeps the settings of "
                     f"{given.resume}/config.json; leave it out"
                 )
-        save_every = given.save_every if "save_every" in changed else None
-        out = resume(given.resume, progress=given.progress, save_every=save_every, trust=given.trust, say=say)
+        kept = {name: getattr(given, name) for name in changed if name != "progress"}
+        out = resume(given.resume, progress=given.progress, trust=given.trust, say=say, **kept)
     else:
-        agent_config = dataclasses.replace(FscoConfig(), **{name: getattr(given, name) for name, _, _ in agent})
-        chosen = {name: getattr(given, name) for name, _, _ in job}
-        env = dataclasses.replace(main_job(), **{name: getattr(given, name) for name, _, _ in game})
-        out = train(TrainConfig(**chosen, env=env, agent=agent_config), say)
+        out = train(_config(given, [n for n, _, _ in game], [n for n, _, _ in agent], [n for n, _, _ in job]), say)
     if given.json:
         _print_scores(out)
     else:
         print(f"See the agent at work: gan-env watch {out} --film {out}/film.gif")
     return DONE
+
+
+def _chosen_later(options: list[tuple[str, Any, Any]], *names: str) -> list[tuple[str, Any, Any]]:
+    """Returns the options with None as the default of those named."""
+    return [(n, kind, dataclasses.field(default=None) if n in names else field) for n, kind, field in options]
+
+
+def _config(given: Any, game: list[str], agent: list[str], job: list[str]) -> TrainConfig:
+    """Makes the configuration, with what is left to us where it was not given."""
+    env, settings, chosen = ({name: getattr(given, name) for name in names} for names in (game, agent, job))
+    nothing_said = (given.reward, given.algorithm, given.control, given.mode) == (None, "ddpg", "learning-rate", "meta")
+    if chosen["also"] is None and nothing_said:
+        chosen["also"] = "log_quality"
+    elif chosen["also"] == "none":
+        chosen["also"] = None
+    usual = ("final_quality", ("portable",)) if given.algorithm == "es" else (main_job().reward, main_job().features)
+    env["reward"], env["features"] = env["reward"] or usual[0], env["features"] or usual[1]
+    config = dataclasses.replace(main_job(), **env)
+    agent_config = dataclasses.replace(AgentConfig(), **settings)
+    chosen["decisions"] = chosen["decisions"] or usual_decisions(given.algorithm, agent_config, config)
+    return TrainConfig(**chosen, env=config, agent=agent_config)
 
 
 def _option(name: str, kind: Any, default: Any, help: str) -> tuple[str, Any, Any]:
@@ -95,8 +131,8 @@ def _option(name: str, kind: Any, default: Any, help: str) -> tuple[str, Any, An
 def _print_scores(out: Path) -> None:
     from agents.comparison.row_checks import read_row
     from agents.report.text import as_json
-    from gan_env.io.files import open_lines
+    from gan_env.io.files import open_lines, read_json
 
     with open_lines(out / "rows.jsonl") as lines:
         rows = [read_row(line, f"rows.jsonl line {number}") for number, line in enumerate(lines, 1)]
-    print_json({"out": out, "tables": as_json(rows)})
+    print_json({"out": out, "tables": as_json(rows), "policies": read_json(out / POLICY)})

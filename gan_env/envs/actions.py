@@ -21,6 +21,14 @@ G, D, BOTH = CHOICES = 0, 1, 2
 """Actions of `UpdateChoice-v0`: V1 generator, V2 discriminator, V3 both."""
 
 
+D_RANGE, G_RANGE = (0.03, 1_000.0), (0.01, 300.0)
+"""Least and greatest multipliers that an action can put on each player's rate, by default.
+
+From every base rate of 1e-4 to 1e-2 they reach the best two rates of the plane's games and of `digits`, with a factor
+of 3 to spare: see `benchmarks/rate_sweep.py`.
+"""
+
+
 class LogRange:
     """A multiplier as a number in [-1, 1]: 0 is ×1, -1 is ×low, +1 is ×high, log-scaled on either side.
 

@@ -9,6 +9,7 @@ from typing import Any, Literal
 import torch
 
 from gan_env.argument_checks import at_least, is_positive, one_of
+from gan_env.envs.actions import D_RANGE, G_RANGE
 from gan_env.envs.observations import DEFAULT_FEATURES, named_features
 from gan_env.losses.losses import Loss, get_loss
 from gan_env.optimizer_spec import OptimizerSpec
@@ -60,10 +61,11 @@ class EnvConfig:
     """Which discriminator loss the reward and the features read: (real + fake) / 2, or their sum."""
     features: tuple[str, ...] = DEFAULT_FEATURES
     """Names of the observation's features, in order; "portable" stands for all that are free of the loss' scale."""
-    d_lr_range: tuple[float, float] = (0.1, 10.0)
-    """Least and greatest multiplier that an action can put on the discriminator's rate."""
-    g_lr_range: tuple[float, float] = (0.1, 10.0)
-    """The same for the generator's rate (`Rates-v0`, `Joint-v0`)."""
+    d_lr_range: tuple[float, float] | None = None
+    """Least and greatest multiplier that an action can put on the discriminator's rate; by default (0.03, 1000). FSCO,
+    which has a range of its own, (0.1, 10), takes over one that is set."""
+    g_lr_range: tuple[float, float] | None = None
+    """The same for the generator's rate (`Rates-v0`, `Joint-v0`); by default (0.01, 300)."""
     quality_every: int = 10
     """Decisions between two measurements of quality, for rewards that read it; in between the last value is kept."""
     track_quality: bool = False
@@ -132,7 +134,8 @@ class EnvConfig:
             if not is_positive(getattr(self, field)):
                 raise ValueError(f"{field}={getattr(self, field)!r} must be a finite number > 0")
         for field in ("d_lr_range", "g_lr_range"):
-            _range(field, getattr(self, field))
+            if getattr(self, field) is not None:
+                _range(field, getattr(self, field))
         for field in ("normalise", "score", "track_quality", "cuda_graphs"):
             if not isinstance(getattr(self, field), bool):
                 raise ValueError(f"{field}={getattr(self, field)!r} must be True or False")
@@ -159,6 +162,11 @@ class EnvConfig:
     def gan_loss(self) -> Loss:
         """The `Loss` object."""
         return get_loss(self.loss or self.build_task().loss)
+
+    @property
+    def action_ranges(self) -> tuple[tuple[float, float], tuple[float, float]]:
+        """Least and greatest multiplier of an action, of D's rate and of G's."""
+        return self.d_lr_range or D_RANGE, self.g_lr_range or G_RANGE
 
     @property
     def optimizer_spec(self) -> OptimizerSpec:

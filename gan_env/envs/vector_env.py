@@ -131,7 +131,7 @@ class GANVectorEnv(gym.vector.VectorEnv):
         # Checkers build every mode that an environment names.
         modes = [mode for mode in RENDER_MODES if mode != "human" or can_show()]
         self.metadata = {**self.metadata, "render_modes": modes, "autoreset_mode": self.autoreset_mode}
-        self.codec = CODECS[control](LogRange(*self.config.d_lr_range), LogRange(*self.config.g_lr_range))
+        self.codec = CODECS[control](*(LogRange(*each) for each in self.config.action_ranges))
         trainer = make_trainer(self.config, num_envs)
         self.reward = make_reward(
             self.config.reward, RewardContext(self.config.gan_loss, trainer.task.quality.worst, self.config.normalise)

@@ -159,9 +159,11 @@ int64_t gan_run(void* opaque, const Rows* rows, const Decision* asked, int64_t t
     return 0;
 }
 
-// Sizes of what is handed over, by which Python knows that the library is of its own version.
+// Sizes of what is handed over, and a number of the sources, by which Python knows that the library is of its own
+// version.
 int64_t gan_size(int which) {
-    const int64_t sizes[] = {sizeof(Layer), sizeof(Game), sizeof(Data), sizeof(Rows), sizeof(Decision)};
+    const int64_t sizes[] = {sizeof(Layer), sizeof(Game), sizeof(Data), sizeof(Rows), sizeof(Decision),
+                             int64_t(SOURCES)};
     return sizes[which];
 }
 

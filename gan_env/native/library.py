@@ -7,6 +7,7 @@ import os
 import platform
 import subprocess
 import tempfile
+import zlib
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from pathlib import Path
@@ -105,7 +106,7 @@ def compile_library(folder: Path, compiler: str = "g++", machine: str | None = N
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as scratch:
         sources = [("kernel.cpp", (*flags, f"-DISA={name}")) for name, flags in isas.items()]
-        sources += [("dispatch.cpp", ("-O2",)), ("transport.cpp", ("-O3",))]
+        sources += [("dispatch.cpp", ("-O2", f"-DSOURCES={sources_key()}")), ("transport.cpp", ("-O3",))]
         objects = [str(Path(scratch) / f"{number}.o") for number in range(len(sources))]
         jobs = [
             [compiler, *FLAGS, *flags, "-c", str(HERE / source), "-o", made]
@@ -123,6 +124,14 @@ def compile_library(folder: Path, compiler: str = "g++", machine: str | None = N
     return target
 
 
+def sources_key() -> int:
+    """Returns a number that changes with the sources beside this file; 0 where they are not installed."""
+    key = 0
+    for file in sorted([*HERE.glob("*.cpp"), *HERE.glob("*.h")]):
+        key = zlib.crc32(file.read_bytes(), key)
+    return key
+
+
 @cache
 def library() -> ctypes.CDLL | None:
     """Loads the library beside this file; None if there is none. Raises OSError if it does not match this module."""
@@ -131,7 +140,9 @@ def library() -> ctypes.CDLL | None:
         return None
     made = ctypes.CDLL(str(file))
     made.gan_size.argtypes, made.gan_size.restype = [ctypes.c_int], _I
-    if [made.gan_size(i) for i in range(5)] != [ctypes.sizeof(each) for each in (Layer, Game, Data, Rows, Decision)]:
+    sizes = [ctypes.sizeof(each) for each in (Layer, Game, Data, Rows, Decision)]
+    known = sources_key()
+    if [made.gan_size(i) for i in range(5)] != sizes or (known and made.gan_size(5) != known):
         raise OSError(f"{file} was compiled from other sources; build it anew: python -m gan_env.native.library")
     made.gan_isa.argtypes, made.gan_isa.restype = [ctypes.c_int], ctypes.c_char_p
     made.gan_session.argtypes, made.gan_session.restype = [ctypes.POINTER(Game), ctypes.c_char_p], _P

@@ -45,4 +45,5 @@ def digits() -> Task:
         d_lr=2e-3,
         g_lr=2e-3,
         episode_updates=2_000,
+        tuned={"d_lr": 3e-2, "g_lr": 3e-3},
     )

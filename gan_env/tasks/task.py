@@ -55,7 +55,7 @@ class Task:
         kind: "plane", "image", "voxels", "domains", "dirac" or "custom": how it is drawn, and some controllers have
             defaults by kind. By default from the data's shape.
         batch_size, d_lr, g_lr, episode_updates, optimizer, dtype: Defaults of a run, as in `EnvConfig`.
-        latents, distance, wiring: See the fields.
+        latents, distance, wiring, tuned: See the fields.
 
     Raises:
         ValueError: Naming the argument that does not fit the others.
@@ -83,6 +83,10 @@ class Task:
     """A score computed from the generator and the discriminator themselves, instead of samples."""
     wiring: Wiring | None
     """Inputs and loss of G, if the game is not a plain GAN."""
+    tuned: dict[str, float] | None
+    """Constant rates "d_lr" and "g_lr" that did best over the task's own number of updates in a sweep on tune seeds, by
+    validation data (`benchmarks/rate_sweep.py`); None where none was made. The base rates are not these: a game of a
+    paper's keeps the paper's, so that a controller meets what its authors did."""
     condition: Condition | None = field(init=False)
     """Labels that both players of a conditional GAN are given, appended to latents and samples."""
 
@@ -108,6 +112,7 @@ class Task:
         latents: Literal["normal", "ones"] = "normal",
         distance: Callable[[nn.Module, nn.Module], float] | None = None,
         wiring: Wiring | None = None,
+        tuned: dict[str, float] | None = None,
     ):
         one_of("dtype", dtype, ("float32", "float64"))
         values: dict[str, Any] = {
@@ -123,6 +128,7 @@ class Task:
             "latents": latents,
             "distance": distance,
             "wiring": wiring,
+            "tuned": tuned,
         }
         if wiring is None:
             for each in latent_size if isinstance(latent_size, tuple) else (latent_size,):

@@ -39,8 +39,9 @@ class RowOptimizer:
         self.spec, self.flat, self.lr = spec, flat, lr
         self._weights = flat.shape[1] if weights is None else weights
         self._step = getattr(self, f"_{spec.name.replace('-', '_')}")
-        self.moments = [torch.zeros_like(flat) for _ in range(_MOMENTS.get(spec.name, 1 if spec.momentum else 0))]
-        self._looks_ahead = spec.name == "lookahead-minimax"
+        self.moments: list[Tensor] = [torch.zeros_like(flat) for _ in range(_MOMENTS.get(spec.name, 1 if spec.momentum else 0))]
+        self.looks_back_every: int = spec.lookahead_every if spec.name == "lookahead-minimax" else 0
+        """Of lookahead-minimax k: `look_back` is due for both players after every k-th update of a row. Else 0."""
         self._scratch = torch.empty_like(flat)
         self.steps: Int64[Tensor, " N"] = torch.zeros(flat.shape[0], dtype=torch.int64, device=flat.device)
 
@@ -48,7 +49,7 @@ class RowOptimizer:
         """Resets the moments of the rows, whose first weights are in place."""
         for moment in self.moments:
             moment[rows] = 0
-        if self._looks_ahead:
+        if self.looks_back_every:
             self.moments[2][rows] = self.flat[rows]
         self.steps[rows] = 0
 
@@ -70,21 +71,12 @@ class RowOptimizer:
                 whole[rows] = part
         return total
 
-    def after_update(self, rows: Int64[Tensor, " n"], updates: Int64[Tensor, " n"]) -> None:
-        """Sets the weights to slow + α (fast − slow), and the slow ones to these, in rows whose k-th update it was.
-
-        Only lookahead-minimax does so; for it this is called for both players after every update.
-
-        Args:
-            rows: Rows that have made an update, of either player.
-            updates: Their counts of updates.
-        """
-        if not self._looks_ahead:
-            return
-        due, slow = rows[updates % self.spec.lookahead_every == 0], self.moments[2]
-        if len(due):
-            met = slow[due, : self._weights].lerp(self.flat[due, : self._weights], self.spec.lookahead_share)
-            slow[due, : self._weights] = self.flat[due, : self._weights] = met
+    def look_back(self, rows: Int64[Tensor, " n"]) -> None:
+        """Sets weights and slow weights of the rows to slow + α (fast − slow), see `looks_back_every`."""
+        slow, trained = self.moments[2], slice(self._weights)
+        slow[rows, trained] = self.flat[rows, trained] = slow[rows, trained].lerp(
+            self.flat[rows, trained], self.spec.lookahead_share
+        )
 
     def _adam(self, flat: Tensor, moments: list[Tensor], grad: Tensor, lr: Tensor, steps: Tensor) -> None:
         """Kingma & Ba 2015, in torch's order of operations; bias corrections in float64 for every row."""

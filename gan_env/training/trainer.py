@@ -571,17 +571,17 @@ class Trainer:
                 self.g_updates[rows] += update_g[rows]
                 self.updates[rows] += moves[rows]
                 self.real_index[rows] += fresh[rows]
-                self._end_update(rows, moves[rows])
+                self._look_back(rows, moves[rows])
                 self._look(chunk)
                 losses[:, k + 1, rows] = chunk.seen.numbers[:3]
         return Trace(losses, gradient)
 
-    def _end_update(self, rows: slice, moved: np.ndarray) -> None:
-        """Lets both optimisers do what they do once an update is over, in those rows of the slice that moved."""
-        which = torch.from_numpy(np.flatnonzero(moved) + rows.start)
-        updates = torch.from_numpy(self.updates)[which].to(self.device)
+    def _look_back(self, rows: slice, moved: np.ndarray) -> None:
+        """Lets the optimisers look back after an update of the slice's rows that moved, where that is due."""
         for optimizer in (self.g_optimizer, self.d_optimizer):
-            optimizer.after_update(which.to(self.device), updates)
+            if every := optimizer.looks_back_every:
+                due = np.flatnonzero(moved & (self.updates[rows] % every == 0)) + rows.start
+                optimizer.look_back(torch.from_numpy(due).to(self.device))
 
     # -- what came of it ------------------------------------------------------------------------------------------
 

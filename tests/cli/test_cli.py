@@ -125,11 +125,13 @@ def test_the_main_job_in_small_writes_everything(tmp_path, capsys):
     assert "minus its own untrained actor" in said and "Spearman(return, -score)" in said
     rows = [json.loads(line) for line in (out / "rows.jsonl").read_text().splitlines()]
     assert {row["controller"] for row in rows} == {
-        "fsco (meta)", "fsco (untrained)", "fsco (embedded)", "sim-gda", "constant:2",
+        "fsco (meta)", "fsco (untrained)", "fsco (embedded)", "constant (mean of fsco (meta))", "sim-gda", "constant:2",
+        "ddpg (log_quality)", "constant (mean of ddpg (log_quality))",
     }  # fmt: skip
     assert all(row["split"] == "evaluate" and row["status"] == "ok" and row["score"] > 0 for row in rows)
     assert all(row["d_updates"] == 8 and row["g_updates"] == 8 for row in rows)
-    for name in ("config.json", "agent.safetensors", "samples.png", "curves.png", "scores.png", "table.txt"):
+    files = ("agent.safetensors", "second-agent.safetensors", "samples.png", "curves.png", "scores.png", "table.txt")
+    for name in ("config.json", "policy.json", *files):
         assert (out / name).stat().st_size > 0
     assert any((out / "tensorboard").iterdir())
     assert json.loads((out / "config.json").read_text())["env"]["task"] == "digits"
@@ -138,6 +140,7 @@ def test_the_main_job_in_small_writes_everything(tmp_path, capsys):
 def test_the_main_job_as_json_prints_one_document_and_nothing_else(tmp_path, capsys):
     assert main(["train", *TINY, "--out", str(tmp_path / "run"), "--json"]) == 0
     found = json.loads(capsys.readouterr().out)
+    assert [each["controller"] for each in found["policies"]] == ["fsco (meta)", "ddpg (log_quality)"]
     assert found["out"] == str(tmp_path / "run") and found["tables"][0]["controllers"]["sim-gda"]["runs"] == 2
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from agents.learned.fsco import FscoConfig
+from agents.learned.settings import AgentConfig
 from agents.training.checkpoints import Checkpoints
 from agents.training.meta_training import train_meta
 from agents.training.train_config import TrainConfig, plain
@@ -25,7 +25,7 @@ CONTENT = b"dear and not gan-env's own\n"
 KINDS = ("file", "folder", "itself", "nothing", "hard link")
 TRAINING = TrainConfig(
     env=EnvConfig(task="digits", batch_size=4, episode_updates=4, updates_per_step=2),
-    agent=FscoConfig(hidden=(4,), learning_starts=4, batch_size=4, buffer_size=20),
+    agent=AgentConfig(hidden=(4,), learning_starts=4, batch_size=4, buffer_size=20),
     decisions=12, num_envs=2, evaluate_seeds=2, controllers=(), progress=False,
 )  # fmt: skip
 FLAGS = [

@@ -13,7 +13,8 @@ ALLOWED = {
     ("gan_env/cli/__init__.py", "open(os.devnull, 'w')"): "for the interpreter's last flush, into nothing",
     ("agents/watching/film.py", "write_frames"): "into a folder of its own, which `write_by` gives it",
     ("gan_env/native/library.py", "fresh.write_bytes"): "as the package is built, when nothing of it is at hand",
-    ("agents/training/meta_training.py", "configure"): "TensorBoard's logs, in a folder that `cut_logs` has checked",
+    ("agents/training/evolution_training.py", "self.log.dump"): "a number of a log that `logs.open_log` has opened",
+    ("agents/training/logs.py", "configure"): "TensorBoard's logs, in a folder that `cut_logs` has checked",
 }
 """What may write by itself: the file, words of the call, and why."""
 WRITING = {

@@ -20,7 +20,7 @@ from torch import Tensor
 
 from agents.diagnose.diagnose import diagnose
 from agents.diagnose.loss_logs import read_losses
-from agents.learned.fsco import FscoConfig
+from agents.learned.settings import AgentConfig
 from agents.report.model import make_report
 from agents.training.checkpoints import FORMAT, STATE, VERSION, Checkpoints
 from agents.training.main_job import TrainConfig, plain, read_config, resume
@@ -37,7 +37,7 @@ from tests.support.report_rows import row as a_row
 
 CONFIG = TrainConfig(
     env=EnvConfig(task="ring", batch_size=4, episode_updates=4, updates_per_step=2),
-    agent=FscoConfig(hidden=(4,), learning_starts=4, batch_size=4, buffer_size=20),
+    agent=AgentConfig(hidden=(4,), learning_starts=4, batch_size=4, buffer_size=20),
     decisions=12,
     num_envs=2,
     evaluate_seeds=2,

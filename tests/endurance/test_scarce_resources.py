@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from tensorboard.summary.writer.record_writer import RecordWriter
 
-from agents.learned.fsco import FscoConfig
+from agents.learned.settings import AgentConfig
 from agents.training.meta_training import train_meta
 from agents.training.train_config import TrainConfig
 from gan_env import GANVectorEnv, Snapshot
@@ -70,7 +70,7 @@ def test_a_disk_too_full_for_the_log_stops_a_training_with_one_error(tmp_path, c
 
     monkeypatch.setattr(RecordWriter, "write", full)
     env = EnvConfig(**SMALL, updates_per_step=5)
-    agent = FscoConfig(learning_starts=4, batch_size=4, buffer_size=50)
+    agent = AgentConfig(learning_starts=4, batch_size=4, buffer_size=50)
     config = TrainConfig(env=env, agent=agent, decisions=40, num_envs=2, controllers=(), progress=False)
     with pytest.raises(OSError, match="No space left"):
         train_meta(config, tmp_path)

@@ -38,6 +38,7 @@ CAUSES = {
 def make(game: str, **more) -> GANVectorEnv:
     # Rows that rest change the rounding of their neighbours' products where 32 does not divide the batch.
     settings = {"batch_size": 32, "episode_updates": 300, "score": False, "d_lr": 3e-3, "g_lr": 3e-3, "engine": "torch"}
+    settings |= {"d_lr_range": (0.1, 10.0)}  # with the default one random actions diverge by themselves
     settings |= GAMES[game]
     env = GANVectorEnv(ROWS, **settings | more)
     env.reset(seed=0)

@@ -118,8 +118,13 @@ pay is a level, an episode's over controllers where it is a sum."""
 
 def spread(task: str, reward: str) -> float:
     """Spread of a reward over controllers that hold two random multipliers."""
+    # At base rates of .1 and 2e-3 the default ranges end episodes of these at once.
+    decades = (
+        {"d_lr_range": (0.1, 10.0), "g_lr_range": (0.1, 10.0)} if task in ("dirac", "digits", "digits-domains") else {}
+    )
     env = GANVectorEnv(
         ROWS,
+        **decades,
         control="rates",
         task=task,
         reward=reward,

@@ -46,6 +46,10 @@ def single(env_id: str = IDS[0], **changes) -> GANEnv:
     return gym.make(env_id, **{**SMALL, **changes}).unwrapped
 
 
+DECADES = {"d_lr_range": (0.1, 10.0), "g_lr_range": (0.1, 10.0)}
+"""Ranges of a decade either way, where the default ones would make every GAN diverge."""
+
+
 def vector(rows: int = 3, env_id: str = IDS[0], **changes) -> GANVectorEnv:
     return gym.make_vec(env_id, rows, vectorization_mode="vector_entry_point", **{**SMALL, **changes}).unwrapped
 
@@ -338,7 +342,7 @@ def test_global_seeds_have_no_say():
 @pytest.mark.parametrize("a", [-1.0, -0.3, 0.0, 0.7, 1.0])
 def test_adams_first_step_is_the_learning_rate_long(a):
     # Adam moves every weight by rate x g / (|g| + 1e-8) first, whatever the gradient g.
-    env = single("gan_env/Joint-v0", dtype="float64", d_lr=1e-3, g_lr=3e-4)
+    env = single("gan_env/Joint-v0", dtype="float64", d_lr=1e-3, g_lr=3e-4, **DECADES)
     env.reset(seed=0)
     before = env.trainer.d.flat.clone(), env.trainer.g.flat.clone()
     _, _, _, _, info = env.step(np.array([a, -a, 0.0]))
@@ -421,7 +425,7 @@ def test_a_row_that_dies_earns_less_than_one_that_survives_at_the_bound(name):
 
 @pytest.mark.parametrize("every", [1, 2, 6])
 def test_the_gains_in_quality_sum_to_the_whole_improvement(every):
-    env = single(reward="quality_gain", quality_every=every, d_lr=1e-2, g_lr=1e-2)
+    env = single(reward="quality_gain", quality_every=every, d_lr=1e-2, g_lr=1e-2, **DECADES)
     _, first = env.reset(seed=0)
     total, ages = 0.0, [first["quality_age"]]
     for action in plan(env, 6):
@@ -438,7 +442,7 @@ def test_the_gains_in_quality_sum_to_the_whole_improvement(every):
 def test_the_log_gains_sum_to_the_log_ratio_which_is_also_what_the_last_decision_alone_is_paid(every):
     earned = {}
     for name in ("log_quality", "log_quality_gain", "final_quality"):
-        env = single(reward=name, quality_every=every, d_lr=1e-2, g_lr=1e-2)
+        env = single(reward=name, quality_every=every, d_lr=1e-2, g_lr=1e-2, **DECADES)
         _, first = env.reset(seed=0)
         steps = [env.step(action) for action in plan(env, 6)]
         earned[name], last = [step[1] for step in steps], steps[-1][4]["quality"]
@@ -515,7 +519,11 @@ def test_info_has_the_same_keys_at_every_step_and_never_nan(env_id):
 
 
 def test_what_an_action_means():
-    many = vector(1)
+    plain = vector(1, "gan_env/Rates-v0").codec.decode(np.array([[1.0, 1.0]]))
+    assert (plain.d_multiplier.item(), plain.g_multiplier.item()) == pytest.approx((1_000.0, 300.0))
+    plain = vector(1, "gan_env/Rates-v0").codec.decode(np.array([[-1.0, -1.0]]))
+    assert (plain.d_multiplier.item(), plain.g_multiplier.item()) == pytest.approx((0.03, 0.01))
+    many = vector(1, **DECADES)
     rates = [many.codec.decode(np.array([[a]])).d_multiplier.item() for a in (-1.0, 0.0, 0.5, 1.0)]
     assert rates == pytest.approx([0.1, 1.0, 10**0.5, 10.0])
     uneven = vector(1, d_lr_range=(0.1, 2.0))
@@ -523,11 +531,11 @@ def test_what_an_action_means():
     assert rates == pytest.approx([0.1, 10**-0.5, 1.0, 2.0])
     choices = vector(3, "gan_env/UpdateChoice-v0").codec.decode(np.array([0, 1, 2]))
     assert choices.update_g.tolist() == [True, False, True] and choices.update_d.tolist() == [False, True, True]
-    rates = vector(3, "gan_env/Rates-v0").codec.decode(np.array([[1, -1], [0, 0], [-1, 1.0]]))
+    rates = vector(3, "gan_env/Rates-v0", **DECADES).codec.decode(np.array([[1, -1], [0, 0], [-1, 1.0]]))
     assert rates.update_g.all() and rates.update_d.all()
     assert rates.d_multiplier.tolist() == pytest.approx([10, 1, 0.1])
     assert rates.g_multiplier.tolist() == pytest.approx([0.1, 1, 10])
-    joint = vector(3, "gan_env/Joint-v0").codec.decode(np.array([[1, -1, -1], [0, 0, 0], [-1, 1, 1.0]]))
+    joint = vector(3, "gan_env/Joint-v0", **DECADES).codec.decode(np.array([[1, -1, -1], [0, 0, 0], [-1, 1, 1.0]]))
     assert joint.update_g.tolist() == [True, True, False] and joint.update_d.tolist() == [False, True, True]
     assert joint.d_multiplier.tolist() == pytest.approx([10, 1, 0.1])
     assert joint.g_multiplier.tolist() == pytest.approx([0.1, 1, 10])
@@ -565,7 +573,7 @@ def test_an_action_decodes_and_encodes_to_the_same_control(env_id):
     ],
 )
 def test_what_an_id_cannot_express_is_refused_by_name_but_step_control_applies_it(env_id, control, named):
-    env = single(env_id)
+    env = single(env_id, **DECADES)
     env.reset(seed=0)
     with pytest.raises(ValueError, match=named):
         env.encode(Control.of(1, **control))

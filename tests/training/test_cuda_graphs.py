@@ -8,6 +8,7 @@ from torch.utils._pytree import tree_leaves
 
 from gan_env.envs.config import EnvConfig, make_trainer
 from gan_env.losses.losses import LOSSES
+from gan_env.optimizer_spec import OPTIMIZERS
 from gan_env.training.cuda_graphs import WARM_UPS, RecordedEngine
 from gan_env.training.snapshot import fork, restore, snapshot
 from gan_env.training.trainer import Trainer
@@ -103,6 +104,17 @@ def test_a_recorded_engine_trains_to_the_bit_as_the_plain_one(loss, order):
         each.advance(EVERYBODY["V3"])
     same(plain, recorded)
     assert record.recorded == 4 and record.replayed > 20  # a look, V1, V2, V3
+
+
+@pytest.mark.parametrize("optimizer", OPTIMIZERS)
+def test_every_optimizer_is_recorded_and_replayed_to_the_bit(optimizer):
+    record = Taped()
+    plain, recorded = (trainer(each, optimizer=optimizer) for each in (None, record))
+    for name in ("V3", "V3", "V1", "mixed", "V3", "V2", "V3", "V3"):
+        for each in (plain, recorded):
+            each.advance(MIXED if name == "mixed" else EVERYBODY[name], 2)
+        same(plain, recorded)
+    assert record.recorded == 4 and record.replayed > 10
 
 
 def test_a_measurement_outlives_the_next_look():

@@ -367,3 +367,9 @@ def test_a_control_that_is_none_is_refused_as_the_torch_engine_refuses_it():
                 trainer(engine).advance(wrong)
             said.append(str(error.value))
         assert said[0] == said[1]
+
+
+def test_a_library_of_other_sources_is_refused_with_the_way_to_build_it(monkeypatch):
+    monkeypatch.setattr(lib, "sources_key", lambda: 1)
+    with pytest.raises(OSError, match="build it anew: python -m gan_env.native.library"):
+        lib.library.__wrapped__()

@@ -6,12 +6,14 @@ import torch
 from torch import nn
 
 from gan_env.envs.config import EnvConfig, make_trainer
+from gan_env.losses.losses import LOSSES
 from gan_env.optimizer_spec import OPTIMIZERS as KNOWN
 from gan_env.optimizer_spec import OptimizerSpec
 from gan_env.players.players import EVERY
-from gan_env.tasks.task import Task
+from gan_env.tasks.task import Task, make_task
 from gan_env.training.optimizers import RowOptimizer
 from gan_env.training.snapshot import fork, restore, snapshot
+from gan_env.training.trainer import Trainer
 from gan_env.types import Control
 
 OPTIMIZERS = {
@@ -234,6 +236,23 @@ def test_a_restored_row_a_fork_and_a_row_alone_go_on_as_the_original(name):
     for key, value in snapshot(made).items():
         assert torch.equal(value, snapshot(other)[key]) and torch.equal(value, snapshot(branch)[key]), key
         torch.testing.assert_close(value[:1], snapshot(alone)[key], rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize("name", NEW)
+def test_rows_in_chunks_train_as_rows_in_one_piece(name):
+    task, spec = make_task("ring"), OptimizerSpec.of(NEW[name])
+    made = []
+    for chunk in (2, 5):
+        each = Trainer(
+            task, LOSSES["bce"], 5, d_lr=1e-3, g_lr=1e-3, d_optimizer=spec, g_optimizer=spec, batch_size=8,
+            dtype=torch.float64, chunk=chunk, engine="torch",
+        )  # fmt: skip
+        each.reset(np.arange(5), np.zeros(5, np.int64))
+        for _ in range(8):
+            each.advance(Control.of(5, update_d=torch.tensor([True, False, True, True, True])))
+        made.append(each)
+    for a, b in zip(*(snapshot(each).values() for each in made), strict=True):
+        torch.testing.assert_close(a, b, rtol=0, atol=1e-12)
 
 
 @pytest.mark.parametrize("name", NEW)

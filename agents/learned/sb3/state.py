@@ -1,7 +1,8 @@
-"""The state of a Stable-Baselines3 DDPG as tensors and plain values, so that it can be kept without pickle.
+"""The state of a Stable-Baselines3 model as tensors and plain values, so that it can be kept without pickle.
 
 Not in it, since whoever loads it builds the model anew with the same settings: networks' shapes, schedules, the
-environment, and the global generators, which `sb3.PrivateRandomness` keeps.
+environment, and the global generators, which `sb3.PrivateRandomness` keeps. A model that learns from its own last
+decisions (PPO) has no other memory where a rollout begins, and is kept there alone.
 """
 
 from __future__ import annotations
@@ -11,30 +12,38 @@ from typing import Any
 
 import numpy as np
 import torch
-from stable_baselines3 import DDPG
+from stable_baselines3 import DQN, SAC
+from stable_baselines3.common.base_class import BaseAlgorithm
+from stable_baselines3.common.buffers import ReplayBuffer
 from stable_baselines3.common.noise import NormalActionNoise, VectorizedActionNoise
+from stable_baselines3.common.off_policy_algorithm import OffPolicyAlgorithm
 
 _BUFFER = ("observations", "next_observations", "actions", "rewards", "dones", "timeouts")
 _COUNTERS = ("num_timesteps", "_episode_num", "_n_updates", "_current_progress_remaining")
+_EXPLORATION = ("_n_calls", "exploration_rate")
+"""Further counters of DQN."""
 
 
-def model_state(model: DDPG) -> dict[str, Any]:
+def model_state(model: BaseAlgorithm) -> dict[str, Any]:
     """Returns networks, optimisers, replay buffer, counters, last observation, exploration and pending log values.
 
     Raises TypeError for action noise with a memory, which this does not carry.
     """
-    noise, buffer = model.action_noise, model.replay_buffer
+    noise = getattr(model, "action_noise", None)
     noise = noise.base_noise if isinstance(noise, VectorizedActionNoise) else noise
-    if not isinstance(noise, NormalActionNoise | None) or buffer is None or isinstance(model._last_obs, dict):
+    if not isinstance(noise, NormalActionNoise | None) or isinstance(model._last_obs, dict):
         raise TypeError(f"the state of {type(noise).__name__} or of dict observations cannot be kept")
-    filled = buffer.buffer_size if buffer.full else buffer.pos
     logger = model.logger
     return {
         "policy": {name: value.clone() for name, value in model.policy.state_dict().items()},
         "optimizers": [_optimizer_state(o) for o in _optimizers(model)],
-        "buffer": {name: torch.from_numpy(getattr(buffer, name)[:filled].copy()) for name in _BUFFER},
-        "place": [buffer.pos, buffer.full],
-        "counters": {name: getattr(model, name) for name in _COUNTERS},
+        **_buffer_state(model),
+        "counters": {name: _plain(getattr(model, name)) for name in _counters(model)},
+        **(
+            {"entropy": model.log_ent_coef.detach().clone()}
+            if isinstance(model, SAC) and model.log_ent_coef is not None
+            else {}
+        ),
         "last": [_tensor(model._last_obs), _tensor(model._last_episode_starts)],
         "episodes": None
         if model.ep_info_buffer is None
@@ -48,25 +57,24 @@ def model_state(model: DDPG) -> dict[str, Any]:
     }
 
 
-def load_model(model: DDPG, state: dict[str, Any]) -> None:
+def load_model(model: BaseAlgorithm, state: dict[str, Any]) -> None:
     """Restores a `model_state`, into a model built with the same settings.
 
     Raises AttributeError, KeyError, RuntimeError, TypeError or ValueError for anything else, before it is trained on.
     """
-    buffer = model.replay_buffer
-    assert buffer is not None
     model.policy.load_state_dict(state["policy"])
     for optimizer, held in zip(_optimizers(model), state["optimizers"], strict=True):
         _load_optimizer(optimizer, held)
-    for name in _BUFFER:
-        getattr(buffer, name)[: len(state["buffer"][name])] = state["buffer"][name].numpy()
-    place, full = state["place"]
-    buffer.pos, buffer.full = int(place), bool(full)
-    if not 0 <= buffer.pos < buffer.buffer_size:
-        raise ValueError(f"place {buffer.pos} lies outside a buffer of {buffer.buffer_size}")
-    for name in _COUNTERS:
+    if (buffer := _buffer(model)) is not None:
+        _load_buffer(buffer, state)
+    if (learned := _entropy(model)) is not None:
+        with torch.no_grad():
+            learned.copy_(state["entropy"])
+    for name in _counters(model):
         setattr(model, name, type(getattr(model, name))(state["counters"][name]))
     model._last_obs, model._last_episode_starts = (_array(value) for value in state["last"])
+    if model.get_vec_normalize_env() is not None:
+        model._last_original_obs = model._last_obs  # the same, for returns alone are normalised
     if state["episodes"] is not None:
         episodes = ({name: each[name] for name in ("r", "l", "t")} for each in state["episodes"])
         model.ep_info_buffer = deque(episodes, maxlen=model._stats_window_size)
@@ -78,8 +86,43 @@ def load_model(model: DDPG, state: dict[str, Any]) -> None:
     logger.name_to_excluded.update({name: tuple(formats) for name, formats in state["log"]["excluded"].items()})
 
 
-def _optimizers(model: DDPG) -> list[torch.optim.Optimizer]:
-    return [model.actor.optimizer, model.critic.optimizer]
+def _buffer(model: BaseAlgorithm) -> ReplayBuffer | None:
+    return model.replay_buffer if isinstance(model, OffPolicyAlgorithm) else None
+
+
+def _buffer_state(model: BaseAlgorithm) -> dict[str, Any]:
+    if (buffer := _buffer(model)) is None:
+        return {}
+    filled = buffer.buffer_size if buffer.full else buffer.pos
+    return {
+        "buffer": {name: torch.from_numpy(getattr(buffer, name)[:filled].copy()) for name in _BUFFER},
+        "place": [buffer.pos, buffer.full],
+    }
+
+
+def _load_buffer(buffer: ReplayBuffer, state: dict[str, Any]) -> None:
+    for name in _BUFFER:
+        getattr(buffer, name)[: len(state["buffer"][name])] = state["buffer"][name].numpy()
+    place, full = state["place"]
+    buffer.pos, buffer.full = int(place), bool(full)
+    if not 0 <= buffer.pos < buffer.buffer_size:
+        raise ValueError(f"place {buffer.pos} lies outside a buffer of {buffer.buffer_size}")
+
+
+def _entropy(model: BaseAlgorithm) -> torch.Tensor | None:
+    """SAC's logarithm of the entropy's weight, which it learns."""
+    return model.log_ent_coef if isinstance(model, SAC) else None
+
+
+def _counters(model: BaseAlgorithm) -> tuple[str, ...]:
+    return (*_COUNTERS, *_EXPLORATION) if isinstance(model, DQN) else _COUNTERS
+
+
+def _optimizers(model: BaseAlgorithm) -> list[torch.optim.Optimizer]:
+    if not hasattr(model, "actor"):
+        return [model.policy.optimizer]
+    own = [model.actor.optimizer, model.critic.optimizer]  # type: ignore[attr-defined]
+    return [*own, model.ent_coef_optimizer] if isinstance(model, SAC) and model.ent_coef_optimizer else own
 
 
 def _optimizer_state(optimizer: torch.optim.Optimizer) -> list[dict[str, Any]]:

@@ -13,7 +13,7 @@ import gymnasium as gym
 import numpy as np
 import torch
 from gymnasium.vector import AutoresetMode, VectorWrapper
-from stable_baselines3.common.vec_env import VecEnv
+from stable_baselines3.common.vec_env import VecEnv, VecNormalize
 
 from gan_env.envs.env import GANVectorEnv
 from gan_env.training.snapshot import Snapshot
@@ -194,6 +194,37 @@ class SB3VecEnv(VecEnv):
     def get_images(self) -> Sequence[np.ndarray | None]:
         """Draws one picture of each row."""
         return self.env.render() or [None] * self.num_envs
+
+
+class ReturnNormalizer(VecNormalize):
+    """SB3's `VecNormalize` for rewards alone: divides them by the standard deviation of discounted returns.
+
+    Args:
+        env: The batch.
+        gamma: Discount of the returns, the agent's own.
+    """
+
+    def __init__(self, env: SB3VecEnv, gamma: float):
+        super().__init__(env, norm_obs=False, norm_reward=True, gamma=gamma)
+
+    def normalize_obs(self, obs: Any) -> Any:
+        """Returns observations as they are: a copy, which SB3 makes, may be rounded differently by torch's products."""
+        return obs
+
+    def moments(self) -> dict[str, Any]:
+        """Returns the moments of the returns so far, and the returns under way."""
+        held = self.ret_rms
+        moved = {"mean": float(held.mean), "var": float(held.var), "count": float(held.count)}
+        return moved | {"returns": self.returns.copy()}
+
+    def load_moments(self, state: dict[str, Any]) -> None:
+        """Restores `moments`; raises ValueError for those of another number of rows."""
+        returns = state["returns"]
+        if returns.shape != self.returns.shape or returns.dtype != self.returns.dtype:
+            raise ValueError(f"returns are {returns.dtype} {returns.shape}, not those of {self.num_envs} rows")
+        self.ret_rms.mean, self.ret_rms.var = np.asarray(state["mean"]), np.asarray(state["var"])
+        self.ret_rms.count = float(state["count"])
+        self.returns = returns.copy()
 
 
 def _way_out(env: object) -> str:

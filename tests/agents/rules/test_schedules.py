@@ -9,6 +9,8 @@ from torch.optim.lr_scheduler import CosineAnnealingLR, LambdaLR, LinearLR
 from agents import Steer, make_controller
 from agents.comparison.batch import Comparison, run_batch
 from agents.comparison.contestants import make_contestant
+from agents.comparison.seeds import split_seeds
+from benchmarks.rate_grid import load
 from gan_env.envs.config import EnvConfig
 from gan_env.envs.env import make_trainer
 from gan_env.types import GameFacts, Measurement
@@ -60,9 +62,19 @@ def test_a_schedule_moves_both_rates_as_the_schedulers_of_torch(shape):
 def test_ttur_decay_has_the_same_rates_whatever_the_base_rates():
     for base in ((1e-4, 1e-2), (0.1, 0.1)):
         found = rates("ttur-decay", base)
-        np.testing.assert_allclose(found[:, 0], reference("linear", 3e-3), rtol=1e-9)
-        np.testing.assert_allclose(found[:, 1], reference("linear", 1e-3), rtol=1e-9)
+        np.testing.assert_allclose(found[:, 0], reference("linear", 5e-3), rtol=1e-9)
+        np.testing.assert_allclose(found[:, 1], reference("linear", 2e-3), rtol=1e-9)
     assert rates("ttur-decay(d_lr=2e-2, g_lr=5e-3, shape='cosine')", (1e-3, 1e-3))[0].tolist() == [2e-2, 5e-3]
+
+
+def test_the_constants_of_ttur_decay_are_those_that_the_committed_search_chose():
+    from benchmarks import tune_ttur_decay
+
+    rows = load(tune_ttur_decay.Options().out / "rows.jsonl.gz")
+    shape, d_lr, g_lr = tune_ttur_decay.best(rows)[0]
+    law = make_controller("ttur-decay").law
+    assert (law.shape, law.d, law.g) == (shape, d_lr, g_lr)
+    assert {row["seed"] for row in rows} == set(split_seeds("tune", 3))
 
 
 def test_gans_of_unlike_base_rates_are_the_same_gan_under_ttur_decay():
@@ -110,8 +122,8 @@ def test_ttur_decay_steers_a_loop_of_your_own():
     for update in range(10):
         steer(scores, scores)
         left = FLOOR + (1 - FLOOR) * (1 - update / 10)
-        assert [group["lr"] for group in d.param_groups] == pytest.approx([3e-3 * left] * 2, rel=1e-9)
-        assert g.param_groups[0]["lr"] == pytest.approx(1e-3 * left, rel=1e-9)
+        assert [group["lr"] for group in d.param_groups] == pytest.approx([5e-3 * left] * 2, rel=1e-9)
+        assert g.param_groups[0]["lr"] == pytest.approx(2e-3 * left, rel=1e-9)
         steer.done()
     assert g.param_groups[0]["lr"] == 1e-4
 

@@ -1,5 +1,7 @@
 """Promises of `Steer` about the scores that it reads: every usual shape, as the loss reads it, and no classes."""
 
+import math
+
 import pytest
 import torch
 from torch import nn
@@ -101,3 +103,28 @@ def test_the_difference_of_two_classes_has_the_loss_of_the_classes():
     own = nn.functional.cross_entropy(real, torch.ones(16).long())
     own = own + nn.functional.cross_entropy(fake, torch.zeros(8).long())
     Steer("gap-aware", *pair())(real[:, 1] - real[:, 0], fake[:, 1] - fake[:, 0], d_loss=own)  # a warning is an error
+
+
+@pytest.mark.parametrize("shape", [(8,), (4, 1, 6, 6)])
+def test_a_loss_of_pairs_compares_the_scores_one_by_one(shape):
+    real, fake = draw(*shape) + 1, draw(*shape) * 2
+    steer = Steer("gap-aware", *pair(), loss="r3gan")
+    own = nn.functional.softplus(fake - real).mean()
+    steer(real, fake, d_loss=own, g_loss=nn.functional.softplus(real - fake).mean())  # no warning, an error here
+    steer.done()
+    average = 0.95 * math.log(2) + 0.05 * float(own)
+    assert float(steer.controller.memory["average"]) == pytest.approx(average, rel=1e-5)
+    scales = [torch.cat([real, real]).flatten(), real.flatten()], [torch.cat([fake, fake]).flatten(), fake.flatten()]
+    steer(*scales, d_loss=own)  # of two scales, each with the same weight
+    steer.done()
+    with pytest.raises(ValueError, match="compares the scores by pairs.*give as many of both"):
+        steer(real, fake[:3])
+
+
+def test_labels_the_other_way_round_are_noticed_for_a_loss_of_pairs():
+    real, fake = draw(8) + 1, draw(8) * 2
+    steer = Steer("gap-aware", *pair(), loss="r3gan")
+    with pytest.warns(UserWarning, match="with real and generated exchanged"):
+        for _ in range(10):
+            steer(-real, -fake, d_loss=nn.functional.softplus(fake - real).mean())
+            steer.done()

@@ -14,8 +14,8 @@ import pytest
 import torch
 from tensorboard.backend.event_processing.event_file_loader import EventFileLoader
 
-from agents.learned.fsco import FscoConfig
 from agents.learned.sb3.vec_env import SB3VecEnv
+from agents.learned.settings import AgentConfig
 from agents.training import checkpoints
 from agents.training.checkpoints import STATE, Checkpoints, Stop, Stopped, TrainingStateError
 from agents.training.main_job import TrainConfig, plain, read_config, resume, train
@@ -26,10 +26,14 @@ from gan_env.io.files import PARTIAL, NotOurs, locked
 from gan_env.io.tensor_files import pack, write_tensors
 
 GAME = EnvConfig(task="ring", batch_size=8, episode_updates=6, updates_per_step=2, d_lr=3e-3, g_lr=3e-3)
-AGENT = FscoConfig(hidden=(8,), learning_starts=12, batch_size=8, buffer_size=60)
+AGENT = AgentConfig(hidden=(8,), learning_starts=12, batch_size=8, buffer_size=60)
 TINY = TrainConfig(env=GAME, agent=AGENT, decisions=90, num_envs=3, evaluate_seeds=2, controllers=(), progress=False)
 JUDGED = replace(
-    TINY, env=replace(GAME, task="digits", d_lr=None, g_lr=None), controllers=("sim-gda",), save_every=3600.0
+    TINY,
+    env=replace(GAME, task="digits", d_lr=None, g_lr=None),
+    controllers=("sim-gda",),
+    save_every=3600.0,
+    also="log_quality",
 )
 FLAGS = [
     "--task", "digits", "--batch-size", "8", "--episode-updates", "6", "--updates-per-step", "2", "--decisions", "90",
@@ -309,7 +313,7 @@ def test_resuming_what_is_no_training_or_with_other_settings_is_refused(finished
     assert main(["train", "--resume", str(finished), "--decisions", "7"]) == 2
     assert "--decisions does not go with --resume" in capsys.readouterr().err
     with pytest.raises(ValueError, match="agent.gamma=0.5"):
-        resume(finished, replace(JUDGED, agent=replace(FscoConfig(), learning_starts=12, gamma=0.5)))
+        resume(finished, replace(JUDGED, agent=replace(AgentConfig(), learning_starts=12, gamma=0.5)))
     (tmp_path / "config.json").write_text('{"parts": []}')
     with pytest.raises(ValueError, match="is a benchmark of gan-env bench"):
         resume(tmp_path, JUDGED)
