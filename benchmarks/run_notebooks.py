@@ -1,6 +1,6 @@
 """Runs the notebooks of examples/ and writes their outputs into them.
 
-    python benchmarks/run_notebooks.py
+python benchmarks/run_notebooks.py
 """
 
 from __future__ import annotations

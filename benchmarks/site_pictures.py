@@ -129,7 +129,9 @@ def draw_rates(out: Path) -> None:
             curve = found[name]
             means = np.array([mean.value for mean in curve.means])
             low, high = ([getattr(mean, end) for mean in curve.means] for end in ("low", "high"))
-            axes.fill_between(curve.rates, np.maximum(low, means.min() / 4), high, color=colour, alpha=0.12, linewidth=0)
+            axes.fill_between(
+                curve.rates, np.maximum(low, means.min() / 4), high, color=colour, alpha=0.12, linewidth=0
+            )
             axes.plot(curve.rates, means, color=colour, label=name, marker="o", markersize=3, linewidth=1.6)
         plain_log(axes, "x", found["sim-gda"].rates)
         axes.set_yscale("log")

@@ -355,7 +355,10 @@ def table(heads: Iterable[str], rows: Iterable[Iterable[object]]) -> str:
     """Markdown of a table; a bar or a line's end within a cell is made harmless."""
     lines = [list(heads), *(list(row) for row in rows)]
     cells = [
-        [re.sub(r"\s*\n\s*", " ", str(cell)).replace("|", "\\|") for cell in line]
+        [
+            re.sub(r"\s*\n\s*", " ", str(cell)).replace("|", "\\|").replace("V*", "V\\*")
+            for cell in line
+        ]
         for line in lines
     ]
     cells.insert(1, ["---"] * len(cells[0]))

@@ -55,7 +55,7 @@ def test_a_code_block_runs_after_those_before_it_and_prints_a_score(number, caps
 
 def test_the_first_block_is_ten_lines():
     lines = [line for line in BLOCKS[0].splitlines() if line.strip()]
-    assert len(lines) == 9 and lines[-1].strip().startswith("print(")
+    assert len(lines) == 10 and lines[-1].strip().startswith("print(")
 
 
 def test_the_table_of_ids_is_whole_and_true():
