@@ -107,7 +107,7 @@ def draw_render(out: Path) -> None:
     env.reset(seed=0)
     for step in range(60):
         env.step([np.sin(step / 8)])
-    write_png(env.render(), out / "render.png")
+    write_png(np.asarray(env.render()), out / "render.png")
 
 
 def write_png(picture: np.ndarray, path: Path) -> None:
@@ -123,7 +123,8 @@ def draw_rates(out: Path) -> None:
     curves = [curve for curve in rate_curves(blocks) if curve.controller in SHOWN]
     families = list(dict.fromkeys(curve.family for curve in curves))
     figure = Figure(figsize=(9.2, 5.6), layout="constrained")
-    for axes, family in zip(figure.subplots(2, 2).flat, families, strict=True):
+    panels = list(figure.subplots(2, 2).flat)
+    for axes, family in zip(panels, families, strict=True):
         found = {curve.controller: curve for curve in curves if curve.family == family}
         for name, colour in SHOWN.items():
             curve = found[name]
@@ -140,7 +141,7 @@ def draw_rates(out: Path) -> None:
         axes.set_xlabel("base learning rate of both players", fontsize=8)
         axes.tick_params(labelsize=8)
         axes.grid(color="#e5e5e5", linewidth=0.5)
-    handles, labels = axes.get_legend_handles_labels()
+    handles, labels = panels[0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower center", ncols=len(SHOWN), fontsize=9, frameon=False)
     save(figure, out / "lr-robustness.png")
 
