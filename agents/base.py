@@ -49,9 +49,10 @@ class Controller(Protocol):
 class NeedsTrainer(Protocol):
     """A controller that also needs the trainer, to fork GANs or to measure quality; not for a user's own loop.
 
-    >>> from agents import make_controller
-    >>> [isinstance(make_controller(name), NeedsTrainer) for name in ("lookahead", "dyn-gda")]
-    [True, False]
+    Examples:
+        >>> from agents import make_controller
+        >>> [isinstance(make_controller(name), NeedsTrainer) for name in ("lookahead", "dyn-gda")]
+        [True, False]
     """
 
     def bind(self, trainer: Trainer, rows: slice = slice(None)) -> None:

@@ -60,7 +60,7 @@ class Steer:
     micro-batches joined by `torch.cat`. With several processes, gather the scores first, so that all decide alike.
     Scores and losses that are not finite are passed on; every controller bears them.
 
-    Example:
+    Examples:
         >>> import torch
         >>> net_g, net_d = torch.nn.Linear(4, 2), torch.nn.Linear(2, 1)
         >>> opt_g, opt_d = (torch.optim.Adam(net.parameters(), 1e-3) for net in (net_g, net_d))

@@ -1,4 +1,4 @@
-"""The README is the site's first page, and a link to a file of the repository leads to a page that shows the file.
+"""A link from a page to a file of the repository leads to a page of the site that shows the file.
 
 So the pages can be read in a checkout as well as built, and nothing is written twice.
 """
@@ -7,16 +7,20 @@ from __future__ import annotations
 
 import os
 import re
+from html import unescape
 from pathlib import Path
 
+from latex2mathml.converter import convert
 from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.structure.files import File, Files
 from mkdocs.structure.pages import Page
 
 ROOT = Path(__file__).parent.parent
-HOME = "README.md"
 SHOWN = {".py": "python", ".txt": "text", ".md": ""}
 """Kinds of files that get a page of their own, and the language they are coloured as; "" is shown as it is."""
+FORMULA = re.compile(
+    r'<(?P<tag>span|div) class="arithmatex">\\[\(\[](?P<tex>.*?)\\[\)\]]</(?P=tag)>', re.DOTALL
+)
 LINK = re.compile(r"(\[[^\]]*\]\()([^)#\s:]+)(#[^)]*)?\)")
 
 
@@ -28,8 +32,6 @@ def linked(source: str) -> set[str]:
 
 def place(path: str) -> str:
     """Where a file of the repository stands in the site."""
-    if path == HOME:
-        return "index.md"
     if path.startswith("docs/"):
         return path.removeprefix("docs/")
     if Path(path).suffix not in SHOWN:
@@ -58,17 +60,11 @@ def rewritten(markdown: str, source: str) -> str:
 
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:
-    """Adds the README, and what it and the pages link to."""
-    files.append(File.generated(config, "index.md", content=(ROOT / HOME).read_text()))
+    """Adds what the pages link to."""
     todo = [
-        HOME,
-        *(
-            f"docs/{file.src_uri}"
-            for file in files.documentation_pages()
-            if not file.generated_by
-        ),
+        f"docs/{file.src_uri}" for file in files.documentation_pages() if not file.generated_by
     ]
-    done = {HOME}
+    done: set[str] = set()
     while todo:
         for path in sorted(linked(todo.pop()) - done):
             done.add(path)
@@ -90,6 +86,16 @@ def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Fil
     """Turns the links of a page."""
     uri = page.file.src_uri
     if not uri.startswith("files/"):
-        return rewritten(markdown, HOME if uri == "index.md" else f"docs/{uri}")
+        return rewritten(markdown, f"docs/{uri}")
     source = uri.removeprefix("files/")
     return rewritten(markdown, source) if (ROOT / source).is_file() else markdown
+
+
+def on_page_content(html: str, page: Page, config: MkDocsConfig, files: Files) -> str:
+    """Turns formulas into MathML, which browsers draw themselves: no script and no font is needed."""
+
+    def one(match: re.Match) -> str:
+        display = "block" if match["tag"] == "div" else "inline"
+        return convert(unescape(match["tex"]).strip(), display=display)
+
+    return FORMULA.sub(one, html)

@@ -1,4 +1,6 @@
-"""Writes the tables of the pages from the code: `python docs/tables.py`; a test says when that is due.
+"""Writes the tables of the pages from the code and from committed rows: `python docs/tables.py`.
+
+A test says when that is due.
 
 A table stands between `<!-- table: NAME -->` and `<!-- end -->`, so that it can also be read in a checkout.
 """
@@ -9,13 +11,15 @@ import dataclasses
 import inspect
 import re
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from functools import cache
 from pathlib import Path
 
+import controller_tables
 import gymnasium as gym
 import numpy as np
 import torch
+from controller_tables import table
 
 import gan_env
 from gan_env.cli.options import field_docs
@@ -34,21 +38,10 @@ from gan_env.tasks.voxels import shape_task
 from gan_env.types import KINDS
 
 PAGES = Path(__file__).parent
-MARKED = re.compile(r"(<!-- table: ([a-z-]+) -->\n).*?(<!-- end -->)", re.DOTALL)
+MARKED = re.compile(r"(<!-- table: ([a-z0-9-]+) -->\n).*?(<!-- end -->)", re.DOTALL)
 NO_BREAK = "\N{NO-BREAK SPACE}"
 PLACES = {"folder": "folder:PATH@SIDE", "meshes": "meshes:PATH"}
 """How a task is written whose data are the user's."""
-
-
-def table(heads: Iterable[str], rows: Iterable[Iterable[object]]) -> str:
-    """Markdown of a table; a bar or a line's end within a cell is made harmless."""
-    lines = [list(heads), *(list(row) for row in rows)]
-    cells = [
-        [re.sub(r"\s*\n\s*", " ", str(cell)).replace("|", "\\|") for cell in line]
-        for line in lines
-    ]
-    cells.insert(1, ["---"] * len(cells[0]))
-    return "".join(f"| {' | '.join(line)} |\n" for line in cells)
 
 
 def first_line(thing: object) -> str:
@@ -331,6 +324,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "tasks": tasks,
     "losses": losses,
     "loss-defaults": loss_defaults,
+    **controller_tables.TABLES,
 }
 
 

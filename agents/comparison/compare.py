@@ -42,11 +42,12 @@ def compare(
     Under the same seed all controllers meet the same initial weights, batches and latents, so that differences between
     them are paired. A controller that raises while it runs loses its own rows alone (status "error").
 
-    >>> from agents import compare, make_controller
-    >>> result = compare("dirac", ["sim-gda", make_controller("constant:0.5")], seeds=[0, 1], updates=30)
-    >>> [(row["controller"], row["seed"], row["status"]) for row in result.rows][:2]
-    [('sim-gda', 0, 'ok'), ('sim-gda', 1, 'ok')]
-    >>> figure, table = result.plot(), result.table()
+    Examples:
+        >>> from agents import compare, make_controller
+        >>> result = compare("dirac", ["sim-gda", make_controller("constant:0.5")], seeds=[0, 1], updates=30)
+        >>> [(row["controller"], row["seed"], row["status"]) for row in result.rows][:2]
+        [('sim-gda', 0, 'ok'), ('sim-gda', 1, 'ok')]
+        >>> figure, table = result.plot(), result.table()
 
     Args:
         game: A task's name, a `Task`, or a whole `EnvConfig`. Controllers are asked before every update;

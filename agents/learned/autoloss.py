@@ -76,11 +76,14 @@ def autoloss(*, file: str | None = None, greedy: bool = False) -> Law:
     (D over G), the moving averages of L_G − 1 and of the mean D loss, and D's accuracy − 1/2. It was trained once, by
     REINFORCE over short `ring` runs whose only reward comes at their end (`agents.training.autoloss_training`), and is
     frozen.
-    Options: `greedy`, the likelier player always moves, instead of a draw; `file`, weights of your own training.
 
     Source: Xu et al. 2018, arXiv:1810.02442 and safpla/AutoLossRelease: actions {G, D}, one hidden layer of 16,
     REINFORCE with a moving baseline, a terminal reward from sample quality. Ours: there the first feature is the ratio
     of the gradients' norms in the weights and the last is the inception score − 8, neither of which a controller sees.
+
+    Args:
+        file: Weights of your own training; None: those that ship.
+        greedy: The likelier player always moves, instead of a draw.
     """
     weights, _ = load_weights(SHIPPED if file is None else file)
     return AutoLoss(weights, greedy)

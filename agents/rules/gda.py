@@ -69,7 +69,11 @@ def frozen_d() -> Law:
     ),
 )
 def constant(*, multiplier: float) -> Law:
-    """V3 with D's rate at X × base: the opponent that every learning-rate controller must beat."""
+    """V3 with D's rate at X × base: the opponent that every learning-rate controller must beat.
+
+    Args:
+        multiplier: X, above 0.
+    """
     return Fixed(d_multiplier=multiplier)
 
 
@@ -79,6 +83,9 @@ def ttur(*, ratio: float = 4.0) -> Law:
 
     Source: Heusel et al. 2017, arXiv:1706.08500; 4e-4 for D and 1e-4 for G are the values used with SAGAN. The ratio
     is that of the multipliers: with unlike base rates the ratio of the rates differs.
+
+    Args:
+        ratio: Multiplier on D's rate.
     """
     check_positive("ttur", ratio=ratio)
     return Fixed(d_multiplier=ratio)
@@ -282,6 +289,9 @@ def linear_decay(*, floor: float = FLOOR) -> Law:
     """V3 with both rates falling in a straight line from base to `floor` × base at the end of the episode.
 
     The floor (ours) keeps the last updates alive: a rate of exactly 0 would be an update that does nothing.
+
+    Args:
+        floor: Share of the base rates at the end.
     """
     return Schedule(name="linear-decay", shape="linear", floor=floor)
 
@@ -291,6 +301,9 @@ def cosine_decay(*, floor: float = FLOOR) -> Law:
     """V3 with both rates falling along half a cosine from base to `floor` × base at the end of the episode.
 
     Source: Loshchilov & Hutter 2017, arXiv:1608.03983, eq. 5, without restarts; the floor is ours.
+
+    Args:
+        floor: Share of the base rates at the end.
     """
     return Schedule(name="cosine-decay", shape="cosine", floor=floor)
 
@@ -300,6 +313,12 @@ def schedule(*, d: float = 1.0, g: float = 1.0, shape: str = "constant", floor: 
     """V3 with D's rate from `d` × base and G's from `g` × base, both constant, or falling linearly or by a cosine.
 
     What `best-schedule` of a benchmark is chosen among: `schedule(d=10, g=3, shape='linear')`. Ours.
+
+    Args:
+        d: Multiplier on D's rate at the start.
+        g: Multiplier on G's rate at the start.
+        shape: "constant", "linear" or "cosine".
+        floor: Share of the first rates at the end, but for "constant".
     """
     check_positive("schedule", d=d, g=g)
     return Schedule(name="schedule", shape=shape, floor=floor, d=d, g=g)
@@ -313,6 +332,12 @@ def ttur_decay(*, d_lr: float = 5e-3, g_lr: float = 2e-3, shape: str = "linear",
     the plane's games and `digits` by `benchmarks/tune_ttur_decay.py`. They are rates of Adam (β₁ = 0.5); another
     optimiser wants others (`d_lr`, `g_lr`). It must know the base rates, for a control multiplies them.
     Source: the two time scales of Heusel et al. 2017, arXiv:1706.08500; rates and decay are ours.
+
+    Args:
+        d_lr: D's learning rate at the start.
+        g_lr: G's learning rate at the start.
+        shape: "constant", "linear" or "cosine".
+        floor: Share of both rates at the end.
     """
     check_positive("ttur-decay", d_lr=d_lr, g_lr=g_lr)
     return Schedule(name="ttur-decay", shape=shape, floor=floor, d=d_lr, g=g_lr, absolute=True)

@@ -111,7 +111,13 @@ class LookAhead:
 def make_lookahead(
     text: str | None = None, *, candidates: Sequence[float] = CANDIDATES, horizon: int = 100
 ) -> LookAhead:
-    """`lookahead`; options: `candidates`, multipliers on D's rate; `horizon`, updates that each is tried for."""
+    """Makes `lookahead`.
+
+    Args:
+        text: None, for it takes no argument.
+        candidates: Multipliers on D's rate.
+        horizon: Updates that each is tried for.
+    """
     if text is not None:
         raise ValueError(f"lookahead takes no argument, got {text!r}; write 'lookahead'")
     return LookAhead(candidates, horizon)

@@ -166,7 +166,12 @@ class Replay:
 
 
 def make_replay(text: str | None = None, *, shift: int = 1) -> Replay:
-    """`replay:FILE`; option: `shift`, how many runs further on in the record each row looks."""
+    """Makes `replay:FILE`.
+
+    Args:
+        text: FILE, which `Recorder` wrote.
+        shift: How many runs further on in the record each row looks.
+    """
     if not text:
         raise ValueError(
             "replay:FILE needs a file that agents.rules.replay.Recorder wrote; e.g. replay:run.safetensors"
