@@ -33,6 +33,7 @@ RESULTS, AGENTS = ROOT / "benchmarks" / "results", ROOT / "benchmarks" / "agents
 SETTINGS = {"fsco": FscoConfig, "gcann": GcannConfig}
 """Records whose fields are options beside a factory's own parameters."""
 PAGES: dict[str, tuple[str, ...]] = {
+    "auto": ("auto",),
     "autoloss": ("autoloss",),
     "controls": ("random", "random-order", "replay", "lookahead"),
     "dyn-gda": ("dyn-gda", "dirac-oracle"),

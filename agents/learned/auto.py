@@ -29,7 +29,7 @@ class Auto(PolicyController):
 
     def act(self, measurement: Measurement) -> Control:
         """Returns the control for the coming update; raises ValueError if the base rates are not told."""
-        if not measurement.tells_players and not (self._game.d_lr and self._game.g_lr):
+        if not measurement.tells_players and not (self.game.d_lr and self.game.g_lr):
             raise ValueError(
                 "auto sets rates in absolute terms and must know the base rates; drive it by an environment, by "
                 "agents.compare or by agents.Steer, which tell them"

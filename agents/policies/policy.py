@@ -137,7 +137,7 @@ class PolicyController:
         self.spec, self.layers, self.name = spec, layers, name
         self.codec = spec.codec()
         self._eyes: Eyes | None = None
-        self._game = GameFacts()
+        self.game: GameFacts = GameFacts()
         self._rows = 0
         self._decided = 0
         self._last: Control | None = None
@@ -160,7 +160,7 @@ class PolicyController:
         """Starts N = len(row_seeds) runs afresh."""
         check_game(self.name, self.spec, game)
         self._rows = len(row_seeds)
-        self._game = game
+        self.game = game
         self._eyes, self._decided, self._last = Eyes(self.spec, self.codec, self._rows, game), 0, None
 
     def act(self, measurement: Measurement) -> Control:
@@ -183,7 +183,7 @@ class PolicyController:
             raise ValueError(f"{self.name} has no state yet; call reset(row_seeds, game) first")
         return {
             "rows": self._rows,
-            "game": asdict(self._game),
+            "game": asdict(self.game),
             "decided": self._decided,
             "eyes": self._eyes.state(),
             "control": None if self._last is None else self._last.state(),
@@ -192,7 +192,7 @@ class PolicyController:
     def load_state_dict(self, state: dict) -> None:
         """Restores a `state_dict`."""
         self._rows, self._decided = int(state["rows"]), int(state["decided"])
-        self._game = GameFacts(**state["game"])
-        self._eyes = Eyes(self.spec, self.codec, self._rows, self._game)
+        self.game = GameFacts(**state["game"])
+        self._eyes = Eyes(self.spec, self.codec, self._rows, self.game)
         self._eyes.load(state["eyes"])
         self._last = None if state["control"] is None else Control(**state["control"])

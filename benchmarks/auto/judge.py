@@ -34,6 +34,8 @@ OPPONENTS = (
     *("linear-decay", "ttur", "d-accuracy-gate", "loss-rate-balance"),
 )
 GAME = EnvConfig(updates_per_step=10, optimizer="adam")
+POLICIES = ("policies", "auto")
+"""Folders of rows of policies: of the searches, and of what ships."""
 TRIALS, TRIAL_SEEDS, SUBSETS = 40, 4, 1_000
 
 
@@ -151,8 +153,9 @@ def budget_of(scores: np.ndarray, chosen_by: np.ndarray, mine: np.ndarray) -> fl
 def figures(names: list[str]) -> None:
     """Prints figures 1 and 2 of the protocol for each policy."""
     ranks = table_of(RESULTS / "ranks")
-    for game, who in table_of(RESULTS / "policies").items():
-        ranks[game] |= who
+    for folder in POLICIES:
+        for game, who in table_of(RESULTS / folder).items():
+            ranks[game] |= who
     games, first = list(ranks), next(iter(ranks.values()))
     controllers = [name for name in first if all(name in who for who in ranks.values())]
     mean_rank = {name: [] for name in controllers}
@@ -195,13 +198,14 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("what", choices=["ranks", "trials", "figures"])
     parser.add_argument("--policies", default="", help="folders of searches, or names of controllers, with commas")
+    parser.add_argument("--folder", default="", help="of the rows; by default `ranks`, `trials` or `policies`")
     asked = parser.parse_args()
     names = [name for name in asked.policies.split(",") if name]
     if asked.what == "figures":
         figures(names)
         return 0
     mine = ["--controllers", ",".join(policy(name) for name in names)] if names else []
-    folder = RESULTS / (asked.what if not names else "policies")
+    folder = RESULTS / (asked.folder or (asked.what if not names else "policies"))
     return bench(["--suite", f"auto-{asked.what}", *mine, "--skip-undefined", "--trust", "--out", str(folder)], "")
 
 
