@@ -1,5 +1,9 @@
 // The plain C interface: picks the instruction set when asked for a session, and shares rows out among threads.
 
+#ifndef SOURCES  // see `library.sources_key`
+#define SOURCES 0
+#endif
+
 #include <atomic>
 #include <cstring>
 #include <new>
