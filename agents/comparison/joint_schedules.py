@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import itertools
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import torch
+from torch import Tensor
 
 from gan_env.types import Control, Measurement
 
 from ..rules.gda import Schedule, share_left
-from ..rules.scripted import Scripted
+from ..rules.scripted import Memory, Scripted
 from .controller_runner import ControllerRunner
 
 
@@ -27,11 +28,16 @@ class JointSchedules:
     def __init__(self, runners: Sequence[ControllerRunner]):
         self.runners = runners
         self.span = slice(runners[0].span.start, runners[-1].span.stop)
-        laws = [law for runner in runners for law in [_schedule(runner)] * runner.count if law is not None]
-        self._d, self._g, self._floor = (
-            torch.tensor([getattr(law, name) for law in laws], dtype=torch.float64) for name in ("d", "g", "floor")
-        )
-        shapes = [law.shape for law in laws]
+        laws, memories = zip(*map(_schedule, runners), strict=True)
+        first = [law.first(memory) for law, memory in zip(laws, memories, strict=True)]
+
+        def of_rows(values: Iterable[Tensor | float]) -> Tensor:
+            each = zip(values, runners, strict=True)
+            return torch.cat([torch.as_tensor(v, dtype=torch.float64).expand(r.count) for v, r in each])
+
+        self._d, self._g = of_rows(d for d, _ in first), of_rows(g for _, g in first)
+        self._floor = of_rows(law.floor for law in laws)
+        shapes = [law.shape for law, runner in zip(laws, runners, strict=True) for _ in range(runner.count)]
         self._rows = {each: torch.tensor([shape == each for shape in shapes]) for each in dict.fromkeys(shapes)}
 
     def act(self, seen: Measurement) -> Control:
@@ -52,15 +58,18 @@ class JointSchedules:
 def jointly(runners: Sequence[ControllerRunner]) -> list[ControllerRunner | JointSchedules]:
     """Puts neighbouring runners of schedules together; the order of the rows stays."""
     found: list[ControllerRunner | JointSchedules] = []
-    for together, group in itertools.groupby(runners, lambda runner: _schedule(runner) is not None):
+    for together, group in itertools.groupby(runners, _follows_a_schedule):
         members = list(group)
         found += [JointSchedules(members)] if together and len(members) > 1 else members
     return found
 
 
-def _schedule(runner: ControllerRunner) -> Schedule | None:
-    """Returns the schedule that a runner follows, if it is one `schedule(...)` that has started."""
-    controller = runner.controller
-    if isinstance(controller, Scripted) and controller.name == "schedule" and not runner.error:
-        return controller.law if isinstance(controller.law, Schedule) else None
-    return None
+def _follows_a_schedule(runner: ControllerRunner) -> bool:
+    """Tells whether a runner's controller has started and looks at nothing but the progress."""
+    return isinstance(runner.controller, Scripted) and isinstance(runner.controller.law, Schedule) and not runner.error
+
+
+def _schedule(runner: ControllerRunner) -> tuple[Schedule, Memory]:
+    """Returns the schedule that a runner follows, and what it remembers."""
+    assert isinstance(runner.controller, Scripted) and isinstance(runner.controller.law, Schedule)
+    return runner.controller.law, runner.controller.memory

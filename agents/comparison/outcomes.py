@@ -132,13 +132,18 @@ def _averaged(trainer: Trainer, config: EnvConfig, row: int, ok: bool) -> Row:
     """The field of a game with an average of G's weights: its score, None where that or the run has failed."""
     if config.g_ema is None:
         return {}
+    return {"score_ema": _score_of(trainer, row, averaged=True) if ok and config.score else None}
+
+
+def _score_of(trainer: Trainer, row: int, *, averaged: bool = False) -> float | None:
+    """Returns the row's score; None if it is not finite, or cannot be judged, of which `_outcome` tells."""
     try:
-        score = trainer.score(row, averaged=True)[0] if ok and config.score else math.inf
+        score = trainer.score(row, averaged=averaged)[0]
     except TRANSIENT:
         raise
-    except Exception:  # it cannot be judged, as `_outcome` says of G itself
-        score = math.inf
-    return {"score_ema": score if math.isfinite(score) else None}
+    except Exception:  # anybody may have written the score
+        return None
+    return score if math.isfinite(score) else None
 
 
 def untrained_scores(
@@ -161,12 +166,6 @@ def untrained_scores(
         trainer.reset(np.resize(np.asarray(seeds, np.int64), trainer.n), np.zeros(trainer.n, np.int64))
     for row, key in enumerate(keys.values(), start):
         if key not in known:
-            try:
-                score = trainer.score(row)[0]
-            except TRANSIENT:
-                raise
-            except Exception:  # it cannot be judged, as `_outcome` says of the runs
-                score = math.nan
-            known[key] = score if math.isfinite(score) else None
+            known[key] = _score_of(trainer, row)
         scored()
     return {seed: known[key] for seed, key in keys.items()}

@@ -277,10 +277,14 @@ class Schedule:
             "g": torch.full((len(row_seeds),), self.g / game.g_lr, dtype=torch.float64),
         }
 
+    def first(self, memory: Memory) -> tuple[Tensor | float, Tensor | float]:
+        """Returns the multipliers of the first update, of D's rate and of G's, of all rows or of each."""
+        return (memory["d"], memory["g"]) if self.absolute else (self.d, self.g)
+
     def decide(self, seen: Measurement, memory: Memory) -> tuple[Control, Memory]:
         """Returns both multipliers by the share of the episode that is done."""
         left = share_left(self.shape, seen.progress.double().clamp(0, 1), self.floor)
-        d, g = (memory["d"], memory["g"]) if self.absolute else (self.d, self.g)
+        d, g = self.first(memory)
         return Control.of(len(seen), d_multiplier=d * left, g_multiplier=g * left, device=left.device), memory
 
 

@@ -117,7 +117,6 @@ def resume(
     Raises:
         ValueError: If another setting is to change, the folder holds no training, what it holds is damaged, or the
             configuration is another one.
-            configuration is another one.
         OSError: If another process works there, or it cannot be written to.
         Stopped: As `train`.
     """

@@ -93,6 +93,7 @@ class TrainConfig:
         "dyn-gda",
         "gap-aware",
         "ttur-decay",
+        "auto",
     )
     """Controllers that the agent is compared with."""
     seed: int = 0

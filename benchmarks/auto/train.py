@@ -51,7 +51,11 @@ def play(job: tuple[int, Form, np.ndarray]) -> tuple[str, list[float]]:
 
 
 def loss_of(scores: np.ndarray) -> np.ndarray:
-    """Returns each policy's mean rank over the games, from 0, the best, to 1; scores are (games, policies)."""
+    """Returns each policy's mean rank over the games, from 0, the best, to 1; scores are (games, policies).
+
+    Many of these means are equal but for rounding, so that another formula for them, such as `centred_ranks`, would
+    lead a committed search elsewhere.
+    """
     return np.mean([(rankdata(each) - 1) / (len(each) - 1) for each in scores], 0)
 
 
@@ -88,6 +92,11 @@ def main() -> None:
     for each in generations_of(log):
         search.tell(search.ask(), loss_of(np.array(each["scores"])).tolist())
         done.append(each)
+    if done:
+        kept = json.loads((folder / "theta.json").read_text())["theta"]
+        if list(kept.values()) != search.mean.round(5).tolist():
+            raise ValueError(f"{folder}/theta.json does not follow from the generations beside it; was one changed?")
+        print(f"{len(done)} generations are there, and lead to {folder}/theta.json", flush=True)
     began = time.monotonic()
     with ProcessPoolExecutor(asked.jobs) as pool:
         while len(done) < asked.generations and time.monotonic() - began < 60 * asked.minutes:

@@ -12,7 +12,7 @@ from gymnasium.vector import AutoresetMode
 from torch import Tensor, nn
 
 from gan_env.envs import snapshot as env_snapshot
-from gan_env.envs.actions import as_array, check_actions
+from gan_env.envs.actions import as_array
 from gan_env.envs.config import EnvConfig, make_trainer
 from gan_env.envs.failures import FAILURES, failures
 from gan_env.envs.vector_env import FINITE, RENDER_FPS, RENDER_MODES, GANVectorEnv, checked_seed, with_named_task
@@ -92,9 +92,7 @@ class GANEnv(gym.Env):
 
     def step(self, action: Any) -> tuple[np.ndarray, float, bool, bool, dict[str, Any]]:
         """Makes one decision; raises ValueError for an invalid action and ResetNeeded after the end."""
-        batch = self.batch
-        valid = check_actions(batch.codec.axes, as_array(action)[None], 1, batch.episodes.done, alone=True)
-        return self.step_control(batch.codec.decode(valid))
+        return self.step_control(self.batch.decode(as_array(action)[None]))
 
     def step_control(self, control: Control) -> tuple[np.ndarray, float, bool, bool, dict[str, Any]]:
         """Makes one decision, given as a control of one row."""

@@ -106,7 +106,6 @@ class Episodes:
         self.tracks_quality: bool = reward.needs_quality or config.track_quality
         self._native = np.full(trainer.n, int(trainer.engine == "native"))
         self._info_names = (*self.features.scalars, *_RAW)
-        self._horizon = trainer.episode_updates
         self.done = np.zeros(trainer.n, bool)
         self.decisions = np.zeros(trainer.n, np.int64)
         self.quality, self.quality_age = np.zeros(trainer.n), np.zeros(trainer.n, np.int64)
@@ -147,7 +146,10 @@ class Episodes:
         self, trace: Trace, moves: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray, dict[str, tuple[np.ndarray, np.ndarray]]]:
         """Returns which of the rows that moved failed, which reached the end, and what `infos` says of both."""
-        failure, last = failures(self.trainer, trace, moves, self._config), self.trainer.updates >= self._horizon
+        failure, last = (
+            failures(self.trainer, trace, moves, self._config),
+            self.trainer.updates >= self.trainer.episode_updates,
+        )
         failed = failure is not None
         terminated = failure >= 0 if failed else np.zeros(self.trainer.n, bool)
         if not failed and not np.logical_or.reduce(last):  # as in most decisions
@@ -218,7 +220,7 @@ class Episodes:
             quality_after=self.quality if self._reward.needs_quality else None,
             last=last,
         )
-        horizon = -(-self._horizon // self._config.updates_per_step)
+        horizon = -(-self.trainer.episode_updates // self._config.updates_per_step)
         return self._reward(outcome, failed, horizon - self.decisions + 1)
 
     def _scores(self, rows: np.ndarray, *, averaged: bool = False) -> np.ndarray:

@@ -157,7 +157,7 @@ class GANVectorEnv(gym.vector.VectorEnv):
         done, total = trainer.updates, trainer.episode_updates
         low, high = int(done.min()), int(done.max())
         at = f"update {low if low == high else f'{low} to {high}'}/{total}"
-        rows = "" if kind == "GANEnv" else f"{self.num_envs} × "
+        rows = "" if self.alone else f"{self.num_envs} × "
         return f"{kind}({rows}{trainer.task.name}, {self.config.gan_loss.name}, {at})"
 
     @property
@@ -257,8 +257,15 @@ class GANVectorEnv(gym.vector.VectorEnv):
 
     def step(self, actions: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, dict[str, Any]]:
         """Makes one decision of every row, see `gymnasium.vector.VectorEnv.step`; ValueError for an invalid action."""
+        return self.step_control(self.decode(actions))
+
+    def decode(self, actions: Any) -> Control:
+        """Returns the control that actions of all rows mean; raises ValueError for an invalid one.
+
+        Actions of rows whose episode has ended are not looked at.
+        """
         valid = check_actions(self.codec.axes, actions, self.num_envs, self.episodes.done, alone=self.alone)
-        return self.step_control(self.codec.decode(valid))
+        return self.codec.decode(valid)
 
     def step_control(self, control: Control) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, dict[str, Any]]:
         """Makes one decision given as a control, which every id applies exactly, even if no action encodes it.

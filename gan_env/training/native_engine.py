@@ -31,6 +31,8 @@ _LOSSES = {"bce": 0, "wgan": 1, "hinge": 2, "lsgan": 3}
 """Losses whose functions of a logit the kernel implements; other losses share these."""
 _PENALTIES = {"wgan-gp": 1, "js-reg": 2, "r1": 3, "r2": 4}
 _OPTIMIZERS = {"adam": 0, "rmsprop": 1, "sgd": 2}
+_INVALID = -2
+"""What `gan_run` returns for an invalid control."""
 _FED, _NORMALS, _UNIFORMS, _MIXTURE = range(4)
 _POINTS, _FLOATS, _BYTES = range(3)
 _MOST_LAYERS = 64
@@ -484,8 +486,10 @@ class NativeEngine:
         seen.write_places(asked)
         try:
             while waiting := self._library.gan_run(self._session, self._rows, asked, self._threads):
-                if waiting == -2 and control is not None:
-                    control.check(self._n)
+                if waiting == _INVALID:
+                    assert control is not None, "only a decision has a control"
+                    control.check(self._n)  # names the row
+                    raise ValueError("the kernel refused the control")
                 if waiting < 0:
                     raise MemoryError("the kernel found no memory to work in")
                 self._supply(updates)

@@ -39,11 +39,7 @@ def model_state(model: BaseAlgorithm) -> dict[str, Any]:
         "optimizers": [_optimizer_state(o) for o in _optimizers(model)],
         **_buffer_state(model),
         "counters": {name: _plain(getattr(model, name)) for name in _counters(model)},
-        **(
-            {"entropy": model.log_ent_coef.detach().clone()}
-            if isinstance(model, SAC) and model.log_ent_coef is not None
-            else {}
-        ),
+        **({} if (learned := _entropy(model)) is None else {"entropy": learned.detach().clone()}),
         "last": [_tensor(model._last_obs), _tensor(model._last_episode_starts)],
         "episodes": None
         if model.ep_info_buffer is None
