@@ -1,9 +1,10 @@
 """Judges policies on the held-out games of PROTOCOL.md: runs the rows, or prints the figures that they give.
 
 python benchmarks/auto/judge.py ranks
-python benchmarks/auto/judge.py ranks --policies feedback-1,schedule-1
+python benchmarks/auto/judge.py ranks --policies feedback-1,schedule-1 --folder policies
+python benchmarks/auto/judge.py ranks --policies auto --folder auto
 python benchmarks/auto/judge.py trials
-python benchmarks/auto/judge.py figures --policies feedback-1,schedule-1
+python benchmarks/auto/judge.py figures --policies auto,feedback-1,schedule-1 > benchmarks/results/auto/figures.md
 
 All but the last can be started twice on one folder to use two cores; what is finished stays.
 """
@@ -24,6 +25,7 @@ from agents.benchmark.bench_config import Part
 from agents.benchmark.command import bench
 from agents.benchmark.folder import open_folder
 from agents.comparison.rows import Row
+from agents.report.budget import expected_scores
 from gan_env import EnvConfig, Task, make_task
 from gan_env.networks.mlp import mlp_discriminator, mlp_generator
 from gan_env.tasks.task import TASKS
@@ -34,9 +36,11 @@ OPPONENTS = (
     *("linear-decay", "ttur", "d-accuracy-gate", "loss-rate-balance"),
 )
 GAME = EnvConfig(updates_per_step=10, optimizer="adam")
-POLICIES = ("policies", "auto")
-"""Folders of rows of policies: of the searches, and of what ships."""
-TRIALS, TRIAL_SEEDS, SUBSETS = 40, 4, 1_000
+RANKED = ("ranks", "policies", "auto")
+"""Folders of rows that are ranked together: of opponents, of the searches' policies, of what ships."""
+TRIALS, TRIAL_SEEDS = 40, 4
+WORST = 5.0
+"""Logarithm of the score of a run that failed."""
 
 
 def ring_wide() -> Task:
@@ -135,27 +139,21 @@ def budget_of(scores: np.ndarray, chosen_by: np.ndarray, mine: np.ndarray) -> fl
     """Returns the least k at which the best of k random trials beats one run of `mine`; infinite if none does.
 
     Args:
-        scores: Of the trials on test data, (trials, seeds).
+        scores: Of the trials on test data, (trials, seeds); infinite where a run failed.
         chosen_by: Their validation distances, likewise.
         mine: Test scores of the policy on the same seeds.
     """
-    rng = np.random.default_rng(0)
-    validation, test = chosen_by.mean(1), np.log(scores).mean(1)
-    order = np.array([rng.permutation(len(scores)) for _ in range(SUBSETS)])
-    for k in range(1, len(scores) + 1):
-        subsets = order[:, :k]
-        best = subsets[np.arange(SUBSETS), validation[subsets].argmin(1)]
-        if np.mean(np.minimum(test[best], 5.0)) < np.log(mine).mean():
-            return k
-    return float("inf")
+    expected = expected_scores(chosen_by.mean(1), np.minimum(np.log(scores), WORST).mean(1))
+    beaten = np.flatnonzero(expected < np.minimum(np.log(mine), WORST).mean())
+    return float(beaten[0] + 1) if len(beaten) else float("inf")
 
 
 def figures(names: list[str]) -> None:
     """Prints figures 1 and 2 of the protocol for each policy."""
-    ranks = table_of(RESULTS / "ranks")
-    for folder in POLICIES:
+    ranks: dict[str, dict[str, np.ndarray]] = {}
+    for folder in RANKED:
         for game, who in table_of(RESULTS / folder).items():
-            ranks[game] |= who
+            ranks.setdefault(game, {}).update(who)
     games, first = list(ranks), next(iter(ranks.values()))
     controllers = [name for name in first if all(name in who for who in ranks.values())]
     mean_rank = {name: [] for name in controllers}
@@ -198,15 +196,15 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("what", choices=["ranks", "trials", "figures"])
     parser.add_argument("--policies", default="", help="folders of searches, or names of controllers, with commas")
-    parser.add_argument("--folder", default="", help="of the rows; by default `ranks`, `trials` or `policies`")
+    parser.add_argument("--folder", default="", help="of the rows; by default `ranks` or `trials`")
     asked = parser.parse_args()
     names = [name for name in asked.policies.split(",") if name]
     if asked.what == "figures":
         figures(names)
         return 0
     mine = ["--controllers", ",".join(policy(name) for name in names)] if names else []
-    folder = RESULTS / (asked.folder or (asked.what if not names else "policies"))
-    return bench(["--suite", f"auto-{asked.what}", *mine, "--skip-undefined", "--trust", "--out", str(folder)], "")
+    out = str(RESULTS / (asked.folder or asked.what))
+    return bench(["--suite", f"auto-{asked.what}", *mine, "--skip-undefined", "--trust", "--out", out], "")
 
 
 if __name__ == "__main__":
