@@ -50,7 +50,7 @@ def medians(block: Block) -> dict[str, float]:
 
 
 def idle(blocks: Sequence[Block]) -> dict[str, Idle]:
-    """Returns the controllers that are no better than an untrained generator in some configuration, or never moved it."""
+    """Returns controllers that are no better than an untrained generator in some configuration, or never moved it."""
     found: dict[str, Idle] = {}
     for name in dict.fromkeys(name for block in blocks for name in block.controllers):
         rows = [row for block in blocks for row in block.rows if row["controller"] == name]
