@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numbers
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -33,6 +33,8 @@ class Samples:
     """(count, *label shape), int64 or float32; None if there are none."""
     why_no_labels: str = ""
     """Why labels cannot be read, if items have other fields beside the sample."""
+    columns: tuple[str, ...] = ()
+    """Names of the numbers of a sample, for messages; empty if they have none."""
 
 
 def read_samples(data: Any) -> Samples:
@@ -52,9 +54,9 @@ def read_samples(data: Any) -> Samples:
         samples = _whole(data[0])
         if len(data[0]) != len(data[1]):
             raise ValueError(f"data hold {len(data[0])} samples and {len(data[1])} labels; each sample needs one")
-        return _labelled(samples, _column(data[1]))
+        return replace(_labelled(samples, _column(data[1])), columns=_column_names(data[0]))
     if _is_whole(data):
-        return Samples(_whole(data))
+        return Samples(_whole(data), columns=_column_names(data))
     if isinstance(data, Mapping):
         return _from_columns(data)
     return _from_items(_items(data))
@@ -65,6 +67,10 @@ def read_samples(data: Any) -> Samples:
 
 def _is_table(data: Any) -> bool:
     return hasattr(data, "columns") and hasattr(data, "to_numpy")
+
+
+def _column_names(data: Any) -> tuple[str, ...]:
+    return tuple(map(str, data.columns)) if _is_table(data) else ()
 
 
 def _is_whole(data: Any) -> bool:
@@ -101,25 +107,18 @@ def _own_tensor(values: np.ndarray) -> Tensor:
 
 def _table(table: Any) -> np.ndarray:
     """Converts the columns of a table to (count, columns), float32."""
-    columns, unread, gaps = [], [], []
+    columns, unread = [], []
     for i, name in enumerate(table.columns):
         # pandas gives a name to two columns, say after a concat; then only their places tell them apart
         values = _numbers(np.asarray(table.iloc[:, i] if hasattr(table, "iloc") else table[name]))
         if values is None:
             unread.append(repr(name))
             continue
-        if not np.isfinite(values).all():
-            gaps.append(repr(name))
         columns.append(single(values, f"column {name!r} of the table"))
     if unread:
         raise ValueError(
             f"columns {', '.join(unread)} of the table hold no numbers; turn them into numbers (pandas.get_dummies), "
             "or leave them out"
-        )
-    if gaps:
-        raise ValueError(
-            f"columns {', '.join(gaps)} of the table hold NaN or infinity; fill them or leave these rows out: "
-            "data.dropna()"
         )
     return np.stack(columns, 1) if columns else np.empty((len(table), 0), np.float32)
 
@@ -180,7 +179,8 @@ def _from_columns(data: Mapping[str, Any]) -> Samples:
     if sample is None:
         numbers_of = {name: _column(values) for name, values in columns.items()}
         return Samples(
-            torch.from_numpy(np.stack([single(v, f"column {k!r} of the data") for k, v in numbers_of.items()], 1))
+            torch.from_numpy(np.stack([single(v, f"column {k!r} of the data") for k, v in numbers_of.items()], 1)),
+            columns=tuple(numbers_of),
         )
     chosen = columns[sample]
     samples = _whole(chosen) if _is_whole(chosen) else _from_items(chosen).values

@@ -52,9 +52,15 @@ def _autoreset(mode: AutoresetMode | str) -> AutoresetMode:
 
 
 def with_named_task(spec: EnvSpec | None) -> EnvSpec | None:
-    """Replaces a registered task in the spec by its name, so that the spec can be written as JSON."""
-    name = None if spec is None else getattr(spec.kwargs.get("task"), "registered", None)
-    return spec if spec is None or name is None else replace(spec, kwargs={**spec.kwargs, "task": name})
+    """Replaces a registered task in the spec by its name, and a config by its settings, which JSON can hold."""
+    if spec is None:
+        return None
+    kwargs = dict(spec.kwargs)
+    if isinstance(config := kwargs.pop("config", None), EnvConfig):
+        kwargs = {**config.changed(), **kwargs}
+    if name := getattr(kwargs.get("task"), "registered", None):
+        kwargs["task"] = name
+    return spec if kwargs == spec.kwargs else replace(spec, kwargs=kwargs)
 
 
 def checked_seed(value: object) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -122,10 +123,15 @@ def _checked(samples: Samples) -> Samples:
         if values.dtype != torch.bfloat16:  # NumPy has none, and nothing is lost
             values = torch.from_numpy(single(values.numpy(), "data"))
         values = values.float()
-        bad = int((~torch.isfinite(values)).flatten(1).any(1).sum())
-        if bad:
-            raise ValueError(f"data: {bad} of {len(values)} samples hold NaN or infinity; leave them out")
-    return Samples(values, samples.labels, samples.why_no_labels)
+        gaps = (~torch.isfinite(values)).flatten(1)
+        if bad := int(gaps.any(1).sum()):
+            named = [repr(name) for name, gap in zip(samples.columns, gaps.any(0).tolist(), strict=False) if gap]
+            where = f" in {', '.join(named[:5])}{', ...' if named[5:] else ''}" if named else ""
+            raise ValueError(
+                f"data: {bad} of {len(values)} samples hold NaN or infinity{where}; leave them out"
+                + (" or fill them" if named else "")
+            )
+    return replace(samples, values=values)
 
 
 def _evenly(order: np.ndarray, labels: np.ndarray) -> np.ndarray:
