@@ -759,7 +759,7 @@ def test_a_spec_with_a_config_is_written_as_json_and_builds_the_same_environment
     )  # fmt: skip
     env = make(IDS[0], config=config)
     read = EnvSpec.from_json(env.spec.to_json())
-    again = make(read.id, **read.kwargs)
+    again = make(read.id, **{name: value for name, value in read.kwargs.items() if name != "num_envs"})
     action = np.full(env.action_space.shape, 0.5, np.float32)
     for each in (env, again):
         each.reset(seed=0)
