@@ -264,6 +264,7 @@ class GANVectorEnv(gym.vector.VectorEnv):
         super().reset(seed=seeds[0])
         return seeds
 
+    @shielded
     def step(self, actions: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, dict[str, Any]]:
         """Makes one decision of every row, see `gymnasium.vector.VectorEnv.step`; ValueError for an invalid action."""
         return self.step_control(self.decode(actions))
