@@ -150,6 +150,7 @@ def log_name(run):
 def test_a_state_that_no_training_could_have_is_refused_by_name(place, value, run, capsys):
     checkpoints = Checkpoints(run, 0.0)
     state = checkpoints.load()
+    assert state is not None
     at = state["training"]
     for name in place[:-1]:
         at = at[name]
@@ -161,6 +162,7 @@ def test_a_state_that_no_training_could_have_is_refused_by_name(place, value, ru
 def test_last_observations_of_other_rows_are_refused_by_name(run, capsys):
     checkpoints = Checkpoints(run, 0.0)
     state = checkpoints.load()
+    assert state is not None
     seen, begun = state["training"]["model"]["last"]
     state["training"]["model"]["last"] = [seen.repeat(3, 1), begun]
     checkpoints.save(state)
