@@ -39,7 +39,7 @@ LAYERS = [
     ["agents.learned.sb3"],
     ["agents.learned", "agents.zoo"],
     ["agents.registry"],
-    ["agents.steer", "agents.named_places", "agents.diagnose"],
+    ["agents.steer", "agents.named_places", "agents.work_limit", "agents.diagnose"],
     ["agents.comparison.rows", "agents.comparison.own_settings"],
     ["agents.comparison.row_checks"],
     ["agents.report"],
