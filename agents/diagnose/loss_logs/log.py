@@ -237,10 +237,10 @@ def _reshaped(table: Table, names: Sequence[str]) -> list[str]:
 def _labels(paths: Sequence[Path]) -> list[str]:
     """Returns what the files' names say of their columns: `Loss_D` of `run-a-tag-Loss_D.csv`.
 
-    Where a name is no column's name, it is shortened by what all of them begin with, e.g. the experiment.
+    Where the names say more than a player's loss, they are shortened by what all begin with, e.g. the experiment.
     """
     names = [path.stem.rpartition("-tag-")[2] for path in paths]
-    if all(map(role_of, names)):
+    if all(role is not None and not role.which for role in map(role_of, names)):
         return names
     same = re.match(r"(?:.*[-_. ])?", commonprefix(names))
     return [name[same.end() :] if same else name for name in names]

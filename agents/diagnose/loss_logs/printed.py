@@ -16,7 +16,7 @@ from .names import COUNTS, PLAYERS, is_validation, words_of
 from .table import Table, decimal_commas, number, unwrapped
 
 _TOKEN = re.compile(
-    r"(?<![\w.])(?P<number>[-+]?(?:\d(?:[\d.,]*\d)?|\.\d+)(?:[eE][-+]?\d+)?)(?![\w])"
+    r"(?<![\w.])(?P<number>[-+]?(?:\d(?:[\d.,]*\d)?|\.\d+)(?:[ef][-+]?\d+)?)(?!\w|[.,]\d)"
     r"|(?<![\w.])(?P<special>[-+]?(?:nan|inf|infinity))(?!\w)"
     r"|(?<![\w.])(?P<none>None|null|N/A|n/a|--+)(?!\w)",
     re.IGNORECASE,
@@ -28,13 +28,15 @@ _LEVEL = re.compile(r"^.*\b(?:TRACE|DEBUG|INFO|WARNING|WARN|ERROR|CRITICAL)\b")
 _COUNT = rf"(?:{'|'.join(sorted(COUNTS, key=len, reverse=True))}|iterations|batches|epochs|kimg)"
 _BEFORE_VALUE = r"(?= {0,3}(?:=|[:：](?=\s)) {0,3}(?:[-+]?[.\d]|[-+]?nan|[-+]?inf))"
 _COUNTER = re.compile(
-    rf"(?<=[^\W\d])[ (\[]{{0,3}}(?:@|\b(?:at|after|in|for|on|of) (?:the )?(?:{_COUNT})?|\b{_COUNT})[ #_]?\d[\d,]*(?:/\d+)?"
-    rf" ?(?:{_COUNT}\b)?[)\]]?{_BEFORE_VALUE}",
+    rf"(?<=[^\W\d])[ (\[]{{0,3}}(?:@|\b(?:at|after|in|for|on|of) (?:the )?(?:{_COUNT})?|\b{_COUNT})"
+    rf"[ #_]?\d[\d,]*(?:/\d+)? ?(?:{_COUNT}\b)?[)\]]?{_BEFORE_VALUE}",
     re.IGNORECASE,
 )
 """The counter in `D loss at step 100: 0.5`, `D loss (epoch 3) = 0.5` or `D loss after 100 iterations: 0.5`."""
-_ORDINAL = re.compile(rf"(?<=[^\W\d])[ (\[]{{1,2}}(\d{{1,9}})[)\]]?{_BEFORE_VALUE}")
-"""The number that belongs to a name, in `loss D 1: 0.5` or `d_loss[100]: 0.5`."""
+_ORDINAL = re.compile(
+    rf"(?<!\w)(?!{_COUNT}\b)([^\W\d][\w./-]*)[ (\[]{{1,2}}(\d{{1,9}})[)\]]?{_BEFORE_VALUE}", re.IGNORECASE
+)
+"""A name and the number that belongs to it, in `loss D 1: 0.5` or `d_loss[100]: 0.5`."""
 _FURTHER = re.compile(r"\s*[,/]?\s*")
 _REACH = 120
 """Characters before a number in which its name is searched."""
@@ -80,7 +82,7 @@ def read_bare(lines: list[str]) -> Table:
 
 def _pairs(line: str, comma: bool) -> Iterator[tuple[str, float, bool, bool]]:
     """Returns the named numbers of a line, whether each is the first of a list, and whether it is in per cent."""
-    line = _ORDINAL.sub(r"_\1", _COUNTER.sub("", unwrapped(line)))
+    line = _ORDINAL.sub(r"\1_\2", _COUNTER.sub("", unwrapped(line)))
     end, first, held_out, player = 0, "", None, ""
     further = 0
     for token in _TOKEN.finditer(line):

@@ -15,7 +15,7 @@ LIMIT = 16 * 2**20
 _HEAD = 2**16
 _EVENTS = "events.out.tfevents"
 _TENSORBOARD = (
-    'TensorBoard\'s binary event files; in TensorBoard turn on "Show data download links", save both losses as CSV, and '
+    "TensorBoard's binary event files; in TensorBoard turn on 'Show data download links', save both losses as CSV, and "
     "name these two files: gan-env diagnose D.csv G.csv"
 )
 _BOMS = {codecs.BOM_UTF16_LE: "utf-16", codecs.BOM_UTF16_BE: "utf-16"}  # as PowerShell redirects output

@@ -18,7 +18,7 @@ _WRAPPED = (
     re.compile(r"<tf\.(?:Tensor|Variable)[^<>]{0,200}?numpy=([^<>,]{1,40})>"),
 )
 _OPENED = re.compile(f"^{_WRAPPER}")
-_NUMBER = re.compile(r"[-+]?(?:\d+\.?\d*|\.\d+)(?:e[-+]?\d+)?|[-+]?(?:nan|inf|infinity)", re.IGNORECASE)
+_NUMBER = re.compile(r"([-+]?(?:\d+\.?\d*|\.\d+))(?:[ef]([-+]?\d+))?|[-+]?(?:nan|inf|infinity)", re.IGNORECASE)
 
 _COUNTER = re.compile(r"\d+")
 _POINT = re.compile(r"(?<![\w.])\d+\.\d+(?![\w.:])")
@@ -38,7 +38,7 @@ def number(text: str, comma: bool = False) -> float | None:
     """Parses a number; returns None for any other text.
 
     Args:
-        text: E.g. `0.5`, `1e-3`, `tensor(0.5)`, `11,700`, `60 %`, `nan`.
+        text: E.g. `0.5`, `1e-3`, Julia's `1f-3`, `tensor(0.5)`, `11,700`, `60 %`, `nan`.
         comma: Whether a comma is the decimal mark (`0,5`), instead of one between thousands.
     """
     text = _OPENED.sub("", text.strip().strip("'\"")).split(", ")[0].rstrip(")% ")
@@ -47,7 +47,10 @@ def number(text: str, comma: bool = False) -> float | None:
             text = text.replace(".", "").replace(",", ".")
         elif re.fullmatch(r"[-+]?\d{1,3}(?:,\d{3})+(?:\.\d*)?", text):
             text = text.replace(",", "")
-    return float(text) if _NUMBER.fullmatch(text) else None
+    found = _NUMBER.fullmatch(text)
+    if found is None:
+        return None
+    return float(f"{found[1]}e{found[2]}" if found[2] else text)
 
 
 def unwrapped(line: str) -> str:
@@ -160,7 +163,7 @@ class Table:
             apart = all(self._at[a][-1] < self._at[b][0] for a, b in zip(names, names[1:], strict=False))
             if len(names) < 3 or not apart or counters != sorted(counters):
                 continue
-            merged = " ".join(pattern.replace("#", " ").split())
+            merged = " ".join(pattern.replace("#", " ").split()).strip("_")
             if merged in self._at:
                 continue
             at, values = array("q"), array("d")
