@@ -123,7 +123,7 @@ class Steer:
             )
         self._given, self._episode_updates = losses == "given", episode_updates
         self._slopes = Slopes(self._rates.optimizers["opt_d"])
-        self._checks = InputChecks(self.loss, self._given)
+        self._checks = InputChecks(self.loss, self._given, self._slopes)
         self._steps = StepWatch(self._rates.optimizers)
         self._weights = WeightSample(self._rates.optimizers)
         self._update = 0
@@ -270,7 +270,7 @@ class Steer:
         moved = {name for name in "gd" if last is not None and bool(getattr(last, f"update_{name}")[0])}
         exchanged = checks.exchanged
         seen = self._measure(real, fake)
-        if text := checks.new(seen, len(real.outputs), moved, self._slopes.sides, g_loss=g_loss, d_loss=d_loss):
+        if text := checks.new(seen, len(real.outputs), moved, g_loss=g_loss, d_loss=d_loss):
             if checks.exchanged and reflection(self.loss) is None:
                 raise ValueError(text)
             warnings.warn(text, UserWarning, stacklevel=3)

@@ -12,6 +12,8 @@ from gan_env.losses.aliases import our_name
 from gan_env.losses.losses import Loss, get_loss
 from gan_env.types import Measurement
 
+from .slopes import Slopes
+
 TOLERANCE = 0.02
 """By how much, absolutely and relatively, a loss that you give may differ from that of the scores before a warning."""
 CLIP = 1e-6
@@ -87,10 +89,11 @@ class InputChecks:
     Args:
         loss: The GAN loss that is trained.
         given: Whether the controller reads the losses that the loop gives; they are not compared then.
+        slopes: Of the loop's own losses in the scores.
     """
 
-    def __init__(self, loss: Loss, given: bool = False):
-        self.loss, self._given = loss, given
+    def __init__(self, loss: Loss, given: bool, slopes: Slopes):
+        self.loss, self._given, self._slopes = loss, given, slopes
         self.exchanged = False
         """Whether `d_loss` or D's gradients have shown that D is trained with real and generated exchanged."""
         self._within = loss.probability  # every score so far was in [0, 1]
@@ -103,7 +106,6 @@ class InputChecks:
         seen: Measurement,
         outputs: int,
         moved: Collection[str],
-        sides: str = "",
         *,
         g_loss: float | None,
         d_loss: float | None,
@@ -114,7 +116,6 @@ class InputChecks:
             seen: The scores, and the losses that follow from them.
             outputs: Discriminators or scales that the scores come from.
             moved: Of "g" and "d", who was to step since the scores before.
-            sides: What D's gradients have shown: `Slopes.sides`.
             g_loss: The loop's own, or None.
             d_loss: Likewise.
         """
@@ -138,14 +139,14 @@ class InputChecks:
             if value is not None and math.isfinite(value) and math.isfinite(theirs[name])
             if not _alike(value, theirs[name]) and not _alike(value, outputs * theirs[name])
         }
-        if sides == "exchanged" and not self.exchanged:
+        if self._slopes.sides == "exchanged" and not self.exchanged:
             self.exchanged = True
             return self._exchanged_text(
                 "D is trained with real and generated exchanged, or steer(real_logits, fake_logits) gets them in each "
                 "other's place: its backward passes push the scores of real samples down"
             )
         if d_loss is None:
-            if not sides and (text := self._stays_apart(seen, moved)):
+            if not self._slopes.sides and (text := self._stays_apart(seen, moved)):
                 return self._once("apart", text)
         elif not self.exchanged:
             exchanged = self._d_loss(seen.fake_logits, seen.real_logits)
@@ -208,6 +209,8 @@ class InputChecks:
             ):
                 if name in unlike and _alike(unlike[name], computed):
                     return f"{name}={unlike[name]:.4g} is {self.loss.name}'s of their logits{more}"
+        if self._slopes.of_probabilities:
+            return "the slope of D's loss in them is that of their logarithm"
         if self._apart >= ITERATIONS:
             return f"all lay in [0, 1] so far, half of it apart in {ITERATIONS} iterations"
         return ""

@@ -1,8 +1,8 @@
-"""Finds out from D's own backward passes whether its loss pushes the scores of real samples up or down."""
+"""Finds out from D's own backward passes which way its loss pushes the scores, and whether they are probabilities."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Literal
 
 from torch import Tensor
@@ -34,6 +34,8 @@ class Slopes:
         self._ahead = 0
         self.sides: Literal["", "as usual", "exchanged"] = ""
         """What D learns, once it is beyond doubt."""
+        self.of_probabilities = False
+        """Whether D's loss is the cross-entropy of the scores themselves: its slope in p is -1 / p or 1 / (1 - p)."""
 
     def watch(self, real: Any, fake: Any) -> None:
         """Watches an iteration's scores, (B, ...) each or lists of them, for the gradients that will reach them."""
@@ -43,7 +45,7 @@ class Slopes:
         for side, given in (("real", real), ("fake", fake)):
             for scores in given if isinstance(given, (list, tuple)) else (given,):
                 if isinstance(scores, Tensor) and scores.requires_grad:
-                    scores.register_hook(_into(self._seen[side]))
+                    scores.register_hook(self._into(side, scores.detach()))
 
     def count(self) -> None:
         """Counts what came in since `watch`; call it once an iteration."""
@@ -59,10 +61,25 @@ class Slopes:
         if abs(self._ahead) >= VOTES:
             self.sides = "as usual" if self._ahead > 0 else "exchanged"
 
+    def _into(self, side: str, scores: Tensor) -> Callable[[Tensor], None]:
+        slopes = self._seen[side]
 
-def _into(slopes: list[Tensor]) -> Any:
-    def hook(gradient: Tensor) -> None:
-        if not bool((gradient == 1).all()):  # of `autograd.grad(scores.sum(), samples)`, for a penalty
+        def hook(gradient: Tensor) -> None:
+            if bool((gradient == 1).all()):  # of `autograd.grad(scores.sum(), samples)`, for a penalty
+                return
             slopes.append(gradient.float().sum())
+            self.of_probabilities |= _is_of_probabilities(scores, gradient)
 
-    return hook
+        return hook
+
+
+def _is_of_probabilities(p: Tensor, slope: Tensor) -> bool:
+    low, high = (float(end) for end in p.aminmax())
+    if not (0 < low < 0.99 * high and high < 1):  # too much alike to tell a constant product from any other
+        return False
+    return any(_is_constant(slope * times) for times in (p, 1 - p))
+
+
+def _is_constant(values: Tensor) -> bool:
+    low, high = (float(end) for end in values.aminmax())
+    return low * high > 0 and high - low <= 1e-3 * max(abs(low), abs(high))

@@ -6,6 +6,7 @@ from collections.abc import Callable
 import pytest
 import torch
 from torch import Tensor, nn
+from torch.nn.functional import binary_cross_entropy as cross_entropy
 from torch.nn.functional import binary_cross_entropy_with_logits as bce
 from torch.nn.functional import relu
 
@@ -152,6 +153,28 @@ def test_labels_that_are_flipped_now_and_then_are_as_usual():
         labelled(*((0, 1) if i % 4 == 0 else (1, 0)))(r, f).backward()
         slopes.count()
     assert slopes.sides == "as usual"
+
+
+@pytest.mark.parametrize("sides", [(1, 0), (0, 1)], ids=["as usual", "exchanged"])
+def test_probabilities_are_named_by_the_slope_of_their_logarithm(sides):
+    def d_loss(r: Tensor, f: Tensor) -> Tensor:
+        return sum(cross_entropy(p, torch.full_like(p, side)) for p, side in zip((r, f), sides, strict=True))
+
+    net_g, net_d, *opts = build()
+    parts = net_g, nn.Sequential(net_d, nn.Sigmoid()), *opts
+    said = train(Steer("dyn-gda", *opts), parts, d_loss, lambda f: cross_entropy(f, torch.full_like(f, sides[0])))
+    assert "look like probabilities" in said[0] and "output.logit(1e-6)" in said[0]
+
+
+def test_scores_of_an_untrained_discriminator_are_no_probabilities():
+    for loss in (labelled(1, 0), labelled(0, 1), labelled(0.9, 0)):
+        slopes = Slopes([])
+        for _ in range(ITERATIONS):
+            r, f = (torch.rand(32, requires_grad=True) for _ in range(2))
+            slopes.watch(r, f)
+            loss(r, f).backward()
+            slopes.count()
+        assert not slopes.of_probabilities
 
 
 @pytest.mark.parametrize("controller", ["gap-aware", "sim-gda"])
