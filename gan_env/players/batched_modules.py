@@ -169,7 +169,7 @@ class ModulePlayers(AutogradPlayers):
 
 
 def _is_about_the_batch(error: Exception) -> bool:
-    """Whether layers refuse a number of samples: BatchNorm's of one, minibatch statistics that want groups of four."""
+    """Whether layers refuse a number of samples: BatchNorm's of one, minibatch statistics that want groups."""
     return any(
         part in str(error) for part in ("more than 1 value per channel", "more than 1 spatial", "for input of size")
     )
