@@ -65,6 +65,7 @@ class Slopes:
         slopes = self._seen[side]
 
         def hook(gradient: Tensor) -> None:
+            gradient = gradient.detach()  # which has a graph of its own under `create_graph=True`
             if bool((gradient == 1).all()):  # of `autograd.grad(scores.sum(), samples)`, for a penalty
                 return
             slopes.append(gradient.float().sum())

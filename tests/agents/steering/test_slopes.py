@@ -144,6 +144,18 @@ def test_the_gradient_for_a_penalty_is_no_slope_of_the_loss():
     assert sides == {"as usual": "as usual", "exchanged": "exchanged"}
 
 
+def test_gradients_that_have_a_graph_are_read_without_it():
+    slopes = Slopes([])
+    for _ in range(ITERATIONS):
+        weight = torch.ones(1, requires_grad=True)
+        r, f = weight * torch.ones(8), weight * -torch.ones(8)
+        slopes.watch(r, f)
+        torch.autograd.grad(labelled(1, 0)(r, f), weight, create_graph=True)
+        assert not any(slope.requires_grad for side in slopes._seen.values() for slope in side)
+        slopes.count()
+    assert slopes.sides == "as usual"
+
+
 def test_labels_that_are_flipped_now_and_then_are_as_usual():
     slopes = Slopes([])
     for i in range(3 * VOTES):
