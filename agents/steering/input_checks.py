@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 
 import torch
 from torch import Tensor
@@ -40,6 +40,9 @@ INVERTED = 150
 """Iterations in a row, each after a step of D, in which scores must be inverted where no `d_loss` is given."""
 BELOW = 500
 """Iterations in a row, each after a step of G alone, in which G's samples must have the lower scores likewise."""
+FALL_LEAST, FALL = 20, 6.0
+"""Against a D that stands still, a G that is trained as usual raises the scores of its samples. Iterations of the first
+and of the last third of such a stretch, and how many standard errors they must have fallen from one to the other."""
 INVERTED_SHARE = 0.9
 """Share of pairs (real, generated) in which the one sample must have the higher score."""
 
@@ -97,7 +100,8 @@ class InputChecks:
         self.exchanged = False
         """Whether `d_loss` or D's gradients have shown that D is trained with real and generated exchanged."""
         self._within = loss.probability  # every score so far was in [0, 1]
-        self._apart = self._inverted = self._below = self._unfinite = 0
+        self._apart = self._inverted = self._unfinite = 0
+        self._below: list[float] = []  # mean scores of G's samples, while G moves alone below the real ones
         self._sides = Sides(loss.ideal_d_loss)
         self._said: set[str] = set()
 
@@ -221,11 +225,20 @@ class InputChecks:
             return ""
         real, fake = seen.real_logits[0], seen.fake_logits[0]
         if "d" in moved:
-            self._below = 0
+            self._below.clear()
             self._inverted = _more(self._inverted, real, fake)
             return self._inverted_text() if self._inverted >= INVERTED else ""
-        self._below = _more(self._below, fake, real)
-        return self._below_text() if self._below >= BELOW else ""
+        if not _more(0, fake, real):
+            self._below.clear()
+            return ""
+        self._below.append(float(fake.mean()))
+        if _falls(self._below):
+            return self._below_text("have fallen further below those of real ones: your labels are")
+        if len(self._below) >= BELOW:
+            return self._below_text(
+                "are still lower than for real ones: G's rate is too low for such a D, or your labels are"
+            )
+        return ""
 
     def _exchanged_text(self, why: str) -> str:
         total = reflection(self.loss)
@@ -243,12 +256,22 @@ class InputChecks:
             f"fake = 1), give {_minus(reflection(self.loss) or 0.0)} in place of the scores; d_loss= would tell"
         )
 
-    def _below_text(self) -> str:
+    def _below_text(self, what: str) -> str:
         return (
-            f"G stepped alone in {BELOW} iterations in a row, and D's scores are still lower for its samples than for "
-            "real ones: G's rate is too low for such a D, or your labels are the other way round (real = 0, fake = 1), "
-            f"and then give {_minus(reflection(self.loss) or 0.0)} in place of the scores; d_loss= would tell"
+            f"G stepped alone in {len(self._below)} iterations in a row, and D's scores of its samples {what} the "
+            f"other way round (real = 0, fake = 1), and then give {_minus(reflection(self.loss) or 0.0)} in place of the "
+            "scores; d_loss= would tell"
         )
+
+
+def _falls(means: Sequence[float]) -> bool:
+    """Whether batch means have fallen beyond doubt: the last third's lie far below the first third's."""
+    third = len(means) // 3
+    if third < FALL_LEAST:
+        return False
+    first, last = torch.tensor(means[:third]), torch.tensor(means[-third:])
+    error = float(((first.var() + last.var()) / third).sqrt())
+    return float(first.mean() - last.mean()) > max(FALL * error, 1e-6)
 
 
 def _more(count: int, low: Tensor, high: Tensor) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from typing import Any, Literal
 
@@ -75,12 +76,16 @@ class Slopes:
 
 
 def _is_of_probabilities(p: Tensor, slope: Tensor) -> bool:
-    low, high = (float(end) for end in p.aminmax())
-    if not (0 < low < 0.99 * high and high < 1):  # too much alike to tell a constant product from any other
-        return False
-    return any(_is_constant(slope * times) for times in (p, 1 - p))
+    """Whether the slope is that of log p or log(1 - p), and plainly not the same everywhere.
+
+    Of a logit f it is a multiple of sigmoid(f) - 1 or sigmoid(f), and where that varies by 0.01, its product with f or
+    1 - f varies by more than 0.001.
+    """
+    inside = bool(((p > 0) & (p < 1)).all())
+    return inside and _spread(slope) >= 0.01 and min(_spread(slope * p), _spread(slope * (1 - p))) <= 1e-3
 
 
-def _is_constant(values: Tensor) -> bool:
+def _spread(values: Tensor) -> float:
+    """Difference of the ends, as a share of the larger one; infinite where they have different signs."""
     low, high = (float(end) for end in values.aminmax())
-    return low * high > 0 and high - low <= 1e-3 * max(abs(low), abs(high))
+    return (high - low) / max(abs(low), abs(high)) if low * high > 0 else math.inf

@@ -2,6 +2,7 @@
 
 import warnings
 from collections.abc import Callable
+from itertools import product
 
 import pytest
 import torch
@@ -179,10 +180,11 @@ def test_probabilities_are_named_by_the_slope_of_their_logarithm(sides):
 
 
 def test_scores_of_an_untrained_discriminator_are_no_probabilities():
-    for loss in (labelled(1, 0), labelled(0, 1), labelled(0.9, 0)):
+    for loss, width in product((labelled(1, 0), labelled(0, 1), labelled(0.9, 0)), (1.0, 0.1, 0.01, 1e-3)):
         slopes = Slopes([])
-        for _ in range(ITERATIONS):
-            r, f = (torch.rand(32, requires_grad=True) for _ in range(2))
+        for i in range(ITERATIONS):
+            low = i / ITERATIONS * (1 - width)
+            r, f = (((low + width * torch.rand(32)).requires_grad_()) for _ in range(2))
             slopes.watch(r, f)
             loss(r, f).backward()
             slopes.count()
@@ -212,5 +214,17 @@ def test_a_generator_that_moves_alone_and_gets_nowhere_is_named():
             for opt, moves in ((opt_d, decision.update_d), (opt_g, decision.update_g)):
                 if moves:
                     opt.step()
+            steer.done()
+    assert len(caught) == 1
+
+
+def test_a_generator_that_lowers_its_scores_while_d_stands_still_is_named_at_once():
+    _, _, opt_g, opt_d = build()
+    steer = Steer("dirac-oracle", opt_g, opt_d)  # G moves alone while real scores are above generated ones
+    with pytest.warns(UserWarning, match="alone in 60 .* have fallen further below .* give -scores") as caught:
+        for i in range(100):
+            decision = steer(torch.rand(32) + 3, torch.rand(32) - i / 50)
+            assert decision.update_g and not decision.update_d
+            opt_g.step()
             steer.done()
     assert len(caught) == 1
