@@ -259,8 +259,8 @@ class InputChecks:
     def _below_text(self, what: str) -> str:
         return (
             f"G stepped alone in {len(self._below)} iterations in a row, and D's scores of its samples {what} the "
-            f"other way round (real = 0, fake = 1), and then give {_minus(reflection(self.loss) or 0.0)} in place of the "
-            "scores; d_loss= would tell"
+            f"other way round (real = 0, fake = 1), and then give {_minus(reflection(self.loss) or 0.0)} in place of "
+            "the scores; d_loss= would tell"
         )
 
 
