@@ -17,32 +17,34 @@ from pathlib import Path
 
 RESULTS = Path(__file__).parents[1] / "results" / "quality-paid"
 ALGORITHMS, CONTROLS, TASKS = ("ddpg", "td3"), ("learning-rate", "rates"), ("digits", "ring", "circle")
-PACE = {"digits": ("--updates-per-step", "10", "--episode-updates", "1000")}
-ON_THE_PLANE = ("--updates-per-step", "50", "--episode-updates", "5000")
-COMMON = (
-    *("--reward", "log_quality", "--normalise-returns", "--features", "portable"),
-    *("--d-lr-range", "0.03", "1000", "--g-lr-range", "0.01", "300"),
-    *("--decisions", "20000", "--controllers", "sim-gda"),
-)
-CHANGES: dict[str, tuple[str, ...]] = {
-    "": (),
-    "terminal": ("--reward", "final_quality", "--gamma", "1"),
-    "noise": ("--noise", "0.3", "--learning-starts", "2000"),
-    "long": ("--decisions", "60000"),
+PACE = {"digits": "10", "ring": "50", "circle": "50"}
+UPDATES = {"digits": "1000", "ring": "5000", "circle": "5000"}
+COMMON = {
+    "--reward": ("log_quality",),
+    "--normalise-returns": (),
+    "--features": ("portable",),
+    "--d-lr-range": ("0.03", "1000"),
+    "--g-lr-range": ("0.01", "300"),
+    "--decisions": ("20000",),
+    "--controllers": ("sim-gda",),
+}
+CHANGES: dict[str, dict[str, tuple[str, ...]]] = {
+    "": {},
+    "terminal": {"--reward": ("final_quality",), "--gamma": ("1",)},
+    "noise": {"--noise": ("0.3",), "--learning-starts": ("2000",)},
+    "long": {"--decisions": ("60000",)},
+    "discount": {"--gamma": ("0.9",)},
+    "narrow": {"--d-lr-range": ("0.1", "10"), "--g-lr-range": ("0.1", "10")},
 }
 KEPT = ("config.json", "table.txt", "agent.safetensors", "rows.jsonl")
 
 
 def command(algorithm: str, control: str, task: str, change: str) -> list[str]:
-    """Returns what `gan-env train` is told; of an option that stands twice, the last counts."""
-    settings = [*COMMON, *PACE.get(task, ON_THE_PLANE)]
-    changed = CHANGES[change]
-    for name, value in zip(changed[::2], changed[1::2], strict=True):
-        if name in settings:
-            settings[settings.index(name) + 1] = value
-        else:
-            settings += [name, value]
-    return ["train", "--task", task, "--algorithm", algorithm, "--control", control, *settings]
+    """Returns what `gan-env train` is told."""
+    game = {"--task": (task,), "--updates-per-step": (PACE[task],), "--episode-updates": (UPDATES[task],)}
+    learner = {"--algorithm": (algorithm,), "--control": (control,)}
+    settings = game | learner | COMMON | CHANGES[change]
+    return ["train", *(word for name, values in settings.items() for word in (name, *values))]
 
 
 def train(algorithm: str, control: str, task: str, change: str, work: Path) -> None:
