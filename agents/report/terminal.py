@@ -74,9 +74,9 @@ class Printer:
         self.console.print(grid)
 
     def answer(self, report: Report) -> None:
-        """Prints the answer with its evidence."""
+        """Prints the answer, where trained agents came out, and the evidence."""
         found = answer(report)
-        self.say(found.sentence, style="bold")
+        self.say(found.sentence, *found.agents, style="bold")
         self.say(*(f"- {line}" for line in found.evidence))
 
     def report(self, report: Report) -> None:
