@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from . import DONE, FAILED, version
-from .options import print_json, progress, read, wrapped
+from .options import print_json, progress, read
+from .wrapping import wrapped
 
 HELP = """
     Exit code 0 unless the installation is broken: a package that is needed is missing, too old or cannot be imported,
