@@ -183,7 +183,7 @@ def told(found: dict[str, Any]) -> str:
     versions, device = found["versions"], found["device"]
     lines = [
         f"gan-env {versions['gan-env']} in {versions['from']}",
-        f"Python {versions['python']} ({sys.executable}), {versions['platform']}",
+        wrapped("Python", f"{versions['python']} ({sys.executable}), {versions['platform']}", 7),
         "",
         f"device    {', '.join(device.get('cards', [])) or 'no CUDA device'}; 'auto' is {device.get('auto', '?')}",
         f"threads   torch would use {device['threads']}, on {device['cores']} cores; gan-env's commands use 1",
