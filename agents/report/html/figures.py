@@ -55,6 +55,21 @@ class Picture:
         """The narrow one's bytes as text."""
         return base64.b64encode(self.narrow).decode()
 
+    @property
+    def size(self) -> tuple[int, int]:
+        """Width and height in pixels, which a PNG has in its header."""
+        return size_of(self.png)
+
+    @property
+    def narrow_size(self) -> tuple[int, int]:
+        """The narrow one's."""
+        return size_of(self.narrow)
+
+
+def size_of(png: bytes) -> tuple[int, int]:
+    """Reads the width and the height of a PNG."""
+    return int.from_bytes(png[16:20]), int.from_bytes(png[20:24])
+
 
 def png_of(figure: Figure, colours: int | None = None) -> bytes:
     """Encodes a figure as PNG; with a palette of `colours` it takes a third of the bytes."""
