@@ -63,9 +63,9 @@ def _places(held: Any, setting: str = "") -> Iterator[tuple[str, str, bool]]:
 
 
 def _places_of_task(name: str) -> Iterator[str]:
-    """Returns what stands behind the colon, e.g. `PATH@64,grey` of `folder:PATH@64,grey`; a number is not a path."""
+    """Returns what stands behind the colon, e.g. `PATH@64,grey` of `folder:PATH@64,grey`; a number seldom is a path."""
     where = name.partition(":")[2]
-    if where and not _is_number(where):
+    if where and not (_is_number(where) and not os.path.lexists(where)):
         yield where
 
 
@@ -96,7 +96,7 @@ def _texts(value: Any) -> Iterator[str]:
 
 
 def _may_be_a_path(text: str) -> bool:
-    if not text or _is_number(text):
+    if not text or (_is_number(text) and not os.path.lexists(text)):
         return False
     return "\0" in text or bool(re.search(r"[\\/~]|\.\w", text)) or os.path.lexists(text)
 

@@ -13,14 +13,16 @@ from __future__ import annotations
 
 import atexit
 import json
+import os
 import platform
 import statistics
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from typing import Literal
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Literal, get_args
 
 import gymnasium as gym
 import numpy as np
@@ -33,12 +35,14 @@ from tqdm import tqdm
 from gan_env.envs.config import EnvConfig
 from gan_env.envs.env import GANEnv, GANVectorEnv, make_trainer
 from gan_env.io.process import settle
+from gan_env.networks.mlp import mlp_discriminator, mlp_generator
+from gan_env.tasks.task import Task
 from gan_env.training.trainer import Trainer
 from gan_env.types import Control
 
 THESIS_LOSSES = ("bce", "instance-noise", "wgan", "wgan-gp", "js-reg", "sn", "r2", "gran")
-Section = Literal["ring", "losses", "vector", "training", "digits", "mlp", "dcgan", "memory"]
-SECTIONS: tuple[Section, ...] = ("ring", "losses", "vector", "training", "digits", "mlp", "dcgan", "memory")
+Section = Literal["ring", "losses", "threads", "vector", "training", "digits", "wide", "mlp", "dcgan", "memory"]
+SECTIONS: tuple[Section, ...] = get_args(Section)
 
 
 @dataclass(frozen=True)
@@ -142,12 +146,19 @@ def section(name: Section, options: Options) -> Iterator[tuple[str, list[Contend
     elif name == "losses":
         for loss in THESIS_LOSSES:
             yield f"ring, {loss}", [plain(game("ring", loss)), *engines(game("ring", loss), 64, "plain loop")]
+    elif name == "threads":
+        one = engine(ring, 64, "plain loop", "native, 100 updates a decision", 100)
+        two = engine(EnvConfig.of(ring, num_threads=2), 64, one.name, "native, 2 threads, 100 updates a decision", 100)
+        yield "ring, bce: threads of the kernel", [plain(ring), one, two]
     elif name == "vector":
         yield "ring, bce: vector environments", list(vector(ring))
     elif name == "training":
         yield "ring, bce: DDPG of Stable-Baselines3 in training", list(training(ring))
     elif name == "digits":
         yield "digits, bce", [plain(game("digits")), *engines(game("digits"), 64, "plain loop")]
+    elif name == "wide":
+        config = EnvConfig.of(game("digits"), task=wide_digits(128))
+        yield "digits with layers 128 wide, bce", [plain(config), *engines(config, 64, "plain loop")]
     elif name == "mlp":
         config = game("fashion-mlp")
         yield "fashion-mlp, bce", [plain(config), *engines(config, 1, "plain loop"), *engines(config, 8, "plain loop")]
@@ -156,6 +167,17 @@ def section(name: Section, options: Options) -> Iterator[tuple[str, list[Contend
         yield "fashion (DCGAN), bce", [
             plain(config, tutorial=True), *(engine(config, n, "tutorial loop") for n in (1, 4)),
         ]  # fmt: skip
+
+
+def wide_digits(width: int) -> Task:
+    """The digits with hidden layers of another width, as many."""
+    task = EnvConfig(task="digits").build_task()
+    return replace(
+        task,
+        name=f"digits-{width}",
+        generator=partial(mlp_generator, (task.latent_size, width, width, 64), task.data.shape, bounded=True),
+        discriminator=partial(mlp_discriminator, (64, width, width, 1), task.data.shape),
+    )
 
 
 def vector(config: EnvConfig, rows: int = 64) -> Iterator[Contender]:
@@ -168,6 +190,10 @@ def vector(config: EnvConfig, rows: int = 64) -> Iterator[Contender]:
     yield stepping(workers, rows, "AsyncVectorEnv", asynchronous)
     yield stepping(gym.vector.SyncVectorEnv(makers), rows, "SyncVectorEnv", asynchronous)
     yield stepping(GANVectorEnv(rows, config=single), rows, "native", asynchronous)
+    # AsyncVectorEnv has every core; so many threads are like for like.
+    for threads in range(2, 1 + min(os.cpu_count() or 1, 4)):
+        both = EnvConfig.of(single, num_threads=threads)
+        yield stepping(GANVectorEnv(rows, config=both), rows, f"native, {threads} threads", asynchronous)
 
 
 def training(config: EnvConfig, rows: int = 16) -> Iterator[Contender]:

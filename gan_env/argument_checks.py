@@ -44,6 +44,13 @@ def is_positive(value: object) -> bool:
         return False
 
 
+def plain_text(field: str, value: object) -> None:
+    """Raises ValueError unless the value is a text of at least one character, none of them for control."""
+    if not isinstance(value, str) or not value:
+        raise ValueError(f"{field}={value!r:.80} must be a text")
+    _check_plain(value, field)
+
+
 def check_types(owner: str, hints: Mapping[str, Any], values: Mapping[str, object]) -> None:
     """Raises ValueError, naming the owner and the setting, for a value that violates its annotation or is NaN.
 
@@ -67,10 +74,18 @@ def _is_a(hint: Any, value: object) -> bool:
         kinds = inner[:1] * len(value) if inner[1:] == (...,) and isinstance(value, (tuple, list)) else inner
         return isinstance(value, (tuple, list)) and len(kinds) == len(value) and all(map(_is_a, kinds, value))
     if hint is float:
-        return isinstance(value, Real) and not isinstance(value, bool) and not math.isnan(value)
+        return isinstance(value, Real) and not isinstance(value, bool) and _fits_float(value)
     if hint is int:
         return isinstance(value, Integral) and not isinstance(value, bool)
     return not isinstance(hint, type) or isinstance(value, hint)
+
+
+def _fits_float(value: Real) -> bool:
+    """Returns whether a float can hold the number; NaN is none."""
+    try:
+        return not math.isnan(value)
+    except OverflowError:  # a whole number can be too large
+        return False
 
 
 def _in_words(hint: Any) -> str:

@@ -15,14 +15,19 @@ from importlib.metadata import EntryPoint, entry_points
 from typing import Any, Generic, TypeVar
 
 T = TypeVar("T")
+LONGEST_SHOWN = 200
+"""Characters of an unknown name that an error shows."""
 
 
 def unknown(kind: str, name: object, known: list[str]) -> ValueError:
     """Returns the error for an unregistered name, with the nearest known name and the whole list."""
     folded = {each.casefold(): each for each in known}
-    near = difflib.get_close_matches(str(name).casefold(), folded, n=1, cutoff=0.5)
+    near = [] if name is None else difflib.get_close_matches(str(name)[:200].casefold(), folded, n=1, cutoff=0.5)
     hint = f"; did you mean {folded[near[0]]!r}?" if near else "."
-    return ValueError(f"unknown {kind} {name!r}{hint} Known: {', '.join(known)}")
+    given = repr(name)
+    if len(given) > LONGEST_SHOWN or "\n" in given:  # a tensor, say
+        given = f"{' '.join(given.split()):.{LONGEST_SHOWN}}... ({type(name).__name__})"
+    return ValueError(f"unknown {kind} {given}{hint} Known: {', '.join(known)}")
 
 
 @dataclass(frozen=True)

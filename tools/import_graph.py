@@ -17,7 +17,14 @@ ROOT = Path(__file__).parents[1]
 LAYERS = [
     # The lowest first; layers on one line do not import each other.
     ["gan_env.types", "gan_env.registry", "gan_env.io"],
-    ["gan_env.argument_checks", "gan_env.native", "gan_env.optimizer_spec", "gan_env.random", "gan_env.weight_sample"],
+    [
+        "gan_env.argument_checks",
+        "gan_env.native",
+        "gan_env.optimizer_spec",
+        "gan_env.random",
+        "gan_env.torch_modes",
+        "gan_env.weight_sample",
+    ],
     ["gan_env.networks"],
     ["gan_env.losses", "gan_env.data"],
     ["gan_env.metrics", "gan_env.players"],
@@ -32,7 +39,7 @@ LAYERS = [
     ["agents.learned.sb3"],
     ["agents.learned", "agents.zoo"],
     ["agents.registry"],
-    ["agents.steer", "agents.named_places", "agents.diagnose"],
+    ["agents.steer", "agents.named_places", "agents.work_limit", "agents.diagnose"],
     ["agents.comparison.rows", "agents.comparison.own_settings"],
     ["agents.comparison.row_checks"],
     ["agents.report"],

@@ -24,8 +24,9 @@ G_MULTIPLIERS = (0.03, *HALF_DECADES, 30.0)
 """They reach the best two rates of every fast game from every base rate of `lr-robustness`: see `rate_sweep.py`."""
 
 
-MOST_GAMES, MOST_CONTROLLERS, MOST_RUNS = 1_000, 200, 50_000
-"""Of a part; the largest of ours has 32, 13 and three thousand. A folder from somebody else may ask for anything."""
+MOST_PARTS, MOST_GAMES, MOST_CONTROLLERS, MOST_RUNS = 100, 1_000, 200, 50_000
+"""Of a benchmark, and of a part; the largest of ours has 32, 13 and three thousand. A folder from elsewhere may ask
+for anything."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -95,11 +96,22 @@ class Part:
     @property
     def size(self) -> int:
         """How many runs it asks for, those that choose a constant or a schedule included."""
+        return self._games * self.runs_a_game
+
+    @property
+    def rows_at_once(self) -> int:
+        """How many GANs one of its batches holds at most."""
+        judged = len(self.controllers) * self.seeds
+        return min(max(self.group_rows, len(self.controllers)), max(judged, self.runs_a_game - judged))
+
+    @property
+    def runs_a_game(self) -> int:
+        """How many runs each of its games has, see `size`."""
         each = len(self.controllers) * self.seeds + len(self.constants) * self.tune_seeds
         if any(name.startswith(TUNED_SCHEDULE) for name in self.controllers):
             candidates = len(self.d_multipliers) * len(self.g_multipliers) * len(self.shapes)
             each += sum(rung.candidates * len(rung.seeds) for rung in rungs(candidates, self.tune_seeds, 1, 1))
-        return self._games * each
+        return each
 
     @property
     def _games(self) -> int:

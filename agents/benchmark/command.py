@@ -119,7 +119,8 @@ class BenchOptions:
     """Draw samples at six checkpoints of each controller's run with the first seed, a picture a game, to the folder's
     samples/; the report shows them."""
     trust: bool = False
-    """Read the data and controllers' files that the folder's configuration names elsewhere, too."""
+    """Read the data and controllers' files that the folder's configuration names elsewhere, too, and take on any amount
+    of work."""
     retry_errors: bool = False
     """Run the groups again in which a controller broke or samples could not be judged (status "error"), once."""
     budget: bool = False
@@ -306,7 +307,8 @@ class VerifyOptions:
     jobs: int = 1
     """Worker processes of one torch thread each."""
     trust: bool = False
-    """Read the data and controllers' files that the folder's configuration names elsewhere, too."""
+    """Read the data and controllers' files that the folder's configuration names elsewhere, too, and take on any amount
+    of work."""
     json: bool = False
     """Print one JSON document."""
 

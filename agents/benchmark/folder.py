@@ -36,6 +36,7 @@ from gan_env.io.files import (
 from ..comparison.rows import Row
 from ..named_places import refuse_elsewhere
 from ..run_kind import BENCHMARK, refuse_other
+from ..work_limit import refuse_costly, samples_of
 from .bench_config import BenchConfig
 from .halving import SURVIVOR, ranked, survivors
 from .plan import Group, PlannedComparison, ancestors, built, plan, prepared, without_undefined
@@ -213,13 +214,14 @@ def open_folder(path: Path, asked: BenchConfig | None, *, trust: bool = False) -
     Args:
         path: The folder.
         asked: The configuration; None for the folder's own.
-        trust: Read the data and controllers' files that the folder's configuration names elsewhere, although nobody
-            asked for them.
+        trust: Read the data and controllers' files that the folder's configuration names elsewhere, and take on any
+            amount of work, although nobody asked for it.
 
     Raises:
         ValueError: If the folder holds another configuration (the first field that differs is named) or something else;
             if it holds none and none is asked; if it cannot be made; if a controller refuses a game, or a controller's
-            file has changed; if its configuration names what lies elsewhere, without `trust`.
+            file has changed; if its configuration names what lies elsewhere, or asks for far more work than any of
+            ours, without `trust`.
         OSError: If the folder cannot be read, or a link stands in the place of a file of ours.
     """
     file = path / CONFIG
@@ -241,6 +243,10 @@ def open_folder(path: Path, asked: BenchConfig | None, *, trust: bool = False) -
         config = from_json(read)
     except ValueError as error:
         raise ValueError(f"{file}: {error}") from error
+    if asked is None and not trust:
+        samples = sum(samples_of(game, part.runs_a_game) for part in config.parts for game in part.games())
+        updates = max(part.updates or 0 for part in config.parts)
+        refuse_costly(path, samples, updates, max(part.rows_at_once for part in config.parts))
     held, wanted = as_json(config), as_json(prepared(config) if asked is None else asked)
     for ours, theirs in zip(wanted["parts"], held["parts"], strict=False):
         if ours["game"]["engine"] == "auto":  # a folder goes on with the engine that it was begun with

@@ -213,12 +213,17 @@ def ancestors(group: Group, groups: Mapping[str, Group]) -> Iterator[Group]:
 def _packed(groups: Sequence[Group], most: int) -> list[Group]:
     """Packs the rows into fewer groups: a game that fits beside earlier ones joins their batch."""
     packed: list[Group] = []
+    with_room: dict[tuple[int, ...], list[int]] = {}  # places in `packed`, by seeds: to look at all takes n² steps
     for group in groups:
-        for at, other in enumerate(packed):
-            if other.cells + group.cells <= most and other.seeds == group.seeds and _can_share(other, group):
+        places = with_room.setdefault(group.seeds, [])
+        for at in places:
+            other = packed[at]
+            if other.cells + group.cells <= most and _can_share(other, group):
                 packed[at] = replace(other, comparisons=other.comparisons + group.comparisons)
                 break
         else:
+            if group.cells < most:
+                places.append(len(packed))
             packed.append(group)
     return packed
 

@@ -10,7 +10,7 @@ from gan_env.envs.config import EnvConfig
 from gan_env.io.files import shown
 from gan_env.optimizer_spec import OptimizerSpec
 
-from .bench_config import MOST_RUNS, BenchConfig, Part
+from .bench_config import MOST_PARTS, MOST_RUNS, BenchConfig, Part
 
 
 def as_json(config: BenchConfig) -> dict[str, Any]:
@@ -36,6 +36,8 @@ def from_json(held: dict[str, Any]) -> BenchConfig:
         for name in ("parts", "undefined"):
             if name not in held:
                 raise TypeError(f"{name} is missing")
+        if isinstance(held["parts"], list) and len(held["parts"]) > MOST_PARTS:
+            raise ValueError(f"{len(held['parts']):,} parts are too many for one benchmark; at most {MOST_PARTS}")
         parts = [_with_engine(part) for part in held["parts"]] if isinstance(held["parts"], list) else held["parts"]
         whole = held | {"command": shown(held.get("command", "")), "parts": parts}
         config = record_of(BenchConfig, whole, partial=(BenchConfig, Part, EnvConfig))

@@ -60,9 +60,9 @@ DECIDES = EnvConfig(updates_per_step=10)
 """Games in which an agent decides every ten updates."""
 ROBUST = (
     *("sim-gda", "alt-gda-5", "gcann", "gap-aware", "dyn-gda", "fsco", "random"),
-    *("ttur-decay", "best-constant", "best-schedule"),
+    *("oadam", "ttur-decay", "auto", TUNED_CONSTANT, TUNED_SCHEDULE),
 )
-_ROBUSTNESS = Part(controllers=ROBUST, d_lr=RATES, g_lr="same", seeds=10, game=DECIDES)
+_ROBUSTNESS = Part(controllers=ROBUST, d_lr=RATES, g_lr="same", seeds=10, game=replace(DECIDES, g_ema=200.0))
 SUITES.add(
     "lr-robustness",  # over how wide a range of base rates does each controller train a GAN
     (

@@ -37,6 +37,12 @@ _LEAST = {
     "seeds": 1, "updates_per_step": 1,
 }  # fmt: skip
 _MOST = {"learning_rate": 1, "tau": 1, "gamma": 1, "noise": 10, "entropy": 10, "exploration": 1, "sigma": 10}
+_MOST_COUNT = {
+    "buffer_size": 10**7, "batch_size": 10**5, "gradient_steps": 1_000, "n_steps": 10**5, "n_epochs": 1_000,
+    "seeds": 10**4, "population": 10**4,
+}  # fmt: skip
+_WIDEST, _MOST_LAYERS = 2_048, 8
+"""A folder or a controller's name from somebody else may ask for anything; these take a gigabyte."""
 _ABOVE_ZERO = ("learning_rate", "tau", "sigma")
 
 
@@ -108,15 +114,24 @@ def check_settings(values: Mapping[str, Any]) -> None:
     for name, value in values.items():
         if name in _LEAST:
             at_least(name, value, _LEAST[name])
+            _at_most(name, value)
         elif name == "population":
             if not isinstance(value, Integral) or isinstance(value, bool) or value < 4 or value % 2:
                 raise ValueError(
                     f"population={value!r} must be an even number of at least 4, for policies come in pairs"
                 )
+            _at_most(name, value)
         elif name == "hidden":
             if not isinstance(value, (tuple, list)) or not all(isinstance(w, int) and w > 0 for w in value):
                 raise ValueError(f"hidden={value!r} must be widths of at least 1, e.g. (64, 64)")
+            if len(value) > _MOST_LAYERS or max(value, default=0) > _WIDEST:
+                raise ValueError(f"hidden={value!r:.80} must be at most {_MOST_LAYERS} widths of at most {_WIDEST}")
         elif name in _MOST and not ((value == 0 or is_positive(value)) and value <= _MOST[name]):
             raise ValueError(f"{name}={value!r} must lie in 0 to {_MOST[name]}")
         elif name in _ABOVE_ZERO and value == 0:
             raise ValueError(f"{name}={value!r} must be above 0, and at most {_MOST[name]}")
+
+
+def _at_most(name: str, value: Any) -> None:
+    if value > _MOST_COUNT.get(name, value):
+        raise ValueError(f"{name}={value!r} must be at most {_MOST_COUNT[name]}")

@@ -24,6 +24,8 @@ CONFIG_FIELDS = (
     "reward", "normalise", "quality_every", "dtype", "split", "part",
 )  # fmt: skip
 """Fields that define a configuration; controllers and seeds are compared within one."""
+MOST_CONFIGURATIONS, MOST_CONTROLLERS = 1_000, 200
+"""Most configurations, and controllers, that a report compares; the largest of ours has 32 and 40."""
 _FILE = re.compile(r"([a-z]{2,}:)?(.+)\.safetensors( ?\(.*\))?")
 """The name of a controller that was loaded from a file: its kind, the path, its options."""
 
@@ -55,8 +57,19 @@ def read_rows(folder: Path) -> list[Row]:
         raise ValueError(f"{path.name} is not UTF-8 text ({error.reason}); write it anew") from error
     if not rows:
         raise ValueError(f"{str(path)!r} is empty; let gan-env bench finish a cell first")
+    _check_size(rows, path.name)
     _check_last_group(rows, read_config(folder), path.name)
     return with_short_names(rows)
+
+
+def _check_size(rows: list[Row], name: str) -> None:
+    """Raises ValueError for more than a report can compare in minutes: its tests look at every pair."""
+    for most, what, found in (
+        (MOST_CONFIGURATIONS, "configurations", {_config_key(row) for row in rows}),
+        (MOST_CONTROLLERS, "controllers", {row["controller"] for row in rows}),
+    ):
+        if len(found) > most:
+            raise ValueError(f"{name}: holds {len(found):,} {what}, and {most:,} are the most for a report; split it")
 
 
 def with_short_names(rows: list[Row]) -> list[Row]:

@@ -16,6 +16,8 @@ from gan_env.types import Control, GameFacts, Measurement, Transition
 from ..base import shown_controller
 
 CANDIDATES = (0.1, 10**-0.5, 1.0, 10**0.5, 10.0)
+LONGEST_HORIZON, MOST_CANDIDATES = 10_000, 100
+"""Each fork holds its batches for the whole horizon."""
 
 
 class LookAhead:
@@ -37,8 +39,10 @@ class LookAhead:
     def __init__(self, candidates: Sequence[float] = CANDIDATES, horizon: int = 100):
         if not candidates or not all(math.isfinite(c) and c > 0 for c in candidates):
             raise ValueError(f"lookahead: candidates={tuple(candidates)} must be finite numbers > 0, at least one")
-        if isinstance(horizon, bool) or not isinstance(horizon, int) or horizon < 1:
-            raise ValueError(f"lookahead: horizon={horizon!r} must be a whole number of at least 1")
+        if isinstance(horizon, bool) or not isinstance(horizon, int) or not 1 <= horizon <= LONGEST_HORIZON:
+            raise ValueError(f"lookahead: horizon={horizon!r} must be a whole number of 1 to {LONGEST_HORIZON}")
+        if len(candidates) > MOST_CANDIDATES:
+            raise ValueError(f"lookahead: {len(candidates)} candidates are too many; at most {MOST_CANDIDATES}")
         # Nearest to 1 first, so that a tie leaves the rate as it is.
         self.candidates, self.horizon = sorted(map(float, candidates), key=lambda c: abs(math.log(c))), horizon
         self._trainer: Trainer | None = None

@@ -125,6 +125,7 @@ class Behaviour:
             verdict = "cannot be compared with it: too few scores"
         else:
             gap = f"score minus its {self.gain:.3g} [{self.interval[0]:.3g}, {self.interval[1]:.3g}]"
-            verdict = f"does as well ({gap}): it learned a constant" if self.is_constant else f"does worse ({gap})"
+            how = "does worse" if not self.is_constant else "does better" if self.interval[0] > 0 else "does as well"
+            verdict = f"{how} ({gap})" + (": it learned a constant" if how == "does as well" else "")
         which = "their most frequent choice" if self.at_bound is None else "a constant at their mean"
         return f"{self.controller}: {bound}variance of its actions {spread}; {which} ({self.constant}) {verdict}"

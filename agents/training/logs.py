@@ -7,6 +7,7 @@ import threading
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from stable_baselines3.common.logger import Logger, TensorBoardOutputFormat, configure
 
@@ -25,20 +26,44 @@ def flush(log: Logger) -> None:
             output.writer.flush()
 
 
-def curves_of(folder: Path, names: Iterable[str]) -> dict[str, list[tuple[int, float]]]:
-    """Reads the finite (decision, value) pairs of a log's curves; those that it does not have are left out."""
-    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+class Curves:
+    """TensorBoard's curves in a folder, read again as they grow."""
 
-    if not log_sizes(folder):  # raises for what TensorBoard would wait for, or follow
-        return {}
-    log = EventAccumulator(str(folder), size_guidance={"scalars": 0})
-    log.Reload()
-    known = log.Tags()["scalars"]
-    return {
-        name: [(e.step, e.value) for e in log.Scalars(name) if math.isfinite(e.value)]
-        for name in names
-        if name in known
-    }
+    def __init__(self, folder: Path):
+        self.folder = folder
+        self._log: Any = None
+
+    def reload(self) -> list[str]:
+        """Reads what was added; returns the names of the curves.
+
+        Raises NotOurs for a link or a pipe, which TensorBoard would follow or wait for, and OSError for a damaged log.
+        """
+        if not log_sizes(self.folder):
+            return []
+        if self._log is None:
+            from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+            self._log = EventAccumulator(str(self.folder), size_guidance={"scalars": 0})
+        try:
+            self._log.Reload()
+        except (MemoryError, OverflowError) as error:  # the length of a record is anything that somebody wrote there
+            raise OSError(
+                f"{self.folder}: holds a damaged log, with a record of no possible length; remove it"
+            ) from error
+        return self._log.Tags()["scalars"]
+
+    def events(self, name: str) -> list[Any]:
+        """Returns the points of a curve that `reload` named: `step`, `value` and `wall_time`."""
+        return self._log.Scalars(name)
+
+    def finite(self, names: Iterable[str]) -> dict[str, list[tuple[int, float]]]:
+        """Reads the finite (decision, value) pairs of curves; those that are not there are left out."""
+        known = set(self.reload())
+        return {
+            name: [(e.step, e.value) for e in self.events(name) if math.isfinite(e.value)]
+            for name in names
+            if name in known
+        }
 
 
 @contextmanager

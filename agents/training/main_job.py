@@ -53,6 +53,7 @@ from .train_config import (
     plain,
     read_config,
     read_held,
+    refuse_foreign_work,
 )
 
 CONFIG, TABLE = "config.json", "table.txt"
@@ -110,7 +111,8 @@ def resume(
         out: The run's folder.
         config: What `train` was given, where `config.json` cannot tell: a task, reward or optimiser in code.
         progress: Show progress.
-        trust: Read the data and controllers' files that the folder's configuration names elsewhere, too.
+        trust: Read the data and controllers' files that the folder's configuration names elsewhere, too, go to the Ray
+            cluster that it names, and take on any amount of work.
         say: Told the table.
         **changes: Further settings of `HOW_NOT_WHAT`, e.g. `save_every` or `jobs`; by default what they were.
 
@@ -125,6 +127,8 @@ def resume(
         raise ValueError(f"resume={str(out)!r} holds no training, for there is no {CONFIG} in it; name a run's folder")
     if config is None:
         config = read_config(out / CONFIG, trust=trust)
+        if not trust:
+            refuse_foreign_work(config, out, changes)
     else:
         found = first_difference(plain(config), read_held(out / CONFIG))
         if found:

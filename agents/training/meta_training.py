@@ -113,14 +113,23 @@ class MetaTraining:
     def load(self, state: dict[str, Any]) -> None:
         """Restores a `state`; cut the logs back before making this object, which begins a new one."""
         load_model(self.model, state["model"])
+        if not 0 <= self.model.num_timesteps <= self.config.decisions + self._most_beyond:
+            raise ValueError(f"{self.model.num_timesteps} decisions are none of a training of {self.config.decisions}")
         self._vec.load(state["vec"])
         self._randomness.state = state["randomness"]
         if self._normalizer is not None:
             self._normalizer.load_moments(state["normalizer"])
         self.positions[:] = [each.reshape(self.env.action_space.shape) for each in state["positions"]]
         layers = [(weight, bias) for weight, bias in state["untrained"]]
+        if [(w.shape, b.shape) for w, b in layers] != [(w.shape, b.shape) for w, b in self._untrained.layers]:
+            raise ValueError("the untrained actor's weights are not those of such an agent")
         self._untrained = Actor(layers, self._untrained.activation, self._untrained.output)
         self._begun = True
+
+    @property
+    def _most_beyond(self) -> int:
+        """How many decisions more than asked for the last round, or PPO's last rollout, can take."""
+        return self.config.num_envs * self.config.settings.get("n_steps", 1)
 
     def run(self, between: Callable[[], None] = lambda: None) -> None:
         """Trains to the end; `between` is called where nothing is under way, before every decision."""
@@ -208,9 +217,13 @@ def _last_state(config: TrainConfig, tensorboard: Path | None, checkpoints: Chec
         return None
     saved, training = state.get("config"), state.get("training")
     logs = training.get("logs") if isinstance(training, dict) else None
-    if not isinstance(saved, dict) or not isinstance(logs, dict) or not all(isinstance(v, int) for v in logs.values()):
+    if not isinstance(saved, dict) or not isinstance(logs, dict) or not all(map(_is_size, logs.values())):
         raise TrainingStateError(f"{checkpoints.path}: holds no training's state; remove it to start anew")
     if (found := first_difference(plain(config), upgraded(saved))) is not None:
         raise TrainingStateError(f"{checkpoints.path}: was saved with other settings: {found}; restore config.json")
     cut_logs(tensorboard, logs)
     return training
+
+
+def _is_size(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= 0

@@ -14,7 +14,7 @@ from ..comparison.result import ComparisonResult
 from ..report.html.figures import png_of, score_dots
 from ..report.html.line_figures import training_curves
 from ..report.text import by_controller, ranked, scores
-from .logs import curves_of
+from .logs import Curves
 
 
 def draw_run(task: Task, result: ComparisonResult, out: Path) -> None:
@@ -36,7 +36,7 @@ LEARNING = {
 
 def draw_learning(logs: dict[str, Path], path: Path) -> None:
     """Draws the learning curves of agents, by name and folder of logs; writes nothing if no episode has ended."""
-    curves = {name: curves_of(folder, LEARNING) for name, folder in logs.items()}
+    curves = {name: Curves(folder).finite(LEARNING) for name, folder in logs.items()}
     shown = [curve for curve in LEARNING if any(found.get(curve) for found in curves.values())]
     if not shown:
         return

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Collection
 from dataclasses import dataclass, field, fields, is_dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -22,6 +24,7 @@ from ..named_places import refuse_elsewhere
 from ..policies.policy import PolicySpec
 from ..registry import make_controller
 from ..run_kind import TRAINING, refuse_other
+from ..work_limit import refuse_costly, samples_of
 
 META, UNTRAINED, EMBEDDED = "fsco (meta)", "fsco (untrained)", "fsco (embedded)"
 CONTROLS = ("learning-rate", "rates", "joint", "update-choice")
@@ -257,6 +260,34 @@ def provenance_of(config: TrainConfig, task: str, loss: str, reward: str, decisi
         "reward": reward,
         "versions": versions(),
     }
+
+
+def refuse_foreign_work(config: TrainConfig, folder: Path, named: Collection[str] = ()) -> None:
+    """Raises ValueError if a folder's configuration asks for far more work than any of ours, or for a place to work at.
+
+    Args:
+        config: What the folder holds.
+        folder: The folder.
+        named: Settings that the call named itself.
+    """
+    file, most = str(folder / "config.json"), max(8, 2 * (os.cpu_count() or 1))
+    if config.address is not None and "address" not in named:
+        raise ValueError(
+            f"{file!r} names the Ray cluster {config.address!r}, to which code and data would go; if you want that, "
+            "name it by --address, or say so by --trust"
+        )
+    if config.jobs > most and "jobs" not in named:
+        raise ValueError(f"{file!r} asks for {config.jobs:,} processes; name a number by --jobs, or say so by --trust")
+    settings, online = config.settings, len(config.names) + 1
+    rows = settings["population"] * settings["seeds"] if config.algorithm == "es" else config.num_envs
+    runs = config.evaluate_seeds * (len(config.controllers) + online)
+    agents = (config.mode == "meta") * (2 if config.also else 1)
+    learned = settings.get("gradient_steps", settings.get("n_epochs", 0)) * (settings.get("batch_size") or 1)
+    decisions = agents * max(config.decisions, rows * (config.horizon if config.algorithm == "es" else 1))
+    samples = samples_of(config.env, runs) + decisions * learned
+    samples += samples_of(config.env, decisions) // config.horizon  # a decision is a run's share of its updates
+    updates = max(config.horizon, decisions // rows) * config.env.updates_per_step
+    refuse_costly(folder, samples, updates, max(rows if config.algorithm != "es" else 0, runs))
 
 
 HOW_NOT_WHAT = ("out", "progress", "save_every", "jobs", "executor", "address")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import math
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,9 +18,10 @@ from ..policies.policy_files import load_controller
 from ..report import text as tables
 from ..report.columns import terminal_width
 from ..run_kind import BENCHMARK, kind_of
-from ..training.checkpoints import STATE, log_sizes
+from ..training.checkpoints import STATE
+from ..training.logs import Curves
 from ..training.main_job import CONFIG, LOGS, TABLE
-from ..training.train_config import TrainConfig, read_config
+from ..training.train_config import TrainConfig, read_config, refuse_foreign_work
 
 CURVES = {
     "gan/return": "return of an episode",
@@ -59,8 +59,8 @@ class TrainFolder:
     """The folder of `gan-env train`."""
 
     def __init__(self, folder: Path, trust: bool = False):
-        self.folder, self.config = folder, read_config(folder / CONFIG, trust=trust)
-        self._log: Any = None
+        self.folder, self.config, self.trust = folder, read_config(folder / CONFIG, trust=trust), trust
+        self._log = Curves(folder / LOGS)
 
     def look(self) -> Progress:
         """Returns the progress of the training."""
@@ -83,26 +83,18 @@ class TrainFolder:
 
     def _pace(self, config: TrainConfig) -> float:
         """Returns seconds per decision."""
-        events = self._log.Scalars("gan/return") if self._log and "gan/return" in self._log.Tags()["scalars"] else []
+        events = self._log.events("gan/return") if "gan/return" in self._log.reload() else []
         if len(events) < 2:
             return float("nan")
         return (events[-1].wall_time - events[0].wall_time) / max(events[-1].step - events[0].step, 1)
 
     def _curves(self) -> dict[str, list[tuple[int, float]]]:
-        if not log_sizes(self.folder / LOGS):  # raises for what TensorBoard would wait for, or follow
-            return {}
-        if self._log is None:
-            from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
-
-            self._log = EventAccumulator(str(self.folder / LOGS), size_guidance={"scalars": 0})
-        self._log.Reload()
-        known = self._log.Tags()["scalars"]
-        curves = {name: [(e.step, e.value) for e in self._log.Scalars(name)] for name in CURVES if name in known}
-        curves = {name: [point for point in points if math.isfinite(point[1])] for name, points in curves.items()}
-        return {name: points for name, points in curves.items() if points}
+        return {name: points for name, points in self._log.finite(CURVES).items() if points}
 
     def game(self) -> EnvConfig:
-        """Returns the game of its GANs."""
+        """Returns the game of its GANs; raises ValueError for one of far more work than ours, unless trusted."""
+        if not self.trust:
+            refuse_foreign_work(self.config, self.folder)
         return self.config.env
 
     def contestants(self) -> list[Contestant]:

@@ -68,7 +68,8 @@ class Watch:
     fps: float = 15.0
     """Pictures a second."""
     trust: bool = False
-    """Read the data and controllers' files that the folder's configuration names elsewhere, too."""
+    """Read the data and controllers' files that the folder's configuration names elsewhere, too, and film any
+    amount of work."""
     json: bool = False
     """Print what there is as one JSON document, once."""
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numbers
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -15,6 +15,10 @@ from gan_env.data.picture_files import whole
 
 LABEL_NAMES = ("label", "labels", "target", "targets", "class", "fine_label", "coarse_label", "y")
 """Names of an item's field that mean labels, the likeliest first."""
+MOST_ROUNDED = 1_000
+"""Samples that are looked at for what rounding to float32 loses."""
+MOST_LOST = 0.01
+"""Greatest rounding error, as a share of the values' range."""
 LARGEST_LABEL = 2**24
 """Whole numbers below it are exact in float32; labels are stored beside samples in float32."""
 
@@ -29,6 +33,8 @@ class Samples:
     """(count, *label shape), int64 or float32; None if there are none."""
     why_no_labels: str = ""
     """Why labels cannot be read, if items have other fields beside the sample."""
+    columns: tuple[str, ...] = ()
+    """Names of the numbers of a sample, for messages; empty if they have none."""
 
 
 def read_samples(data: Any) -> Samples:
@@ -42,13 +48,15 @@ def read_samples(data: Any) -> Samples:
     Raises:
         ValueError: If it is none of these; the message names its type and the way out.
     """
+    if hasattr(data, "toarray") and hasattr(data, "nnz"):
+        raise ValueError(f"data are a sparse {type(data).__name__}; give data.toarray()")
     if isinstance(data, tuple) and len(data) == 2 and all(_is_whole(part) for part in data):
         samples = _whole(data[0])
         if len(data[0]) != len(data[1]):
             raise ValueError(f"data hold {len(data[0])} samples and {len(data[1])} labels; each sample needs one")
-        return _labelled(samples, _column(data[1]))
+        return replace(_labelled(samples, _column(data[1])), columns=_column_names(data[0]))
     if _is_whole(data):
-        return Samples(_whole(data))
+        return Samples(_whole(data), columns=_column_names(data))
     if isinstance(data, Mapping):
         return _from_columns(data)
     return _from_items(_items(data))
@@ -59,6 +67,10 @@ def read_samples(data: Any) -> Samples:
 
 def _is_table(data: Any) -> bool:
     return hasattr(data, "columns") and hasattr(data, "to_numpy")
+
+
+def _column_names(data: Any) -> tuple[str, ...]:
+    return tuple(map(str, data.columns)) if _is_table(data) else ()
 
 
 def _is_whole(data: Any) -> bool:
@@ -75,6 +87,11 @@ def _whole(data: Any) -> Tensor:
         return torch.from_numpy(_table(data))
     if not isinstance(data, np.ndarray):
         return _own_tensor(_column(data))
+    if data.dtype.names:
+        raise ValueError(
+            f"data are records of {', '.join(map(repr, data.dtype.names))}; give their fields side by side: "
+            "numpy.lib.recfunctions.structured_to_unstructured(data)"
+        )
     if isinstance(data, np.ma.MaskedArray) and np.ma.is_masked(data):
         raise ValueError(f"data hide {np.ma.count_masked(data)} values by a mask; leave these samples out or fill them")
     if data.dtype.kind not in "biufc":
@@ -91,18 +108,46 @@ def _own_tensor(values: np.ndarray) -> Tensor:
 def _table(table: Any) -> np.ndarray:
     """Converts the columns of a table to (count, columns), float32."""
     columns, unread = [], []
-    for name in table.columns:
-        values = _numbers(np.asarray(table[name]))
+    for i, name in enumerate(table.columns):
+        # pandas gives a name to two columns, say after a concat; then only their places tell them apart
+        values = _numbers(np.asarray(table.iloc[:, i] if hasattr(table, "iloc") else table[name]))
         if values is None:
             unread.append(repr(name))
-        else:
-            columns.append(values.astype(np.float32))
+            continue
+        columns.append(single(values, f"column {name!r} of the table"))
     if unread:
         raise ValueError(
             f"columns {', '.join(unread)} of the table hold no numbers; turn them into numbers (pandas.get_dummies), "
             "or leave them out"
         )
     return np.stack(columns, 1) if columns else np.empty((len(table), 0), np.float32)
+
+
+def single(values: np.ndarray, what: str) -> np.ndarray:
+    """Converts numbers (count, ...) to float32.
+
+    Raises:
+        ValueError: If they do not fit, or lie so far from 0 that rounding leaves nothing of how they differ, as of
+            times in nanoseconds.
+    """
+    with np.errstate(over="ignore"):
+        rounded = values.astype(np.float32, copy=False)
+    if values.dtype.itemsize <= 2 or values.dtype == np.float32:
+        return rounded
+    few = slice(None, None, -(-len(values) // MOST_ROUNDED) or 1)
+    exact, kept = values[few].astype(np.float64), rounded[few].astype(np.float64)
+    if (np.isfinite(exact) & ~np.isfinite(kept)).any():
+        raise ValueError(f"{what}: values up to {np.abs(exact).max():.3g} do not fit float32; scale them")
+    if not len(exact) or not np.isfinite(exact).all():  # what is missing is refused elsewhere
+        return rounded
+    lost, spread, size = np.abs(exact - kept).max(0), np.ptp(exact, 0), np.abs(exact).max(0)
+    noise = np.maximum(1e-12 * size, 1e-30)  # constants that were computed differ in their last digits
+    if ((lost > MOST_LOST * spread) & (spread > noise)).any():
+        raise ValueError(
+            f"{what}: values near {np.abs(exact).max():.6g} differ by less than float32 can tell apart, in which "
+            "samples are trained; subtract their mean, and divide by their spread"
+        )
+    return rounded
 
 
 def _numbers(values: np.ndarray) -> np.ndarray | None:
@@ -132,7 +177,11 @@ def _from_columns(data: Mapping[str, Any]) -> Samples:
     firsts = {name: values[0] for name, values in columns.items()}
     sample, label = _fields(firsts)
     if sample is None:
-        return Samples(torch.from_numpy(np.stack([_column(v).astype(np.float32) for v in columns.values()], 1)))
+        numbers_of = {name: _column(values) for name, values in columns.items()}
+        return Samples(
+            torch.from_numpy(np.stack([single(v, f"column {k!r} of the data") for k, v in numbers_of.items()], 1)),
+            columns=tuple(numbers_of),
+        )
     chosen = columns[sample]
     samples = _whole(chosen) if _is_whole(chosen) else _from_items(chosen).values
     return _labelled(samples, None if label is None else _column(columns[label]))
@@ -154,7 +203,24 @@ def _items(data: Any) -> Iterable[Any]:
             f"data={name} is not known; {cure}give a tensor or array (count, *shape), a table, a pair (samples, "
             "labels), a Dataset with a length, a folder of pictures, or an object like gan_env.tasks.task.Data"
         )
-    return (data[i] for i in range(len(data)))
+    return (_item(data, i) for i in range(_length(data)))
+
+
+def _length(data: Any) -> int:
+    try:
+        return len(data)
+    except TypeError as error:  # a sparse matrix has the method, and refuses
+        raise ValueError(f"data are a {type(data).__name__}, which has no length ({error}); give an array") from error
+
+
+def _item(data: Any, index: int) -> Any:
+    try:
+        return data[index]
+    except Exception as error:  # whatever a user's data set stumbles over
+        told = " ".join(f"{type(error).__name__}: {error}".split())
+        raise ValueError(
+            f"sample {index} of the data set cannot be read ({told:.200}); mend it or leave it out"
+        ) from error
 
 
 def _from_items(items: Iterable[Any]) -> Samples:
@@ -172,6 +238,7 @@ def _from_items(items: Iterable[Any]) -> Samples:
         if samples[0].shape != samples[-1].shape:
             raise ValueError(
                 f"sample {i} has shape {tuple(samples[-1].shape)}, sample 0 {tuple(samples[0].shape)}; they must agree"
+                + (_ONE_FORM if _is_picture(item[0]) else "")
             )
         beside.extend(item[1:2])
     values = torch.stack(samples) if samples else torch.empty(0)
@@ -181,6 +248,13 @@ def _from_items(items: Iterable[Any]) -> Samples:
         return _labelled(values, np.stack([_column(each) for each in beside]))
     except ValueError as error:
         return Samples(values, None, str(error).splitlines()[0])
+
+
+_ONE_FORM = (
+    ": picture.convert('RGB').resize((WIDTH, HEIGHT)), torchvision's Resize, or the path of their folder as data, "
+    "which does both"
+)
+"""How pictures of several sizes or modes become alike."""
 
 
 def _is_picture(value: Any) -> bool:

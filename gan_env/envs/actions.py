@@ -267,15 +267,17 @@ def check_actions(
     if array.shape != shape:
         raise ValueError(f"action has shape {array.shape}; {rows} row(s) need {shape}")
     if array.dtype.kind not in ("iu" if axes is None else "fiu"):
-        raise ValueError(
-            f"action has type {array.dtype}; this environment needs {'whole numbers' if axes is None else 'numbers'}"
-        )
+        needed = "whole numbers" if axes is None else "numbers"
+        given = " ".join(str(array[0] if alone else array).split())
+        raise ValueError(f"action {given:.80} has type {array.dtype}; this environment needs {needed}")
     if ignored is not None and ignored.any():
         array = np.where(ignored if axes is None else ignored[:, None], 0, array)
     if axes is None:
         outside = (array < 0) | (array > 2)
         if outside.any():
-            raise ValueError(f"action {array[outside][0]} is not one of 0 (generator), 1 (discriminator), 2 (both)")
+            row = int(outside.argmax())
+            whose = "" if alone else f" of row {row}"
+            raise ValueError(f"action {array[row]}{whose} is not one of 0 (generator), 1 (discriminator), 2 (both)")
         return array.astype(np.int64)
     array = array.astype(np.float64)
     inside = np.abs(array) <= 1  # NaN is not

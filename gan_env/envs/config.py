@@ -154,6 +154,11 @@ class EnvConfig:
         merged = {**held, **changes}
         return cls(**merged)
 
+    def changed(self) -> dict[str, Any]:
+        """Returns the settings that are not the defaults."""
+        held = {f.name: getattr(self, f.name) for f in fields(self)}
+        return {name: value for name, value in held.items() if value != getattr(type(self)(), name)}
+
     def build_task(self) -> Task:
         """Builds the task; reads its data."""
         return self.task if isinstance(self.task, Task) else make_task(self.task)

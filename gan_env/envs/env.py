@@ -50,6 +50,11 @@ class GANEnv(gym.Env):
         config: EnvConfig | None = None,
         **settings: Any,
     ):
+        if "num_envs" in settings:
+            raise TypeError(
+                f"got an unexpected keyword argument 'num_envs': this is one GAN; gym.make_vec(..., num_envs="
+                f"{settings['num_envs']!r:.20}) trains many"
+            )
         self._take(
             _OneRow(
                 1,

@@ -17,6 +17,7 @@ from gymnasium.vector import AutoresetMode
 from gymnasium.vector.utils import batch_space
 from torch import Tensor, nn
 
+from gan_env.argument_checks import at_least
 from gan_env.envs import snapshot as env_snapshot
 from gan_env.envs.actions import CODECS, Codec, LogRange, check_actions
 from gan_env.envs.config import EnvConfig, make_trainer
@@ -28,6 +29,7 @@ from gan_env.registry import unknown
 from gan_env.rendering.draw import SHOWN, History, tiled
 from gan_env.rendering.painter import Painter, Scene
 from gan_env.rendering.window import Window, can_show
+from gan_env.torch_modes import shielded
 from gan_env.training.memory import telling_what_fits
 from gan_env.training.snapshot import Snapshot, row_index
 from gan_env.training.trainer import Trainer
@@ -50,9 +52,15 @@ def _autoreset(mode: AutoresetMode | str) -> AutoresetMode:
 
 
 def with_named_task(spec: EnvSpec | None) -> EnvSpec | None:
-    """Replaces a registered task in the spec by its name, so that the spec can be written as JSON."""
-    name = None if spec is None else getattr(spec.kwargs.get("task"), "registered", None)
-    return spec if spec is None or name is None else replace(spec, kwargs={**spec.kwargs, "task": name})
+    """Replaces a registered task in the spec by its name, and a config by its settings, which JSON can hold."""
+    if spec is None:
+        return None
+    kwargs = dict(spec.kwargs)
+    if isinstance(config := kwargs.pop("config", None), EnvConfig):
+        kwargs = {**config.changed(), **kwargs}
+    if name := getattr(kwargs.get("task"), "registered", None):
+        kwargs["task"] = name
+    return spec if kwargs == spec.kwargs else replace(spec, kwargs=kwargs)
 
 
 def checked_seed(value: object) -> int:
@@ -108,6 +116,7 @@ class GANVectorEnv(gym.vector.VectorEnv):
     single_action_space: gym.Space[Any]
     single_observation_space: gym.Space[Any]
 
+    @shielded
     def __init__(
         self,
         num_envs: int = 1,
@@ -118,8 +127,7 @@ class GANVectorEnv(gym.vector.VectorEnv):
         config: EnvConfig | None = None,
         **settings: Any,
     ):
-        if not isinstance(num_envs, int) or isinstance(num_envs, bool) or num_envs < 1:
-            raise ValueError(f"num_envs={num_envs!r} must be a whole number of at least 1")
+        at_least("num_envs", num_envs, 1)
         if render_mode not in (None, "rgb_array", "human"):
             raise ValueError(f"render_mode={render_mode!r} is unknown; use 'rgb_array', 'human' or None")
         self._window = Window(RENDER_FPS) if render_mode == "human" else None
@@ -132,7 +140,7 @@ class GANVectorEnv(gym.vector.VectorEnv):
         modes = [mode for mode in RENDER_MODES if mode != "human" or can_show()]
         self.metadata = {**self.metadata, "render_modes": modes, "autoreset_mode": self.autoreset_mode}
         self.codec = CODECS[control](*(LogRange(*each) for each in self.config.action_ranges))
-        trainer = make_trainer(self.config, num_envs)
+        trainer = make_trainer(self.config, int(num_envs))
         self.reward = make_reward(
             self.config.reward, RewardContext(self.config.gan_loss, trainer.task.quality.worst, self.config.normalise)
         )
@@ -201,6 +209,7 @@ class GANVectorEnv(gym.vector.VectorEnv):
         """Name of each coordinate of the observation."""
         return self.episodes.features.names
 
+    @shielded
     def reset(
         self, *, seed: int | Sequence[int | None] | None = None, options: dict[str, Any] | None = None
     ) -> tuple[np.ndarray, dict[str, Any]]:
@@ -255,10 +264,12 @@ class GANVectorEnv(gym.vector.VectorEnv):
         super().reset(seed=seeds[0])
         return seeds
 
+    @shielded
     def step(self, actions: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, dict[str, Any]]:
         """Makes one decision of every row, see `gymnasium.vector.VectorEnv.step`; ValueError for an invalid action."""
         return self.step_control(self.decode(actions))
 
+    @shielded
     def decode(self, actions: Any) -> Control:
         """Returns the control that actions of all rows mean; raises ValueError for an invalid one.
 
@@ -267,6 +278,7 @@ class GANVectorEnv(gym.vector.VectorEnv):
         valid = check_actions(self.codec.axes, actions, self.num_envs, self.episodes.done, alone=self.alone)
         return self.codec.decode(valid)
 
+    @shielded
     def step_control(self, control: Control) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, dict[str, Any]]:
         """Makes one decision given as a control, which every id applies exactly, even if no action encodes it.
 
@@ -285,6 +297,7 @@ class GANVectorEnv(gym.vector.VectorEnv):
                 infos = self._start_next(~step.moved, infos)
         return self.episodes.observations(), step.reward, step.terminated, step.truncated, infos
 
+    @shielded
     def decide(self, control: Control) -> Step:
         """Makes one decision and starts no next episode; the errors are those of `step_control`."""
         self._need_reset("the first step")
@@ -333,6 +346,7 @@ class GANVectorEnv(gym.vector.VectorEnv):
 
     # -- pictures -------------------------------------------------------------------------------------------------
 
+    @shielded
     def render(self) -> tuple[np.ndarray, ...] | None:
         """Returns one picture of each row, (320, 960, 3) uint8: samples, losses, controls, and quality if tracked.
 
@@ -400,6 +414,7 @@ class GANVectorEnv(gym.vector.VectorEnv):
 
     # -- snapshots ------------------------------------------------------------------------------------------------
 
+    @shielded
     def snapshot(self, rows: Sequence[int] | None = None) -> Snapshot:
         """Takes a snapshot of the rows (all by default; a row may be named more than once) as plain tensors.
 
@@ -408,6 +423,7 @@ class GANVectorEnv(gym.vector.VectorEnv):
         self._need_reset("snapshot()")
         return env_snapshot.take(self, row_index(self.num_envs, rows))
 
+    @shielded
     def restore(self, snapshot: Snapshot, rows: Sequence[int] | None = None) -> None:
         """Restores a snapshot into the rows (all by default); for all rows also the state of `np_random`.
 
@@ -424,6 +440,7 @@ class GANVectorEnv(gym.vector.VectorEnv):
         if rows is None and generator is not None:
             self._np_random, self._np_random_seed = generator, seed
 
+    @shielded
     def fork(self, rows: Sequence[int] | None = None) -> GANVectorEnv:
         """Makes a separate environment that continues from the named rows (default: all), each as often as named.
 
@@ -481,16 +498,22 @@ class GANVectorEnv(gym.vector.VectorEnv):
         control.check(self.num_envs)
         return self.codec.encode(control)
 
+    @shielded
     def generator(self, row: int = 0) -> nn.Module:
         """Returns a copy of the row's generator as a plain module."""
+        self._need_reset("generator()")
         return self.trainer.generator(self._row(row))
 
+    @shielded
     def discriminator(self, row: int = 0) -> nn.Module:
         """Returns a copy of the row's discriminator as a plain module."""
+        self._need_reset("discriminator()")
         return self.trainer.discriminator(self._row(row))
 
+    @shielded
     def sample(self, row: int = 0, count: int = 64) -> Tensor:
         """Returns `count` samples of the row's generator, (count, *shape); the same ones until its next update."""
+        self._need_reset("sample()")
         return self.trainer.samples(count, Purpose.SAMPLE, rows=[self._row(row)])[0]
 
     def _row(self, row: int) -> int:

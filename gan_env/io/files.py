@@ -54,7 +54,8 @@ def is_there(path: Path | str, *, alone: bool = False) -> bool:
         alone: Whether the file will be changed in place, so that it must not have another name (hard link).
 
     Raises:
-        NotOurs: For a link, to whatever it leads, a folder, a pipe or a device; if `alone`, for one of several names.
+        NotOurs: For a link, to whatever it leads, a folder, a pipe or a device, or a file that is hardly more than
+            holes; if `alone`, for one of several names.
     """
     try:
         found = os.lstat(path)
@@ -72,6 +73,9 @@ def _check(path: Path | str, found: os.stat_result, alone: bool) -> None:
     if not stat.S_ISREG(found.st_mode):
         kind = kinds.get(stat.S_IFMT(found.st_mode), "no plain file")
         raise NotOurs(f"{path}: is {kind}, where a file of gan-env's own belongs; take it away or name another place")
+    # Some file systems report no blocks at all.
+    if found.st_size > LEAST_UNPACKED and 0 < getattr(found, "st_blocks", 0) * 512 * MOST_UNPACKED < found.st_size:
+        raise NotOurs(f"{path}: consists of holes, so it holds far less than its size says; put the right one there")
     if alone and found.st_nlink > 1:
         raise NotOurs(f"{path}: has another name elsewhere (a hard link), where it would change, too; put a copy here")
 
@@ -114,8 +118,11 @@ def read_bytes(path: Path | str, largest: int = LARGEST_TEXT) -> bytes:
 
 
 def read_text(path: Path | str) -> str:
-    """Reads a regular file as UTF-8, see `read_bytes`; raises ValueError for other bytes."""
-    return read_bytes(path).decode()
+    """Reads a regular file as UTF-8, see `read_bytes`; raises ValueError, naming the file, for other bytes."""
+    try:
+        return read_bytes(path).decode()
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{path}: is no UTF-8 text ({error.reason} at byte {error.start}); put it back") from error
 
 
 def read_json(path: Path | str) -> Any:

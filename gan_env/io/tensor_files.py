@@ -89,7 +89,7 @@ def digest(text: str, tensors: dict[str, Tensor]) -> str:
         tensor = tensors[name].detach().cpu().contiguous()
         found.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
         flat = tensor.as_strided((tensor.numel(),), (1,))  # the stride of a single number may be anything
-        found.update(flat.view(torch.uint8).numpy().tobytes())  # NumPy does not know every type
+        found.update(flat.view(torch.uint8).numpy().data)  # NumPy does not know every type
     return found.hexdigest()
 
 

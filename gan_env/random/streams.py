@@ -8,6 +8,8 @@ made when the first of its batches is needed, and its state is its number.
 from __future__ import annotations
 
 import hashlib
+import os
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from enum import IntEnum
@@ -33,10 +35,21 @@ class Purpose(IntEnum):
     CONTROLLER = 8
 
 
+_one_at_a_time = threading.RLock()
+"""torch has one CPU generator per process: two threads that seed it in turns would draw each other's numbers."""
+if hasattr(os, "register_at_fork"):  # a process forked off while another thread holds the lock gets a free one
+    os.register_at_fork(
+        before=_one_at_a_time.acquire, after_in_parent=_one_at_a_time.release, after_in_child=_one_at_a_time.release
+    )
+
+
 @contextmanager
 def seeded(seed: int) -> Iterator[None]:
-    """Seeds torch's CPU generator inside the block, and restores its previous state afterwards."""
-    with torch.random.fork_rng(devices=[]):
+    """Seeds torch's CPU generator inside the block, and restores its previous state afterwards.
+
+    One thread at a time is inside; others wait.
+    """
+    with _one_at_a_time, torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(seed)  # torch.manual_seed would reseed every other device, too
         precision = torch.get_default_dtype()
         torch.set_default_dtype(torch.float32)  # weights drawn in double precision would be other weights

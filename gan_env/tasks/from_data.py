@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -12,7 +14,7 @@ from torch import Tensor
 
 from gan_env.data.datasets import SPLIT_SEED, ArrayData
 from gan_env.data.picture_files import Folder, Format
-from gan_env.data.samples import Samples, read_samples
+from gan_env.data.samples import Samples, read_samples, single
 from gan_env.tasks.protocols import Data
 
 LEAST_SAMPLES = 20
@@ -118,11 +120,18 @@ def _checked(samples: Samples) -> Samples:
     if values.is_complex():
         raise ValueError("data hold complex numbers; give their real and imaginary parts as two channels")
     if values.dtype != torch.uint8:
+        if values.dtype != torch.bfloat16:  # NumPy has none, and nothing is lost
+            values = torch.from_numpy(single(values.numpy(), "data"))
         values = values.float()
-        bad = int((~torch.isfinite(values)).flatten(1).any(1).sum())
-        if bad:
-            raise ValueError(f"data: {bad} of {len(values)} samples hold NaN or infinity; leave them out")
-    return Samples(values, samples.labels, samples.why_no_labels)
+        gaps = (~torch.isfinite(values)).flatten(1)
+        if bad := int(gaps.any(1).sum()):
+            named = [repr(name) for name, gap in zip(samples.columns, gaps.any(0).tolist(), strict=False) if gap]
+            where = f" in {', '.join(named[:5])}{', ...' if named[5:] else ''}" if named else ""
+            raise ValueError(
+                f"data: {bad} of {len(values)} samples hold NaN or infinity{where}; leave them out"
+                + (" or fill them" if named else "")
+            )
+    return replace(samples, values=values)
 
 
 def _evenly(order: np.ndarray, labels: np.ndarray) -> np.ndarray:
@@ -134,6 +143,17 @@ def _evenly(order: np.ndarray, labels: np.ndarray) -> np.ndarray:
     rank = np.empty(len(order))
     rank[by_class] = np.concatenate([(np.arange(count) + 0.5) / count for count in counts])
     return order[np.argsort(rank, kind="stable")]
+
+
+def _one_sided(least: float, greatest: float, low: float, high: float) -> str:
+    """Returns a warning if the data go below or above what the generator's last layer can make."""
+    if least >= low - 1e-3 and greatest <= high + 1e-3:
+        return ""
+    side = f"below {low:g}" if least < low - 1e-3 else f"above {high:g}"
+    return (
+        f"data lie in {least:.4g} to {greatest:.4g}, the generator's samples never {side}: leave its last activation "
+        "out, or shift the data"
+    )
 
 
 def range_remark(data: Data, bounds: tuple[float, float] | None) -> str:
@@ -148,6 +168,8 @@ def range_remark(data: Data, bounds: tuple[float, float] | None) -> str:
     values = data.train()
     least, greatest = float(values.min()), float(values.max())
     low, high = bounds
+    if math.isinf(low) or math.isinf(high) or high == 0:
+        return _one_sided(least, greatest, low, high)
     ends, other = ("tanh", "sigmoid") if low < 0 else ("sigmoid", "tanh")
     told = f"data lie in {least:.4g} to {greatest:.4g}, the generator's samples in {low:g} to {high:g} ({ends})"
     if low < 0 <= least and not data.of_bytes:

@@ -72,8 +72,17 @@ def tried_latents(
     beside = "" if labels is None else f" and {_described(labels)}"
     raise ValueError(
         f"generator does not take latents of shape (B, {', '.join(map(str, tried[0]))}){beside}: {errors[0]}; "
-        f"{'set latent_size' if labels is None else 'set latent_size, or see how it uses the labels'}"
+        f"{'set latent_size' if labels is None else _advice(labels)}"
     )
+
+
+def _advice(labels: Tensor) -> str:
+    """Says what to try where a module does not take the labels."""
+    if labels.dim() == 2 and labels.shape[1] == 1:
+        return "set latent_size, or give labels (count,): labels[:, 0]"
+    if labels.dim() == 1 and labels.is_floating_point() and bool((labels == labels.round()).all()):
+        return "set latent_size, or give classes as whole numbers: labels.long()"
+    return "set latent_size, or see how it uses the labels"
 
 
 def _described(labels: Tensor) -> str:
@@ -94,6 +103,12 @@ def require_shape(made: tuple[int, ...], shape: tuple[int, ...]) -> None:
         hint = "; the data lack their channel: data[:, None]"
     elif math.prod(made) == math.prod(shape):
         hint = "; the counts agree: end in nn.Unflatten, or reshape the data"
+    elif len(made) == len(shape) == 3 and made[1:] == shape[1:] and {made[0], shape[0]} == {1, 3}:
+        hint = (
+            "; the data are grey: let the players take one channel, or give data.expand(-1, 3, -1, -1)"
+            if shape[0] == 1
+            else "; the data have colours: let the players take three channels"
+        )
     raise ValueError(f"generator makes samples of shape {made}; the data's are {shape}{hint}")
 
 
@@ -203,10 +218,19 @@ def fitted_discriminator(
         if isinstance(part, nn.Sigmoid) and _is_sigmoid_of(build, without, inputs):
             remarks.append("the discriminator ends in a sigmoid, which is left out: losses here take logits")
             return without
-    if _is_share(logits) and extent(build, _loud(inputs, condition), trial.dtype) == (0.0, 1.0):
+    bounds = extent(build, _loud(inputs, condition), trial.dtype)
+    if _is_share(logits) and bounds == (0.0, 1.0):
         raise ValueError(
             "discriminator gives probabilities, its outputs stay between 0 and 1; losses here take logits: return what "
             "goes into the sigmoid"
+        )
+    if bounds is not None:
+        low, high = bounds
+        one_side = "at 0 or above" if low == 0 else "at 0 or below"
+        stay = f"between {low:g} and {high:g}" if math.isfinite(high - low) else one_side
+        remarks.append(
+            f"the discriminator's scores stay {stay}: losses here take logits, which lie on both sides of 0 without "
+            "bounds; leave its last activation out"
         )
     return build
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import inspect
 from collections.abc import Callable
 from functools import partial
 from typing import Any, cast
@@ -17,6 +18,8 @@ from gan_env.random.streams import seeded
 
 Build = Callable[[], nn.Module]
 
+EXTENT_TRIES = 8
+"""Random weights that a module's bounds are read from; a sum of a few numbers has one sign in many of them."""
 FAILS = (RuntimeError, TypeError, ValueError, IndexError, AssertionError, AttributeError)
 """Exceptions that a module may raise on unsuitable inputs."""
 
@@ -46,6 +49,7 @@ def builder(build: Any, role: str) -> tuple[Build, nn.Module]:
     if not callable(build):
         raise ValueError(f"{role}={build!r} must be a class or function that builds a torch.nn.Module")
     made = cast(Build, build)
+    _require_no_arguments(made, role)
     module, again = fresh(made), fresh(made)
     if not isinstance(module, nn.Module):
         raise ValueError(f"{role}() gave a {type(module).__name__}, not a torch.nn.Module")
@@ -74,6 +78,34 @@ def builder(build: Any, role: str) -> tuple[Build, nn.Module]:
     if any(id(p) in shared for p in held):
         return partial(_copied, made), copy.deepcopy(module)
     return made, module
+
+
+def _require_no_arguments(build: Build, role: str) -> None:
+    """Raises ValueError if the builder cannot be called without arguments."""
+    try:
+        taken = inspect.signature(build).parameters.values()
+    except (TypeError, ValueError):  # compiled code tells nothing
+        return
+    needed = [p.name for p in taken if p.default is p.empty and p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)]
+    if needed:
+        name = getattr(build, "__name__", type(build).__name__)
+        given = ", ".join(f"{each}=..." for each in needed)
+        raise ValueError(
+            f"{role}={name} needs {', '.join(map(repr, needed))}, which nobody gives it; fix them: "
+            f"{role}=lambda: {name}({given})"
+        )
+
+
+@torch.no_grad()
+def start_remarks(build: Build, role: str) -> list[str]:
+    """Returns a warning if the builder's modules always start from the same trained weights."""
+    one, other = ([p for p in fresh(build, seed).parameters() if p.requires_grad] for seed in (0, 1))
+    if all(torch.equal(p, q) for p, q in zip(one, other, strict=True)):
+        return [
+            f"{role}() gives the same first weights at every call: rows and episodes differ in data and latents alone; "
+            "leave torch.manual_seed() and constant initialisation out of it, if that is not meant"
+        ]
+    return []
 
 
 def _copied(build: Build) -> nn.Module:
@@ -163,9 +195,12 @@ def _require_gradients(module: nn.Module, inputs: Tensor, role: str) -> None:
 
 
 def extent(build: Build, inputs: Tensor, dtype: torch.dtype) -> tuple[float, float] | None:
-    """Returns bounds of a module's outputs for any weights: (-1, 1) for a tanh, (0, 1) for a sigmoid, else None."""
+    """Returns bounds of a module's outputs for any weights; None if there are none.
+
+    (-1, 1) for a tanh, (0, 1) for a sigmoid, (0, inf) for a ReLU or softplus, (-inf, 0) for a logsigmoid.
+    """
     least, greatest = np.inf, -np.inf
-    for seed in range(4):
+    for seed in range(EXTENT_TRIES):
         with seeded(seed):
             module = build().to(dtype)
             for p in module.parameters():
@@ -173,6 +208,10 @@ def extent(build: Build, inputs: Tensor, dtype: torch.dtype) -> tuple[float, flo
                     p.normal_()
             made = module(inputs)
         least, greatest = min(least, float(made.min())), max(greatest, float(made.max()))
-        if not (-1 <= least and greatest <= 1):  # NaN, too
+        if not (-1 <= least and greatest <= 1 or 0 <= least or greatest <= 0):  # NaN, too
             return None
-    return (-1.0, 1.0) if least < 0 else (0.0, 1.0)
+    if least == greatest:
+        return None
+    low = 0.0 if least >= 0 else -1.0 if least >= -1 else -np.inf
+    high = 1.0 if 0 < greatest <= 1 else np.inf if greatest > 0 else 0.0
+    return low, high

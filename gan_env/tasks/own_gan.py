@@ -14,6 +14,7 @@ from gan_env.tasks import from_modules
 from gan_env.tasks.condition import Condition
 from gan_env.tasks.from_data import OwnData, range_remark
 from gan_env.tasks.judges import held_labels, judges, spread
+from gan_env.tasks.module_checks import start_remarks
 from gan_env.tasks.protocols import Data
 from gan_env.tasks.trial import Trial, takes_labels
 
@@ -92,7 +93,10 @@ def fitted(
     build_g = from_modules.fitted_generator(g, latents, condition, labels, remarks)
     build_d = from_modules.fitted_discriminator(d, split.shape, condition, labels, remarks)
     size = math.prod(latents)
+    if condition is not None:
+        remarks += _unjudged(split)
     if not isinstance(data, Data):
+        remarks += [*start_remarks(build_g, "generator"), *start_remarks(build_d, "discriminator")]
         bounds = from_modules.generator_extent(build_g, size, condition, labels, dtype)
         remarks += [remark] if (remark := range_remark(split, bounds)) else []
     return OwnGAN(
@@ -103,6 +107,21 @@ def fitted(
         condition=condition,
         remarks=tuple(remarks),
     )
+
+
+def _unjudged(split: Data) -> list[str]:
+    """Returns a warning if a class is too rare to be held out."""
+    train, _, test = (held_labels(split, part) for part in range(3))
+    if train is None or test is None or train.dim() > 1 or train.dtype != torch.int64:
+        return []
+    missing = sorted(set(train.tolist()) - set(test.tolist()))
+    if not missing:
+        return []
+    more = f" and {len(missing) - 5} more" if len(missing) > 5 else ""
+    return [
+        f"classes {', '.join(map(str, missing[:5]))}{more} have too few samples to hold one out: they are trained, but "
+        "not judged"
+    ]
 
 
 def _examples(labels: Tensor | None) -> Tensor | None:

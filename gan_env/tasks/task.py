@@ -12,7 +12,7 @@ from typing import Any, Literal
 import torch
 from torch import nn
 
-from gan_env.argument_checks import at_least, is_positive, one_of
+from gan_env.argument_checks import at_least, is_positive, one_of, plain_text
 from gan_env.losses.losses import get_loss
 from gan_env.optimizer_spec import OptimizerSpec
 from gan_env.registry import Registry
@@ -23,6 +23,7 @@ from gan_env.tasks.protocols import Data as Data
 from gan_env.tasks.protocols import Quality as Quality
 from gan_env.tasks.protocols import Score as Score
 from gan_env.tasks.protocols import Wiring as Wiring
+from gan_env.torch_modes import shielded
 from gan_env.types import KINDS
 
 PLAYERS = ("generator", "discriminator", "data", "latent_size", "condition")
@@ -90,6 +91,7 @@ class Task:
     condition: Condition | None = field(init=False)
     """Labels that both players of a conditional GAN are given, appended to latents and samples."""
 
+    @shielded
     def __init__(
         self,
         *,
@@ -142,7 +144,7 @@ class Task:
                 dtype=getattr(torch, dtype),
             )
             for remark in gan.remarks:
-                warnings.warn(remark, stacklevel=2)
+                warnings.warn(remark, stacklevel=3)
             values |= {name: getattr(gan, name) for name in PLAYERS}
             values["quality"], values["score"] = gan.judges(quality, score)
         else:  # its maker knows how the parts fit
@@ -178,6 +180,7 @@ class Task:
 
     def _check(self) -> None:
         """Raises ValueError for an invalid setting."""
+        plain_text("name", self.name)
         one_of("kind", self.kind, KINDS)
         one_of("latents", self.latents, ("normal", "ones"))
         get_loss(self.loss)

@@ -518,6 +518,6 @@ class NativeEngine:
 
 def _plain(value: Tensor, dtype: torch.dtype) -> Tensor:
     """Converts the tensor for C."""
-    if value.dtype == dtype and value.is_contiguous() and not value.is_cuda:
+    if value.dtype == dtype and value.is_contiguous() and value.is_cpu:
         return value
     return value.to("cpu", dtype).contiguous()

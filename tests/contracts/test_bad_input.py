@@ -34,6 +34,7 @@ def rows() -> GANVectorEnv:
 NAMES = [
     ({"task": "rign"}, ["task", "'rign'", "did you mean 'ring'?", "digits"]),
     ({"task": 7}, ["task", "7", "ring"]),
+    ({"task": (torch.zeros(50, 2), 1)}, ["task", "tensor([[0., 0.]", "... (tuple)", "ring"]),
     ({"task": ["ring"]}, ["task", "['ring']", "ring"]),
     ({"task": None}, ["task", "None", "ring"]),
     ({"loss": "hing"}, ["loss", "'hing'", "did you mean 'hinge'?", "lsgan"]),
@@ -137,6 +138,12 @@ def test_a_signed_loss_gets_a_reward_that_means_something_unless_one_is_asked_fo
 def test_a_count_of_rows_that_cannot_be_meant_is_named(wrong):
     with pytest.raises(ValueError, match=f"num_envs={wrong['num_envs']!r}.* at least 1"):
         GANVectorEnv(**wrong, **SMALL)
+
+
+def test_a_count_of_rows_may_be_numpys_and_goes_to_a_batch_alone():
+    assert GANVectorEnv(np.int64(2), **SMALL).num_envs == 2
+    with pytest.raises(TypeError, match=r"unexpected keyword argument 'num_envs': .*gym.make_vec\(..., num_envs=3\)"):
+        gym.make("gan_env/LearningRate-v0", num_envs=3, **SMALL)
 
 
 @pytest.mark.parametrize("mode", ["NextSteps", "", 3, None])
@@ -319,6 +326,10 @@ def test_the_row_of_a_bad_action_is_named(rows):
         rows.step(np.array([[0.0], [1.5]]))
     with pytest.raises(ValueError, match="row 1"):
         rows.step(np.array([[0.0], [np.nan]]))
+    choices = GANVectorEnv(3, control="update-choice", **SMALL)
+    choices.reset(seed=0)
+    with pytest.raises(ValueError, match="action 5 of row 2 is not one of 0"):
+        choices.step([0, 1, 5])
 
 
 @pytest.mark.parametrize(

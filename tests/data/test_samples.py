@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from scipy.sparse import csr_matrix
 from torch.utils.data import DataLoader, Dataset, IterableDataset, Subset, TensorDataset
 
 from gan_env.data.samples import read_samples
@@ -131,6 +132,16 @@ def test_a_hugging_face_data_set_is_read_by_its_one_picture_and_label():
     assert read_samples(Rows()).labels.tolist() == [0, 1, 2, 3]
 
 
+class Broken(Dataset):
+    def __len__(self):
+        return 4
+
+    def __getitem__(self, i):
+        if i == 2:
+            raise OSError("truncated file")
+        return X[i]
+
+
 class Endless(IterableDataset):
     def __iter__(self):
         while True:
@@ -158,6 +169,15 @@ class Endless(IterableDataset):
         ([X[0], "text"], "sample 1 of the data set is a str, not a tensor; give the data set a transform"),
         ([X[0], X[0, :1]], r"sample 1 has shape \(1,\), sample 0 \(2,\); they must agree"),
         ([np.array(["a"])] * 3, "sample 0 of the data set is a array of <U1, not a tensor"),
+        (csr_matrix(X.numpy()), r"data are a sparse csr_matrix; give data\.toarray\(\)"),
+        (np.zeros(3, [("a", "f4"), ("b", "f4")]), "data are records of 'a', 'b'; .*structured_to_unstructured"),
+        (Broken(), r"sample 2 of the data set cannot be read \(OSError: truncated file\); mend it or leave it out"),
+        (
+            [Image.new("RGB", (4, 4)), Image.new("L", (4, 4))],
+            r"sample 1 has shape \(1, 4, 4\), sample 0 \(3, 4, 4\); they must agree: picture\.convert\('RGB'\)\.resize",
+        ),
+        (Table(a=[1e39, 0]), "column 'a' of the table: values up to 1e.39 do not fit float32; scale them"),
+        (Table(a=[0.0, 1], ns=np.array([0, 900]) + 1_700_000_000_000), "column 'ns' .* subtract their mean"),
         ((X, Y[:7]), "data hold 30 samples and 7 labels; each sample needs one"),
     ],
     ids=lambda data: type(data).__name__ if not isinstance(data, str) else data[:24],
@@ -177,6 +197,23 @@ def test_missing_values_of_a_table_are_nan_and_no_texts_are_parsed():
     assert np.array_equal(read_samples(table).values.numpy()[:, 0], [1, np.nan, np.nan, 2.5], equal_nan=True)
     with pytest.raises(ValueError, match="columns 'a' of the table hold no numbers"):
         read_samples(Table(a=np.array(["1.5", "2.5"], object)))
+
+
+def test_numbers_that_float32_holds_are_not_refused():
+    table = Table(
+        constant=np.array([0.1, 0.1 + 1e-17, np.nextafter(0.1, 1)]),
+        underflowing=np.array([0.0, 1e-60, 1.0]),
+        seconds=np.array([0, 40_000, 86_400]) + 1_700_000_000,
+        zeros=np.zeros(3, np.int64),
+        missing=np.array([1e9, np.nan, 1e9 + 1]),
+    )
+    assert read_samples(table).values.shape == (3, 5)
+
+
+def test_two_columns_of_one_name_are_two_columns():
+    pandas = pytest.importorskip("pandas")
+    one = pandas.DataFrame({"a": X[:, 0].numpy()})
+    assert torch.equal(read_samples(pandas.concat([one, -one], axis=1)).values, torch.stack([X[:, 0], -X[:, 0]], 1))
 
 
 @pytest.mark.parametrize("name", ["pandas", "polars"])

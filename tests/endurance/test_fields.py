@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from agents.benchmark import command
+from agents.benchmark import command, running
+from agents.benchmark.executors import Failed
 from agents.training.train_config import TrainConfig, plain
 from gan_env.cli import main
 from gan_env.io import files
@@ -93,14 +94,18 @@ def tuned(tmp_path_factory):
 def remembered(tuned, monkeypatch):
     """Groups that are run come out as they did, so that thousands of calls take no training."""
 
+    remembered_groups = {group.id for group in tuned.groups}  # a changed configuration can ask for others
+
     def engine(jobs):
         def run(take, say):
             while (job := take()) is not None:
-                yield job, [dict(row) for row in tuned.rows_of(job.group)]
+                known = job.group.id in remembered_groups
+                yield job, [dict(row) for row in tuned.rows_of(job.group)] if known else Failed("nothing to remember")
 
         return run
 
     monkeypatch.setattr(command, "local_executor", engine)
+    monkeypatch.setattr(running, "WAIT_S", 0.0)
     monkeypatch.setattr(files.os, "fsync", lambda handle: None)
 
 
@@ -145,8 +150,12 @@ def fuzz(name: str, seeds: range, tuned, tmp_path, capsys, monkeypatch) -> None:
         said = capsys.readouterr()
         assert code in (0, 1, 2), seed
         assert not CONTROL.search(said.out + said.err), (seed, CONTROL.search(said.out + said.err))
+        after = {p.name: p.read_bytes() for p in folder.iterdir() if p.is_file()}
+        if name == "bench" and "groups to run" in said.err:  # a sound configuration, of more runs than there are
+            assert all(after[each].startswith(content) for each, content in before.items()), seed
+            continue
         assert code == 0 or said.err.count("\n") == 1 or name == "verify", (seed, said.err)
-        assert {p.name: p.read_bytes() for p in folder.iterdir() if p.is_file()} == before, seed
+        assert after == before, seed
 
 
 @pytest.mark.parametrize("name", CALLS)

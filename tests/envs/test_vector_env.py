@@ -19,9 +19,11 @@ from stable_baselines3.common import env_checker as sb3
 
 import gan_env
 from gan_env.data.datasets import PlaneData, ring
+from gan_env.envs.config import EnvConfig
 from gan_env.envs.env import FAILURES, GANEnv, GANVectorEnv
 from gan_env.envs.rewards import FAILURE_DECISIONS, REWARDS, WORST_TIMES, Outcome, Reward
 from gan_env.metrics.scores import PlaneQuality, PlaneScore
+from gan_env.optimizer_spec import OptimizerSpec
 from gan_env.random.streams import Purpose
 from gan_env.tasks.task import TASKS, Task, make_task
 from gan_env.types import Control
@@ -747,6 +749,23 @@ def test_a_spec_with_a_registered_task_is_written_as_json_and_read_back(make):
         )
     changed = replace(make_task("ring"), d_lr=1e-3)  # has no name to be built by
     assert make(IDS[0], task=changed, **SMALL).spec.kwargs["task"].d_lr == 1e-3
+
+
+@pytest.mark.parametrize("make", [gym.make, lambda *args, **kwargs: gym.make_vec(*args, num_envs=2, **kwargs)])
+def test_a_spec_with_a_config_is_written_as_json_and_builds_the_same_environment(make):
+    config = EnvConfig(
+        task="ring", episode_updates=6, batch_size=8, features=("g_loss", "progress"), d_lr_range=(0.1, 10.0),
+        optimizer=OptimizerSpec(betas=(0.5, 0.9)), reward="quality", score=False,
+    )  # fmt: skip
+    env = make(IDS[0], config=config)
+    read = EnvSpec.from_json(env.spec.to_json())
+    again = make(read.id, **{name: value for name, value in read.kwargs.items() if name != "num_envs"})
+    action = np.full(env.action_space.shape, 0.5, np.float32)
+    for each in (env, again):
+        each.reset(seed=0)
+    for _ in range(3):
+        (seen, reward), (seen_again, reward_again) = (each.step(action)[:2] for each in (env, again))
+        assert np.array_equal(seen, seen_again) and np.array_equal(reward, reward_again)
 
 
 def test_torchrls_own_environment_finds_the_ids():

@@ -155,6 +155,7 @@ def test_quality_tells_a_generator_that_heeds_labels_from_one_that_mixes_them_up
     assert task.score(mixed) == pytest.approx(float((counts * torch.tensor(within)).sum() / counts.sum()), rel=1e-6)
 
 
+@pytest.mark.filterwarnings("ignore:data lie in .* never below 0")
 def test_samples_are_judged_under_the_labels_of_the_held_out_samples_that_they_stand_beside():
     class Teller(Generator):
         """Makes a point of the class alone."""
@@ -181,6 +182,26 @@ def test_a_quality_may_read_the_labels_itself():
     for _ in range(2):
         *_, info = env.step(env.action_space.sample())
     assert np.isfinite(info["score"]) and all(a == b and same for a, b, same in seen)
+
+
+def test_classes_too_rare_to_be_held_out_are_warned_of():
+    x, labels = labelled()
+    labels = torch.zeros_like(labels)
+    labels[7], labels[9] = 1, 2
+    with pytest.warns(
+        UserWarning, match="classes 1, 2 have too few samples to hold one out: they are trained, but not"
+    ):
+        task_of(data=(x, labels))
+
+
+@pytest.mark.parametrize(
+    ("change", "cure"),
+    [(lambda y: y[:, None], r"labels\[:, 0\]"), (lambda y: y.float(), r"labels\.long\(\)")],
+)
+def test_labels_of_another_form_are_refused_with_the_cure(change, cure):
+    x, labels = labelled()
+    with pytest.raises(ValueError, match=cure):
+        task_of(data=(x, change(labels)))
 
 
 def test_labels_need_not_be_classes():

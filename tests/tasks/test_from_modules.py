@@ -352,6 +352,7 @@ def test_probabilities_by_another_way_are_refused(build):
         task(build)
 
 
+@pytest.mark.filterwarnings("ignore:discriminator.. gives the same first weights")
 def test_logits_that_lie_between_0_and_1_by_chance_are_logits():
     def small() -> nn.Module:
         layer = nn.Linear(2, 1)

@@ -34,6 +34,9 @@ def pictures(last: nn.Module, data, **settings) -> Task:
         (nn.Sigmoid(), UNIT * 2 - 1, r"\(sigmoid\): end in a tanh, or give \(data \+ 1\) / 2"),
         (nn.Sigmoid(), (UNIT * 255).to(torch.uint8), r"\(sigmoid\): end in a tanh"),
         (nn.Sigmoid(), UNIT * 255, r"\(sigmoid\): scale the data to these bounds"),
+        (nn.ReLU(), UNIT * 2 - 1, "the generator's samples never below 0: leave its last activation out"),
+        (nn.Softplus(), UNIT * 2 - 1, "the generator's samples never below 0"),
+        (nn.LogSigmoid(), UNIT, "the generator's samples never above 0"),
     ],
 )
 def test_pixels_that_the_last_activation_cannot_make_are_warned_of_with_the_cure(last, data, cure):
@@ -94,6 +97,19 @@ class Blind(nn.Module):
         return self.layer(x.detach())
 
 
+class Needy:
+    """A builder of layers that is itself built: only what it is called with counts."""
+
+    def __init__(self, size, out):
+        self.size, self.out = size, out
+
+    def __call__(self, depth):
+        return nn.Linear(self.size, self.out)
+
+
+X_WITH_GAPS = {"a": np.arange(50.0), "b": np.array([np.nan, np.inf, *range(48)])}
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
@@ -111,6 +127,12 @@ class Blind(nn.Module):
         ({"discriminator": lambda: Through(lambda h: h.sum(), 2, 1)}, r"gives \(\) for 8 samples; one logit each"),
         ({"data": torch.rand(50, 2, 1, 1)}, "the counts agree: end in nn.Unflatten, or reshape the data"),
         ({"data": torch.rand(50)}, r"of single numbers, give data\[:, None\]"),
+        ({"data": X_WITH_GAPS}, "data: 2 of 50 samples hold NaN or infinity in 'b'; leave them out or fill them"),
+        ({"data": torch.rand(50, 2).double() * 1e300}, "data: values up to .* do not fit float32; scale them"),
+        ({"generator": nn.Linear}, "generator=Linear needs 'in_features', 'out_features'.*lambda: Linear.in_features="),
+        ({"discriminator": Needy(1, 2)}, "discriminator=Needy needs 'depth', which nobody gives it; fix them"),
+        ({"name": 3}, "name=3 must be a text"),
+        ({"name": "a\x1b[31m"}, "name='a.x1b.31m' must be at most"),
         ({"data": __file__}, "is a file; name a folder of pictures, or read it first"),
         ({"data": "no/such/folder"}, "no/such/folder is no folder"),
     ],
@@ -119,6 +141,39 @@ def test_what_no_run_could_use_is_refused_before_it_starts(changes, message):
     with pytest.raises(ValueError, match=message) as caught:
         points(**changes)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("last", [nn.ReLU, nn.Softplus, nn.LogSigmoid, nn.Tanh])
+def test_scores_that_an_activation_bounds_are_warned_of(last):
+    with pytest.warns(UserWarning, match="the discriminator's scores stay .* leave its last activation out"):
+        points(discriminator=lambda: nn.Sequential(nn.Linear(2, 8), nn.Linear(8, 1), last()))
+
+
+def test_scores_without_bounds_are_not_warned_of():
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        for width in (1, 2, 8, 32):
+            points(discriminator=lambda: nn.Sequential(nn.Linear(2, width), nn.ReLU(), nn.Linear(width, 1)))  # noqa: B023
+
+
+def test_players_that_always_start_alike_are_warned_of():
+    def seeded() -> nn.Module:
+        torch.manual_seed(0)
+        return nn.Linear(4, 2)
+
+    with pytest.warns(UserWarning, match=r"generator\(\) gives the same first weights at every call"):
+        points(generator=seeded)
+
+
+def test_colours_and_greys_are_told_apart():
+    for made, held, hint in ((3, 1, "the data are grey"), (1, 3, "the data have colours")):
+        with pytest.raises(ValueError, match=hint):
+            Task(
+                generator=lambda: nn.Sequential(nn.Linear(4, made * 16), nn.Unflatten(1, (made, 4, 4))),  # noqa: B023
+                discriminator=lambda: nn.Sequential(nn.Flatten(), nn.Linear(held * 16, 1)),  # noqa: B023
+                data=torch.rand(30, held, 4, 4),
+                latent_size=4,
+            )
 
 
 def test_pictures_with_their_channels_elsewhere_are_told_apart():

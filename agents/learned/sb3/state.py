@@ -68,17 +68,17 @@ def load_model(model: BaseAlgorithm, state: dict[str, Any]) -> None:
             learned.copy_(state["entropy"])
     for name in _counters(model):
         setattr(model, name, type(getattr(model, name))(state["counters"][name]))
-    model._last_obs, model._last_episode_starts = (_array(value) for value in state["last"])
+    model._last_obs, model._last_episode_starts = _last_seen(model, state["last"])
     if model.get_vec_normalize_env() is not None:
         model._last_original_obs = model._last_obs  # the same, for returns alone are normalised
     if state["episodes"] is not None:
-        episodes = ({name: each[name] for name in ("r", "l", "t")} for each in state["episodes"])
+        episodes = [{name: _number(each[name]) for name in ("r", "l", "t")} for each in state["episodes"]]
         model.ep_info_buffer = deque(episodes, maxlen=model._stats_window_size)
         model.ep_success_buffer = deque(maxlen=model._stats_window_size)
     model.action_space.np_random.bit_generator.state = state["exploration"]
     logger = model.logger
-    logger.name_to_value.update(state["log"]["values"])
-    logger.name_to_count.update(state["log"]["counts"])
+    logger.name_to_value.update({name: _number(value) for name, value in state["log"]["values"].items()})
+    logger.name_to_count.update({name: _number(value) for name, value in state["log"]["counts"].items()})
     logger.name_to_excluded.update({name: tuple(formats) for name, formats in state["log"]["excluded"].items()})
 
 
@@ -103,6 +103,23 @@ def _load_buffer(buffer: ReplayBuffer, state: dict[str, Any]) -> None:
     buffer.pos, buffer.full = int(place), bool(full)
     if not 0 <= buffer.pos < buffer.buffer_size:
         raise ValueError(f"place {buffer.pos} lies outside a buffer of {buffer.buffer_size}")
+
+
+def _last_seen(model: BaseAlgorithm, held: list[torch.Tensor | None]) -> tuple[Any, Any]:
+    """Returns the last observations and whether episodes began there; raises ValueError for those of other rows."""
+    seen, begun = (_array(value) for value in held)
+    shape = (model.n_envs, *(model.observation_space.shape or ()))
+    if (seen is not None and seen.shape != shape) or (begun is not None and begun.shape != shape[:1]):
+        raise ValueError(f"the last observations are not those of {model.n_envs} rows")
+    if (seen is None or begun is None) and model.num_timesteps:
+        raise ValueError("the last observations are missing")
+    return seen, begun
+
+
+def _number(value: Any) -> int | float:
+    if not isinstance(value, (int, float)):
+        raise ValueError(f"{value!r:.40} is no number")
+    return value
 
 
 def _entropy(model: BaseAlgorithm) -> torch.Tensor | None:

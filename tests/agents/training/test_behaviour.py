@@ -88,3 +88,12 @@ def test_actions_are_described_by_what_they_do():
     )
     choices = described(PolicySpec(control="update-choice").codec(), np.array([0, 2, 2, 1]))
     assert choices == {"share_G_alone": 0.25, "share_D_alone": 0.25, "share_both": 0.5}
+
+
+def test_a_policy_that_its_own_constant_beats_is_said_to_be_beaten():
+    recorded = Recorded(linear("rates", [[-8.0], [-8.0]], [4.0, 4.0]))
+    rows = compare(GAME, [Contestant("mine (meta)", recorded)], seeds=list(SEEDS), split="tune").rows
+    constant = recorded.constant()
+    better = [{**row, "score": row["score"] - 0.1, "controller": constant.label} for row in rows]
+    found = Behaviour.of(recorded, constant, rows + better)
+    assert found.is_constant and "does better" in str(found) and "it learned" not in str(found)
