@@ -88,8 +88,8 @@ def run(arguments: Sequence[str]) -> int:
     )  # fmt: skip
     trust = option(
         "trust", bool, False,
-        "With --resume: read the data and controllers' files that the folder's configuration names elsewhere, too, go to "
-        "the Ray cluster that it names, and take on any amount of work.",
+        "With --resume: read the data and controllers' files that the folder's configuration names elsewhere, too, go "
+        "to the Ray cluster that it names, and take on any amount of work.",
     )  # fmt: skip
     as_json = option("json", bool, False, "Print the folder and the scores as one JSON document.")
     given: Any = _read({"game": game, "agent": agent, "job": job, "folder": [again, trust, as_json]}, arguments)
