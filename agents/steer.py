@@ -22,6 +22,7 @@ from .registry import CONTROLLERS, make_controller
 from .steering.input_checks import InputChecks, read_loss, reflection
 from .steering.rates import HasGroups, Rates
 from .steering.scores import Scores, mean_terms, read_number, read_scores
+from .steering.slopes import Slopes
 from .steering.steps import StepWatch
 from .steering.weights import WeightSample
 
@@ -53,7 +54,8 @@ class Steer:
 
     **Sign of the scores.** Controllers read a high score as "real": D minimises ℓ(real) with label 1 and ℓ(fake) with
     label 0; a Wasserstein critic minimises E D(fake) − E D(real). If your D learns the opposite (real = 0, fake = 1),
-    give `-scores` (`1 - scores` for least squares). `d_loss=` lets `Steer` notice the mistake.
+    give `-scores` (`1 - scores` for least squares). `Steer` notices the mistake by `d_loss=`, or by the gradients that
+    your `backward()` sends through the scores, and then reads them the other way round.
 
     Within an iteration a player may step several times (all at the decided rate), by a closure, or not at all (a step
     that a GradScaler skips). With gradient accumulation, an iteration is one optimiser step: give the scores of its
@@ -120,7 +122,8 @@ class Steer:
                 "or of the benchmark; choose another controller for your own loop"
             )
         self._given, self._episode_updates = losses == "given", episode_updates
-        self._checks = InputChecks(self.loss, self._given)
+        self._slopes = Slopes(self._rates.optimizers["opt_d"])
+        self._checks = InputChecks(self.loss, self._given, self._slopes)
         self._steps = StepWatch(self._rates.optimizers)
         self._weights = WeightSample(self._rates.optimizers)
         self._update = 0
@@ -178,6 +181,7 @@ class Steer:
                 f"real_logits holds the scores of {len(real.outputs)} discriminators, fake_logits of "
                 f"{len(fake.outputs)}; give the same discriminators' scores of both batches"
             )
+        self._slopes.count()
         measurement = self._seen(real, fake, read_number("g_loss", g_loss), read_number("d_loss", d_loss))
         if self._last is not None:
             before, control = self._last
@@ -194,6 +198,7 @@ class Steer:
             d_multiplier=float(control.d_multiplier[0]),
         )
         self._rates.set(decision.g_multiplier, decision.d_multiplier)
+        self._slopes.watch(real_logits, fake_logits)
         if text := self._steps.begin(
             {"g": decision.update_g, "d": decision.update_d}, {"g": decision.g_multiplier, "d": decision.d_multiplier}
         ):
@@ -230,6 +235,7 @@ class Steer:
             "controller": self.name,
             "loss": self.loss.name,
             "update": self._update,
+            "exchanged": self._checks.exchanged,
             "memory": self.controller.state_dict(),
             "last": last,
         }
@@ -251,6 +257,7 @@ class Steer:
         last = state["last"]
         self._last = None if last is None else (Measurement(**last["measurement"]), Control(**last["control"]))
         self._update = int(state["update"])
+        self._checks.exchanged = bool(state.get("exchanged"))
 
     def _between(self, method: str) -> None:
         if self._rates.held:
@@ -259,10 +266,11 @@ class Steer:
     def _seen(self, real: Scores, fake: Scores, g_loss: float | None, d_loss: float | None) -> Measurement:
         """Builds the controller's measurement; warns of doubtful inputs."""
         checks = self._checks
-        d_moved = self._last is not None and bool(self._last[1].update_d[0])
+        last = None if self._last is None else self._last[1]
+        moved = {name for name in "gd" if last is not None and bool(getattr(last, f"update_{name}")[0])}
         exchanged = checks.exchanged
         seen = self._measure(real, fake)
-        if text := checks.new(seen, len(real.outputs), d_moved, g_loss=g_loss, d_loss=d_loss):
+        if text := checks.new(seen, len(real.outputs), moved, g_loss=g_loss, d_loss=d_loss):
             if checks.exchanged and reflection(self.loss) is None:
                 raise ValueError(text)
             warnings.warn(text, UserWarning, stacklevel=3)

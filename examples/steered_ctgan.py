@@ -7,7 +7,7 @@ to steer a loop that you cannot edit. Needs `pip install ctgan` (Business Source
 The table is one of scikit-learn's, iris by default: a quarter of it is held out, and synthetic rows are judged by how
 well a classifier that is trained on them does there, and by how far their columns are from the held-out ones.
 
-    python steered_ctgan.py --controllers gap-aware dyn-gda --seeds 0 1 2 3 4 5 --epochs 300
+    python steered_ctgan.py --controllers gap-aware dyn-gda --seeds 0 1 2 6 7 8 --epochs 300
 """
 
 from __future__ import annotations

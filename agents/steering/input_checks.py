@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Collection, Sequence
 
 import torch
 from torch import Tensor
@@ -10,6 +11,8 @@ from torch import Tensor
 from gan_env.losses.aliases import our_name
 from gan_env.losses.losses import Loss, get_loss
 from gan_env.types import Measurement
+
+from .slopes import Slopes
 
 TOLERANCE = 0.02
 """By how much, absolutely and relatively, a loss that you give may differ from that of the scores before a warning."""
@@ -35,8 +38,13 @@ chance, and its own loss much nearer to the one with the sides exchanged. A pena
 look like that."""
 INVERTED = 150
 """Iterations in a row, each after a step of D, in which scores must be inverted where no `d_loss` is given."""
+BELOW = 500
+"""Iterations in a row, each after a step of G alone, in which G's samples must have the lower scores likewise."""
+FALL_LEAST, FALL = 20, 6.0
+"""Against a D that stands still, a G that is trained as usual raises the scores of its samples. Iterations of the first
+and of the last third of such a stretch, and how many standard errors they must have fallen from one to the other."""
 INVERTED_SHARE = 0.9
-"""Share of pairs (real, generated) in which the generated sample must have the higher score."""
+"""Share of pairs (real, generated) in which the one sample must have the higher score."""
 
 UNFINITE = 10
 """Iterations in a row with scores that are not finite until that is said: a scaler skips single ones."""
@@ -84,24 +92,34 @@ class InputChecks:
     Args:
         loss: The GAN loss that is trained.
         given: Whether the controller reads the losses that the loop gives; they are not compared then.
+        slopes: Of the loop's own losses in the scores.
     """
 
-    def __init__(self, loss: Loss, given: bool = False):
-        self.loss, self._given = loss, given
+    def __init__(self, loss: Loss, given: bool, slopes: Slopes):
+        self.loss, self._given, self._slopes = loss, given, slopes
         self.exchanged = False
-        """Whether `d_loss` has shown that D is trained with real and generated exchanged."""
+        """Whether `d_loss` or D's gradients have shown that D is trained with real and generated exchanged."""
         self._within = loss.probability  # every score so far was in [0, 1]
         self._apart = self._inverted = self._unfinite = 0
+        self._below: list[float] = []  # mean scores of G's samples, while G moves alone below the real ones
         self._sides = Sides(loss.ideal_d_loss)
         self._said: set[str] = set()
 
-    def new(self, seen: Measurement, outputs: int, d_moved: bool, *, g_loss: float | None, d_loss: float | None) -> str:
+    def new(
+        self,
+        seen: Measurement,
+        outputs: int,
+        moved: Collection[str],
+        *,
+        g_loss: float | None,
+        d_loss: float | None,
+    ) -> str:
         """Returns what was not said before, or "".
 
         Args:
             seen: The scores, and the losses that follow from them.
             outputs: Discriminators or scales that the scores come from.
-            d_moved: Whether D was to step since the scores before.
+            moved: Of "g" and "d", who was to step since the scores before.
             g_loss: The loop's own, or None.
             d_loss: Likewise.
         """
@@ -125,15 +143,23 @@ class InputChecks:
             if value is not None and math.isfinite(value) and math.isfinite(theirs[name])
             if not _alike(value, theirs[name]) and not _alike(value, outputs * theirs[name])
         }
+        if self._slopes.sides == "exchanged" and not self.exchanged:
+            self.exchanged = True
+            return self._exchanged_text(
+                "D is trained with real and generated exchanged, or steer(real_logits, fake_logits) gets them in each "
+                "other's place: its backward passes push the scores of real samples down"
+            )
         if d_loss is None:
-            if self._scores_inverted(seen, d_moved):
-                return self._once("inverted", self._inverted_text())
+            if not self._slopes.sides and (text := self._stays_apart(seen, moved)):
+                return self._once("apart", text)
         elif not self.exchanged:
             exchanged = self._d_loss(seen.fake_logits, seen.real_logits)
             self.exchanged = self._sides.are_exchanged(d_loss, theirs["d_loss"], exchanged, outputs)
             if self.exchanged:
-                return self._exchanged_text(d_loss)
-            if self._sides.equal:
+                return self._exchanged_text(
+                    f"d_loss={d_loss:.4g} is {self.loss.name}'s with real and generated exchanged"
+                )
+            if self._sides.equal or _alike(d_loss, exchanged):
                 unlike.pop("d_loss", None)  # wait until that is sure
         if self._given:
             unlike = {}
@@ -187,32 +213,40 @@ class InputChecks:
             ):
                 if name in unlike and _alike(unlike[name], computed):
                     return f"{name}={unlike[name]:.4g} is {self.loss.name}'s of their logits{more}"
+        if self._slopes.of_probabilities:
+            return "the slope of D's loss in them is that of their logarithm"
         if self._apart >= ITERATIONS:
             return f"all lay in [0, 1] so far, half of it apart in {ITERATIONS} iterations"
         return ""
 
-    def _scores_inverted(self, seen: Measurement, d_moved: bool) -> bool:
-        if "inverted" in self._said:
-            return False
+    def _stays_apart(self, seen: Measurement, moved: Collection[str]) -> str:
+        """Says that one batch's scores stay above the other's although a player steps who should change that."""
+        if "apart" in self._said or not moved:
+            return ""
         real, fake = seen.real_logits[0], seen.fake_logits[0]
-        if not d_moved or not float(real.mean()) < float(fake.mean()):
-            self._inverted = self._inverted if not d_moved else 0
-            return False
-        lower = torch.searchsorted(fake.sort().values, real, right=True).double().mean() / len(fake)
-        self._inverted = self._inverted + 1 if float(lower) <= 1 - INVERTED_SHARE else 0
-        return self._inverted >= INVERTED
+        if "d" in moved:
+            self._below.clear()
+            self._inverted = _more(self._inverted, real, fake)
+            return self._inverted_text() if self._inverted >= INVERTED else ""
+        if not _more(0, fake, real):
+            self._below.clear()
+            return ""
+        self._below.append(float(fake.mean()))
+        if _falls(self._below):
+            return self._below_text("have fallen further below those of real ones: your labels are")
+        if len(self._below) >= BELOW:
+            return self._below_text(
+                "are still lower than for real ones: G's rate is too low for such a D, or your labels are"
+            )
+        return ""
 
-    def _exchanged_text(self, d_loss: float) -> str:
+    def _exchanged_text(self, why: str) -> str:
         total = reflection(self.loss)
         if total is None:
-            return (
-                f"d_loss={d_loss:.4g} is {self.loss.name}'s with real and generated exchanged: give scores that are "
-                "high for real samples"
-            )
+            return f"{why}: give scores that are high for real samples"
         return (
-            f"d_loss={d_loss:.4g} is {self.loss.name}'s with real and generated exchanged: D learns high scores for "
-            f"generated samples (labels real = 0, fake = 1). Controllers read high as real, so give {_minus(total)} in "
-            "place of the scores; until you do, they are read so from now on"
+            f"{why}: D learns high scores for generated samples (labels real = 0, fake = 1). Controllers read high as "
+            f"real, so give {_minus(total)} in place of the scores; until you do, they are read so from now on"
         )
 
     def _inverted_text(self) -> str:
@@ -221,6 +255,31 @@ class InputChecks:
             "although D stepped. Controllers read high as real. If your labels are the other way round (real = 0, "
             f"fake = 1), give {_minus(reflection(self.loss) or 0.0)} in place of the scores; d_loss= would tell"
         )
+
+    def _below_text(self, what: str) -> str:
+        return (
+            f"G stepped alone in {len(self._below)} iterations in a row, and D's scores of its samples {what} the "
+            f"other way round (real = 0, fake = 1), and then give {_minus(reflection(self.loss) or 0.0)} in place of "
+            "the scores; d_loss= would tell"
+        )
+
+
+def _falls(means: Sequence[float]) -> bool:
+    """Whether batch means have fallen beyond doubt: the last third's lie far below the first third's."""
+    third = len(means) // 3
+    if third < FALL_LEAST:
+        return False
+    first, last = torch.tensor(means[:third]), torch.tensor(means[-third:])
+    error = float(((first.var() + last.var()) / third).sqrt())
+    return float(first.mean() - last.mean()) > max(FALL * error, 1e-6)
+
+
+def _more(count: int, low: Tensor, high: Tensor) -> int:
+    """Adds one iteration to those in a row in which scores (B,) lie below others, and hardly any pair is otherwise."""
+    if not float(low.mean()) < float(high.mean()):
+        return 0
+    lower = torch.searchsorted(high.sort().values, low, right=True).double().mean() / len(high)
+    return count + 1 if float(lower) <= 1 - INVERTED_SHARE else 0
 
 
 def read_loss(name: str) -> Loss:

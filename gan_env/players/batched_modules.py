@@ -95,7 +95,13 @@ class AutogradPlayers:
             if state is not None and state.shape[1]:
                 leaf = torch.cat([leaf[:, : -state.shape[1]], state], 1)
             leaf, inputs = leaf.requires_grad_(), inputs.detach().requires_grad_()
-            out, after = self.stateful(leaf, inputs)
+            try:
+                out, after = self.stateful(leaf, inputs)
+            except (ValueError, RuntimeError) as error:
+                if not _is_about_the_batch(error):
+                    raise
+                size = f"batch_size={inputs.shape[1]} does not go through this GAN's modules"
+                raise ValueError(f"{size}: {error}; choose another, or layers that bear it") from error
         return out.detach(), Tape(leaf, inputs, out, flat, after)
 
     def backward(self, tape: Any, grad: Tensor, buffers: Buffers, asked: Asked) -> tuple[Tensor | None, Tensor | None]:
@@ -160,6 +166,13 @@ class ModulePlayers(AutogradPlayers):
         made = [self._row(f, x) for f, x in zip(flat, inputs, strict=True)]
         out, state = [row[0] for row in made], [row[1] for row in made]
         return (torch.stack(out) if len(out) > 1 else out[0].unsqueeze(0)), torch.stack(state)
+
+
+def _is_about_the_batch(error: Exception) -> bool:
+    """Whether layers refuse a number of samples: BatchNorm's of one, minibatch statistics that want groups."""
+    return any(
+        part in str(error) for part in ("more than 1 value per channel", "more than 1 spatial", "for input of size")
+    )
 
 
 def make_players(

@@ -205,3 +205,23 @@ def test_forty_pictures_are_enough_for_the_quality_that_they_get():
     task = pictures(nn.Tanh(), UNIT[:40] / 2 - 1)
     assert len(task.data) == 30 and len(task.data.validation()) == len(task.data.test()) == 5
     assert 0 <= task.score.floor() < task.quality.worst
+
+
+class GroupsOfTwo(nn.Module):
+    def forward(self, samples):
+        groups = samples.view(2, -1, samples.shape[-1])  # as a minibatch's standard deviation is computed
+        return samples + groups.std(0, unbiased=False).mean()
+
+
+@pytest.mark.parametrize(("layer", "batch_size"), [(lambda: nn.BatchNorm1d(16), 1), (GroupsOfTwo, 5)])
+@pytest.mark.filterwarnings("ignore:.*keeps state")
+def test_a_batch_size_that_a_layer_refuses_is_named(layer, batch_size):
+    task = Task(
+        generator=lambda: nn.Sequential(nn.Linear(4, 16), nn.ReLU(), nn.Linear(16, 2)),
+        discriminator=lambda: nn.Sequential(nn.Linear(2, 16), layer(), nn.LeakyReLU(0.2), nn.Linear(16, 1)),
+        data=torch.randn(96, 2),
+        latent_size=4,
+    )
+    env = gym.make("gan_env/LearningRate-v0", task=task, batch_size=batch_size)
+    with pytest.raises(ValueError, match=f"^batch_size={batch_size} does not go through .*; choose another"):
+        env.reset(seed=0)

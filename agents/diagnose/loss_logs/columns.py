@@ -91,18 +91,22 @@ def _listed(columns: list[Parts]) -> str:
 
 
 def _matching(known: list[str], text: str) -> str | None:
-    """Finds the known name that a text means: itself, or the only one with the same letters and digits."""
+    """Finds the known name that a text means.
+
+    That is the text itself, or else the only name with the same letters and digits, or the only one that ends so.
+    """
     if text in known:
         return text
     for fold in (str.casefold, _letters):
         same = [name for name in known if fold(name) == fold(text)]
         if len(same) == 1 and fold(text):
             return same[0]
-    return None
+    last = [name for name in known if _letters(name).endswith(f"_{_letters(text)}")]
+    return last[0] if len(last) == 1 and _letters(text) else None
 
 
 def _letters(name: str) -> str:
-    return re.sub(r"[^a-z0-9]+", "_", name.casefold()).strip("_")
+    return re.sub(r"[\W_]+", "_", name.casefold()).strip("_")
 
 
 # -- by name ------------------------------------------------------------------------------------------------------

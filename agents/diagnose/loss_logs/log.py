@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from os.path import commonprefix
 from pathlib import Path
 from typing import NamedTuple
 
@@ -79,7 +81,7 @@ def read_losses(
     if len(read) == 1:
         table, choices = _chosen(source, read[0][1], d_columns, g_columns)
     else:
-        table = _joined([_fullest(lines) for _, lines in read], [_label(path) for path in files])
+        table = _joined([_fullest(lines) for _, lines in read], _labels(files))
         choices = choose(source, table, d_columns, g_columns)
     return [_log(source, table, choice) for choice in choices]
 
@@ -121,6 +123,7 @@ def _log(source: str, table: Table, choice: Choice) -> LossLog:
             row, text = table.odd[name]
             raise ValueError(f"{source}, row {row + 1}: {shown(name)}={text[:80]!r} is no number")
     rows, values = _paired([table.series(name) for name in names])
+    values = values / np.array([100 if name in table.percents else 1 for name in names])
     if len(rows) < LEAST:
         raise ValueError(f"{source} holds {len(rows)} rows with both losses; {LEAST} are needed to say anything")
     d, g = (values[:, [names.index(name) for name in parts]].sum(1) for parts in (choice.d, choice.g))
@@ -214,19 +217,33 @@ def _thin(table: Table, names: Sequence[str]) -> list[str]:
 
 def _reshaped(table: Table, names: Sequence[str]) -> list[str]:
     lists = [f"{shown(name)!r} holds lists; their first number was read" for name in names if name in table.lists]
-    return lists + [
-        f"{shown(name)!r} is shorter than other columns; its values were spread over their rows evenly"
-        for name in names
-        if name in table.spread
+    percents = [
+        f"{shown(name)!r} is in per cent; a hundredth of it was read" for name in names if name in table.percents
     ]
+    return (
+        lists
+        + percents
+        + [
+            f"{shown(name)!r} is shorter than other columns; its values were spread over their rows evenly"
+            for name in names
+            if name in table.spread
+        ]
+    )
 
 
 # -- several files ------------------------------------------------------------------------------------------------
 
 
-def _label(path: Path) -> str:
-    """Returns the label in a file's name, e.g. of TensorBoard's `run-a-tag-Loss_D.csv`."""
-    return path.stem.rpartition("-tag-")[2]
+def _labels(paths: Sequence[Path]) -> list[str]:
+    """Returns what the files' names say of their columns: `Loss_D` of `run-a-tag-Loss_D.csv`.
+
+    Where the names say more than a player's loss, they are shortened by what all begin with, e.g. the experiment.
+    """
+    names = [path.stem.rpartition("-tag-")[2] for path in paths]
+    if all(role is not None and not role.which for role in map(role_of, names)):
+        return names
+    same = re.match(r"(?:.*[-_. ])?", commonprefix(names))
+    return [name[same.end() :] if same else name for name in names]
 
 
 def _fullest(lines: list[str]) -> Table:
@@ -239,6 +256,8 @@ def _joined(tables: Sequence[Table], labels: Sequence[str]) -> Table:
     taken: set[str] = set()
     for table, label in zip(tables, labels, strict=True):
         count = next((n for word in COUNTS for n in table.names if words_of(n)[-1:] == [word]), None)
+        if table.names == ["1", "2"] and (np.diff(table.series("1").values) > 0).all():  # BigGAN's `iteration: loss`
+            count = "1"
         own = [n for n in table.names if n != count and words_of(n) != ["wall", "time"]]
         for name in own:
             at, values = table.series(name)

@@ -12,24 +12,31 @@ from collections.abc import Iterator
 from functools import lru_cache
 from itertools import islice
 
-from .names import PLAYERS, is_validation, words_of
-from .table import Table, decimal_commas, number
+from .names import COUNTS, PLAYERS, is_validation, words_of
+from .table import Table, decimal_commas, number, unwrapped
 
 _TOKEN = re.compile(
-    r"(?<![\w.])(?P<number>[-+]?(?:\d(?:[\d.,]*\d)?|\.\d+)(?:[eE][-+]?\d+)?)(?![\w])"
+    r"(?<![\w.])(?P<number>[-+]?(?:\d(?:[\d.,]*\d)?|\.\d+)(?:[ef][-+]?\d+)?)(?!\w|[.,]\d)"
     r"|(?<![\w.])(?P<special>[-+]?(?:nan|inf|infinity))(?!\w)"
     r"|(?<![\w.])(?P<none>None|null|N/A|n/a|--+)(?!\w)",
     re.IGNORECASE,
-)
-_TENSORFLOW = re.compile(r"<tf\.(?:Tensor|Variable)[^<>]{0,200}?numpy=([^<>,]{1,40})>")
-_TORCH = re.compile(
-    r"\b(?:torch\.)?(?:tensor|np\.\w+|numpy\.\w+|array|Array|DeviceArray)\(\s*\[?([-+.\w]{1,40})\]?"
-    r"(?:, *\w+=(?:'[^']*'|<\w+>|[\w.]+))*\)"
 )
 _WORD = r"(?:[^\W\d][\w/.'()\-]*|\([^\W\d]\w*\))"
 _NAME = re.compile(rf"(?<![^\s,;|>\[\](){{}}\"'*:=])({_WORD}(?: {_WORD})*)$")
 _SEPARATOR = re.compile(r"\s*(?:[:=|：→]|->|=>|(?<=\s)[-–—]|\bis|\bwas|\bof)?\s*$")
 _LEVEL = re.compile(r"^.*\b(?:TRACE|DEBUG|INFO|WARNING|WARN|ERROR|CRITICAL)\b")
+_COUNT = rf"(?:{'|'.join(sorted(COUNTS, key=len, reverse=True))}|iterations|batches|epochs|kimg)"
+_BEFORE_VALUE = r"(?= {0,3}(?:=|[:：](?=\s)) {0,3}(?:[-+]?[.\d]|[-+]?nan|[-+]?inf))"
+_COUNTER = re.compile(
+    rf"(?<=[^\W\d])[ (\[]{{0,3}}(?:@|\b(?:at|after|in|for|on|of) (?:the )?(?:{_COUNT})?|\b{_COUNT})"
+    rf"[ #_]?\d[\d,]*(?:/\d+)? ?(?:{_COUNT}\b)?[)\]]?{_BEFORE_VALUE}",
+    re.IGNORECASE,
+)
+"""The counter in `D loss at step 100: 0.5`, `D loss (epoch 3) = 0.5` or `D loss after 100 iterations: 0.5`."""
+_ORDINAL = re.compile(
+    rf"(?<!\w)(?!{_COUNT}\b)([^\W\d][\w./-]*)[ (\[]{{1,2}}(\d{{1,9}})[)\]]?{_BEFORE_VALUE}", re.IGNORECASE
+)
+"""A name and the number that belongs to it, in `loss D 1: 0.5` or `d_loss[100]: 0.5`."""
 _FURTHER = re.compile(r"\s*[,/]?\s*")
 _REACH = 120
 """Characters before a number in which its name is searched."""
@@ -46,10 +53,12 @@ def read_printed(lines: list[str]) -> Table:
     comma = decimal_commas(line[:_LONGEST] for line in islice(lines, 2_000))
     table = Table()
     for line in lines:
-        for name, value, listed in _pairs(line[:_LONGEST], comma):
+        for name, value, listed, mark in _pairs(line[:_LONGEST], comma):
             table.put(table.rows, name, value)
             if listed:
                 table.lists.add(name)
+            if mark:
+                table.percents.add(name)
         table.rows += 1
     table.merge_counted()
     return table
@@ -61,7 +70,7 @@ def read_bare(lines: list[str]) -> Table:
     table = Table()
     for line in lines:
         content = line[:_LONGEST].rpartition(":[")[2] if ":[" in line else line[:_LONGEST]
-        values = [each for each in re.split(r"[\s;|\[\]()]+|,\s+|,(?=[-+.\d]*\.)", content) if each]
+        values = [each for each in re.split(r"[\s;|\[\]()]+|[,:]\s+|,(?=[-+.\d]*\.)", content) if each]
         found = [number(each, comma) for each in values]
         if found and None not in found:
             named = _MLFLOW if len(found) == 3 and found[0] and found[0] > 1e12 else range(1, len(found) + 1)
@@ -71,12 +80,9 @@ def read_bare(lines: list[str]) -> Table:
     return table
 
 
-def _pairs(line: str, comma: bool) -> Iterator[tuple[str, float, bool]]:
-    """Returns the named numbers of a line, and whether each is the first of a list."""
-    if "tf." in line:
-        line = _TENSORFLOW.sub(r"\1", line)
-    if "(" in line:
-        line = _TORCH.sub(r"\1", line)
+def _pairs(line: str, comma: bool) -> Iterator[tuple[str, float, bool, bool]]:
+    """Returns the named numbers of a line, whether each is the first of a list, and whether it is in per cent."""
+    line = _ORDINAL.sub(r"\1_\2", _COUNTER.sub("", unwrapped(line)))
     end, first, held_out, player = 0, "", None, ""
     further = 0
     for token in _TOKEN.finditer(line):
@@ -90,7 +96,7 @@ def _pairs(line: str, comma: bool) -> Iterator[tuple[str, float, bool]]:
             further += 1
             value = number(text, comma)
             if value is not None:
-                yield f"{first}[{further}]", value, False
+                yield f"{first}[{further}]", value, False, False
             continue
         name, opened = _name(gap)
         further, first = 0, ""
@@ -110,7 +116,7 @@ def _pairs(line: str, comma: bool) -> Iterator[tuple[str, float, bool]]:
         if value is not None:
             first = name
             rest = line[token.end() : token.end() + 40]
-            yield name, value, opened and bool(re.match(r"\s*,?\s*[-+.\d]", rest))
+            yield name, value, opened and bool(re.match(r"\s*,?\s*[-+.\d]", rest)), bool(re.match(r" ?%(?!\|)", rest))
 
 
 @lru_cache(4_096)

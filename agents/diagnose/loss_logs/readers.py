@@ -14,7 +14,7 @@ from typing import Any
 from gan_env.io.files import parsed_json
 
 from .names import TAGS, is_validation
-from .table import Table, decimal_commas, number
+from .table import Table, decimal_commas, number, unwrapped
 
 _SERIES = 8
 """Fewest numbers in a list for it to be a column instead of part of a row."""
@@ -24,7 +24,6 @@ _BANNER = 5_000
 """Most lines before the header of a table."""
 _LONGEST = 2**20
 """Most characters of a line that are parsed as Python."""
-_WRAPPED = re.compile(r"\b(?:torch\.)?(?:tensor|np\.\w+|numpy\.\w+|array|Array)\(\s*([^(),\]\[]+?)\s*(?:,[^()]*)?\)")
 _SPECIAL = re.compile(r"(?<![\w'\"])([-+]?(?:nan|inf))(?![\w'\"])")
 _RULE = re.compile(r"[\s|+:=\-\u2500-\u257f]*")
 _OBJECT = re.compile(r"\{\s*\"")
@@ -69,7 +68,7 @@ def _dicts(lines: list[str]) -> Iterator[dict[str, Any]]:
         start, end = line.find("{"), line.rfind("}")
         if start < 0 or end < start or end - start > _LONGEST:
             continue
-        text = _SPECIAL.sub(r"'\1'", _WRAPPED.sub(r"\1", line[start : end + 1]))
+        text = _SPECIAL.sub(r"'\1'", unwrapped(line[start : end + 1]))
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # of what only looks like Python

@@ -13,6 +13,11 @@ STDIN = Path("-")
 LIMIT = 16 * 2**20
 """Most bytes of a log: about 200,000 printed lines."""
 _HEAD = 2**16
+_EVENTS = "events.out.tfevents"
+_TENSORBOARD = (
+    "TensorBoard's binary event files; in TensorBoard turn on 'Show data download links', save both losses as CSV, and "
+    "name these two files: gan-env diagnose D.csv G.csv"
+)
 _BOMS = {codecs.BOM_UTF16_LE: "utf-16", codecs.BOM_UTF16_BE: "utf-16"}  # as PowerShell redirects output
 _CONTROLS = re.compile(r"[\x00-\x08\x0e-\x1b\x1f\x7f-\x84\x86-\x9f]")
 """Control characters except blanks and line ends."""
@@ -39,6 +44,8 @@ def read_lines(path: Path) -> tuple[str, list[str]]:
     else:
         kind = path.stat()
         if stat.S_ISDIR(kind.st_mode):
+            if any(path.glob(f"{_EVENTS}*")) or any(path.glob(f"*/{_EVENTS}*")):
+                raise ValueError(f"{source} holds {_TENSORBOARD}")
             raise ValueError(f"{source} is a folder; name the file with the losses")
         if not stat.S_ISREG(kind.st_mode):
             raise ValueError(
@@ -46,6 +53,8 @@ def read_lines(path: Path) -> tuple[str, list[str]]:
             )
         if kind.st_size > LIMIT:
             raise _too_long(source, f"{kind.st_size / 2**20:,.0f} MB")
+        if path.name.startswith(_EVENTS):
+            raise ValueError(f"{source} is one of {_TENSORBOARD}")
         with path.open("rb") as file:
             content = _content(source, file)
     encoding = next((name for mark, name in _BOMS.items() if content.startswith(mark)), "utf-8-sig")

@@ -12,8 +12,13 @@ import numpy as np
 MOST_NAMES = 2_000
 """Most columns of a log; further names are ignored."""
 _MISSING = {"", "-", "--", "none", "null", "na", "n/a", "<na>", "nil", "."}
-_WRAPPER = re.compile(r"^(?:torch\.)?(?:tensor|np\.\w+|numpy\.\w+|array|Array)\(\s*")
-_NUMBER = re.compile(r"[-+]?(?:\d+\.?\d*|\.\d+)(?:e[-+]?\d+)?|[-+]?(?:nan|inf|infinity)", re.IGNORECASE)
+_WRAPPER = r"(?:torch\.)?(?:tensor|tf\.Tensor|np\.\w+|numpy\.\w+|array|Array|DeviceArray)\(\s*"
+_WRAPPED = (
+    re.compile(rf"\b{_WRAPPER}\[?([-+.\w]{{1,40}})\]?\s*(?:, *\w+=(?:'[^']*'|<\w+>|\([\d, ]*\)|[\w.]+))*\)"),
+    re.compile(r"<tf\.(?:Tensor|Variable)[^<>]{0,200}?numpy=([^<>,]{1,40})>"),
+)
+_OPENED = re.compile(f"^{_WRAPPER}")
+_NUMBER = re.compile(r"([-+]?(?:\d+\.?\d*|\.\d+))(?:[ef]([-+]?\d+))?|[-+]?(?:nan|inf|infinity)", re.IGNORECASE)
 
 _COUNTER = re.compile(r"\d+")
 _POINT = re.compile(r"(?<![\w.])\d+\.\d+(?![\w.:])")
@@ -33,16 +38,31 @@ def number(text: str, comma: bool = False) -> float | None:
     """Parses a number; returns None for any other text.
 
     Args:
-        text: E.g. `0.5`, `1e-3`, `tensor(0.5)`, `11,700`, `60 %`, `nan`.
+        text: E.g. `0.5`, `1e-3`, Julia's `1f-3`, `tensor(0.5)`, `11,700`, `60 %`, `nan`.
         comma: Whether a comma is the decimal mark (`0,5`), instead of one between thousands.
     """
-    text = _WRAPPER.sub("", text.strip().strip("'\"")).split(", ")[0].rstrip(")% ")
+    text = _OPENED.sub("", text.strip().strip("'\"")).split(", ")[0].rstrip(")% ")
     if "," in text:
         if comma:
             text = text.replace(".", "").replace(",", ".")
         elif re.fullmatch(r"[-+]?\d{1,3}(?:,\d{3})+(?:\.\d*)?", text):
             text = text.replace(",", "")
-    return float(text) if _NUMBER.fullmatch(text) else None
+    found = _NUMBER.fullmatch(text)
+    if found is None:
+        return None
+    return float(f"{found[1]}e{found[2]}" if found[2] else text)
+
+
+def unwrapped(line: str) -> str:
+    """Replaces what libraries print for one number by the number.
+
+    So `tensor(0.5, device='cuda:0')`, `tf.Tensor(0.5, shape=(), dtype=float32)` and `np.float32(0.5)` become `0.5`.
+    """
+    if "(" not in line and "<tf." not in line:
+        return line
+    for pattern in _WRAPPED:
+        line = pattern.sub(r"\1", line)
+    return line
 
 
 def decimal_commas(texts: Iterable[str]) -> bool:
@@ -65,6 +85,8 @@ class Table:
         """Columns whose entries were lists, of which the first number was taken."""
         self.spread: set[str] = set()
         """Columns that were shorter than others, and whose values were spread over the rows evenly."""
+        self.percents: set[str] = set()
+        """Columns with numbers in per cent, which are kept as they stand."""
         self._merged: dict[str, str] = {}
         self._crowded = False
         self._at: dict[str, array[int]] = {}
@@ -89,6 +111,8 @@ class Table:
             if found is None:
                 self.odd.setdefault(name, (row, value))
                 return
+            if value.rstrip().endswith("%"):
+                self.percents.add(name)
         elif isinstance(value, (int, float)):
             try:
                 found = float(value)
@@ -139,7 +163,7 @@ class Table:
             apart = all(self._at[a][-1] < self._at[b][0] for a, b in zip(names, names[1:], strict=False))
             if len(names) < 3 or not apart or counters != sorted(counters):
                 continue
-            merged = " ".join(pattern.replace("#", " ").split())
+            merged = " ".join(pattern.replace("#", " ").split()).strip("_")
             if merged in self._at:
                 continue
             at, values = array("q"), array("d")

@@ -42,6 +42,11 @@ PRINTED = {
     "TensorFlow, no colon": each(lambda i, d, g, r, f: f"Step {i}: Generator Loss {g:.6f} Discriminator Loss {d:.6f}"),
     "TensorFlow's examples": each(lambda i, d, g, r, f: f"Step {100 * i}: Generator Loss: {g:f}, Discriminator Loss: {d:f}"),
     "TensorFlow, eager tensors": each(lambda i, d, g, r, f: f"gen loss: <tf.Tensor: shape=(), dtype=float32, numpy={g:f}> disc loss: <tf.Tensor: shape=(), dtype=float32, numpy={d:f}>"),
+    "TensorFlow, printed tensors": each(lambda i, d, g, r, f: f"Epoch {i}, gen_loss=tf.Tensor({g:f}, shape=(), dtype=float32), disc_loss=tf.Tensor({d:f}, shape=(), dtype=float32)"),
+    "Chollet's book": each(lambda i, d, g, r, f: f"discriminator loss at step {100 * i}: {d:f}\nadversarial loss at step {100 * i}: {g:f}"),
+    "a counter after the name": each(lambda i, d, g, r, f: f"D loss after {100 * i:,d} iterations: {d:f} | G loss (epoch {i}) = {g:f}"),
+    "a counter in brackets": each(lambda i, d, g, r, f: f"d_loss[{i}]: {d:f}; g_loss@{i}: {g:f}"),
+    "Julia": each(lambda i, d, g, r, f: f"Train step {i}, Discriminator loss = {1000 * d:.4f}f-3, Generator loss = {g:f}f0"),
     "TensorFlow's pix2pix": each(lambda i, d, g, r, f: f"step={i} gen_total_loss={100 * g + 20:f} gen_gan_loss={g:f} gen_l1_loss=0.2 disc_loss={d:f}"),
     "tensors": each(lambda i, d, g, r, f: f"D: tensor({d:.4f}, device='cuda:0', grad_fn=<MeanBackward0>) G: tensor({g:.4f}, grad_fn=<NegBackward0>)"),
     "NumPy 2": each(lambda i, d, g, r, f: f"d_loss np.float64({d!r}) g_loss np.float64({g!r})"),
@@ -178,6 +183,14 @@ def test_each_discriminator_is_read_with_its_own_generator(tmp_path):
     assert (a.d_column, a.g_column, b.d_column, b.g_column) == ("D_A", "G_A", "D_B", "G_B") and set(b.d) == {0.24}
 
 
+def test_discriminators_that_are_counted_are_told_apart(tmp_path):
+    a, b = read(
+        tmp_path, each(lambda i, d, g, r, f: f"step {i} | loss D 1: {d:.4f} | loss D 2: 0.24 | loss G: {g:.4f}")
+    )
+    same(a)
+    assert (a.which, b.which) == ("1", "2") and set(b.d) == {0.24}
+
+
 def test_a_whole_that_is_the_sum_of_two_discriminators_is_left_for_them(tmp_path):
     logs = read(
         tmp_path,
@@ -216,6 +229,16 @@ def test_columns_may_be_named_summed_and_nested(tmp_path):
         same(log)
     with pytest.raises(ValueError, match=r"has no column 'nope'; it has 'x.real', 'x.fake'"):
         read(tmp_path, text, ["nope"], ["y z"])
+
+
+def test_a_column_may_be_named_by_its_last_words_in_any_alphabet(tmp_path):
+    text = each(lambda i, d, g, r, f: f"第{i}轮 判别器损失: {d:.4f} 生成器损失: {g:.4f}")
+    with pytest.raises(ValueError, match="no column is named .* it has '生成器损失', '第 轮 判别器损失'"):
+        read(tmp_path, text)
+    (log,) = read(tmp_path, text, ["判别器损失"], ["生成器损失"])
+    same(log)
+    with pytest.raises(ValueError, match="has no column 'loss'"):  # two end so
+        read(tmp_path, each(lambda i, d, g, r, f: f"a loss: {d:.4f} b loss: {g:.4f}"), ["loss"], ["b loss"])
 
 
 def test_named_columns_are_found_in_lines_whose_names_mean_nothing(tmp_path):
@@ -293,6 +316,12 @@ def test_files_of_one_scalar_are_joined_by_step(tmp_path):
     (tmp_path / "d_loss").write_text(each(lambda i, d, g, r, f: f"{1700000000000 + i} {d} {i}"))  # MLflow's
     (tmp_path / "g_loss").write_text(each(lambda i, d, g, r, f: f"{1700000000000 + i} {g} {i}"))
     same(read_losses([tmp_path / "d_loss", tmp_path / "g_loss"])[0])
+    files = [tmp_path / f"BigGAN_Glr1e-4_Dlr4e-4_{name}.log" for name in ("G_loss", "D_loss_real", "D_loss_fake")]
+    for file, values in zip(files, (G, REAL, FAKE), strict=True):
+        file.write_text("".join(f"{100 * i}: {value:.5f}\n" for i, value in enumerate(values)))
+    (log,) = read_losses(files)
+    same(log)
+    assert (log.d_column, log.update[-1]) == ("D_loss_real + D_loss_fake", 100 * (N - 1))
 
 
 def test_a_table_with_a_row_for_each_number_is_read(tmp_path):
@@ -305,6 +334,13 @@ def test_what_was_decided_on_the_way_is_said(tmp_path):
     assert log.d_is == "sum" and "name one: --d-column" in log.notes[0]
     (log,) = read(tmp_path, PRINTED["Keras-GAN, lists"])
     assert log.notes == ("'D loss' holds lists; their first number was read",)
+    for percents in (
+        each(lambda i, d, g, r, f: f"{i} d_loss: {100 * d:.3f}% g_loss: {g:.4f} acc: 97%"),
+        "d_loss,g_loss\n" + each(lambda i, d, g, r, f: f"{100 * d:.3f} %,{g:.4f}"),
+    ):
+        (log,) = read(tmp_path, percents)
+        same(log)
+        assert log.notes == ("'d_loss' is in per cent; a hundredth of it was read",)
     (log,) = read(tmp_path, json.dumps({"d_loss": list(np.repeat(D, 2)), "g_loss": list(G)}))
     assert any("'g_loss' is shorter" in note for note in log.notes)
 
@@ -334,6 +370,10 @@ def test_what_is_no_text_file_is_refused_on_one_line(tmp_path, capsys):
     assert "is no regular file" in refused(capsys, tmp_path / "fifo")
     assert "is no regular file" in refused(capsys, "/dev/zero")
     assert "is a folder" in refused(capsys, tmp_path)
+    events = tmp_path / "events.out.tfevents.1700000000.host.1.0"
+    events.write_bytes(b"\x18\0\0\0\0\0\0\0brain.Event:2")
+    assert "save both losses as CSV" in refused(capsys, events)
+    assert "save both losses as CSV" in refused(capsys, tmp_path)
     assert "name the log first" in refused(capsys, "--d-column", "a", "b")
     with open("/dev/zero", encoding="latin-1") as endless, pytest.MonkeyPatch.context() as patch:
         patch.setattr(sys, "stdin", endless)
@@ -342,7 +382,8 @@ def test_what_is_no_text_file_is_refused_on_one_line(tmp_path, capsys):
 
 @pytest.mark.parametrize(
     "text", ['{"a":' * 300_000, '{"a":[\n' * 200_000, "'{" * 500_000, "tensor(" * 200_000, "1," * 700_000, "|" * 1_000_000,
-             "\x1b[" * 500_000, "x: " * 300_000, "a " * 700_000, "9" * 1_000_000 + "\n1,2", "[[" * 400_000]
+             "\x1b[" * 500_000, "x: " * 300_000, "a " * 700_000, "9" * 1_000_000 + "\n1,2", "[[" * 400_000,
+             "a at 1 " * 200_000, "a (" * 400_000, "a step 1" * 100_000, "a" * 1_000_000, "1,1" * 300_000]
 )  # fmt: skip
 def test_texts_that_are_made_to_cost_time_do_not(text, tmp_path, capsys):
     (tmp_path / "log").write_text(text)
