@@ -148,9 +148,13 @@ def controller_summary(name: str) -> str:
     found = _registered(name)
     summary = getattr(found, "summary", None)
     text = (inspect.getdoc(found) or "").split("\n")[0] if summary is None else summary
-    letter = getattr(getattr(found, "argument", None), "usage", "")[-1:]
+    argument = getattr(found, "argument", None)
+    letter = getattr(argument, "usage", "")[-1:]
     given = _split(name.partition("(")[0])[1]
-    return re.sub(rf"\b{letter}\b", f"{letter} = {given}", text, count=1) if letter and given else text
+    if argument is None or not given:
+        return text
+    with_value, times = re.subn(rf"\b{letter}\b", f"{letter} = {given}", text, count=1)
+    return with_value if times else f"{text} ({argument.option} {given})"
 
 
 def controller_label(name: str) -> str:

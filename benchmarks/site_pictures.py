@@ -1,8 +1,10 @@
 """Draws the pictures of the documentation, into docs/pictures.
 
-    python benchmarks/site_pictures.py                   # all but TensorBoard's, some minutes
+    python benchmarks/site_pictures.py                   # all that need no run, some minutes
     python benchmarks/site_pictures.py ring digits       # games by name
     python benchmarks/site_pictures.py lr-robustness     # the figure of a benchmark's committed rows
+    python benchmarks/site_pictures.py digits-scores digits-curves  # of the main job's committed rows
+    python benchmarks/site_pictures.py digits-samples --run runs/mine
     python benchmarks/site_pictures.py render
     python benchmarks/site_pictures.py tensorboard --run runs/mine --browser chromium
 
@@ -19,6 +21,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import gymnasium as gym
@@ -29,8 +32,10 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from agents import make_controller
-from agents.report.blocks import make_blocks, read_rows
+from agents.report.blocks import Row, make_blocks, ranked, read_rows
 from agents.report.comparisons import rate_curves
+from agents.report.html.figures import COLOURS, png_of, score_dots
+from agents.report.html.line_figures import training_curves
 from gan_env.envs.config import EnvConfig
 from gan_env.envs.env import make_trainer
 from gan_env.io.files import write_whole
@@ -50,10 +55,10 @@ SHOWN = {**PLAIN, "gap-aware": "#E69F00", "fsco-ring": "#D55E00"}
 class Options:
     """What is drawn."""
 
-    names: tyro.conf.Positional[tuple[str, ...]] = (*GAMES, "render", "lr-robustness")
+    names: tyro.conf.Positional[tuple[str, ...]] = (*GAMES, "render", "lr-robustness", "digits-scores", "digits-curves")
     """Pictures by name."""
     run: Path | None = None
-    """Folder of a `gan-env train`, for the picture of TensorBoard."""
+    """Folder of a `gan-env train`, for the pictures of samples and of TensorBoard."""
     browser: str = "chromium"
     """Command of a Chromium, for the picture of TensorBoard."""
     out: Path = OUT
@@ -146,12 +151,26 @@ def draw_rates(out: Path) -> None:
     save(figure, out / "lr-robustness.png")
 
 
+def draw_main_job(draw: Callable[[list[Row], list[str]], Figure | None], path: Path) -> None:
+    """Draws the main job's committed rows as `gan-env train` does."""
+    rows = read_rows(ROOT / "benchmarks" / "results" / "train-digits")
+    figure = draw(rows, ranked(rows))
+    assert figure is not None, "the rows hold traces"
+    write_whole(path, png_of(figure, COLOURS))
+
+
+def run_of(options: Options) -> Path:
+    """Returns the run that a picture is of."""
+    if options.run is None:
+        raise SystemExit("site_pictures: this picture needs --run DIR, the folder of a gan-env train")
+    return options.run
+
+
 def draw_tensorboard(options: Options) -> None:
     """Photographs TensorBoard with the log of a run."""
-    if options.run is None:
-        raise SystemExit("site_pictures: the picture of TensorBoard needs --run DIR, the folder of a gan-env train")
+    run = run_of(options)
     program = Path(sys.executable).with_name("tensorboard")
-    command = [str(program), "--logdir", str(options.run / "tensorboard"), "--port", "6117", "--reload_interval", "0"]
+    command = [str(program), "--logdir", str(run / "tensorboard"), "--port", "6117", "--reload_interval", "0"]
     server = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
         time.sleep(12)
@@ -173,6 +192,11 @@ def main(options: Options) -> int:
     others: dict[str, Callable[[], None]] = {
         "render": lambda: draw_render(options.out),
         "lr-robustness": lambda: draw_rates(options.out),
+        "digits-scores": lambda: draw_main_job(score_dots, options.out / "digits-scores.png"),
+        "digits-curves": lambda: draw_main_job(partial(training_curves, columns=4), options.out / "digits-curves.png"),
+        "digits-samples": lambda: write_whole(
+            options.out / "digits-samples.png", (run_of(options) / "samples.png").read_bytes()
+        ),
         "tensorboard": lambda: draw_tensorboard(options),
     }
     for name in options.names:

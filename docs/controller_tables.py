@@ -21,7 +21,9 @@ from agents.base import CONTROLLERS
 from agents.learned.fsco import FscoConfig
 from agents.registry import Lazy, is_embedded
 from agents.report.blocks import Block, Row, by_controller, make_blocks, read_config, read_rows
+from agents.report.cells import interval
 from agents.report.comparisons import mean_score, rate_curves, score_differences
+from agents.report.numbers import number
 from agents.report.ranking import rank
 from agents.report.statistics import Interval, mean_interval
 from agents.report.tables import p_value
@@ -60,17 +62,8 @@ BASELINE = "sim-gda"
 
 
 def told(found: Interval | None) -> str:
-    """An estimate with its interval, three digits each."""
-    if found is None:
-        return "–"
-    ends = [number(each) for each in (found.value, found.low, found.high)]
-    return f"{ends[0]} [{ends[1]}, {ends[2]}]" if found.bounded else ends[0]
-
-
-def number(value: float) -> str:
-    """Three digits, with a true minus sign and without exponents."""
-    text = f"{value:.3g}" if abs(value) < 1_000 else f"{value:.0f}"
-    return text.replace("-", "−")
+    """An estimate with its interval, as reports write it."""
+    return "–" if found is None else interval(found)
 
 
 # -- options ------------------------------------------------------------------------------------------------------
@@ -120,6 +113,8 @@ def parameters(page: str) -> str:
         for option, default, meaning in options_of(name):
             shown = "–" if default is inspect.Parameter.empty else f"`{_plain(default)!r}`"
             rows.append((f"`{name}`", f"`{option}`", shown, meaning))
+    if not rows:
+        return "It has none.\n"
     alone = len(PAGES[page]) == 1 or len({row[0] for row in rows}) == 1
     heads = ("controller", "option", "default", "meaning")
     return table(heads[alone:], (row[alone:] for row in rows))
@@ -212,7 +207,7 @@ def _failed(blocks: Sequence[Block], name: str) -> str:
 
 
 def _seconds(rows: Iterable[Row]) -> str:
-    return number(round(float(np.mean([row["wall_s"] for row in rows])), 2))
+    return number(float(np.mean([row["wall_s"] for row in rows])))
 
 
 def _trained(name: str) -> Row | None:

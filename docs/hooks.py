@@ -19,7 +19,12 @@ ROOT = Path(__file__).parent.parent
 SHOWN = {".py": "python", ".txt": "text", ".md": ""}
 """Kinds of files that get a page of their own, and the language they are coloured as; "" is shown as it is."""
 FORMULA = re.compile(
-    r'<(?P<tag>span|div) class="arithmatex">\\[\(\[](?P<tex>.*?)\\[\)\]]</(?P=tag)>', re.DOTALL
+    r'<(?P<tag>span|div) class="arithmatex">\\[\(\[](?P<tex>.*?)\\[\)\]]</(?P=tag)>(?P<after>[.,;:)]?)',
+    re.DOTALL,
+)
+CELL = re.compile(r"<(td|th)\b.*?</\1>", re.DOTALL)
+TOGETHER = re.compile(
+    r"\[[\d.,−+]+, [\d.,−+]+\]|\d+ of \d+|\d+ %|\w+ = [\d.]+|\d+(?: × \d+)+|[A-Z][a-z]+(?:-\d)? [\d.]+"
 )
 LINK = re.compile(r"(\[[^\]]*\]\()([^)#\s:]+)(#[^)]*)?\)")
 
@@ -92,10 +97,22 @@ def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Fil
 
 
 def on_page_content(html: str, page: Page, config: MkDocsConfig, files: Files) -> str:
-    """Turns formulas into MathML, which browsers draw themselves: no script and no font is needed."""
+    """Turns formulas into MathML, which browsers draw themselves; keeps in one piece what a cell should not break."""
+    return CELL.sub(_unbroken, FORMULA.sub(_formula, html))
 
-    def one(match: re.Match) -> str:
-        display = "block" if match["tag"] == "div" else "inline"
-        return convert(unescape(match["tex"]).strip(), display=display)
 
-    return FORMULA.sub(one, html)
+def _formula(match: re.Match) -> str:
+    """A formula; one in a line of its own scrolls where it is too wide, and no dot goes to the next line alone."""
+    tex = unescape(match["tex"]).strip()
+    if match["tag"] == "div":
+        return f'<div class="formula">{convert(tex, display="block")}</div>'
+    formula = convert(tex, display="inline")
+    return (
+        f'<span class="whole">{formula}{match["after"]}</span>' if match["after"] else formula
+    )
+
+
+def _unbroken(match: re.Match) -> str:
+    """A cell whose intervals, counts and short names in code keep to one line each."""
+    cell = TOGETHER.sub(lambda found: found[0].replace(" ", "&nbsp;"), match[0])
+    return re.sub(r"<code>(?=[^<]{1,30}</code>)", '<code class="whole">', cell)

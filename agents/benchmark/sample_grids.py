@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import textwrap
 from pathlib import Path
 
 from gan_env.io.files import own_folder, write_whole
@@ -16,6 +17,8 @@ COLUMNS = 6
 """Checkpoints of a run, evenly spaced: every 5,000 updates of the thesis' 30,000."""
 TEXT = 14
 """Points: a picture is as wide as two phones."""
+LETTERS = 12
+"""Of that size, as wide as a row is high: what a line of a controller's name holds."""
 
 
 def checkpoints(updates: int) -> list[int]:
@@ -62,7 +65,8 @@ def draw_sample_grid(group: Group, comparison: PlannedComparison, result: Compar
                 axes.set_title(f"{update:,}", fontsize=TEXT)
         line[0].set_axis_on()
         line[0].set(xticks=[], yticks=[])
-        line[0].set_ylabel(short(name, 12), fontsize=TEXT)
+        label = textwrap.wrap(short(name, 2 * LETTERS), LETTERS)[:2]
+        line[0].set_ylabel("\n".join(label), fontsize=TEXT)
     title = f"{comparison.task}, {comparison.game.loss}, seed {group.seeds[0]}: samples after so many updates"
     figure.suptitle(title, fontsize=TEXT)
     png = png_of(figure, 32 if task.kind == "plane" else None)

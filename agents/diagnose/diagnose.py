@@ -86,13 +86,14 @@ def lines(controller: str, loss: Loss, d_loss: DLoss = "sum") -> list[str]:
 
     D's loss is handed over, too, unless it would hold a penalty, so that `Steer` can tell scores of the wrong kind.
     """
-    scores = "D's scores before its sigmoid; after one: .logit(1e-6)" if loss.probability else "D's scores"
+    scores = ["# scores of D before its sigmoid; after one: .logit(1e-6)"] if loss.probability else []
     given = "" if loss.penalty else f", d_loss={'d_loss' if d_loss == 'sum' else '2 * d_loss'}"
     acts = "" if controller == "gap-aware" else "  # then step D if d.update_d, G if d.update_g"
     return [
         "from agents import Steer",
         f'steer = Steer("{controller}", opt_g, opt_d, loss="{loss.name}")  # before the loop',
-        f"# in each iteration, before a player steps; {scores}",
+        "# in each iteration, before a player steps",
+        *scores,
         f"d = steer(real_logits, fake_logits{given}){acts}",
         "steer.done()  # at its end",
     ]

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
 from ..registry import TUNED
 from .cells import interval
 from .comparisons import Difference, RateCurve
 from .model import Report
-from .numbers import compact, count, number, p_equals
+from .numbers import compact, count, number, ordinal, p_equals
 from .ranking import Ranking
+from .statistics import Interval
 
 SIGNIFICANT = 0.05
 NO_RANKING = "There is no ranking: fewer than two contestants were run on the same seeds of every configuration."
@@ -24,10 +25,16 @@ class Answer:
 
     sentence: str
     evidence: list[str]
+    agents: list[str] = field(default_factory=list)
+    """Where each trained agent from a file came out, a sentence for each."""
 
 
 def answer(report: Report) -> Answer:
     """Answers the report's question."""
+    return replace(_answer(report), agents=[_standing(report, name) for name in report.agents])
+
+
+def _answer(report: Report) -> Answer:
     if report.question.figure == "rates" and (found := _by_rate(report)):
         return found
     if report.question.figure == "budget" and (found := _by_budget(report)):
@@ -88,6 +95,41 @@ def _gains(report: Report, name: str) -> list[str]:
     return [f"Paired by seed it is {gain(found, plain(report.baseline))}."]
 
 
+def _standing(report: Report, name: str) -> str:
+    """Gives an agent's place, compares it with the baseline, and says why it is not ranked where it is not."""
+    parts, reason = [place] if (place := _place(report, name)) else [], report.unranked.get(name)
+    if found := [d for d in report.to_baseline if d.controller == name]:
+        parts.append(gain(found, plain(report.baseline)))
+    sentence = f"Agent {name}: {'; '.join(parts) or 'nothing to compare it with'}."
+    return f"{sentence} Not ranked: {reason}." if reason else sentence
+
+
+def _place(report: Report, name: str) -> str:
+    """Returns a controller's place by average rank, or else in a single configuration by mean score; "" without."""
+    ranking = report.ranking
+    if ranking is not None and name in ranking.controllers:
+        return f"{ordinal(ranking.controllers.index(name) + 1)} of {len(ranking.controllers)} by average rank"
+    means = {s.controller: s.mean.value for s in report.scores if s.mean}
+    if len(report.facts.configurations) > 1 or name not in means:
+        return ""
+    place = 1 + sum(value < means[name] for value in means.values())
+    return f"{ordinal(place)} of {len(report.scores)} by mean score"
+
+
+def compared(found: Interval, other: str) -> str:
+    """Says by how much a controller is better or worse than another.
+
+    Args:
+        found: Its paired difference to the other.
+        other: What the other is called.
+    """
+    if not found.bounded:
+        return f"too few runs to compare it with {other}"
+    if found.low <= 0 <= found.high:
+        return f"not shown to differ from {other} ({_size(found)})"
+    return f"{'better' if found.high < 0 else 'worse'} than {other} by {_size(found)}"
+
+
 def gain(found: Sequence[Difference], other: str) -> str:
     """Says by how much, or in how many configurations, a controller is better than another.
 
@@ -98,23 +140,26 @@ def gain(found: Sequence[Difference], other: str) -> str:
     if len(found) > FEW_BLOCKS:
         better, worse = (sum(d.verdict == v for d in found) for v in (-1, 1))
         return f"better than {other} in {better} of {len(found)} configurations and worse in {worse}"
+    if len(found) == 1:
+        return compared(found[0].t, other)
+    if not all(d.t.bounded for d in found):
+        return f"too few runs to compare it with {other}"
     words = {-1: f"better than {other}", 1: f"worse than {other}", 0: f"not shown to differ from {other}"}
-    several = len(found) > 1
     parts, last = [], None
     for d in found:
-        size = f"by {_size(d)}" if d.verdict else f"({_size(d)})"
+        size = f"by {_size(d.t)}" if d.verdict else f"({_size(d.t)})"
         what = "" if d.verdict == last else f"{words[d.verdict]} "
-        parts.append(f"{what}{size}{f' on {d.block}' if several else ''}")
+        parts.append(f"{what}{size} on {d.block}")
         last = d.verdict
     return listed(parts)
 
 
-def _size(d: Difference) -> str:
+def _size(found: Interval) -> str:
     """Formats a difference: its size where its sign is known, else with the sign."""
-    if d.verdict == 0:
-        return interval(d.t, sign=True)
-    low, high = sorted((abs(d.t.low), abs(d.t.high)))
-    return interval(type(d.t)(abs(d.t.value), low, high, d.t.n))
+    if found.low <= 0 <= found.high:
+        return interval(found, sign=True)
+    low, high = sorted((abs(found.low), abs(found.high)))
+    return interval(Interval(abs(found.value), low, high, found.n))
 
 
 def is_tuned(name: str) -> bool:

@@ -78,6 +78,12 @@ def with_short_names(rows: list[Row]) -> list[Row]:
     return [{**row, "controller": names[row["controller"]]} for row in rows]
 
 
+def is_agents_file(row: Row) -> bool:
+    """Tells whether a row's controller is a trained agent from a file: what it runs as ends with that file's hash."""
+    pinned = str(row.get("runs_as", "")).rpartition(" ")[2]
+    return not row.get("replay_of") and pinned in dict(row.get("files") or {}).values()
+
+
 def _check_last_group(rows: list[Row], config: dict[str, Any], name: str) -> None:
     """Raises ValueError if a benchmark was stopped while it wrote its last group, even exactly at a line's end.
 

@@ -19,9 +19,9 @@ STRONG = 0.5
 
 
 def headline(report: Report) -> list[str]:
-    """Returns the answer, its evidence, every comparison with the opponents in words, and remarks."""
+    """Returns the answer, agents' places, the evidence, comparisons with the opponents in words, and remarks."""
     found = answer(report)
-    return [found.sentence, *found.evidence, *comparisons(report), *remarks(report)]
+    return [found.sentence, *found.agents, *found.evidence, *comparisons(report), *remarks(report)]
 
 
 def comparisons(report: Report) -> list[str]:

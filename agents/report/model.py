@@ -14,7 +14,7 @@ import numpy as np
 from gan_env.registry import unknown
 
 from ..registry import TUNED_SCHEDULE, controller_note, is_embedded
-from .blocks import Block, Row, make_blocks, read_config, read_rows
+from .blocks import Block, Row, is_agents_file, make_blocks, read_config, read_rows
 from .budget import BudgetCurve, budget_curves
 from .comparisons import (
     BASELINE,
@@ -90,6 +90,8 @@ class Report:
     """Remarks on controllers that are not contestants, by name."""
     embedded: list[str]
     """Controllers that are trained online, during the evaluation run; they are not ranked."""
+    agents: list[str]
+    """Trained agents that came from files."""
     ranking: Ranking | None
     marks: dict[str, Marks]
     """What fresh real data and the untrained generator score, by configuration."""
@@ -179,6 +181,7 @@ def report_of(rows: list[Row], config: dict[str, Any], baseline: str = BASELINE)
         order=_order(ranking, blocks, contestants, embedded, notes),
         notes=notes,
         embedded=embedded,
+        agents=list(dict.fromkeys(row["controller"] for row in rows if is_agents_file(row))),
         ranking=ranking,
         marks={block.label: marks(block) for block in blocks},
         medians={block.label: medians(block) for block in blocks},

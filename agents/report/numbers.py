@@ -27,6 +27,16 @@ def count(value: float) -> str:
     return f"{round(value):,}".replace("-", MINUS)
 
 
+def ordinal(place: int) -> str:
+    """Writes a place in an order.
+
+    >>> [ordinal(n) for n in (1, 2, 3, 11, 21)]
+    ['1st', '2nd', '3rd', '11th', '21st']
+    """
+    last = "th" if place % 100 in (11, 12, 13) else {1: "st", 2: "nd", 3: "rd"}.get(place % 10, "th")
+    return f"{place}{last}"
+
+
 def compact(value: float) -> str:
     """Formats a setting, such as a learning rate, as short as it is.
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import textwrap
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, TextIO
 
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 COLOURS = {-1: "bold blue", 1: "dark_orange3", 0: ""}
+ITEM, NEXT = "- ", "next: "
+"""How a line of a list begins, and one that says what to do next."""
 PLAIN_WIDTH = 10_000
 """Columns where there is no terminal, so that no line is cut."""
 
@@ -41,12 +44,17 @@ class Printer:
         )
 
     def say(self, *lines: str, style: str = "") -> None:
-        """Prints lines, wrapped at words."""
+        """Prints lines, wrapped at words; what goes on stands below the text behind a "- " or "next: "."""
         from rich.text import Text
 
         for line in lines:
             if self.is_terminal:
-                self.console.print(Text(line, style=style))
+                lead = next((" " * len(lead) for lead in (ITEM, NEXT) if line.startswith(lead)), "")
+                width = max(self.console.width, len(lead) + 20)
+                text = textwrap.fill(
+                    line, width, subsequent_indent=lead, break_long_words=False, break_on_hyphens=False
+                )
+                self.console.print(Text(text, style=style), soft_wrap=True)
             else:
                 print(line, file=self.file)
 
@@ -74,21 +82,21 @@ class Printer:
         self.console.print(grid)
 
     def answer(self, report: Report) -> None:
-        """Prints the answer with its evidence."""
+        """Prints the answer, where trained agents came out, and the evidence."""
         found = answer(report)
-        self.say(found.sentence, style="bold")
-        self.say(*(f"- {line}" for line in found.evidence))
+        self.say(found.sentence, *found.agents, style="bold")
+        self.say(*(ITEM + line for line in found.evidence))
 
     def report(self, report: Report) -> None:
         """Prints the answer, the verdicts on all controllers, and remarks."""
         self.answer(report)
         self.say("")
         self.table(verdict_table(report))
-        self.say("", *(f"- {line}" for line in remarks(report)))
+        self.say("", *(ITEM + line for line in remarks(report)))
 
     def next(self, *steps: str) -> None:
         """Prints what to do next."""
-        self.say("", *(f"next: {step}" for step in steps), style="dim")
+        self.say("", *(NEXT + step for step in steps), style="dim")
 
 
 def _style(column: Column, place: int) -> str:
@@ -119,5 +127,5 @@ def to_be_official(report: Report) -> list[str]:
     suite = report.facts.config.get("suite")
     if report.ranking is None or report.ranking.official:
         return []
-    what = f"--suite {suite}" if suite else "your options"
-    return [f"for an official ranking, gan-env bench {what} --also best-constant,best-schedule --out NEW"]
+    what = f"--suite {suite}" if suite else "[the same options]"
+    return [f"gan-env bench {what} --also best-constant,best-schedule (for an official ranking)"]

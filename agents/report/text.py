@@ -8,14 +8,13 @@ import numpy as np
 
 from ..comparison.rows import Row
 from ..registry import controller_note, is_embedded
-from .answer import plain
+from .answer import compared, plain
 from .blocks import Block, by_controller, make_blocks, paired_difference, ranked, scores, with_short_names
-from .cells import interval
 from .columns import Column, TextTable
 from .comparisons import agreement, mean_score, score_differences
-from .numbers import compact, count, number
+from .numbers import compact, count, number, ordinal
 from .references import marks
-from .statistics import Interval, mean_interval
+from .statistics import mean_interval
 from .tables import measure
 
 GAME = ("part", "task", "loss", "d_lr", "g_lr")
@@ -98,27 +97,10 @@ def verdict(block: Block, name: str, baseline: str) -> str:
     names = [each for each in ranked(block.rows) if mean_score(block, each)]
     if name not in names:
         return f"{name}: every run failed."
-    text = f"{name}: {_ordinal(names.index(name) + 1)} of {len(block.controllers)} by mean score"
+    text = f"{name}: {ordinal(names.index(name) + 1)} of {len(block.controllers)} by mean score"
     if name == baseline or baseline not in names or (gap := score_differences(block, name, baseline)) is None:
         return text + "."
-    found = mean_interval(gap)
-    if not found.bounded:
-        return f"{text}; too few runs to compare it with {plain(baseline)}."
-    if found.low <= 0 <= found.high:
-        return f"{text}; not shown to differ from {plain(baseline)} ({interval(found, sign=True)})."
-    low, high = sorted((abs(found.low), abs(found.high)))
-    size = interval(Interval(abs(found.value), low, high, found.n))
-    return f"{text}; {'better' if found.high < 0 else 'worse'} than {plain(baseline)} by {size}."
-
-
-def _ordinal(place: int) -> str:
-    """Writes 1st, 2nd, 3rd, 4th.
-
-    >>> [_ordinal(n) for n in (1, 2, 3, 11, 21)]
-    ['1st', '2nd', '3rd', '11th', '21st']
-    """
-    last = "th" if place % 100 in (11, 12, 13) else {1: "st", 2: "nd", 3: "rd"}.get(place % 10, "th")
-    return f"{place}{last}"
+    return f"{text}; {compared(mean_interval(gap), plain(baseline))}."
 
 
 def summary_table(block: Block, baseline: str = "sim-gda") -> TextTable:

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import tyro
 from stable_baselines3.common.base_class import BaseAlgorithm
@@ -90,6 +90,9 @@ class SaveController(BaseCallback):
             print(f"{path}: the controller; judge it by gan-env bench --controllers sim-gda,{path}")
 
 
+RANGE = tyro.conf.arg(metavar="LEAST GREATEST", help_behavior_hint="")
+
+
 @dataclass(frozen=True, kw_only=True)
 class ExportOptions:
     """Options of `gan-env export`. Settings other than the defaults have to be given: SB3 does not save them."""
@@ -106,9 +109,9 @@ class ExportOptions:
     """What it observed, in order."""
     d_loss_scale: Literal["mean", "sum"] = EnvConfig.d_loss_scale
     """Which discriminator loss its features read."""
-    d_lr_range: tuple[float, float] | None = EnvConfig.d_lr_range
+    d_lr_range: Annotated[tuple[float, float] | None, RANGE] = EnvConfig.d_lr_range
     """Multipliers on the discriminator's rate at -1 and +1; the environments' own (0.03 and 1000) if left out."""
-    g_lr_range: tuple[float, float] | None = EnvConfig.g_lr_range
+    g_lr_range: Annotated[tuple[float, float] | None, RANGE] = EnvConfig.g_lr_range
     """The same for the generator's (0.01 and 300)."""
     reward: str = EnvConfig.reward
     """What it was trained for; one trained for loss_gap steers no losses that can be negative."""

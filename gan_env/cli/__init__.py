@@ -13,6 +13,8 @@ from typing import NamedTuple
 
 from gan_env.registry import unknown
 
+from .wrapping import fitted, wrapped
+
 DONE, FAILED, WRONG_CALL = 0, 1, 2
 
 
@@ -42,8 +44,8 @@ def usage() -> str:
     """Returns the help text of `gan-env`."""
     lines = ["usage: gan-env COMMAND [OPTIONS]", "       gan-env --version", ""]
     lines += ["Steer GAN training as a reinforcement-learning environment.", ""]
-    lines += [f"  {name:<9} {command.summary}" for name, command in COMMANDS.items()]
-    lines += ["", "gan-env COMMAND --help lists a command's options, with examples. For a start: gan-env train"]
+    lines += [wrapped(f"  {name}", command.summary, 12) for name, command in COMMANDS.items()]
+    lines += ["", fitted("gan-env COMMAND --help lists a command's options, with examples. For a start: gan-env train")]
     return "\n".join(lines)
 
 

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from inspect import cleandoc
 
 from agents.benchmark.command import bench
 
-from . import COMMANDS
+from .options import description
 
 HELP = """
     Goes on where it was stopped. Without options: the suite "quick", a minute on two cores. Lists are written with
@@ -23,4 +22,4 @@ HELP = """
 
 def run(arguments: Sequence[str]) -> int:
     """Runs the command; returns its exit code."""
-    return bench(arguments, f"{COMMANDS['bench'].summary}\n\n{cleandoc(HELP)}")
+    return bench(arguments, description("bench", HELP))

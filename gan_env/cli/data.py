@@ -10,7 +10,8 @@ import tyro
 from gan_env.tasks import download
 
 from . import DONE
-from .options import print_json, progress, read, wrapped
+from .options import print_json, progress, read
+from .wrapping import wrapped
 
 HELP = """
     Examples:

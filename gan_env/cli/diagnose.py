@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import textwrap
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -17,6 +16,7 @@ from gan_env.losses.losses import get_loss
 
 from . import DONE
 from .options import print_json, read
+from .wrapping import wrapped
 
 HELP = """
     FILE is what a training loop wrote or printed: CSV or columns with a line of names, JSON, JSON lines, Python's
@@ -106,12 +106,13 @@ def told(found: Diagnosis) -> str:
     """Formats a diagnosis as text."""
     log = found.log
     which = f" (discriminator {log.which!r})" if log.which else ""
-    parts = [
-        f"{log.source}: {len(log.d):,} rows, {log.d_column!r} and {log.g_column!r}{which}, read as {found.loss.name} "
+    what = (
+        f"{len(log.d):,} rows, {log.d_column!r} and {log.g_column!r}{which}, read as {found.loss.name} "
         f"with D's loss the {found.reading.d_loss} of its halves"
-    ]
+    )
     if log.quality:
-        parts[0] += f"; beside them {', '.join(repr(each.column) for each in log.quality)}"
+        what += f"; beside them {', '.join(repr(each.column) for each in log.quality)}"
+    parts = [wrapped(f"{log.source}: ", what, 2)]
     for symptom in found.symptoms:
         evidence = [f"- {name}: {_value(value)}" for name, value in symptom.evidence.items()]
         parts += ["", f"{symptom.words} ({symptom.sure})"]
@@ -120,16 +121,19 @@ def told(found: Diagnosis) -> str:
         for label, text in (("controllers", who), ("why" if who else "what to do", symptom.answer),
                             ("not sure", symptom.doubt)):  # fmt: skip
             if text:
-                parts += textwrap.wrap(f"{label}: {text}.", 100, initial_indent="    ", subsequent_indent="      ")
+                parts.append(wrapped(f"    {label}: ", f"{text}.", 6))
     if found.gap_aware is not None:
         rates = found.gap_aware
         over = f" of the last {GAP_AWARE_ROWS:,} rows" if len(log.d) > GAP_AWARE_ROWS else ""
         parts += [
             "",
-            f"gap-aware would have put D's rate at x{rates['last']:.2f} at the end (x{rates['mean']:.2f} on average"
-            f"{over}, if every row is an update).",
+            wrapped(
+                f"gap-aware would have put D's rate at x{rates['last']:.2f} at the end (",
+                f"x{rates['mean']:.2f} on average{over}, if every row is an update).",
+                0,
+            ),
         ]
-    parts += [line for hint in found.hints for line in ("", *textwrap.wrap(f"But: {hint}.", 100))]
+    parts += [line for hint in found.hints for line in ("", wrapped("But: ", f"{hint}.", 5))]
     return "\n".join(parts)
 
 

@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from . import DONE, FAILED, version
-from .options import print_json, progress, read, wrapped
+from .options import print_json, progress, read
+from .wrapping import wrapped
 
 HELP = """
     Exit code 0 unless the installation is broken: a package that is needed is missing, too old or cannot be imported,
@@ -182,7 +183,7 @@ def told(found: dict[str, Any]) -> str:
     versions, device = found["versions"], found["device"]
     lines = [
         f"gan-env {versions['gan-env']} in {versions['from']}",
-        f"Python {versions['python']} ({sys.executable}), {versions['platform']}",
+        wrapped("Python", f"{versions['python']} ({sys.executable}), {versions['platform']}", 7),
         "",
         f"device    {', '.join(device.get('cards', [])) or 'no CUDA device'}; 'auto' is {device.get('auto', '?')}",
         f"threads   torch would use {device['threads']}, on {device['cores']} cores; gan-env's commands use 1",

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from inspect import cleandoc
 
 from agents.training.sb3_export import export
 
-from . import COMMANDS
+from .options import description
 
 HELP = """
     bench takes such a file, and so does your own loop.
@@ -20,4 +19,4 @@ HELP = """
 
 def run(arguments: Sequence[str]) -> int:
     """Runs the command; returns its exit code."""
-    return export(arguments, f"{COMMANDS['export'].summary}\n\n{cleandoc(HELP)}")
+    return export(arguments, description("export", HELP))

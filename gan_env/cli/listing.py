@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Annotated, Literal
 
 import tyro
 
@@ -22,10 +22,13 @@ from gan_env.registry import misplaced
 from gan_env.tasks.task import TASKS, task_summary
 
 from . import DONE
-from .options import print_json, read, wrapped
+from .options import print_json, read
+from .wrapping import wrapped
 
 KINDS = ("ids", "tasks", "losses", "optimizers", "rewards", "features", "controllers", "opponents", "suites", "plugins")
-HELP = """
+HELP = f"""
+    Kinds: {", ".join(KINDS)}.
+
     Examples:
       gan-env list
       gan-env list controllers
@@ -37,7 +40,7 @@ HELP = """
 class List:
     """Options."""
 
-    kind: tyro.conf.Positional[Literal["all", *KINDS]] = "all"  # type: ignore[valid-type]
+    kind: tyro.conf.Positional[Annotated[Literal["all", *KINDS], tyro.conf.arg(metavar="KIND")]] = "all"  # type: ignore[valid-type]
     """One kind of names, a line each; tasks, controllers, opponents and suites with what they are; all if left out."""
     json: bool = False
     """Print one JSON document."""

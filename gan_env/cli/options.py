@@ -6,7 +6,6 @@ import ast
 import dataclasses
 import inspect
 import json
-import shutil
 import sys
 import textwrap
 from collections.abc import Iterable, Sequence
@@ -18,6 +17,7 @@ from tyro.constructors import ConstructorRegistry, PrimitiveConstructorSpec, Pri
 from gan_env.registry import unknown
 
 from . import COMMANDS
+from .wrapping import fitted
 
 T = TypeVar("T")
 
@@ -31,8 +31,12 @@ def read(record: type[T], command: str, arguments: Sequence[str], more: str = ""
         arguments: The arguments after the name.
         more: Help below the command's summary: its behaviour without options, and examples.
     """
-    description = f"{COMMANDS[command].summary}\n\n{textwrap.dedent(more).strip()}".strip()
-    return tyro.cli(record, prog=f"gan-env {command}", description=description, args=arguments)
+    return tyro.cli(record, prog=f"gan-env {command}", description=description(command, more), args=arguments)
+
+
+def description(command: str, more: str) -> str:
+    """Returns what a command's help says above the options: its summary, and more, fitted to the terminal."""
+    return fitted(f"{COMMANDS[command].summary}\n\n{textwrap.dedent(more).strip()}".strip())
 
 
 def named_choices() -> ConstructorRegistry:
@@ -61,13 +65,6 @@ def named_choices() -> ConstructorRegistry:
     return registry
 
 
-def wrapped(label: str, text: str, indent: int) -> str:
-    """Wraps a line of a listing to the width of the terminal, with continuation lines aligned below the text."""
-    width = max(shutil.get_terminal_size((100, 24)).columns, 40)
-    whole, below = f"{label:<{indent}}{text}", " " * indent
-    return textwrap.fill(whole, width, subsequent_indent=below, break_on_hyphens=False, break_long_words=False)
-
-
 def print_json(document: Any) -> None:
     """Prints a value as the JSON document of `--json`."""
     print(json.dumps(document, indent=2, default=str))
@@ -88,12 +85,16 @@ def field_docs(record: type) -> dict[str, str]:
     for field, text in zip(body.body, body.body[1:], strict=False):
         if isinstance(field, ast.AnnAssign) and isinstance(text, ast.Expr) and isinstance(text.value, ast.Constant):
             assert isinstance(field.target, ast.Name)
-            docs[field.target.id] = str(text.value.value)
+            docs[field.target.id] = " ".join(str(text.value.value).split())
     return docs
 
 
 def options_of(
-    record: type, defaults: Any, types: dict[str, Any] | None = None, helps: dict[str, str] | None = None
+    record: type,
+    defaults: Any,
+    types: dict[str, Any] | None = None,
+    helps: dict[str, str] | None = None,
+    later: Sequence[str] = (),
 ) -> list[tuple[str, Any, Any]]:
     """Returns the fields of a dataclass as (name, type with help, default).
 
@@ -102,14 +103,36 @@ def options_of(
         defaults: An instance that has the defaults.
         types: Replacements for types that a command line cannot parse; None leaves the field out.
         helps: Replacements for documentation that does not apply to a command line.
+        later: Fields whose default is None, for the command chooses them later.
     """
     hints, docs = get_type_hints(record), field_docs(record) | (helps or {})
     found = []
     for field in dataclasses.fields(record):
         kind = (types or {}).get(field.name, hints[field.name])
         if kind is not None:
-            default = getattr(defaults, field.name)
-            found.append(
-                (field.name, Annotated[kind, tyro.conf.arg(help=docs[field.name])], dataclasses.field(default=default))
-            )
+            default = None if field.name in later else getattr(defaults, field.name)
+            found.append(option(field.name, kind, default, docs[field.name]))
     return found
+
+
+def option(name: str, kind: Any, default: Any, help: str) -> tuple[str, Any, Any]:
+    """Returns (name, type with help, default) of an option; where None is the default, the help does not show it."""
+    metavar = _metavar(kind) if type(None) in get_args(kind) else None
+    shown = tyro.conf.arg(help=help, metavar=metavar, help_behavior_hint="" if default is None else None)
+    return name, Annotated[kind, shown], dataclasses.field(default=default)
+
+
+def _metavar(kind: Any) -> str:
+    """Writes what an option takes, without None.
+
+    >>> _metavar(float | None), _metavar(Literal["a", "b"] | None), _metavar(tuple[int, ...] | None)
+    ('FLOAT', '{a,b}', 'INT [INT ...]')
+    """
+    if get_origin(kind) is Literal:
+        return "{" + ",".join(map(str, get_args(kind))) + "}"
+    if get_origin(kind) is tuple:
+        first, *rest = map(_metavar, (each for each in get_args(kind) if each is not ...))
+        return " ".join([first, *rest]) if ... not in get_args(kind) else f"{first} [{first} ...]"
+    if get_args(kind):
+        return "|".join(_metavar(each) for each in get_args(kind) if each is not type(None))
+    return kind.__name__.upper()

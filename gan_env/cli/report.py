@@ -35,7 +35,7 @@ class Report:
     """Controller that the others are compared with."""
     markdown: bool = False
     """Print Markdown tables (scores, average ranks, tests) instead of writing the page."""
-    published: Path | None = None
+    published: Annotated[Path | None, tyro.conf.arg(metavar="FILE", help_behavior_hint="")] = None
     """CSV file (task,loss,controller,score) of published numbers, which --markdown prints next to ours."""
     out: Annotated[Path | None, tyro.conf.arg(metavar="DIR", help_behavior_hint="")] = None
     """Where the page and its figures go (the folder itself); the folder is then only read."""

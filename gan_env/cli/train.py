@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
 import tyro
 
@@ -16,7 +16,7 @@ from agents.training.train_config import usual_decisions
 from gan_env.envs.config import EnvConfig
 
 from . import DONE
-from .options import options_of, print_json, read
+from .options import option, options_of, print_json, read
 
 HELP = """
     Without options: real handwritten digits, two DDPG agents, one paid as in FSCO and one by log_quality, 20,000
@@ -74,22 +74,24 @@ def run(arguments: Sequence[str]) -> int:
             "quality_every": None,
         },
         HELPS,
+        later=("reward", "features"),
     )
     # --batch-size is the game's.
-    agent = [option for option in options_of(AgentConfig, AgentConfig()) if option[0] != "batch_size"]
-    job = options_of(TrainConfig, TrainConfig(), {"env": None, "agent": None, "decisions": int | None}, JOB_HELPS)
-    game, job = _chosen_later(game, "reward", "features"), _chosen_later(job, "decisions")
-    again = _option(
+    agent = [each for each in options_of(AgentConfig, AgentConfig()) if each[0] != "batch_size"]
+    job = options_of(
+        TrainConfig, TrainConfig(), {"env": None, "agent": None, "decisions": int | None}, JOB_HELPS, ("decisions",)
+    )
+    again = option(
         "resume", Path | None, None,
         "Go on with the training in this folder, which was stopped; only --progress, --save-every, --jobs, "
         "--executor, --address, --trust and --json go with it.",
     )  # fmt: skip
-    trust = _option(
+    trust = option(
         "trust", bool, False,
         "With --resume: read the data and controllers' files that the folder's configuration names elsewhere, go to "
         "the Ray cluster that it names, and take on any amount of work.",
     )  # fmt: skip
-    as_json = _option("json", bool, False, "Print the folder and the scores as one JSON document.")
+    as_json = option("json", bool, False, "Print the folder and the scores as one JSON document.")
     given: Any = _read({"game": game, "agent": agent, "job": job, "folder": [again, trust, as_json]}, arguments)
     say = (lambda text: None) if given.json else print
     if given.resume is not None:
@@ -123,11 +125,6 @@ def _read(groups: dict[str, list[tuple[str, Any, Any]]], arguments: Sequence[str
     return SimpleNamespace(**{name: getattr(getattr(found, t), name) for t, o in groups.items() for name, *_ in o})
 
 
-def _chosen_later(options: list[tuple[str, Any, Any]], *names: str) -> list[tuple[str, Any, Any]]:
-    """Returns the options with None as the default of those named."""
-    return [(n, kind, dataclasses.field(default=None) if n in names else field) for n, kind, field in options]
-
-
 def _config(given: Any, game: list[str], agent: list[str], job: list[str]) -> TrainConfig:
     """Makes the configuration, with what is left to us where it was not given."""
     env, settings, chosen = ({name: getattr(given, name) for name in names} for names in (game, agent, job))
@@ -142,10 +139,6 @@ def _config(given: Any, game: list[str], agent: list[str], job: list[str]) -> Tr
     agent_config = dataclasses.replace(AgentConfig(), **settings)
     chosen["decisions"] = chosen["decisions"] or usual_decisions(given.algorithm, agent_config, config)
     return TrainConfig(**chosen, env=config, agent=agent_config)
-
-
-def _option(name: str, kind: Any, default: Any, help: str) -> tuple[str, Any, Any]:
-    return name, Annotated[kind, tyro.conf.arg(help=help)], dataclasses.field(default=default)
 
 
 def _print_scores(out: Path) -> None:

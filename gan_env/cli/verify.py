@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from inspect import cleandoc
 
 from agents.benchmark.command import verify_rows
 
-from . import COMMANDS
+from .options import description
 
 HELP = """
     Exit code 1 if one differs.
@@ -20,4 +19,4 @@ HELP = """
 
 def run(arguments: Sequence[str]) -> int:
     """Runs the command; returns its exit code."""
-    return verify_rows(arguments, f"{COMMANDS['verify'].summary}\n\n{cleandoc(HELP)}")
+    return verify_rows(arguments, description("verify", HELP))

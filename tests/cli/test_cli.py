@@ -1,5 +1,6 @@
 """What a person types: commands, their errors and exit codes, and the main job in small."""
 
+import contextlib
 import json
 import subprocess
 import sys
@@ -7,6 +8,7 @@ import sys
 import pytest
 
 from gan_env.cli import COMMANDS, main
+from gan_env.cli.wrapping import fitted
 
 TINY = [
     "--task", "digits", "--batch-size", "8", "--episode-updates", "8", "--updates-per-step", "4", "--decisions", "40",
@@ -103,6 +105,29 @@ def test_listing_controllers_says_what_each_does(capsys):
     said = dict(line.split(maxsplit=1) for line in capsys.readouterr().out.splitlines())
     assert said["sim-gda"] == "V3 always: both players move, at their base rates."
     assert "(head-room, not ranked)" in said["lookahead"]
+    assert len(set(said.values())) == len(said), "two controllers have one description"
+    assert said["gcann:voxels"].endswith("(preset voxels)")
+
+
+@pytest.mark.parametrize("arguments", [["--help"], *([name, "--help"] for name in COMMANDS)])
+def test_help_fits_the_terminal_and_breaks_at_words(arguments, capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
+    with contextlib.suppress(SystemExit):
+        main(arguments)
+    lines = capsys.readouterr().out.splitlines()
+    words = {word for line in lines for word in line.replace("│", " ").split()}
+    assert max(map(len, lines)) <= 80
+    assert "{None}" not in "".join(lines) and "(default: None)" not in " ".join(words)
+
+
+def test_a_command_that_is_too_long_for_the_help_goes_on_after_a_backslash(monkeypatch):
+    monkeypatch.setenv("COLUMNS", "40")
+    paragraph = "A sentence that is\nbroken anywhere, and longer."
+    command = "  gan-env train --task ring --decisions 40 --out x"
+    assert fitted(f"{paragraph}\n\nExamples:\n{command}").splitlines() == [
+        "A sentence that is broken anywhere, and", "  longer.", "", "Examples:", "  gan-env train --task ring \\",
+        "    --decisions 40 --out x",
+    ]  # fmt: skip
 
 
 def test_an_unknown_option_is_refused_with_exit_code_2():

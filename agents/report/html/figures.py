@@ -42,6 +42,8 @@ class Picture:
     caption: str
     narrow: bytes = b""
     """PNG for a phone; empty if there is none of its own."""
+    alt: str = ""
+    """What it shows, where no caption says it."""
 
     @property
     def base64(self) -> str:
@@ -52,6 +54,21 @@ class Picture:
     def narrow_base64(self) -> str:
         """The narrow one's bytes as text."""
         return base64.b64encode(self.narrow).decode()
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Width and height in pixels, which a PNG has in its header."""
+        return size_of(self.png)
+
+    @property
+    def narrow_size(self) -> tuple[int, int]:
+        """The narrow one's."""
+        return size_of(self.narrow)
+
+
+def size_of(png: bytes) -> tuple[int, int]:
+    """Reads the width and the height of a PNG."""
+    return int.from_bytes(png[16:20]), int.from_bytes(png[20:24])
 
 
 def png_of(figure: Figure, colours: int | None = None) -> bytes:
@@ -80,7 +97,7 @@ def score_dots(rows: list[Row], names: Sequence[str], width: float = WIDTH) -> F
     The marks are the floor and, where the rows have it, the untrained generator's median score.
     """
     groups = by_controller(rows)
-    figure, axes = _lanes([short(name) for name in names], width)
+    figure, axes = _lanes([short(name, 24 if width < WIDTH else 40) for name in names], width)
     positive = all(len(s := scores(group)) == 0 or s.min() > 0 for group in groups.values())
     everything = np.concatenate([scores(groups[name]) for name in names])
     for place, name in enumerate(names):
@@ -168,6 +185,7 @@ def verdict_bars(names: Sequence[str], counts: Sequence[Sequence[int]]) -> Figur
                 )  # fmt: skip
         left += values
     figure.legend(loc="outside lower center", ncols=3, fontsize=8, frameon=False)
+    axes.set_xlim(0, max(left))
     axes.set_xlabel("configurations", fontsize=8)
     return figure
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -196,10 +196,10 @@ def _samples(folder: Path) -> list[Picture]:
             continue
         data = read_bytes(path, SAMPLES_BYTES)
         if data.startswith(_PNG) and len(pictures) < MOST_SAMPLES and size + len(data) <= SAMPLES_BYTES:
-            pictures.append(Picture(f"samples/{path.name}", data, path.stem))
+            pictures.append(Picture(f"samples/{path.name}", data, caption="", alt=f"samples, {path.stem}"))
             size += len(data)
     if pictures and len(pictures) < len(paths):
         last = pictures[-1]
-        text = f"{last.caption} ({len(paths) - len(pictures)} more in the folder are not shown)"
-        pictures[-1] = Picture(last.name, last.png, text)
+        more = f"{len(paths) - len(pictures)} more in the folder are not shown."
+        pictures[-1] = replace(last, caption=more)
     return pictures

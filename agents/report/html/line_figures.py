@@ -41,6 +41,7 @@ def training_curves(rows: list[Row], names: Sequence[str], columns: int = 3) -> 
     for axes, name in zip(cells, names, strict=False):
         axes.set_title(short(name), fontsize=8)
         axes.tick_params(labelsize=7)
+        axes.locator_params(axis="x", nbins=4)  # as many as 30,000 leaves room for
         axes.set_ylim(min(low, 0.0), 1.05 * high if high > 0 else 1.0)
         if groups[name]:
             _curves(axes, groups[name], reach)

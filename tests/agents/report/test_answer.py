@@ -127,6 +127,53 @@ def test_under_five_seeds_the_evidence_says_that_runs_are_too_few(tmp_path):
     assert "Too few runs for an interval against plain training (sim-gda)." in said.evidence
 
 
+def from_file(name, *, of=None, **changes):
+    """What a benchmark notes of a controller from a file; `of`: the agent that a recording was made of."""
+    hashed = name.encode().hex()[:16]
+    runs_as = f"mine {hashed}" if of is None else f"replay {hashed}"
+    return {"runs_as": runs_as, "files": {f"{name}.safetensors": hashed}, "replay_of": of, **changes}
+
+
+def test_a_trained_agents_place_and_difference_to_plain_training_follow_the_answer(tmp_path):
+    scores = {name: {row["seed"]: row["score"] for row in rows({**CONTROLLERS, "runs/mine.safetensors": 0.9})
+                     if row["controller"] == name} for name in ("sim-gda", "runs/mine.safetensors")}  # fmt: skip
+    found = rows({**CONTROLLERS, "runs/mine.safetensors": 0.9})
+    found = [each | from_file("runs/mine") if "mine" in each["controller"] else each for each in found]
+    replayed = rows({"replay:runs/mine-replay.safetensors": 1.2})
+    report, _ = make_report(write(tmp_path, found))
+    ranked, _ = make_report(write(tmp_path, found + [r | from_file("runs/mine-replay", of="mine") for r in replayed]))
+
+    gap = np.array(list(scores["sim-gda"].values())) - np.array(list(scores["runs/mine.safetensors"].values()))
+    (said,) = answer(report).agents
+    assert said.startswith(
+        f"Agent mine: 3rd of 5 by mean score; better than plain training (sim-gda) by {gap.mean():.3f} ["
+    )
+    assert said.endswith(
+        "]. Not ranked: learned, and the rows lack its open-loop replay (replay:FILE of a recorded run)."
+    )
+    assert answer(ranked).agents == [said.replace("5 by mean score", "6 by average rank").partition(" Not ranked")[0]]
+    assert headline(ranked)[1:2] == answer(ranked).agents
+    write_report(tmp_path, "sim-gda")
+    assert f'<p class="agent">{answer(ranked).agents[0]}</p>' in (tmp_path / "report.html").read_text()
+
+
+def test_an_agent_is_compared_by_counts_in_many_configurations_and_not_at_all_in_too_few_runs(tmp_path):
+    many = [each for rate in (1e-4, 2e-4, 5e-4, 1e-3)
+            for each in rows({"sim-gda": 1.0, "mine.safetensors": 2.0}, d_lr=rate)]  # fmt: skip
+    few = rows({"sim-gda": 1.0, "mine.safetensors": 2.0}, seeds=2)
+    said = []
+    for found in (many, few, rows()):
+        marked = [each | from_file("mine") if "mine" in each["controller"] else each for each in found]
+        said.append(answer(make_report(write(tmp_path, marked))[0]).agents)
+    assert said[0][0].startswith(
+        "Agent mine: better than plain training (sim-gda) in 0 of 4 configurations and worse in 4."
+    )
+    assert said[1][0].startswith(
+        "Agent mine: 2nd of 2 by mean score; too few runs to compare it with plain training (sim-gda)."
+    )
+    assert said[2] == []
+
+
 def test_every_controller_that_ran_stands_in_the_verdicts_and_medians_and_unranked_ones_are_grey(tmp_path):
     names = {**CONTROLLERS, "fsco (embedded)": 0.4, "dirac-oracle": 0.3}
     report, _ = make_report(write(tmp_path / "a", rows(names) + rows(names, d_lr=1e-3)))

@@ -107,6 +107,8 @@ def test_the_pages_figures_are_the_folders(everything):
     assert {"critical-difference.png", "profiles.png", "rates.png", "curves-1.png", "scores-2.png"} <= names
     assert all((folder / "figures" / name).read_bytes().startswith(PNG) for name in names)
     assert page.count("<img") == len(names) + 1  # and the samples that are a PNG
+    assert len(re.findall(r'<img [^>]* width="\d+" height="\d+" loading="lazy">', page)) == len(names) + 1
+    assert "update-100</figcaption>" not in page and 'alt="samples, update-100"' in page
 
 
 def test_every_failure_is_listed_and_imputed_scores_are_marked(everything):

@@ -35,6 +35,17 @@ def test_a_terminal_shows_the_answer_first_and_the_next_step_last_within_its_wid
     assert any("average rank" in line for line in lines)
 
 
+def test_a_line_of_a_list_goes_on_below_its_text_and_a_command_is_broken_at_spaces():
+    out = Printer(io.StringIO(), 40, terminal=True)
+    out.say("- one two three four five six seven eight nine ten")
+    out.next("gan-env bench --also best-constant,best-schedule")
+    lines = re.sub(r"\x1b\[[\d;]*m", "", out.file.getvalue()).splitlines()
+    assert lines == [
+        "- one two three four five six seven", "  eight nine ten", "", "next: gan-env bench --also",
+        "      best-constant,best-schedule",
+    ]  # fmt: skip
+
+
 def test_what_is_redirected_is_plain_and_uncut(tmp_path):
     report, _ = make_report(write(tmp_path / "a", rows()))
     out = Printer(io.StringIO(), 40, terminal=False)
