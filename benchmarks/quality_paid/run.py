@@ -82,7 +82,7 @@ def main() -> None:
         if not asked.only or "-".join(each) in asked.only
     ]
     with ThreadPoolExecutor(asked.jobs) as pool:
-        list(pool.map(lambda each: train(*each, asked.change, asked.work), agents))
+        list(pool.map(lambda each: train(each[0], each[1], each[2], asked.change, asked.work), agents))
 
 
 if __name__ == "__main__":
