@@ -70,13 +70,13 @@ real_label, fake_label = 1.0, 0.0
 optimizerD = optim.Adam(netD.parameters(), lr=lr, betas=(beta1, 0.999))
 optimizerG = optim.Adam(netG.parameters(), lr=lr, betas=(beta1, 0.999))
 
-steer, d = Steer("dyn-gda", optimizerG, optimizerD, loss="bce", seed=999), None
+steer, decision = Steer("dyn-gda", optimizerG, optimizerD, loss="bce", seed=999), None
 
 for epoch in range(num_epochs):
     for i, data in enumerate(dataloader):
         # (1) Update D: maximise log(D(x)) + log(1 - D(G(z)))
         netD.zero_grad()
-        if d is None or not d.reuse_real:
+        if decision is None or not decision.reuse_real:
             real = data[0].to(device)
         label = torch.full((real.size(0),), real_label, device=device)
         output_real = netD(real).view(-1)
@@ -89,8 +89,8 @@ for epoch in range(num_epochs):
         errD_fake = criterion(output_fake, label)
         errD_fake.backward()
         errD = errD_real + errD_fake
-        d = steer(output_real.logit(1e-6), output_fake.logit(1e-6), d_loss=errD)
-        if d.update_d:
+        decision = steer(output_real.logit(1e-6), output_fake.logit(1e-6), d_loss=errD)
+        if decision.update_d:
             optimizerD.step()
 
         # (2) Update G: maximise log(D(G(z)))
@@ -99,7 +99,7 @@ for epoch in range(num_epochs):
         output = netD(fake).view(-1)
         errG = criterion(output, label)
         errG.backward()
-        if d.update_g:
+        if decision.update_g:
             optimizerG.step()
         steer.done()
 
