@@ -46,8 +46,15 @@ ROOT = Path(__file__).parents[1]
 OUT = ROOT / "docs" / "pictures"
 GAMES = ("ring", "circle", "spiral", "line", "grid", "digits", "mnist", "emoji32", "digits-domains")
 """Games that are trained here; `benchmarks/games.py` makes the pictures of the larger ones."""
-PLAIN = {"sim-gda": "#000000", "best-constant": "#009E73", "alt-gda-5": "#0072B2", "dyn-gda": "#CC79A7"}
-SHOWN = {**PLAIN, "gap-aware": "#E69F00", "fsco-ring": "#D55E00"}
+SHOWN = {
+    "sim-gda": "#000000",
+    "alt-gda-5": "#0072B2",
+    "best-constant": "#009E73",
+    "best-schedule": "#56B4E9",
+    "ttur-decay": "#E69F00",
+    "auto": "#CC79A7",
+    "fsco-ring": "#D55E00",
+}
 """Controllers of the figure, with their colours: Okabe and Ito's."""
 
 

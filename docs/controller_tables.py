@@ -6,9 +6,7 @@
 from __future__ import annotations
 
 import dataclasses
-import gzip
 import inspect
-import json
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import cache, partial
@@ -219,24 +217,19 @@ def _trained(name: str) -> Row | None:
 def _spent(folder: str, name: str) -> str:
     """Runs that choosing or training a controller took."""
     if name in ("best-constant", "best-schedule"):
-        chosen = [
+        rows = [
             row
-            for row in selection_of(folder)
-            if row["runs_as"].startswith(("constant", "schedule"))
+            for block in blocks_of(folder)
+            for row in block.rows
+            if name in row.get("selection_updates", {})
         ]
-        return f"{len(chosen) // len(blocks_of(folder))} runs a configuration"
+        runs = np.mean([row["selection_updates"][name] / row["updates"] for row in rows])
+        return f"{runs:.0f} runs a configuration"
     if (provenance := _trained(name)) is not None:
         return f"{provenance['decisions']:,} decisions, once"
     if folder == "train-digits" and name == "fsco (meta)":
         return f"{read_config(RESULTS / folder)['decisions']:,} decisions, once"
     return "learns in the run" if is_embedded(name) else "0"
-
-
-@cache
-def selection_of(folder: str) -> list[Row]:
-    """Rows of the runs that chose something."""
-    with gzip.open(RESULTS / folder / "selection.jsonl.gz", "rt") as file:
-        return [json.loads(line) for line in file]
 
 
 def _order(names: Iterable[str], folder: str) -> list[str]:

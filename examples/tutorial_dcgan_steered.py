@@ -70,7 +70,7 @@ real_label, fake_label = 1.0, 0.0
 optimizerD = optim.Adam(netD.parameters(), lr=lr, betas=(beta1, 0.999))
 optimizerG = optim.Adam(netG.parameters(), lr=lr, betas=(beta1, 0.999))
 
-steer, decision = Steer("dyn-gda", optimizerG, optimizerD, loss="bce", seed=999), None
+steer, decision = Steer("ttur-decay", optimizerG, optimizerD, episode_updates=num_epochs * len(dataloader)), None
 
 for epoch in range(num_epochs):
     for i, data in enumerate(dataloader):
