@@ -24,7 +24,7 @@ DEFAULTS: dict[str, dict[str, Any]] = {
         "learning_rate": 3e-4, "gamma": 0.8, "hidden": (64, 64), "batch_size": None, "n_steps": 50, "n_epochs": 10,
         "entropy": 0.003,
     },
-    "es": {"learning_rate": 0.05, "hidden": (), "population": 16, "seeds": 8, "sigma": 0.3},
+    "es": {"learning_rate": 0.05, "hidden": (), "population": 16, "seeds": 8, "sigma": 0.05},
 }  # fmt: skip
 """Settings of each algorithm with their defaults; a setting that is not among them is refused."""
 CHOOSES, NUMBERS = ("dqn", "ppo", "es"), ("ddpg", "td3", "sac", "ppo", "es")
@@ -84,7 +84,8 @@ class AgentConfig:
     seeds: int | None = None
     """GANs that each of them trains, the same for all (es); by default 8."""
     sigma: float | None = None
-    """Standard deviation of the first generation's weights (es); by default 0.3."""
+    """Standard deviation of the first generation's weights (es); 0.05 by default, for larger ones reach the bounds of
+    the ranges at once, where GANs fail or stand still."""
     hidden: tuple[int, ...] | None = None
     """Hidden layers of the actor, and of the critic; (64, 64) by default, and none for es, whose policy is linear."""
 
