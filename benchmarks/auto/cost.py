@@ -34,7 +34,7 @@ class Timed(agents.Steer):
     starts: list[float] = []
 
     def __init__(self, _: str, *args, **kwargs):
-        super().__init__("auto", *args, episode_updates=5 * PICTURES // 128, **kwargs)
+        super().__init__("auto", *args, **kwargs)
 
     def __call__(self, *args, **kwargs):
         start = time.perf_counter()
