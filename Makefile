@@ -9,7 +9,7 @@ train: .venv/installed
 	$(BIN)/gan-env train
 
 test: .venv/installed
-	$(BIN)/python -m pytest -n 2 -m "not slow and not endurance and not gpu"
+	$(BIN)/python -m pytest -n 2 -m "not slow and not endurance and not gpu" $(OPTIONS)
 
 test-slow: .venv/installed
 	$(BIN)/python -m pytest -n 2 -m "slow and not gpu"
