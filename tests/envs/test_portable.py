@@ -212,7 +212,6 @@ def policy(config: EnvConfig) -> PolicyController:
     return PolicyController(spec, [(torch.randn(8, inputs), torch.randn(8)), (torch.randn(2, 8), torch.randn(2))])
 
 
-@pytest.mark.parametrize("engine", ["native", "torch"])
 @pytest.mark.parametrize("k", [1, 5])
 def test_the_environment_a_policys_file_and_a_users_loop_see_the_same(engine, k, tmp_path):
     config = EnvConfig(

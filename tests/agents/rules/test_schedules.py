@@ -101,7 +101,7 @@ def test_schedules_that_decide_together_are_those_that_decide_alone():
         f"schedule(d={d}, g=0.5, shape={shape!r})" for d in (0.5, 2.0) for shape in ("linear", "cosine", "constant")
     ]
     names += ["ttur-decay", "linear-decay", "cosine-decay(floor=0.1)"]
-    game = EnvConfig(task="ring", loss="bce", batch_size=8, episode_updates=20, score=False)
+    game = EnvConfig(task="ring", loss="bce", batch_size=32, episode_updates=20, score=False)
 
     def trained(contestants: list[str]) -> list[dict]:
         made = [make_contestant(name, game) for name in contestants]
