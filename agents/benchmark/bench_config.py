@@ -14,6 +14,7 @@ from gan_env.tasks.task import Task
 
 from ..comparison.seeds import SPLIT_SIZE, SPLITS
 from ..registry import TUNED_SCHEDULE
+from ..report.blocks import MOST_CONFIGURATIONS, MOST_CONTROLLERS
 from ..rules.gda import SHAPES
 from .contestants import check_contestant, meaning, tuned_on
 from .halving import rungs
@@ -24,9 +25,9 @@ G_MULTIPLIERS = (0.03, *HALF_DECADES, 30.0)
 """They reach the best two rates of every fast game from every base rate of `lr-robustness`: see `rate_sweep.py`."""
 
 
-MOST_PARTS, MOST_GAMES, MOST_CONTROLLERS, MOST_RUNS = 100, 1_000, 200, 50_000
-"""Of a benchmark, and of a part; the largest of ours has 32, 13 and three thousand. A folder from elsewhere may ask
-for anything."""
+MOST_PARTS, MOST_RUNS = 100, 50_000
+"""Of a benchmark, and of a part, whose games and controllers are as many as a report takes; the largest of ours has
+three thousand runs. A folder from elsewhere may ask for anything."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -119,8 +120,8 @@ class Part:
 
     def _check_size(self) -> None:
         """Raises ValueError for more than one folder can hold; before anything else, since all else takes as long."""
-        if self._games > MOST_GAMES:
-            raise ValueError(f"{self._games:,} games are too many for one part; at most {MOST_GAMES:,}")
+        if self._games > MOST_CONFIGURATIONS:
+            raise ValueError(f"{self._games:,} games are too many for one part; at most {MOST_CONFIGURATIONS:,}")
         if len(self.controllers) > MOST_CONTROLLERS:
             raise ValueError(f"{len(self.controllers):,} controllers are too many; at most {MOST_CONTROLLERS:,}")
         if self.size > MOST_RUNS:

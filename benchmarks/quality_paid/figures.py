@@ -1,41 +1,39 @@
-"""Writes benchmarks/results/quality-paid/figures.md, a line for each agent, from the tables of its judgement."""
+"""Writes benchmarks/results/quality-paid/figures.md, a line for each agent, from its rows and its policy.json."""
 
 from __future__ import annotations
 
-import re
+import json
 from pathlib import Path
 
+from agents.report.blocks import make_blocks, read_rows
+from agents.report.cells import interval
+from agents.report.comparisons import mean_score, score_differences
+from agents.report.statistics import Interval, mean_interval
+
 RESULTS = Path(__file__).parents[1] / "results" / "quality-paid"
-NUMBER = r"[−-]?[\d,.]+(?:e[+-]?\d+)?"
-INTERVAL = rf"({NUMBER}) +\[({NUMBER}), ({NUMBER})\]"
-HEAD = """| agent | score | minus `sim-gda` | its decisions at a bound | its own constant | passes |
+SEEDS = 16
+HEAD = """| agent | score | minus `sim-gda` | its decisions at a bound | minus the constant of its mean | passes |
 |---|---|---|---|---|---|
 """
 
 
-def value(text: str) -> float:
-    """Reads a number with a typographic minus and thousands."""
-    return float(text.replace("−", "-").replace(",", ""))
-
-
 def line(folder: Path) -> str:
-    """Returns an agent's line, whether it passes by PROTOCOL.md at its end."""
-    text = (folder / "table.txt").read_text(encoding="utf-8")
-    agent = folder.name.split("-")[0]
-    (row,) = re.findall(rf"^{agent} \(meta\) +{INTERVAL}(?: †)? +{INTERVAL}", text, re.M)
-    (behaviour,) = re.findall(
-        rf"^{agent} \(meta\): (\d+)% .*\((D ×.*?)\) does .*score minus its {INTERVAL}", text, re.M
-    )
-    bound, constant, *gain = behaviour
-    passes = value(row[5]) < 0 and int(bound) <= 50 and not value(gain[1]) > 0
-    score, difference, own = (f"{a} [{b}, {c}]" for a, b, c in (row[:3], row[3:], gain))
-    constant = constant.replace(", both update", "")
-    return f"| `{folder.name}` | {score} | {difference} | {bound} % | {constant}: {own} | {'yes' if passes else 'no'} |"
+    """Returns an agent's line; whether it passes, as PROTOCOL.md says, at its end."""
+    (policy,) = json.loads((folder / "policy.json").read_text(encoding="utf-8"))
+    (block,) = make_blocks(read_rows(folder))
+    score, gap = mean_score(block, policy["controller"]), score_differences(block, policy["controller"], "sim-gda")
+    assert score is not None and gap is not None, "each agent and sim-gda were judged"
+    difference = mean_interval(gap)
+    own = Interval(policy["gain"], *policy["interval"], SEEDS)
+    passes = difference.high < 0 and policy["at_bound"] <= 0.5 and own.low <= 0
+    shown = f"{interval(score)} | {interval(difference, sign=True)} | {policy['at_bound']:.0%}"
+    constant = policy["constant"].removesuffix(", both update")
+    return f"| `{folder.name}` | {shown} | {interval(own, sign=True)} ({constant}) | {'yes' if passes else 'no'} |"
 
 
 def main() -> None:
     """Writes the table."""
-    lines = [line(folder.parent) for folder in sorted(RESULTS.glob("*/table.txt"))]
+    lines = [line(folder.parent) for folder in sorted(RESULTS.glob("*/policy.json"))]
     (RESULTS / "figures.md").write_text(HEAD + "\n".join(lines) + "\n", encoding="utf-8")
 
 

@@ -1,7 +1,7 @@
 """Trains the agents of PROTOCOL.md and judges them; what is there already is left, what was stopped goes on.
 
 python benchmarks/quality_paid/run.py                     # the twelve agents
-python benchmarks/quality_paid/run.py --change terminal   # those that did not pass, with one change
+python benchmarks/quality_paid/run.py --change terminal --only ddpg-rates-ring   # some of them, with one change
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ CHANGES: dict[str, dict[str, tuple[str, ...]]] = {
     "discount": {"--gamma": ("0.9",)},
     "narrow": {"--d-lr-range": ("0.1", "10"), "--g-lr-range": ("0.1", "10")},
 }
-KEPT = ("config.json", "table.txt", "agent.safetensors", "rows.jsonl")
+KEPT = ("config.json", "table.txt", "policy.json", "agent.safetensors")
 
 
 def command(algorithm: str, control: str, task: str, change: str) -> list[str]:
@@ -61,9 +61,9 @@ def train(algorithm: str, control: str, task: str, change: str, work: Path) -> N
     if done.returncode:
         raise SystemExit(f"{name}: rc {done.returncode}, see {log.name}")
     kept.mkdir(parents=True)
-    for file in KEPT[:-1]:
+    for file in KEPT:
         shutil.copy(out / file, kept / file)
-    (kept / "rows.jsonl.gz").write_bytes(gzip.compress((out / KEPT[-1]).read_bytes(), mtime=0))
+    (kept / "rows.jsonl.gz").write_bytes(gzip.compress((out / "rows.jsonl").read_bytes(), mtime=0))
     print((kept / "table.txt").read_text(), flush=True)
 
 
@@ -82,7 +82,9 @@ def main() -> None:
         if not asked.only or "-".join(each) in asked.only
     ]
     with ThreadPoolExecutor(asked.jobs) as pool:
-        list(pool.map(lambda each: train(each[0], each[1], each[2], asked.change, asked.work), agents))
+        done = [pool.submit(train, *each, asked.change, asked.work) for each in agents]
+    for each in done:
+        each.result()
 
 
 if __name__ == "__main__":

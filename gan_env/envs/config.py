@@ -156,8 +156,8 @@ class EnvConfig:
 
     def changed(self) -> dict[str, Any]:
         """Returns the settings that are not the defaults."""
-        held = {f.name: getattr(self, f.name) for f in fields(self)}
-        return {name: value for name, value in held.items() if value != getattr(type(self)(), name)}
+        held, usual = ({f.name: getattr(each, f.name) for f in fields(self)} for each in (self, type(self)()))
+        return {name: value for name, value in held.items() if value != usual[name]}
 
     def build_task(self) -> Task:
         """Builds the task; reads its data."""
