@@ -24,7 +24,8 @@ def line(folder: Path) -> str:
     score, gap = mean_score(block, policy["controller"]), score_differences(block, policy["controller"], "sim-gda")
     assert score is not None and gap is not None, "each agent and sim-gda were judged"
     difference = mean_interval(gap)
-    own = Interval(policy["gain"], *policy["interval"], SEEDS)
+    low, high = policy["interval"]
+    own = Interval(policy["gain"], low, high, SEEDS)
     passes = difference.high < 0 and policy["at_bound"] <= 0.5 and own.low <= 0
     shown = f"{interval(score)} | {interval(difference, sign=True)} | {policy['at_bound']:.0%}"
     constant = policy["constant"].removesuffix(", both update")
