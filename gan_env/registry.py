@@ -22,7 +22,8 @@ LONGEST_SHOWN = 200
 def unknown(kind: str, name: object, known: list[str]) -> ValueError:
     """Returns the error for an unregistered name, with the nearest known name and the whole list."""
     folded = {each.casefold(): each for each in known}
-    near = [] if name is None else difflib.get_close_matches(str(name)[:200].casefold(), folded, n=1, cutoff=0.5)
+    asked = "" if name is None else str(name)[:LONGEST_SHOWN].casefold()
+    near = difflib.get_close_matches(asked, folded, n=1, cutoff=0.5)
     hint = f"; did you mean {folded[near[0]]!r}?" if near else "."
     given = repr(name)
     if len(given) > LONGEST_SHOWN or "\n" in given:  # a tensor, say

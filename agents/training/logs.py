@@ -31,15 +31,18 @@ class Curves:
 
     def __init__(self, folder: Path):
         self.folder = folder
+        self.names: list[str] = []
+        """Of the curves that were there at the last `reload`."""
         self._log: Any = None
 
-    def reload(self) -> list[str]:
-        """Reads what was added; returns the names of the curves.
+    def reload(self) -> None:
+        """Reads what was added.
 
         Raises NotOurs for a link or a pipe, which TensorBoard would follow or wait for, and OSError for a damaged log.
         """
         if not log_sizes(self.folder):
-            return []
+            self.names = []
+            return
         if self._log is None:
             from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
@@ -50,19 +53,19 @@ class Curves:
             raise OSError(
                 f"{self.folder}: holds a damaged log, with a record of no possible length; remove it"
             ) from error
-        return self._log.Tags()["scalars"]
+        self.names = self._log.Tags()["scalars"]
 
     def events(self, name: str) -> list[Any]:
-        """Returns the points of a curve that `reload` named: `step`, `value` and `wall_time`."""
+        """Returns the points of a curve, one of `names`: `step`, `value` and `wall_time`."""
         return self._log.Scalars(name)
 
     def finite(self, names: Iterable[str]) -> dict[str, list[tuple[int, float]]]:
         """Reads the finite (decision, value) pairs of curves; those that are not there are left out."""
-        known = set(self.reload())
+        self.reload()
         return {
             name: [(e.step, e.value) for e in self.events(name) if math.isfinite(e.value)]
             for name in names
-            if name in known
+            if name in self.names
         }
 
 

@@ -83,7 +83,7 @@ class TrainFolder:
 
     def _pace(self, config: TrainConfig) -> float:
         """Returns seconds per decision."""
-        events = self._log.events("gan/return") if "gan/return" in self._log.reload() else []
+        events = self._log.events("gan/return") if "gan/return" in self._log.names else []
         if len(events) < 2:
             return float("nan")
         return (events[-1].wall_time - events[0].wall_time) / max(events[-1].step - events[0].step, 1)
