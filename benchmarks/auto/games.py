@@ -90,20 +90,26 @@ def lattice(rng: np.random.Generator) -> np.ndarray:
     return at @ shear @ _rotation(rng, 2) + _log_uniform(rng, 0.01, 0.1) * rng.standard_normal(at.shape)
 
 
+def _five_modes(_: np.random.Generator) -> np.ndarray:
+    rng = np.random.default_rng(0)
+    return rng.standard_normal((5, 2))[rng.integers(0, 5, SAMPLES)] + 0.05 * rng.standard_normal((SAMPLES, 2))
+
+
 FAMILIES = {"mixture": (mixture, 0.6), "spiral": (spiral, 0.15), "lattice": (lattice, 0.15), "digits": (None, 0.1)}
 """Name to how its points are drawn, and its share."""
 
 
-def draw(seed: int, longest: int = 3_000) -> tuple[str, EnvConfig]:
-    """Draws a game, a function of the seed alone; returns what it is and its settings.
+def draw(seed: int, longest: int = 3_000, one_dataset: bool = False) -> tuple[str, EnvConfig]:
+    """Draws a game, a function of its arguments alone; returns what it is and its settings.
 
     Args:
         seed: Number of the game.
         longest: Most updates.
+        one_dataset: Takes the same five modes of the plane in every game, an ablation; all else is drawn.
     """
     rng = np.random.default_rng([20, seed])
     family = str(rng.choice(list(FAMILIES), p=[share for _, share in FAMILIES.values()]))
-    points = FAMILIES[family][0]
+    family, points = ("five modes", _five_modes) if one_dataset else (family, FAMILIES[family][0])
     data = make_task("digits").data if points is None else _scaled(rng, points(rng)).astype(np.float32)
     features = 64 if points is None else data.shape[1]
     widths = [round(_log_uniform(rng, 8, 32))] * int(rng.integers(1, 6))

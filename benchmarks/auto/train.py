@@ -2,6 +2,7 @@
 
 python benchmarks/auto/train.py schedule --generations 60
 python benchmarks/auto/train.py feedback --after schedule --generations 60
+python benchmarks/auto/train.py feedback --seed 1 --generations 60 --shorten    # what an earlier stop would have given
 """
 
 from __future__ import annotations
@@ -29,11 +30,11 @@ SIGMA = 0.3
 """First standard deviation of the search, in decades of a learning rate."""
 
 
-def play(job: tuple[int, Form, np.ndarray]) -> tuple[str, list[float]]:
+def play(job: tuple[int, Form, np.ndarray, bool]) -> tuple[str, list[float]]:
     """Trains the GANs of one game under each policy, all with the same seed; returns log(distance / untrained)."""
-    seed, form, thetas = job
+    seed, form, thetas, one_dataset = job
     torch.set_num_threads(1)
-    what, config = draw(seed)
+    what, config = draw(seed, one_dataset=one_dataset)
     rows = len(thetas)
     env = GANVectorEnv(rows, control="rates", autoreset_mode="Disabled", config=config)
     env.trainer.seed[:] = seed
@@ -68,26 +69,25 @@ def generations_of(file: Path) -> list[dict]:
     return found
 
 
-def main() -> None:
-    """Runs or goes on with a search."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("form", choices=list(FORMS))
-    parser.add_argument("--after", choices=list(FORMS), help="begin with the policy that this search ended with")
-    parser.add_argument("--generations", type=int, default=60)
-    parser.add_argument("--games", type=int, default=16, help="in a generation")
-    parser.add_argument("--policies", type=int, default=16, help="in a generation")
-    parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--jobs", type=int, default=2)
-    parser.add_argument("--minutes", type=float, default=math.inf, help="stop after that long; more goes on")
-    asked = parser.parse_args()
-    form, folder = FORMS[asked.form], RESULTS / f"{asked.form}-{asked.seed}"
-    folder.mkdir(parents=True, exist_ok=True)
+def folder_of(asked: argparse.Namespace, form: str) -> Path:
+    """Returns the folder of a search of a form with the seed and the data that are asked for."""
+    return RESULTS / f"{form}{'-one-dataset' if asked.one_dataset else ''}-{asked.seed}"
+
+
+def begun(asked: argparse.Namespace) -> cma.CMAEvolutionStrategy:
+    """Returns the search before its first generation."""
+    form = FORMS[asked.form]
     start, sigma = form.start, SIGMA
     if asked.after:
-        before = json.loads((RESULTS / f"{asked.after}-{asked.seed}" / "theta.json").read_text())
+        before = json.loads((folder_of(asked, asked.after) / "theta.json").read_text())
         start = FORMS[asked.after].grown(np.array(list(before["theta"].values())), form)
         sigma = SIGMA / 2
-    search = cma.CMAEvolutionStrategy(start, sigma, {"popsize": asked.policies, "seed": asked.seed, "verbose": -9})
+    return cma.CMAEvolutionStrategy(start, sigma, {"popsize": asked.policies, "seed": asked.seed, "verbose": -9})
+
+
+def go_on(asked: argparse.Namespace, folder: Path) -> None:
+    """Runs a search, or what is left of it."""
+    search, form = begun(asked), FORMS[asked.form]
     log, done = folder / "generations.jsonl.gz", []
     for each in generations_of(log):
         search.tell(search.ask(), loss_of(np.array(each["scores"])).tolist())
@@ -101,14 +101,12 @@ def main() -> None:
     with ProcessPoolExecutor(asked.jobs) as pool:
         while len(done) < asked.generations and time.monotonic() - began < 60 * asked.minutes:
             thetas, first = np.array(search.ask()), (asked.seed * 1_000 + len(done)) * asked.games
-            played = list(pool.map(play, [(first + game, form, thetas) for game in range(asked.games)]))
+            jobs = [(first + game, form, thetas, asked.one_dataset) for game in range(asked.games)]
+            played = list(pool.map(play, jobs))
             scores = np.array([score for _, score in played]).round(5)
             search.tell(list(thetas), loss_of(scores).tolist())
             done.append({"generation": len(done), "games": [what for what, _ in played], "scores": scores.tolist()})
-            text = "".join(json.dumps(each) + "\n" for each in done)
-            fresh = log.with_suffix(".new")
-            fresh.write_bytes(gzip.compress(text.encode(), mtime=0))
-            fresh.replace(log)
+            _write(log, done)
             print(
                 f"generation {len(done)}/{asked.generations}: median log distance {np.median(scores):.3f}, "
                 f"best policy {scores.mean(0).min():.3f}, mean {scores.mean():.3f}, spread {search.sigma:.3f}, "
@@ -118,9 +116,47 @@ def main() -> None:
             _save(folder, form, asked, search.mean, len(done))
 
 
+def shorten(asked: argparse.Namespace, folder: Path) -> None:
+    """Writes what a finished search would have given after fewer generations, into a folder of its own."""
+    search, done = begun(asked), generations_of(folder / "generations.jsonl.gz")[: asked.generations]
+    if len(done) < asked.generations:
+        raise ValueError(f"{folder} has {len(done)} generations, {asked.generations} are asked for")
+    for each in done:
+        search.tell(search.ask(), loss_of(np.array(each["scores"])).tolist())
+    short = folder.with_name(f"{folder.name}-after-{asked.generations}")
+    short.mkdir(exist_ok=True)
+    _save(short, FORMS[asked.form], asked, search.mean, len(done))
+
+
+def main() -> None:
+    """Runs or goes on with a search."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("form", choices=list(FORMS))
+    parser.add_argument("--after", choices=list(FORMS), help="begin with the policy that this search ended with")
+    parser.add_argument("--generations", type=int, default=60)
+    parser.add_argument("--games", type=int, default=16, help="in a generation")
+    parser.add_argument("--policies", type=int, default=16, help="in a generation")
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--jobs", type=int, default=2)
+    parser.add_argument("--minutes", type=float, default=math.inf, help="stop after that long; more goes on")
+    parser.add_argument("--one-dataset", action="store_true", help="the same data in every game: an ablation")
+    parser.add_argument("--shorten", action="store_true", help="trains nothing: cuts a finished search short")
+    asked = parser.parse_args()
+    folder = folder_of(asked, asked.form)
+    folder.mkdir(parents=True, exist_ok=True)
+    (shorten if asked.shorten else go_on)(asked, folder)
+
+
+def _write(log: Path, generations: list[dict]) -> None:
+    fresh = log.with_suffix(".new")
+    fresh.write_bytes(gzip.compress("".join(json.dumps(each) + "\n" for each in generations).encode(), mtime=0))
+    fresh.replace(log)
+
+
 def _save(folder: Path, form: Form, asked: argparse.Namespace, theta: np.ndarray, generations: int) -> None:
     command = f"python benchmarks/auto/train.py {asked.form} --generations {generations} --seed {asked.seed}"
     command += f" --after {asked.after}" if asked.after else ""
+    command += " --one-dataset" if asked.one_dataset else ""
     provenance: dict[str, object] = {
         "command": f"{command} --games {asked.games} --policies {asked.policies}",
         "trained_on": "games drawn at random, see benchmarks/auto/games.py",

@@ -30,7 +30,7 @@ def main() -> None:
             theta = form.start
             if name != "start":
                 theta = np.array(list(json.loads((RESULTS / name / "theta.json").read_text())["theta"].values()))
-            jobs = [(FIRST + game, form, theta[None]) for game in range(asked.games)]
+            jobs = [(FIRST + game, form, theta[None], False) for game in range(asked.games)]
             found[name] = np.array([scores[0] for _, scores in pool.map(play, jobs)])
     base = found[asked.searches[0]]
     for name, scores in found.items():
