@@ -15,8 +15,8 @@ _OFF_POLICY = {
     "learning_starts": 200, "tau": 0.005, "gradient_steps": 1,
 }  # fmt: skip
 DEFAULTS: dict[str, dict[str, Any]] = {
-    "ddpg": {**_OFF_POLICY, "noise": 0.1},
-    "td3": {**_OFF_POLICY, "noise": 0.1},
+    "ddpg": {**_OFF_POLICY, "noise": 0.1, "actor_learning_rate": None, "last_layer": None},
+    "td3": {**_OFF_POLICY, "noise": 0.1, "actor_learning_rate": None, "last_layer": None},
     "sac": _OFF_POLICY,
     "dqn": {**_OFF_POLICY, "exploration": 0.05},
     # Of the search in benchmarks/zoo_search.py, on ring.
@@ -36,14 +36,17 @@ _LEAST = {
     "buffer_size": 1, "batch_size": 1, "gradient_steps": 1, "learning_starts": 0, "n_steps": 2, "n_epochs": 1,
     "seeds": 1, "updates_per_step": 1,
 }  # fmt: skip
-_MOST = {"learning_rate": 1, "tau": 1, "gamma": 1, "noise": 10, "entropy": 10, "exploration": 1, "sigma": 10}
+_MOST = {
+    "learning_rate": 1, "tau": 1, "gamma": 1, "noise": 10, "entropy": 10, "exploration": 1, "sigma": 10,
+    "actor_learning_rate": 1, "last_layer": 1,
+}  # fmt: skip
 _MOST_COUNT = {
     "buffer_size": 10**7, "batch_size": 10**5, "gradient_steps": 1_000, "n_steps": 10**5, "n_epochs": 1_000,
     "seeds": 10**4, "population": 10**4,
 }  # fmt: skip
 _WIDEST, _MOST_LAYERS = 2_048, 8
 """A folder or a controller's name from somebody else may ask for anything; these take a gigabyte."""
-_ABOVE_ZERO = ("learning_rate", "tau", "sigma")
+_ABOVE_ZERO = ("learning_rate", "tau", "sigma", "actor_learning_rate", "last_layer")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,6 +72,11 @@ class AgentConfig:
     """Discount per decision, 0.99 by default; ppo: 0.8; es has none."""
     noise: float | None = None
     """Standard deviation of the exploration noise on the action (ddpg, td3); by default 0.1."""
+    actor_learning_rate: float | None = None
+    """Of the actor's Adam, if not `learning_rate` (ddpg, td3); the paper of DDPG has a tenth of the critic's."""
+    last_layer: float | None = None
+    """First weights of the last layers of actor and critic are uniform within ± this (ddpg, td3), so that an untrained
+    actor stands in the middle of its ranges; 0.003 in the paper of DDPG. By default torch's own, which are larger."""
     gradient_steps: int | None = None
     """Gradient steps for each decision of one GAN (ddpg, td3, sac, dqn); by default 1."""
     exploration: float | None = None

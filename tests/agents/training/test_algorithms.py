@@ -20,8 +20,9 @@ from gan_env.io.tensor_files import pack
 
 GAME = EnvConfig(task="dirac", episode_updates=6, updates_per_step=2, reward="quality", quality_every=1)
 OFF_POLICY = {"hidden": (8,), "learning_starts": 12, "batch_size": 8, "buffer_size": 60}
+DDPGS_PAPER = {"actor_learning_rate": 2e-4, "last_layer": 0.003}
 OWN = {
-    "ddpg": OFF_POLICY, "td3": OFF_POLICY, "sac": OFF_POLICY, "dqn": OFF_POLICY, "ppo": {"hidden": (8,), "n_steps": 3},
+    "ddpg": OFF_POLICY, "td3": OFF_POLICY | DDPGS_PAPER, "sac": OFF_POLICY, "dqn": OFF_POLICY, "ppo": {"hidden": (8,), "n_steps": 3},
     "es": {"population": 4, "seeds": 2},
 }  # fmt: skip
 CASES = [
@@ -191,11 +192,36 @@ def test_what_does_not_fit_is_refused_on_one_line_with_the_way_out(wrong, named)
 
 
 @pytest.mark.parametrize(
-    "wrong", [{"population": 5}, {"sigma": 0.0}, {"n_steps": 1}, {"entropy": -1.0}, {"exploration": 2.0}, {"seeds": 0}]
+    "wrong",
+    [
+        {"population": 5},
+        {"sigma": 0.0},
+        {"n_steps": 1},
+        {"entropy": -1.0},
+        {"exploration": 2.0},
+        {"seeds": 0},
+        {"last_layer": 0.0},
+        {"actor_learning_rate": -1.0},
+    ],
 )
 def test_a_setting_that_cannot_work_is_named(wrong):
     with pytest.raises(ValueError, match=next(iter(wrong))):
         AgentConfig(**wrong)
+
+
+@pytest.mark.parametrize("algorithm", ["ddpg", "td3"])
+def test_last_layers_start_within_the_width_that_is_asked_for_and_the_actor_keeps_its_own_rate(algorithm):
+    own = AgentConfig(**OFF_POLICY, **DDPGS_PAPER)
+    training = MetaTraining(replace(tiny(algorithm, "rates"), agent=own))
+    model = training.model
+    for network in (model.actor.mu, model.actor_target.mu, *model.critic.q_networks, *model.critic_target.q_networks):
+        last = [layer for layer in network if isinstance(layer, torch.nn.Linear)][-1]
+        assert 0 < max(part.abs().max() for part in (last.weight, last.bias)) <= 0.003
+    assert torch.equal(model.actor.mu[-2].weight, model.actor_target.mu[-2].weight)
+    training.run()
+    assert model.num_timesteps > OFF_POLICY["learning_starts"]
+    assert [group["lr"] for group in model.actor.optimizer.param_groups] == [2e-4]
+    assert [group["lr"] for group in model.critic.optimizer.param_groups] == [1e-3]
 
 
 def test_every_default_is_a_setting_that_can_be_given():
