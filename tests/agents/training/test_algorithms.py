@@ -22,8 +22,8 @@ GAME = EnvConfig(task="dirac", episode_updates=6, updates_per_step=2, reward="qu
 OFF_POLICY = {"hidden": (8,), "learning_starts": 12, "batch_size": 8, "buffer_size": 60}
 DDPGS_PAPER = {"actor_learning_rate": 2e-4, "last_layer": 0.003}
 OWN = {
-    "ddpg": OFF_POLICY, "td3": OFF_POLICY | DDPGS_PAPER, "sac": OFF_POLICY, "dqn": OFF_POLICY, "ppo": {"hidden": (8,), "n_steps": 3},
-    "es": {"population": 4, "seeds": 2},
+    "ddpg": OFF_POLICY, "td3": OFF_POLICY | DDPGS_PAPER, "sac": OFF_POLICY, "dqn": OFF_POLICY,
+    "ppo": {"hidden": (8,), "n_steps": 3}, "es": {"population": 4, "seeds": 2},
 }  # fmt: skip
 CASES = [
     ("ddpg", "rates", False), ("ddpg", "learning-rate", True), ("td3", "rates", False), ("td3", "joint", True),
