@@ -352,4 +352,6 @@ def upgraded(held: dict[str, Any]) -> dict[str, Any]:
     if isinstance(agent := held.get("agent"), dict) and "d_lr_range" in agent:  # once it repeated the game's settings
         own = {f.name: None for f in fields(AgentConfig)}
         held["agent"] = own | {name: value for name, value in agent.items() if name not in _OF_THE_GAME}
+    elif isinstance(agent, dict):
+        held["agent"] = {"actor_learning_rate": None, "last_layer": None, **agent}
     return held

@@ -209,6 +209,14 @@ def test_a_setting_that_cannot_work_is_named(wrong):
         AgentConfig(**wrong)
 
 
+def test_a_run_begun_before_an_actor_had_a_rate_of_its_own_is_read_as_it_was(tmp_path):
+    held = plain(tiny("ddpg", "rates"))
+    for name in DDPGS_PAPER:
+        del held["agent"][name]
+    (tmp_path / "config.json").write_text(json.dumps(held))
+    assert read_config(tmp_path / "config.json") == tiny("ddpg", "rates")
+
+
 @pytest.mark.parametrize("algorithm", ["ddpg", "td3"])
 def test_last_layers_start_within_the_width_that_is_asked_for_and_the_actor_keeps_its_own_rate(algorithm):
     own = AgentConfig(**OFF_POLICY, **DDPGS_PAPER)
