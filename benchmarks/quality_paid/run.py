@@ -28,14 +28,16 @@ COMMON = {
     "--decisions": ("20000",),
     "--controllers": ("sim-gda",),
 }
+PAPER: dict[str, tuple[str, ...]] = {"--actor-learning-rate": ("1e-4",), "--last-layer": ("0.003",)}
 CHANGES: dict[str, dict[str, tuple[str, ...]]] = {
     "": {},
     "terminal": {"--reward": ("final_quality",), "--gamma": ("1",)},
     "noise": {"--noise": ("0.3",), "--learning-starts": ("2000",)},
     "long": {"--decisions": ("60000",)},
     "discount": {"--gamma": ("0.9",)},
-    "paper": {"--actor-learning-rate": ("1e-4",), "--last-layer": ("0.003",)},
-    "paper-long": {"--actor-learning-rate": ("1e-4",), "--last-layer": ("0.003",), "--decisions": ("60000",)},
+    "paper": PAPER,
+    "paper-long": {**PAPER, "--decisions": ("60000",)},
+    "gentle": {**PAPER, "--learning-starts": ("0",)},
     "narrow": {"--d-lr-range": ("0.1", "10"), "--g-lr-range": ("0.1", "10")},
 }
 KEPT = ("config.json", "table.txt", "policy.json", "agent.safetensors")
