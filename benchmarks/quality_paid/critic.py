@@ -35,14 +35,16 @@ class Probe:
     def __init__(self, training: MetaTraining):
         assert isinstance(training.model, TD3)
         self.model, config = training.model, training.config
-        self.env = GANVectorEnv(SEEDS, control=config.control, autoreset_mode="Disabled", config=training_game(config))
+        self.env = GANVectorEnv(SEEDS, control=config.control, autoreset_mode="SameStep", config=training_game(config))
         moments = training.state().get("normalizer")
         self.scale = 1.0 if moments is None else float(np.sqrt(moments["var"]))
         """What the critic's rewards are divided by."""
         self.gamma = config.settings["gamma"]
-        self.decisions = -(-config.horizon // config.env.updates_per_step)
+        self.decisions = config.horizon
         self.observations, _ = self.env.reset(seed=split_seeds("tune", SEEDS))
         self.decided = 0
+        self.alive = np.ones(SEEDS, bool)
+        """Runs that have not failed; what follows a failure is another run, and does not count."""
 
     def actions(self, observations: np.ndarray) -> np.ndarray:
         """Returns what the agent does, without noise."""
@@ -51,7 +53,8 @@ class Probe:
     def go_to(self, decision: int) -> None:
         """Lets the agent decide until then."""
         for _ in range(self.decided, decision):
-            self.observations, *_ = self.env.step(self.actions(self.observations))
+            self.observations, _, terminated, _, _ = self.env.step(self.actions(self.observations))
+            self.alive &= ~terminated
         self.decided = decision
 
     def critic(self, action: float) -> np.ndarray:
@@ -65,7 +68,7 @@ class Probe:
     def truth(self, action: float, *, rest: bool) -> np.ndarray:
         """Returns the discounted rewards that follow D's action, and leaves the runs as they were."""
         before, observations = self.env.snapshot(), self.observations
-        total, discount, alive = np.zeros(SEEDS), 1.0, np.ones(SEEDS, bool)
+        total, discount, alive = np.zeros(SEEDS), 1.0, self.alive.copy()
         for decision in range(self.decided, self.decisions):
             actions = self.actions(observations)
             if rest or decision == self.decided:
@@ -99,15 +102,18 @@ def profile(name: str) -> dict[str, object]:
     found: dict[str, object] = {"actions": ACTIONS.tolist(), "scale": round(probe.scale, 4)}
     for share in AT:
         probe.go_to(round(share * probe.decisions))
-        critic = np.array([probe.critic(action) for action in ACTIONS])
-        one, rest = (np.array([probe.truth(action, rest=rest) for action in ACTIONS]) for rest in (False, True))
+        critic = np.array([probe.critic(action)[probe.alive] for action in ACTIONS])
+        one, rest = (
+            np.array([probe.truth(action, rest=rest)[probe.alive] for action in ACTIONS]) for rest in (False, True)
+        )
         agrees = {
             f"critic_to_{what}": round(float(np.asarray(spearmanr(critic.mean(1), true.mean(1)))[0]), 3)
             for what, true in (("one", one), ("rest", rest))
         }
-        own = probe.actions(probe.observations)[:, 0].mean()
+        own = probe.actions(probe.observations)[probe.alive, 0].mean()
         found[f"decision {probe.decided}"] = {
-            "agent": round(float(own), 3), "critic": described(critic), "one": described(one), "rest": described(rest),
+            "agent": round(float(own), 3), "runs": int(probe.alive.sum()),
+            "critic": described(critic), "one": described(one), "rest": described(rest),
             **agrees,
         }  # fmt: skip
         print(name, share, json.dumps(found[f"decision {probe.decided}"]), flush=True)

@@ -38,6 +38,7 @@ CHANGES: dict[str, dict[str, tuple[str, ...]]] = {
     "paper": PAPER,
     "paper-long": {**PAPER, "--decisions": ("60000",)},
     "gentle": {**PAPER, "--learning-starts": ("0",)},
+    "gain": {**PAPER, "--learning-starts": ("0",), "--reward": ("log_quality_gain",)},
     "narrow": {"--d-lr-range": ("0.1", "10"), "--g-lr-range": ("0.1", "10")},
 }
 KEPT = ("config.json", "table.txt", "policy.json", "agent.safetensors")
