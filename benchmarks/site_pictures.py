@@ -6,6 +6,7 @@
     python benchmarks/site_pictures.py digits-scores digits-curves  # of the main job's committed rows
     python benchmarks/site_pictures.py digits-samples --run runs/mine
     python benchmarks/site_pictures.py render
+    python benchmarks/site_pictures.py auto-rates        # what `auto` decides on six GANs, two minutes
     python benchmarks/site_pictures.py tensorboard --run runs/mine --browser chromium
 
 A game's picture has test data on the left and, on the right, what one training of the task's own length makes with seed
@@ -57,12 +58,25 @@ SHOWN = {
 }
 """Controllers of the figure, with their colours: Okabe and Ito's."""
 
+AUTO_SEEDS = (0, 1, 2, 3)
+STEERED = {
+    "ring, bce": EnvConfig(task="ring"),
+    "circle, sn": EnvConfig(task="circle", loss="sn"),
+    "spiral, wgan-gp": EnvConfig(task="spiral", loss="wgan-gp"),
+    "grid, bce, 10,000 updates": EnvConfig(task="grid", episode_updates=10_000),
+    "digits, bce, base rate 2e-3": EnvConfig(task="digits"),
+    "fashion, DCGAN": EnvConfig(task="fashion", episode_updates=600, batch_size=64),
+}
+"""GANs on which the picture of `auto` shows its decisions."""
+
 
 @dataclass(frozen=True)
 class Options:
     """What is drawn."""
 
-    names: tyro.conf.Positional[tuple[str, ...]] = (*GAMES, "render", "lr-robustness", "digits-scores", "digits-curves")
+    names: tyro.conf.Positional[tuple[str, ...]] = (
+        *GAMES, "render", "lr-robustness", "auto-rates", "digits-scores", "digits-curves"
+    )  # fmt: skip
     """Pictures by name."""
     run: Path | None = None
     """Folder of a `gan-env train`, for the pictures of samples and of TensorBoard."""
@@ -158,6 +172,36 @@ def draw_rates(out: Path) -> None:
     save(figure, out / "lr-robustness.png")
 
 
+def draw_auto(out: Path) -> None:
+    """Draws both rates that `auto` sets over the runs of four seeds, on six GANs of which it was trained on none."""
+    figure = Figure(figsize=(9.2, 5.2), layout="constrained")
+    panels = list(figure.subplots(2, 3, sharey=True).flat)
+    for axes, (title, game) in zip(panels, STEERED.items(), strict=True):
+        trainer = make_trainer(game, len(AUTO_SEEDS))
+        trainer.reset(np.array(AUTO_SEEDS), np.zeros(len(AUTO_SEEDS), np.int64))
+        controller = make_controller("auto")
+        controller.reset(AUTO_SEEDS, trainer.facts)
+        updates = game.episode_updates or trainer.task.episode_updates
+        rates = {"D": np.empty((updates, len(AUTO_SEEDS))), "G": np.empty((updates, len(AUTO_SEEDS)))}
+        for update in range(updates):
+            control = controller.act(trainer.measurement)
+            rates["D"][update] = trainer.d_optimizer.lr * control.d_multiplier.numpy()
+            rates["G"][update] = trainer.g_optimizer.lr * control.g_multiplier.numpy()
+            trainer.advance(control)
+        for (player, values), colour in zip(rates.items(), ("#D55E00", "#0072B2"), strict=True):
+            axes.plot(values, color=colour, linewidth=0.5, alpha=0.5)
+            axes.plot(np.exp(np.log(values).mean(1)), color=colour, linewidth=1.8, label=f"rate of {player}")
+        axes.axhline(float(trainer.d_optimizer.lr[0]), color="#777777", linewidth=0.8, linestyle=":", label="base rate")
+        axes.set_yscale("log")
+        axes.set_title(title, fontsize=10)
+        axes.set_xlabel("update", fontsize=8)
+        axes.tick_params(labelsize=8)
+        axes.grid(color="#e5e5e5", linewidth=0.5)
+    handles, labels = panels[0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside lower center", ncols=3, fontsize=9, frameon=False)
+    save(figure, out / "auto-rates.png")
+
+
 def draw_main_job(draw: Callable[[list[Row], list[str]], Figure | None], path: Path) -> None:
     """Draws the main job's committed rows as `gan-env train` does."""
     rows = read_rows(ROOT / "benchmarks" / "results" / "train-digits")
@@ -198,6 +242,7 @@ def main(options: Options) -> int:
     torch.set_num_threads(1)
     others: dict[str, Callable[[], None]] = {
         "render": lambda: draw_render(options.out),
+        "auto-rates": lambda: draw_auto(options.out),
         "lr-robustness": lambda: draw_rates(options.out),
         "digits-scores": lambda: draw_main_job(score_dots, options.out / "digits-scores.png"),
         "digits-curves": lambda: draw_main_job(partial(training_curves, columns=4), options.out / "digits-curves.png"),

@@ -28,7 +28,10 @@ COMMON = {
     "--decisions": ("20000",),
     "--controllers": ("sim-gda",),
 }
+TEN_DECISIONS = {"digits": "100", "ring": "500", "circle": "500"}
+"""Updates a decision where a run has ten of them."""
 PAPER: dict[str, tuple[str, ...]] = {"--actor-learning-rate": ("1e-4",), "--last-layer": ("0.003",)}
+GENTLE = {**PAPER, "--learning-starts": ("0",)}
 CHANGES: dict[str, dict[str, tuple[str, ...]]] = {
     "": {},
     "terminal": {"--reward": ("final_quality",), "--gamma": ("1",)},
@@ -37,8 +40,10 @@ CHANGES: dict[str, dict[str, tuple[str, ...]]] = {
     "discount": {"--gamma": ("0.9",)},
     "paper": PAPER,
     "paper-long": {**PAPER, "--decisions": ("60000",)},
-    "gentle": {**PAPER, "--learning-starts": ("0",)},
-    "gain": {**PAPER, "--learning-starts": ("0",), "--reward": ("log_quality_gain",)},
+    "gentle": GENTLE,
+    "gain": {**GENTLE, "--reward": ("log_quality_gain",)},
+    "coarse": {**GENTLE, "--decisions": ("6000",)},
+    "coarse-gain": {**GENTLE, "--decisions": ("6000",), "--reward": ("log_quality_gain",)},
     "narrow": {"--d-lr-range": ("0.1", "10"), "--g-lr-range": ("0.1", "10")},
 }
 KEPT = ("config.json", "table.txt", "policy.json", "agent.safetensors")
@@ -46,7 +51,8 @@ KEPT = ("config.json", "table.txt", "policy.json", "agent.safetensors")
 
 def command(algorithm: str, control: str, task: str, change: str) -> list[str]:
     """Returns what `gan-env train` is told."""
-    game = {"--task": (task,), "--updates-per-step": (PACE[task],), "--episode-updates": (UPDATES[task],)}
+    pace = TEN_DECISIONS if change.startswith("coarse") else PACE
+    game = {"--task": (task,), "--updates-per-step": (pace[task],), "--episode-updates": (UPDATES[task],)}
     learner = {"--algorithm": (algorithm,), "--control": (control,)}
     settings = game | learner | COMMON | CHANGES[change]
     return ["train", *(word for name, values in settings.items() for word in (name, *values))]
