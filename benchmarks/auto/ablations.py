@@ -1,7 +1,7 @@
 """Searches for `auto` without one part at a time, judges what comes of it, and compares a second search with the first.
 
 python benchmarks/auto/ablations.py search --jobs 2     # an hour and a half of a core; goes on where it was stopped
-python benchmarks/auto/ablations.py judge
+python benchmarks/auto/ablations.py judge               # a quarter of an hour
 python benchmarks/auto/ablations.py figures             # writes benchmarks/results/auto/ablations.md
 """
 
@@ -30,6 +30,8 @@ ABLATIONS = {
 }
 """Folder to what it lacks, and the search that lacks nothing."""
 SECOND = {"schedule-2": "schedule-1", "feedback-2": "feedback-1"}
+JUDGED = {"ablations": (*ABLATIONS, REFERENCE), "second": tuple(SECOND)}
+"""Folders of rows, and whose they are."""
 SEARCHES = (
     *(f"no-{left} --after schedule --generations 60" for left in ("auc", "separation", "losses", "steps")),
     "no-sizes --generations 77",
@@ -47,7 +49,7 @@ def logs(name: str, tables: dict[str, dict[str, np.ndarray]]) -> np.ndarray:
 def figures() -> str:
     """Returns the tables of ablations and of the second search."""
     tables: dict[str, dict[str, np.ndarray]] = {}
-    for folder in ("policies", "ablations"):
+    for folder in ("policies", *JUDGED):
         for game, who in table_of(RESULTS / folder).items():
             tables.setdefault(game, {}).update(who)
     text = "Difference of log scores on the 13 held-out games, paired by seed, 95 % intervals; above 0: worse.\n\n"
@@ -76,9 +78,10 @@ def main() -> int:
         (RESULTS / "ablations.md").write_text(figures(), encoding="utf-8")
         return 0
     if asked.what == "judge":
-        names = ",".join([*ABLATIONS, REFERENCE, *SECOND])
-        told = [str(HERE / "judge.py"), "ranks", "--policies", names, "--folder", "ablations"]
-        return subprocess.run([sys.executable, *told]).returncode
+        for folder, names in JUDGED.items():
+            told = [str(HERE / "judge.py"), "ranks", "--policies", ",".join(names), "--folder", folder]
+            subprocess.run([sys.executable, *told], check=True)
+        return 0
     for each in SEARCHES:
         told = [str(HERE / "train.py"), *each.split(), "--jobs", str(asked.jobs)]
         subprocess.run([sys.executable, *told], check=True)
