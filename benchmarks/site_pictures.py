@@ -185,8 +185,8 @@ def draw_auto(out: Path) -> None:
         rates = {"D": np.empty((updates, len(AUTO_SEEDS))), "G": np.empty((updates, len(AUTO_SEEDS)))}
         for update in range(updates):
             control = controller.act(trainer.measurement)
-            rates["D"][update] = trainer.d_optimizer.lr * control.d_multiplier.numpy()
-            rates["G"][update] = trainer.g_optimizer.lr * control.g_multiplier.numpy()
+            rates["D"][update] = (trainer.d_optimizer.lr * control.d_multiplier).numpy()
+            rates["G"][update] = (trainer.g_optimizer.lr * control.g_multiplier).numpy()
             trainer.advance(control)
         for (player, values), colour in zip(rates.items(), ("#D55E00", "#0072B2"), strict=True):
             axes.plot(values, color=colour, linewidth=0.5, alpha=0.5)
@@ -197,6 +197,8 @@ def draw_auto(out: Path) -> None:
         axes.set_xlabel("update", fontsize=8)
         axes.tick_params(labelsize=8)
         axes.grid(color="#e5e5e5", linewidth=0.5)
+    for axes in panels[::3]:
+        axes.set_ylabel("learning rate", fontsize=8)
     handles, labels = panels[0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower center", ncols=3, fontsize=9, frameon=False)
     save(figure, out / "auto-rates.png")
