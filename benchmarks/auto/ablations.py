@@ -8,6 +8,7 @@ python benchmarks/auto/ablations.py figures             # writes benchmarks/resu
 from __future__ import annotations
 
 import argparse
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -41,6 +42,13 @@ SEARCHES = (
 )
 
 
+def finished(name: str) -> bool:
+    """Tells whether a search has all of its generations; one that was stopped goes on by `search`."""
+    file = RESULTS / name / "theta.json"
+    wanted = 77 if name.startswith(("no-sizes", "schedule")) else 100 if name == "feedback-2" else 60
+    return file.is_file() and f"--generations {wanted} " in json.loads(file.read_text())["command"] + " "
+
+
 def logs(name: str, tables: dict[str, dict[str, np.ndarray]]) -> np.ndarray:
     """Returns log scores (games, seeds) of a search's policy; a run that failed counts as WORST."""
     return np.array([np.minimum(np.log(who[policy(name)]), WORST) for who in tables.values()])
@@ -55,6 +63,9 @@ def figures() -> str:
     text = "Difference of log scores on the 13 held-out games, paired by seed, 95 % intervals; above 0: worse.\n\n"
     text += "| without | difference | worse in | failed runs of 130 |\n|---|---|---|---|\n"
     for name, (lacks, whole) in ABLATIONS.items():
+        if not all(policy(name) in who for who in tables.values()):
+            text += f"| {lacks} | its search is not finished | | |\n"
+            continue
         off, failed = (logs(name, tables) - logs(whole, tables)).mean(1), (logs(name, tables) == WORST).sum()
         text += (
             f"| {lacks} | {interval(mean_interval(off), sign=True)} | {(off > 0).sum()} of {len(off)} | {failed} |\n"
@@ -79,7 +90,8 @@ def main() -> int:
         return 0
     if asked.what == "judge":
         for folder, names in JUDGED.items():
-            told = [str(HERE / "judge.py"), "ranks", "--policies", ",".join(names), "--folder", folder]
+            told = [str(HERE / "judge.py"), "ranks", "--policies", ",".join(filter(finished, names))]
+            told += ["--folder", folder]
             subprocess.run([sys.executable, *told], check=True)
         return 0
     for each in SEARCHES:
