@@ -15,10 +15,12 @@ import torch
 from torch import Tensor
 
 from gan_env.registry import Registry
-from gan_env.types import Control, on_host
+from gan_env.types import Control, host, on_host
 
 G, D, BOTH = CHOICES = 0, 1, 2
 """Actions of `UpdateChoice-v0`: V1 generator, V2 discriminator, V3 both."""
+_ZERO, _ONE, _MINUS_ONE = np.zeros(()), np.ones(()), -np.ones(())
+"""Arrays without axes, for an operation on few rows takes twice as long with a plain number."""
 
 
 D_RANGE, G_RANGE = (0.03, 1_000.0), (0.01, 300.0)
@@ -40,16 +42,18 @@ class LogRange:
             raise ValueError(f"a multiplier range needs 0 < low < 1 < high, got ({low}, {high})")
         self.low: float = low
         self.high: float = high
+        self._logs = np.array([math.log(low), math.log(high)])
+        """At -1 and at +1; `take` picks one for each number in a third of the time of `where`."""
 
     def multiplier(self, a: np.ndarray) -> np.ndarray:
         """Converts numbers in [-1, 1] to multipliers."""
         a = np.asarray(a, np.float64)
-        return np.exp(np.abs(a) * np.where(a >= 0, math.log(self.high), math.log(self.low)))
+        return np.exp(np.abs(a) * self._logs.take(a >= _ZERO))
 
     def position(self, multiplier: np.ndarray) -> np.ndarray:
         """Converts multipliers to numbers; the result is outside [-1, 1] for multipliers outside the range."""
         log = np.log(np.asarray(multiplier, np.float64))
-        return np.where(log >= 0, log / math.log(self.high), -log / math.log(self.low))
+        return log / np.abs(self._logs).take(log >= _ZERO)
 
 
 @runtime_checkable
@@ -76,7 +80,7 @@ class Codec(Protocol):
 
 def _choice(control: Control) -> np.ndarray:
     """Returns G, D or BOTH for each row."""
-    g, d = control.update_g.cpu().numpy(), control.update_d.cpu().numpy()
+    g, d = host(control.update_g), host(control.update_d)
     return np.where(g & d, BOTH, np.where(d, D, G))
 
 
@@ -94,7 +98,7 @@ def _refuse_reuse(control: Control) -> None:
 
 def _within(position: np.ndarray) -> np.ndarray:
     """Clips to [-1, 1], in half the time of `clip`, which counts where a decision is a single update."""
-    return np.minimum(np.maximum(position, -1.0), 1.0)
+    return np.minimum(np.maximum(position, _MINUS_ONE), _ONE)
 
 
 def _position(name: str, scale: LogRange, multiplier: Tensor) -> np.ndarray:
@@ -149,7 +153,7 @@ class LearningRateCodec:
 
     def position(self, control: Control) -> np.ndarray:
         """See Codec."""
-        return _within(self._d.position(on_host(control.d_multiplier)))[:, None]
+        return _within(self._d.position(host(control.d_multiplier)))[:, None]
 
 
 class UpdateChoiceCodec:
@@ -200,7 +204,7 @@ class RatesCodec:
 
     def position(self, control: Control) -> np.ndarray:
         """See Codec."""
-        rates = [_within(scale.position(on_host(getattr(control, name)))) for name, scale in self._ranges]
+        rates = [_within(scale.position(host(getattr(control, name)))) for name, scale in self._ranges]
         return np.stack(rates, -1)
 
     def multipliers(self, actions: np.ndarray) -> list[Tensor]:
@@ -270,7 +274,7 @@ def check_actions(
         needed = "whole numbers" if axes is None else "numbers"
         given = " ".join(str(array[0] if alone else array).split())
         raise ValueError(f"action {given:.80} has type {array.dtype}; this environment needs {needed}")
-    if ignored is not None and ignored.any():
+    if ignored is not None and np.count_nonzero(ignored):  # a fifth of the time of `any`
         array = np.where(ignored if axes is None else ignored[:, None], 0, array)
     if axes is None:
         outside = (array < 0) | (array > 2)
@@ -280,8 +284,8 @@ def check_actions(
             raise ValueError(f"action {array[row]}{whose} is not one of 0 (generator), 1 (discriminator), 2 (both)")
         return array.astype(np.int64)
     array = array.astype(np.float64)
-    inside = np.abs(array) <= 1  # NaN is not
-    if not inside.all():
+    inside = np.abs(array) <= _ONE  # NaN is not
+    if np.count_nonzero(inside) < inside.size:
         holds_nan = np.any(np.isnan(array), axis=1)
         row = int((holds_nan if holds_nan.any() else ~np.all(inside, axis=1)).argmax())
         whose = "" if alone else f" of row {row}"

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 import torch
 
@@ -11,30 +9,72 @@ from gan_env.envs.features import FEATURES as FEATURES
 from gan_env.envs.features import Feature as Feature
 from gan_env.envs.features import named_features
 from gan_env.envs.portable import PortableMemory
-from gan_env.types import Control, GameFacts, Measurement, d_loss
+from gan_env.types import Control, GameFacts, Measurement, Summary, d_loss
 
 EMA = 0.9
 """Decay of the moving averages per decision; FSCO's paper (arXiv:2504.15099) does not state its own."""
 
 
-@dataclass(frozen=True)
 class Moment:
-    """Inputs of features: a measurement's numbers and the rows' memory, (N,) float64 each."""
+    """Inputs of features, to be read only: a measurement's numbers and the rows' memory, (N,) float64 each.
 
-    g_loss: np.ndarray
-    d_loss: np.ndarray
-    """`d_mean` or `d_sum`, by the configuration."""
-    real_logit: np.ndarray
-    fake_logit: np.ndarray
-    """Means over the batch."""
-    real_accuracy: np.ndarray
-    fake_accuracy: np.ndarray
-    """Shares of the batch."""
-    progress: np.ndarray
-    g_loss_ema: np.ndarray
-    d_loss_ema: np.ndarray
-    last_action: np.ndarray
-    """(N, A): the previous control on the id's axes, 0 at the start."""
+    Numbers of one kind stand in one array: with few rows, an operation on all of them costs as much as on one.
+
+    Args:
+        rows: N.
+        axes: A, axes of the action.
+    """
+
+    def __init__(self, rows: int, axes: int):
+        self.numbers: np.ndarray = np.zeros((len(Summary._fields), rows))
+        """The measurement's, in the order of `Summary`."""
+        self.losses: np.ndarray = np.zeros((2, rows))
+        """L_G and L_D."""
+        self.averages: np.ndarray = np.zeros((2, rows))
+        """Their moving averages."""
+        self.progress: np.ndarray = np.zeros(rows)
+        self.last_action: np.ndarray = np.zeros((rows, axes))
+        """(N, A): the previous control on the id's axes, 0 at the start."""
+
+    @property
+    def g_loss(self) -> np.ndarray:
+        """The generator's loss."""
+        return self.losses[0]
+
+    @property
+    def d_loss(self) -> np.ndarray:
+        """`d_mean` or `d_sum`, by the configuration."""
+        return self.losses[1]
+
+    @property
+    def g_loss_ema(self) -> np.ndarray:
+        """Moving average of `g_loss`."""
+        return self.averages[0]
+
+    @property
+    def d_loss_ema(self) -> np.ndarray:
+        """Moving average of `d_loss`."""
+        return self.averages[1]
+
+    @property
+    def real_logit(self) -> np.ndarray:
+        """Mean over the real batch."""
+        return self.numbers[3]
+
+    @property
+    def fake_logit(self) -> np.ndarray:
+        """Mean over the generated batch."""
+        return self.numbers[4]
+
+    @property
+    def real_accuracy(self) -> np.ndarray:
+        """Share of the real batch."""
+        return self.numbers[5]
+
+    @property
+    def fake_accuracy(self) -> np.ndarray:
+        """Share of the generated batch."""
+        return self.numbers[6]
 
 
 LAST_ACTION = "last_action"
@@ -128,18 +168,22 @@ class FeatureMemory:
         places = (*self.scalars, *axes, *self._portable_names)
         self._computes = [FEATURES[name].compute for name in self.scalars]
         self._columns = [places.index(name) for name in self.names]
-        self._read: tuple[Measurement, Moment] | None = None
-        self._table: np.ndarray | None = None
+        self._low, self._high = self.low[:, None].astype(np.float64), self.high[:, None].astype(np.float64)
         self.d_loss_scale = d_loss_scale
-        self.g_loss_ema: np.ndarray = np.zeros(rows)
-        self.d_loss_ema: np.ndarray = np.zeros(rows)
-        self.last_action: np.ndarray = np.zeros((rows, len(axes)))
+        self._moment = Moment(rows, len(axes))
+        self._read: Measurement | None = None
+        self._table: np.ndarray | None = None
+
+    @property
+    def averages(self) -> np.ndarray:
+        """Moving averages of L_G and L_D, (2, N)."""
+        return self._moment.averages
 
     def start(self, rows: np.ndarray, seen: Measurement) -> None:
         """Takes the rows' first measurement of an episode, with which averages begin."""
-        moment = self._moment(seen)
-        self.g_loss_ema[rows], self.d_loss_ema[rows] = moment.g_loss[rows], moment.d_loss[rows]
-        self.last_action[rows] = 0
+        moment = self._look(seen)
+        moment.averages[:, rows] = moment.losses[:, rows]
+        moment.last_action[rows] = 0
         if self.portable is not None:
             self.portable.start(rows, seen)
         self._table = None
@@ -153,20 +197,16 @@ class FeatureMemory:
             last_action: The same on the axes of the feature `last_action`, (N, A).
             rows: (N,) bool.
         """
-        moment = self._moment(seen)
+        moment = self._look(seen)
         if self.portable is not None:
             self.portable.push(seen, control, rows)
-        everyone = np.logical_and.reduce(rows)
-        for average, value in ((self.g_loss_ema, moment.g_loss), (self.d_loss_ema, moment.d_loss)):
-            new = EMA * average
-            new += (1 - EMA) * value
-            np.copyto(average, new, where=True if everyone else rows)
-        np.copyto(self.last_action, last_action, where=True if everyone else rows[:, None])
+        np.copyto(moment.averages, EMA * moment.averages + (1 - EMA) * moment.losses, where=rows)
+        np.copyto(moment.last_action, last_action, where=rows[:, None])
         self._table = None
 
     def state(self) -> dict[str, np.ndarray]:
         """Returns the arrays that observations depend on besides the measurement, not copies; rows lead."""
-        held = {name: getattr(self, name) for name in ("g_loss_ema", "d_loss_ema", "last_action")}
+        held = {name: getattr(self._moment, name) for name in ("g_loss_ema", "d_loss_ema", "last_action")}
         if self.portable is not None:
             held |= {f"portable.{name}": getattr(self.portable, name) for name in PortableMemory.STATE}
         return held
@@ -175,39 +215,25 @@ class FeatureMemory:
         """Drops cached features, because the averages or actions were changed from outside."""
         self._table = None
 
-    def _moment(self, seen: Measurement) -> Moment:
-        """Returns the inputs of features, with the rows' memory as it will be when they are read."""
-        if self._read is None or self._read[0] is not seen:
-            numbers = seen.summary
-            self._read = (
-                seen,
-                Moment(
-                    g_loss=numbers.g_loss,
-                    d_loss=d_loss(numbers.d_loss_real, numbers.d_loss_fake, self.d_loss_scale),
-                    real_logit=numbers.real_logit,
-                    fake_logit=numbers.fake_logit,
-                    real_accuracy=numbers.real_accuracy,
-                    fake_accuracy=numbers.fake_accuracy,
-                    progress=seen.progress_on_host,
-                    g_loss_ema=self.g_loss_ema,
-                    d_loss_ema=self.d_loss_ema,
-                    last_action=self.last_action,
-                ),
-            )
-            self._table = None
-        return self._read[1]
+    def _look(self, seen: Measurement) -> Moment:
+        """Returns the inputs of features, with the numbers of this measurement."""
+        moment = self._moment
+        if self._read is not seen:
+            self._read, self._table = seen, None
+            numbers = moment.numbers = seen.numbers_on_host
+            moment.progress = seen.progress_on_host
+            moment.losses[0] = numbers[0]
+            moment.losses[1] = d_loss(numbers[1], numbers[2], self.d_loss_scale)
+        return moment
 
     def table(self, seen: Measurement) -> np.ndarray:
-        """Returns every feature unclipped and possibly non-finite: (N, scalars then axes), float64."""
-        moment = self._moment(seen)
+        """Returns every feature unclipped and possibly non-finite: (scalars, axes and portable ones, N), float64."""
+        moment = self._look(seen)
         if self._table is None:
             with np.errstate(invalid="ignore"):  # a row that has failed may hold infinities
                 rows = [compute(moment) for compute in self._computes]
-            if self.portable is not None:
-                portable = self.portable.table(self._portable_names, seen)
-                self._table = np.array([*rows, *self.last_action.T, *portable]).T
-            else:
-                self._table = np.array([*rows, *self.last_action.T]).T
+            portable = () if self.portable is None else self.portable.table(self._portable_names, seen)
+            self._table = np.array([*rows, *moment.last_action.T, *portable])
         return self._table
 
     def observe(self, seen: Measurement) -> np.ndarray:
@@ -217,8 +243,9 @@ class FeatureMemory:
         or alignment (NumPy's arrays may start at other multiples of 16 bytes), and an agent's run would not repeat to
         the bit.
         """
-        chosen = self.table(seen).take(self._columns, 1)
-        if np.logical_or.reduce(unclear := np.isnan(chosen), None):
+        chosen = self.table(seen).take(self._columns, 0)
+        if np.count_nonzero(unclear := np.isnan(chosen)):
             chosen[unclear] = 0.0  # a copy, for the columns were picked by number
-        observation = torch.empty(chosen.shape, dtype=torch.float32, device="cpu").numpy()
-        return np.minimum(np.maximum(chosen, self.low), self.high, out=observation, casting="same_kind")
+        observation = torch.empty(chosen.shape[::-1], dtype=torch.float32, device="cpu").numpy()
+        np.minimum(np.maximum(chosen, self._low), self._high, out=observation.T, casting="same_kind")
+        return observation

@@ -38,7 +38,7 @@ from gan_env.training.cuda_graphs import Record, RecordedEngine
 from gan_env.training.native_engine import LazyMeasurement, NativeEngine, Seen, State, chosen
 from gan_env.training.optimizers import RowOptimizer
 from gan_env.training.update import Engine
-from gan_env.types import Control, GameFacts, Measurement, PlayersSeen, Summary, d_loss, on_host
+from gan_env.types import Control, GameFacts, Measurement, PlayersSeen, d_loss, on_host
 from gan_env.weight_sample import sample_places
 
 
@@ -142,6 +142,7 @@ class Trainer:
     d: Players
     g_optimizer: RowOptimizer
     d_optimizer: RowOptimizer
+    d_penalty: Float[Tensor, " N"]
     g_penalty: Float[Tensor, " N"]
     g_average: Float[Tensor, "N P"] | None
     """The moving average of G's weights, if there is one."""
@@ -274,15 +275,16 @@ class Trainer:
         self._seen_shape = self._sample_shape if game is None else game.seen_shape
         self.which = np.zeros(rows, np.int64)
         self.feed: Feed = Feed(self.tasks, self.which, self.loss, rows, batch_size, self._seen_shape, self.device)
-        self.d_penalty: Float[Tensor, " N"] = torch.zeros(rows, dtype=dtype, device=self.device)
-        """Weighted penalty in each row's last D update; 0 before the first, and where the loss has none."""
-        self.g_penalty = torch.zeros_like(self.d_penalty)
-        """The diversity term in each row's last G update; 0 where there was none."""
+        self.penalties: Float[Tensor, "2 N"] = torch.zeros(2, rows, dtype=dtype, device=self.device)
+        self.d_penalty, self.g_penalty = self.penalties
+        """The weighted penalty in each row's last D update, 0 before the first and where the loss has none; and the
+        diversity term in its last G update, 0 where there was none."""
         # Counters live on the host: they address the draws.
         self.seed, self.episode = np.zeros(rows, np.int64), np.zeros(rows, np.int64)
         self.updates, self.real_index = np.zeros(rows, np.int64), np.zeros(rows, np.int64)
         self.d_updates, self.g_updates = np.zeros(rows, np.int64), np.zeros(rows, np.int64)
-        self.d_constant, self.g_constant = np.zeros(rows, np.int64), np.zeros(rows, np.int64)
+        self.constant: np.ndarray = np.zeros((2, rows), np.int64)
+        self.d_constant, self.g_constant = self.constant
         """Updates for which a player has been seen to give one output for every sample, see `failures`."""
         chunk = self._chunk_rows or self._cache_rows()
         if self._record is not None or not (isinstance(self.g, MLPPlayers) and isinstance(self.d, MLPPlayers)):
@@ -477,8 +479,8 @@ class Trainer:
 
         update, progress = self.updates.copy(), self._progress()
         return LazyMeasurement.of(
-            Summary(*seen.numbers.astype(np.float64)),
             make,
+            numbers_on_host=seen.numbers.astype(np.float64),
             progress_on_host=progress,
             logits_on_host=seen.logits,
         ).telling(partial(self._players_seen, update))
