@@ -185,7 +185,7 @@ class Episodes:
         """
         trainer, scalars = self.trainer, len(self.features.scalars)
         numbers = np.empty((scalars + 4, trainer.n))
-        numbers[:scalars] = self.features.table(trainer.measurement)[:scalars]
+        numbers[:scalars] = self.features.raw(trainer.measurement)
         numbers[scalars : scalars + 2] = host(trainer.penalties)
         numbers[scalars + 2], numbers[scalars + 3] = self.rates(control)
         counts = np.array([self._native, trainer.updates, trainer.d_updates, trainer.g_updates])

@@ -21,10 +21,10 @@ SPANS = {"now": "1", "short": "H^(1/3)", "long": "H^(2/3)", "run": "H"}
 """Time constants in decisions, log-spaced from one decision to the horizon H."""
 AUC, SEPARATION, G_LOSS, D_LOSS = range(4)
 NOW, SHORT, LONG, RUN = range(4)
-D, G = range(2)
 _BOUNDS, _STEP_BOUNDS, _RATE_BOUNDS = (-5.0, 5.0), (-3.0, 3.0), (-4.0, 4.0)
 RAMPS = (0, 25, 50, 75, 100)
 """Centres of the ramps of progress, in percent."""
+_CENTRES = np.array(RAMPS) / 100
 
 
 def pairs_ranked(real: np.ndarray, fake: np.ndarray) -> np.ndarray:
@@ -126,7 +126,7 @@ class PortableMemory:
         """Of D and G: log₁₀ of the last decision's multiplier."""
         self.weights: np.ndarray = np.zeros((rows, 2, SAMPLE))
         """Of D and G: a sample of the weights at the last decision; zeros where they are unknown."""
-        self.progress: np.ndarray = np.zeros(rows)
+        self._log_horizon = np.full((rows, 1), math.log10(game.episode_updates or 1000) - 3)
 
     def start(self, rows: np.ndarray, seen: Measurement) -> None:
         """Takes the first measurement of an episode of the rows, (rows,) int."""
@@ -175,105 +175,95 @@ class PortableMemory:
         np.copyto(self.weights, weights, where=rows[:, None, None])
 
     @np.errstate(all="ignore")
-    def table(self, names: tuple[str, ...], seen: Measurement) -> list[np.ndarray]:
-        """Computes the named features (N,) each, unclipped; what is unknown is neutral, or NaN where that is 0."""
-        self.progress = seen.progress_on_host
-        return [FEATURES[name].compute(self) for name in names]
+    def table(self, seen: Measurement) -> np.ndarray:
+        """Computes `PORTABLE_FEATURES` unclipped, (features, N); what is unknown is neutral, or NaN where that is 0."""
+        rows = len(self.count)
+        losses, variances = self.means[:, G_LOSS:], self.variances[:, G_LOSS:]
+        levels = (losses[..., :LONG] - losses[..., LONG, None]) / np.sqrt(variances[..., LONG, None])
+        volatility = np.log10(variances[..., SHORT, None] / variances[..., LONG, None]) / 2
+        of_players = np.array([self.log_steps, self.log_rates, self.log_multipliers])
+        blocks = [
+            self.means[:, :G_LOSS].reshape(rows, -1),
+            np.concatenate([levels, volatility], 2).reshape(rows, -1),
+            self._d_loss_ratio()[:, None],
+            of_players.transpose(1, 2, 0).reshape(rows, -1),
+            self._log_horizon,
+            np.tanh(8 * (seen.progress_on_host[:, None] - _CENTRES)),
+        ]
+        return np.concatenate(blocks, 1).T
 
-    def level(self, loss: int, span: int) -> np.ndarray:
-        """Returns by how many long-term standard deviations a loss' average over `span` is above its long one, (N,)."""
-        return (self.means[:, loss, span] - self.means[:, loss, LONG]) / np.sqrt(self.variances[:, loss, LONG])
-
-    def volatility(self, loss: int) -> np.ndarray:
-        """Returns log₁₀ of a loss' short-term standard deviation over its long-term one, (N,)."""
-        return np.log10(self.variances[:, loss, SHORT] / self.variances[:, loss, LONG]) / 2
-
-    def d_loss_ratio(self) -> np.ndarray:
-        """Returns log₂ of the sum of D's losses over V*, (N,); 0 where losses are signed or V* is not above 0."""
+    def _d_loss_ratio(self) -> np.ndarray:
         if self.game.signed or not self.game.ideal_d_loss > 0:
             return np.zeros(len(self.count))
         return np.log2(self.means[:, D_LOSS, NOW] / self.game.ideal_d_loss)
 
-    def log_horizon(self) -> np.ndarray:
-        """Returns log₁₀ of the run's updates over 1,000, (N,); 0 where they are unknown."""
-        return np.full(len(self.count), math.log10(self.game.episode_updates or 1000) - 3)
 
-
-def _register(name: str, meaning: str, compute, low: float, high: float) -> None:
-    FEATURES.add(name, Feature(meaning, compute, low, high, portable=True))
+def _register(name: str, meaning: str, low: float, high: float) -> None:
+    """Adds a feature, in the order in which `PortableMemory.table` computes them."""
+    FEATURES.add(name, Feature(meaning, low, high, portable=True))
     FEATURE_SETS["portable"] = (*FEATURE_SETS.get("portable", ()), name)
 
 
-for _at, (_span, _constant) in enumerate(SPANS.items()):
+for _span, _constant in SPANS.items():
     _register(
         f"auc_{_span}",
         f"average over τ = {_constant} decisions of P(f(x) > f(x̂)), ties half; 0.5 before the first",
-        lambda m, at=_at: m.means[:, AUC, at],
         0,
         1,
     )
-for _at, (_span, _constant) in enumerate(SPANS.items()):
+for _span, _constant in SPANS.items():
     _register(
         f"separation_{_span}",
         f"average over τ = {_constant} decisions of asinh((E f(x) − E f(x̂)) / s), s² = (Var f(x) + Var f(x̂)) / 2",
-        lambda m, at=_at: m.means[:, SEPARATION, at],
         *_BOUNDS,
     )
-for _name, _loss in (("g", G_LOSS), ("d", D_LOSS)):
+for _name in ("g", "d"):
     _letter = f"L_{_name.upper()}"
     _register(
         f"{_name}_loss_level",
         f"({_letter} − m) / σ, m and σ² the average and the variance of {_letter} over τ = H^(2/3); 0 where σ is 0",
-        lambda m, loss=_loss: m.level(loss, NOW),
         *_BOUNDS,
     )
     _register(
         f"{_name}_loss_trend",
         f"(average of {_letter} over τ = H^(1/3) − m) / σ, m and σ as in `{_name}_loss_level`; 0 where σ is 0",
-        lambda m, loss=_loss: m.level(loss, SHORT),
         *_BOUNDS,
     )
     _register(
         f"{_name}_loss_volatility",
         f"log₁₀(σ over τ = H^(1/3) / σ over τ = H^(2/3)), standard deviations of {_letter}; 0 where the latter is 0",
-        lambda m, loss=_loss: m.volatility(loss),
         -2,
         2,
     )
 _register(
     "d_loss_ratio",
     "log₂((E ℓ_real(f(x)) + E ℓ_fake(f(x̂))) / V*), V* the best D's for equal distributions; 0 if signed or V* = 0",
-    lambda m: m.d_loss_ratio(),
     -3,
     3,
 )
-for _name, _player in (("d", D), ("g", G)):
+for _name in ("d", "g"):
     _letter = _name.upper()
     _register(
         f"{_name}_step",
         f"3 + log₁₀(rms Δw / rms w) per update, w a sample of {_letter}'s weights, Δw the decision's; 0 if unknown",
-        lambda m, player=_player: m.log_steps[:, player],
         *_STEP_BOUNDS,
     )
     _register(
         f"{_name}_log_rate",
         f"3 + log₁₀ of {_letter}'s base learning rate; 0 if unknown",
-        lambda m, player=_player: m.log_rates[:, player],
         *_RATE_BOUNDS,
     )
     _register(
         f"{_name}_log_multiplier",
         f"log₁₀ of the last decision's multiplier on {_letter}'s rate, 0 at the start",
-        lambda m, player=_player: m.log_multipliers[:, player],
         -3,
         3,
     )
-_register("log_horizon", "log₁₀(updates in the episode / 1,000); 0 if unknown", lambda m: m.log_horizon(), -3, 3)
+_register("log_horizon", "log₁₀(updates in the episode / 1,000); 0 if unknown", -3, 3)
 for _percent in RAMPS:
     _register(
         f"ramp_{_percent}",
         f"tanh(8 (p − {_percent / 100:g})), p the progress; as at the start if the run's length is unknown",
-        lambda m, centre=_percent / 100: np.tanh(8 * (m.progress - centre)),
         -1,
         1,
     )

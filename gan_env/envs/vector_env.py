@@ -292,7 +292,8 @@ class GANVectorEnv(gym.vector.VectorEnv):
         if self.resets_at_once and np.count_nonzero(self.episodes.done):
             with telling_what_fits(self.trainer):
                 infos = self._same_step_reset(infos)
-        elif np.count_nonzero(step.moved) < self.num_envs:  # NEXT_STEP: these rows ended a step ago; their action was ignored
+        elif np.count_nonzero(step.moved) < self.num_envs:
+            # NEXT_STEP: these rows ended a step ago; their action was ignored.
             with telling_what_fits(self.trainer):
                 infos = self._start_next(~step.moved, infos)
         return self.episodes.observations(), step.reward, step.terminated, step.truncated, infos
