@@ -155,7 +155,6 @@ def on_host(value: Tensor) -> np.ndarray:
 Losses = TypeVar("Losses", Tensor, np.ndarray)
 
 
-@np.errstate(invalid="ignore")  # a row that has failed may hold infinities
 def d_loss(real: Losses, fake: Losses, scale: str) -> Losses:
     """Computes D's loss from its two sides: their "mean" or their "sum"; raises ValueError for another scale."""
     if scale not in ("mean", "sum"):

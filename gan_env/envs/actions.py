@@ -42,8 +42,8 @@ class LogRange:
             raise ValueError(f"a multiplier range needs 0 < low < 1 < high, got ({low}, {high})")
         self.low: float = low
         self.high: float = high
-        self._logs = np.array([math.log(low), math.log(high)])
-        """At -1 and at +1; `take` picks one for each number in a third of the time of `where`."""
+        self._logs = np.array([math.log(low), math.log(high)])  # `take` picks in a third of the time of `where`
+        self._sizes = np.abs(self._logs)
 
     def multiplier(self, a: np.ndarray) -> np.ndarray:
         """Converts numbers in [-1, 1] to multipliers."""
@@ -53,7 +53,7 @@ class LogRange:
     def position(self, multiplier: np.ndarray) -> np.ndarray:
         """Converts multipliers to numbers; the result is outside [-1, 1] for multipliers outside the range."""
         log = np.log(np.asarray(multiplier, np.float64))
-        return log / np.abs(self._logs).take(log >= _ZERO)
+        return log / self._sizes.take(log >= _ZERO)
 
 
 @runtime_checkable

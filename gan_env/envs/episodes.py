@@ -187,7 +187,7 @@ class Episodes:
         numbers = np.empty((scalars + 4, trainer.n))
         numbers[:scalars] = self.features.raw(trainer.measurement)
         numbers[scalars : scalars + 2] = host(trainer.penalties)
-        numbers[scalars + 2], numbers[scalars + 3] = self.rates(control)
+        numbers[scalars + 2 :] = self.rates(control)
         counts = np.array([self._native, trainer.updates, trainer.d_updates, trainer.g_updates])
         more = {}
         if self.tracks_quality:
@@ -197,12 +197,12 @@ class Episodes:
             }
         return Infos(self._info_names, self._info_masks, _finite(numbers), counts, rows, more)
 
-    def rates(self, control: Control | None = None) -> tuple[np.ndarray, np.ndarray]:
-        """Computes learning rates of D and G, (N,) float64 each: base × multiplier; the base without a control."""
-        d, g = host(self.trainer.d_optimizer.lr), host(self.trainer.g_optimizer.lr)
+    def rates(self, control: Control | None = None) -> np.ndarray:
+        """Computes learning rates of D and G, (2, N) float64: base × multiplier; the base without a control."""
+        base = host(self.trainer.base_rates)
         if control is None:
-            return d.copy(), g.copy()
-        return d * host(control.d_multiplier), g * host(control.g_multiplier)
+            return base.copy()
+        return base * np.array([host(control.d_multiplier), host(control.g_multiplier)])
 
     def _measure_quality(self, rows: np.ndarray, ageing: int = 1) -> None:
         """Measures the quality of those rows, (N,) bool, for which it is due."""

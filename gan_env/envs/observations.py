@@ -109,6 +109,7 @@ class FeatureMemory:
         self._axes, self._rest = slice(len(_ROWS), len(_ROWS) + len(axes)), slice(len(_ROWS) + len(axes), None)
         self._observed = [places.index(name) for name in self.names]
         self._shown = [places.index(name) for name in self.scalars]
+        self._blank = torch.empty(rows, len(self.names), dtype=torch.float32, device="cpu")
         self._low, self._high = self.low[:, None].astype(np.float64), self.high[:, None].astype(np.float64)
         self.d_loss_scale = d_loss_scale
         self.last_action: np.ndarray = np.zeros((rows, len(axes)))
@@ -197,6 +198,6 @@ class FeatureMemory:
         chosen = self._completed(seen).take(self._observed, 0)
         if np.count_nonzero(unclear := np.isnan(chosen)):
             chosen[unclear] = 0.0
-        observation = torch.empty(chosen.shape[::-1], dtype=torch.float32, device="cpu").numpy()
+        observation = torch.empty_like(self._blank).numpy()
         np.minimum(np.maximum(chosen, self._low), self._high, out=observation.T, casting="same_kind")
         return observation

@@ -286,21 +286,22 @@ class LazyMeasurement(Measurement):
 
     @classmethod
     def of(
-        cls,
-        make: Callable[[], dict[str, Tensor]],
-        numbers_on_host: np.ndarray,
-        progress_on_host: np.ndarray,
-        logits_on_host: tuple[np.ndarray, np.ndarray],
+        cls, seen: Seen, make: Callable[[], dict[str, Tensor]], progress_on_host: np.ndarray
     ) -> LazyMeasurement:
-        """Makes a measurement with these numbers, whose other fields are computed by `make`."""
+        """Makes a measurement with these numbers, whose fields are computed by `make`."""
         made = object.__new__(cls)
-        vars(made).update(
-            _make=make,
-            numbers_on_host=numbers_on_host,
-            progress_on_host=progress_on_host,
-            logits_on_host=logits_on_host,
-        )
+        vars(made).update(_seen=seen, _make=make, progress_on_host=progress_on_host)
         return made
+
+    @property
+    def numbers_on_host(self) -> np.ndarray:  # pyright: ignore[reportIncompatibleMethodOverride]
+        """See `Measurement`."""
+        return vars(self)["_seen"].numbers.astype(np.float64)
+
+    @property
+    def logits_on_host(self) -> tuple[np.ndarray, np.ndarray]:  # pyright: ignore[reportIncompatibleMethodOverride]
+        """See `Measurement`."""
+        return vars(self)["_seen"].logits
 
     def __getattr__(self, name: str) -> Any:
         """Computes a field on first access; raises AttributeError for other names."""

@@ -68,6 +68,7 @@ class Trace:
         """Returns the losses after each update, (3, k, N) float64."""
         return on_host(self.losses[:, 1:])
 
+    @np.errstate(invalid="ignore")  # a row that has failed may hold infinities
     def d_losses(self, scale: str) -> np.ndarray:
         """Returns D's loss after each update, (k, N) float64: the "mean" of both sides or their "sum"."""
         return d_loss(self.on_host[1], self.on_host[2], scale)
@@ -224,20 +225,24 @@ class Trainer:
             engine = "torch"
         specs = g_optimizer, d_optimizer
         self.engine = chosen(engine, self.tasks, loss, (self.g, self.d), specs, batch_size, dtype, self.device.type)
-        self._drive(g_optimizer, self._per_row(g_lr), d_optimizer, self._per_row(d_lr))
+        self._drive(d_optimizer, g_optimizer)
+        for mine, given in zip(self.base_rates, (d_lr, g_lr), strict=True):
+            mine[:] = torch.as_tensor(given, dtype=torch.float64)
 
     def empty_fork(self, rows: int) -> Trainer:
         """Makes a trainer with these settings, for `snapshot.restore` to fill; shares task and modules."""
         branch = copy.copy(self)
         branch.n = rows
         branch._allocate(rows, self.g.over, self.d.over)
-        branch._drive(self.g_optimizer.spec, branch._per_row(0.0), self.d_optimizer.spec, branch._per_row(0.0))
+        branch._drive(self.d_optimizer.spec, self.g_optimizer.spec)
         return branch
 
-    def _drive(self, g_spec: OptimizerSpec, g_lr: Tensor, d_spec: OptimizerSpec, d_lr: Tensor) -> None:
-        """Makes the players' optimisers and the engine."""
-        self.g_optimizer = RowOptimizer(g_spec, self.g.flat, g_lr, self.g.weights)
-        self.d_optimizer = RowOptimizer(d_spec, self.d.flat, d_lr, self.d.weights)
+    def _drive(self, d_spec: OptimizerSpec, g_spec: OptimizerSpec) -> None:
+        """Makes the players' optimisers, whose rates are still to be set, and the engine."""
+        self.base_rates: Float[Tensor, "2 N"] = torch.zeros(2, self.n, dtype=torch.float64, device=self.device)
+        """Learning rates of D and G, which multipliers multiply."""
+        self.d_optimizer = RowOptimizer(d_spec, self.d.flat, self.base_rates[0], self.d.weights)
+        self.g_optimizer = RowOptimizer(g_spec, self.g.flat, self.base_rates[1], self.g.weights)
         self._engine = Engine(
             self.loss,
             self._game,
@@ -260,9 +265,6 @@ class Trainer:
                 self.tasks, self.loss, self.order, self.batch_size, self.feed, state, threads=self.num_threads
             )
         return self._native
-
-    def _per_row(self, lr: float | Sequence[float]) -> Tensor:
-        return torch.as_tensor(lr, dtype=torch.float64, device=self.device).expand(self.n).clone()
 
     def _allocate(self, rows: int, make_g: Callable[[Tensor], Players], make_d: Callable[[Tensor], Players]) -> None:
         """Allocates all that has rows but the optimisers; `make_g` and `make_d` make players on weights (N, P)."""
@@ -461,9 +463,7 @@ class Trainer:
             on_host(players.flat.index_select(1, self._places[name]))
             for name, players in (("d", self.d), ("g", self.g))
         ]
-        return PlayersSeen(
-            np.stack(weights, 1), np.stack([on_host(o.lr) for o in (self.d_optimizer, self.g_optimizer)], 1)
-        )
+        return PlayersSeen(np.array(weights).swapaxes(0, 1), on_host(self.base_rates.T))
 
     def _progress(self) -> np.ndarray:
         return self.updates / self.episode_updates if self.episode_updates else np.zeros(self.n)
@@ -478,12 +478,7 @@ class Trainer:
             return {"real_logits": real, "fake_logits": fake, **losses, **told, "_numbers": numbers}
 
         update, progress = self.updates.copy(), self._progress()
-        return LazyMeasurement.of(
-            make,
-            numbers_on_host=seen.numbers.astype(np.float64),
-            progress_on_host=progress,
-            logits_on_host=seen.logits,
-        ).telling(partial(self._players_seen, update))
+        return LazyMeasurement.of(seen, make, progress).telling(partial(self._players_seen, update))
 
     @property
     def _sample_shape(self) -> tuple[int, ...]:
