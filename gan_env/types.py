@@ -264,6 +264,8 @@ class Measurement:
     def rows(self, index: Tensor | slice) -> Measurement:
         """Returns the measurement of the rows that `index` selects."""
         part = Measurement(**{f.name: getattr(self, f.name)[index] for f in fields(self)})
+        if (numbers := vars(self).get("_numbers")) is not None:
+            part.knowing(numbers[:, index])
         return part if vars(self).get("_players") is None else part.telling(lambda: self._players_of(index))
 
     def _players_of(self, index: Tensor | slice) -> PlayersSeen:

@@ -124,6 +124,13 @@ def _constants(rows: int) -> tuple[Tensor, Tensor, Tensor]:
     )
 
 
+def _control(rows: int, **given: np.ndarray) -> Control:
+    """Makes a control of arrays (rows,) of the fields' own types; the others leave everything as it is."""
+    yes, no, one = _constants(rows)
+    neutral = {"update_g": yes, "update_d": yes, "d_multiplier": one, "g_multiplier": one, "reuse_real": no}
+    return Control(**(neutral | {name: torch.from_numpy(array) for name, array in given.items()}))
+
+
 class LearningRateCodec:
     """`LearningRate-v0`: one number for the discriminator's learning rate; both players update."""
 
@@ -135,14 +142,7 @@ class LearningRateCodec:
 
     def decode(self, actions: np.ndarray) -> Control:
         """See Codec."""
-        yes, no, one = _constants(len(actions))
-        return Control(
-            update_g=yes,
-            update_d=yes,
-            d_multiplier=torch.from_numpy(self._d.multiplier(actions[:, 0])),
-            g_multiplier=one,
-            reuse_real=no,
-        )
+        return _control(len(actions), d_multiplier=self._d.multiplier(actions[:, 0]))
 
     def encode(self, control: Control) -> np.ndarray:
         """See Codec."""
@@ -167,8 +167,8 @@ class UpdateChoiceCodec:
 
     def decode(self, actions: np.ndarray) -> Control:
         """See Codec."""
-        choice = torch.from_numpy(np.asarray(actions, np.int64))
-        return Control.of(len(actions), update_g=choice != D, update_d=choice != G)
+        choice = np.asarray(actions)
+        return _control(len(actions), update_g=choice != D, update_d=choice != G)
 
     def encode(self, control: Control) -> np.ndarray:
         """See Codec."""
@@ -193,8 +193,7 @@ class RatesCodec:
 
     def decode(self, actions: np.ndarray) -> Control:
         """See Codec."""
-        d, g = self.multipliers(actions)
-        return Control.of(len(actions), d_multiplier=d, g_multiplier=g)
+        return _control(len(actions), **self.multipliers(actions))
 
     def encode(self, control: Control) -> np.ndarray:
         """See Codec."""
@@ -205,11 +204,11 @@ class RatesCodec:
     def position(self, control: Control) -> np.ndarray:
         """See Codec."""
         rates = [_within(scale.position(host(getattr(control, name)))) for name, scale in self._ranges]
-        return np.stack(rates, -1)
+        return np.array(rates).T
 
-    def multipliers(self, actions: np.ndarray) -> list[Tensor]:
+    def multipliers(self, actions: np.ndarray) -> dict[str, np.ndarray]:
         """Returns D's and G's multiplier, float64 (N,) each, of the first two numbers of actions (N, 2 or more)."""
-        return [torch.from_numpy(scale.multiplier(actions[:, i])) for i, (_, scale) in enumerate(self._ranges)]
+        return {name: scale.multiplier(actions[:, i]) for i, (name, scale) in enumerate(self._ranges)}
 
     def positions(self, control: Control) -> np.ndarray:
         """Returns positions (N, 2) of a control's multipliers; raises ValueError for multipliers outside a range."""
@@ -227,9 +226,8 @@ class JointCodec:
 
     def decode(self, actions: np.ndarray) -> Control:
         """See Codec."""
-        d, g = self._rates.multipliers(actions)
-        who = torch.from_numpy(np.asarray(actions[:, 2]))
-        return Control.of(len(actions), update_g=who <= 1 / 3, update_d=who >= -1 / 3, d_multiplier=d, g_multiplier=g)
+        who = actions[:, 2]
+        return _control(len(who), update_g=who <= 1 / 3, update_d=who >= -1 / 3, **self._rates.multipliers(actions))
 
     def encode(self, control: Control) -> np.ndarray:
         """See Codec."""

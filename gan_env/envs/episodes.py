@@ -26,8 +26,8 @@ class Infos(NamedTuple):
 
     names: tuple[str, ...]
     """Names of `numbers`, then those of `counts`."""
-    masks: tuple[str, ...]
-    """The same with "_" before them."""
+    keys: tuple[str, ...]
+    """These names, then the same with "_" before them."""
     numbers: np.ndarray
     """(K, N) float64, finite."""
     counts: np.ndarray
@@ -39,8 +39,8 @@ class Infos(NamedTuple):
 
     def arrays(self) -> dict[str, Any]:
         """Returns arrays (N,) by name, and under "_" + name the mask of the rows that have the value."""
-        found: dict[str, Any] = dict(zip(self.names, (*self.numbers, *self.counts), strict=True))
-        found |= dict.fromkeys(self.masks, self.rows.copy())
+        masks = [self.rows.copy()] * len(self.names)
+        found: dict[str, Any] = dict(zip(self.keys, (*self.numbers, *self.counts, *masks), strict=True))
         for name, (value, present) in self.more.items():
             found[name], found["_" + name] = value, present
         return found
@@ -108,7 +108,7 @@ class Episodes:
         self.tracks_quality: bool = reward.needs_quality or config.track_quality
         self._native = np.full(trainer.n, int(trainer.engine == "native"))
         self._info_names = (*self.features.scalars, *_RAW)
-        self._info_masks = tuple("_" + name for name in self._info_names)
+        self._info_keys = (*self._info_names, *("_" + name for name in self._info_names))
         self._horizon = -(-trainer.episode_updates // config.updates_per_step)
         self.done = np.zeros(trainer.n, bool)
         self.decisions = np.zeros(trainer.n, np.int64)
@@ -195,7 +195,7 @@ class Episodes:
                 "quality": (self.quality.copy(), rows.copy()),
                 "quality_age": (self.quality_age.copy(), rows.copy()),
             }
-        return Infos(self._info_names, self._info_masks, _finite(numbers), counts, rows, more)
+        return Infos(self._info_names, self._info_keys, _finite(numbers), counts, rows, more)
 
     def rates(self, control: Control | None = None) -> np.ndarray:
         """Computes learning rates of D and G, (2, N) float64: base × multiplier; the base without a control."""

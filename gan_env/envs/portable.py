@@ -12,7 +12,7 @@ import math
 import numpy as np
 
 from gan_env.envs.features import FEATURE_SETS, FEATURES, Feature
-from gan_env.types import Control, GameFacts, Measurement
+from gan_env.types import Control, GameFacts, Measurement, host
 from gan_env.weight_sample import SAMPLE
 
 UNKNOWN_HORIZON = 1000
@@ -47,9 +47,11 @@ def pairs_ranked(real: np.ndarray, fake: np.ndarray) -> np.ndarray:
     keys = scores.view(np.int32)
     keys ^= (keys >> 31) & 0x7FFFFFFF  # ordered as the numbers are
     keys &= -2
-    won, tied = _won(keys, slice(None, reals))
-    if tied.any():  # sorting put a tie's real scores last; now its generated ones
-        lost, _ = _won(keys[tied], slice(reals, None))
+    whose = np.arange(size) < reals
+    won, ties = _won(keys, whose)
+    if np.count_nonzero(ties):  # sorting put a tie's real scores last; now its generated ones
+        tied = ties.any(1)
+        lost, _ = _won(keys[tied], ~whose)
         won[tied] += reals * (size - reals) - lost
         won[tied] /= 2
     return won / (reals * (size - reals))
@@ -63,14 +65,13 @@ def _log_rates(rates: np.ndarray) -> np.ndarray:
     return _clipped(3 + np.log10(rates), _RATE_BOUNDS)
 
 
-def _won(keys: np.ndarray, chosen: slice) -> tuple[np.ndarray, np.ndarray]:
-    """Counts the pairs (N,) in which a chosen key is above another one or equal; tells which rows have equal ones."""
-    marked = keys.copy()
-    marked[:, chosen] |= 1  # the last bit tells whose it is
-    count = marked[:, chosen].shape[1]
+def _won(keys: np.ndarray, chosen: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Counts the pairs (N,) in which a chosen key is above another one or equal; tells which neighbours are equal."""
+    marked = keys | chosen  # the last bit tells whose it is
     marked.sort(1)
-    ranks = (marked & 1).astype(np.float64) @ np.arange(1.0, marked.shape[1] + 1)
-    return ranks - count * (count + 1) / 2, ((marked[:, 1:] ^ marked[:, :-1]) == 1).any(1)
+    ranks = (marked & 1).astype(np.float64) @ np.arange(1.0, len(chosen) + 1)
+    count = np.count_nonzero(chosen)
+    return ranks - count * (count + 1) / 2, (marked[:, 1:] ^ marked[:, :-1]) == 1
 
 
 def separation(real: np.ndarray, fake: np.ndarray) -> np.ndarray:
@@ -139,7 +140,7 @@ class PortableMemory:
 
     def push(self, seen: Measurement, control: Control, rows: np.ndarray) -> None:
         """Takes the measurement after a decision of the rows, (N,) bool, and the control that it was."""
-        multipliers = np.array([control.d_multiplier.cpu().numpy(), control.g_multiplier.cpu().numpy()]).T
+        multipliers = np.array([host(control.d_multiplier), host(control.g_multiplier)]).T
         np.copyto(self.log_multipliers, np.log10(multipliers), where=rows[:, None])
         self._take(seen, rows)
 
@@ -150,7 +151,7 @@ class PortableMemory:
         d_loss = numbers.d_loss_real + numbers.d_loss_fake
         values = np.array([pairs_ranked(real, fake), separation(real, fake), numbers.g_loss, d_loss]).T
         finite = rows & np.isfinite(values.sum(1) + numbers.real_logit + numbers.fake_logit)
-        if not finite.all():
+        if np.count_nonzero(finite) < len(finite):
             values[~finite] = 0
         self.count += finite
         share = np.maximum(self._shares, 1 / np.maximum(self.count, 1)[:, None]) * finite[:, None]

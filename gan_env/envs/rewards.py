@@ -141,7 +141,7 @@ def fsco_reward(total: np.ndarray, updates: int) -> np.ndarray:
         total: Sum of `losses_apart` over the updates, (N,); NaN counts as the bound.
         updates: Number of updates of the decision.
     """
-    return np.fmax(-(total / updates), LOSS_GAP_LOW)
+    return np.fmax(total / -updates, LOSS_GAP_LOW)
 
 
 @REWARDS.register("loss_gap")
