@@ -181,7 +181,7 @@ class FeatureMemory:
             self._complete = True
             self._table[self._axes] = self.last_action.T
             if self.portable is not None:
-                self._table[self._rest] = self.portable.table(seen)
+                self.portable.write(self._table[self._rest], seen)
         return self._table
 
     def raw(self, seen: Measurement) -> np.ndarray:

@@ -24,7 +24,7 @@ NOW, SHORT, LONG, RUN = range(4)
 _BOUNDS, _STEP_BOUNDS, _RATE_BOUNDS = (-5.0, 5.0), (-3.0, 3.0), (-4.0, 4.0)
 RAMPS = (0, 25, 50, 75, 100)
 """Centres of the ramps of progress, in percent."""
-_CENTRES = np.array(RAMPS) / 100
+_CENTRES = np.array(RAMPS)[:, None] / 100
 
 
 def pairs_ranked(real: np.ndarray, fake: np.ndarray) -> np.ndarray:
@@ -127,7 +127,6 @@ class PortableMemory:
         """Of D and G: log₁₀ of the last decision's multiplier."""
         self.weights: np.ndarray = np.zeros((rows, 2, SAMPLE))
         """Of D and G: a sample of the weights at the last decision; zeros where they are unknown."""
-        self._log_horizon = np.full((rows, 1), math.log10(game.episode_updates or 1000) - 3)
 
     def start(self, rows: np.ndarray, seen: Measurement) -> None:
         """Takes the first measurement of an episode of the rows, (rows,) int."""
@@ -170,37 +169,36 @@ class PortableMemory:
         moved = weights - self.weights
         squares = np.einsum("nps,nps->np", moved, moved) / np.einsum("nps,nps->np", weights, weights)
         steps = _clipped(np.log10(squares) / 2 + (3 - math.log10(self._updates)), _STEP_BOUNDS)
-        steps[steps != steps] = 0  # no weights are known, or they are not finite
+        np.copyto(steps, 0.0, where=steps != steps)  # no weights are known, or they are not finite
         np.copyto(self.log_steps, steps, where=rows[:, None])
         np.copyto(self.log_rates, _log_rates(rates), where=rows[:, None])
         np.copyto(self.weights, weights, where=rows[:, None, None])
 
     @np.errstate(all="ignore")
-    def table(self, seen: Measurement) -> np.ndarray:
-        """Computes `PORTABLE_FEATURES` unclipped, (features, N); what is unknown is neutral, or NaN where that is 0."""
-        rows = len(self.count)
-        losses, variances = self.means[:, G_LOSS:], self.variances[:, G_LOSS:]
-        levels = (losses[..., :LONG] - losses[..., LONG, None]) / np.sqrt(variances[..., LONG, None])
-        volatility = np.log10(variances[..., SHORT, None] / variances[..., LONG, None]) / 2
-        of_players = np.array([self.log_steps, self.log_rates, self.log_multipliers])
-        blocks = [
-            self.means[:, :G_LOSS].reshape(rows, -1),
-            np.concatenate([levels, volatility], 2).reshape(rows, -1),
-            self._d_loss_ratio()[:, None],
-            of_players.transpose(1, 2, 0).reshape(rows, -1),
-            self._log_horizon,
-            np.tanh(8 * (seen.progress_on_host[:, None] - _CENTRES)),
-        ]
-        return np.concatenate(blocks, 1).T
+    def write(self, table: np.ndarray, seen: Measurement) -> None:
+        """Computes `PORTABLE_FEATURES` unclipped into a table, (features, N).
 
-    def _d_loss_ratio(self) -> np.ndarray:
+        What is unknown is neutral, or NaN where that is 0.
+        """
+        means, variances = self.means.transpose(1, 2, 0), self.variances.transpose(1, 2, 0)
+        averages, of_losses, ratio, of_players, horizon, ramps = (table[part] for part in _PARTS)
+        averages.reshape(G_LOSS, len(SPANS), -1)[:] = means[:G_LOSS]
+        means, variances, of_losses = means[G_LOSS:], variances[G_LOSS:], of_losses.reshape(2, 3, -1)
+        of_losses[:, :2] = (means[:, :LONG] - means[:, LONG, None]) / np.sqrt(variances[:, LONG, None])
+        of_losses[:, 2] = np.log10(variances[:, SHORT] / variances[:, LONG]) / 2
+        ratio[:] = self._d_loss_ratio()
+        of_players.reshape(2, 3, -1).swapaxes(0, 1)[:] = self.log_steps.T, self.log_rates.T, self.log_multipliers.T
+        horizon[:] = math.log10(self.game.episode_updates or 1000) - 3
+        np.tanh(8 * (seen.progress_on_host - _CENTRES), out=ramps)
+
+    def _d_loss_ratio(self) -> np.ndarray | float:
         if self.game.signed or not self.game.ideal_d_loss > 0:
-            return np.zeros(len(self.count))
+            return 0.0
         return np.log2(self.means[:, D_LOSS, NOW] / self.game.ideal_d_loss)
 
 
 def _register(name: str, meaning: str, low: float, high: float) -> None:
-    """Adds a feature, in the order in which `PortableMemory.table` computes them."""
+    """Adds a feature, in the order of the rows that `PortableMemory.write` computes."""
     FEATURES.add(name, Feature(meaning, low, high, portable=True))
     FEATURE_SETS["portable"] = (*FEATURE_SETS.get("portable", ()), name)
 
@@ -271,3 +269,7 @@ for _percent in RAMPS:
 
 PORTABLE_FEATURES = FEATURE_SETS["portable"]
 """Features that mean the same for every loss, network, batch size and horizon."""
+_ENDS = np.cumsum([0, G_LOSS * len(SPANS), 2 * 3, 1, 2 * 3, 1, len(RAMPS)]).tolist()
+_PARTS = tuple(map(slice, _ENDS, _ENDS[1:]))
+"""Rows of averages, of the two losses' features, of the ratio, of the two players' features, the horizon, the ramps."""
+assert _ENDS[-1] == len(PORTABLE_FEATURES)

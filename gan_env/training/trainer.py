@@ -38,7 +38,7 @@ from gan_env.training.cuda_graphs import Record, RecordedEngine
 from gan_env.training.native_engine import LazyMeasurement, NativeEngine, Seen, State, chosen
 from gan_env.training.optimizers import RowOptimizer
 from gan_env.training.update import Engine
-from gan_env.types import Control, GameFacts, Measurement, PlayersSeen, d_loss, on_host
+from gan_env.types import Control, GameFacts, Measurement, PlayersSeen, d_loss, host, on_host
 from gan_env.weight_sample import sample_places
 
 
@@ -457,13 +457,12 @@ class Trainer:
 
     def _players_seen(self, updates: np.ndarray) -> PlayersSeen:
         """Reads a sample of both players' weights and their base rates, as they were after `updates`, (N,)."""
-        if (updates != self.updates).any():
+        if np.count_nonzero(updates != self.updates):
             raise ValueError("this measurement's players have moved on; read them before the next update")
         weights = [
-            on_host(players.flat.index_select(1, self._places[name]))
-            for name, players in (("d", self.d), ("g", self.g))
+            host(players.flat.index_select(1, self._places[name])) for name, players in (("d", self.d), ("g", self.g))
         ]
-        return PlayersSeen(np.array(weights).swapaxes(0, 1), on_host(self.base_rates.T))
+        return PlayersSeen(np.array(weights, np.float64).swapaxes(0, 1), host(self.base_rates).T.copy())
 
     def _progress(self) -> np.ndarray:
         return self.updates / self.episode_updates if self.episode_updates else np.zeros(self.n)
