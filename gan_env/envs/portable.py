@@ -41,9 +41,8 @@ def pairs_ranked(real: np.ndarray, fake: np.ndarray) -> np.ndarray:
         fake: Logits (N, F).
     """
     size, reals = real.shape[1] + fake.shape[1], real.shape[1]
-    scores = np.empty((len(real), size), np.float32)
-    np.add(real, 0.0, out=scores[:, :reals], casting="same_kind")  # -0.0 becomes 0.0
-    np.add(fake, 0.0, out=scores[:, reals:], casting="same_kind")
+    scores = np.concatenate([real, fake], 1, dtype=np.float32, casting="same_kind")
+    scores += 0.0  # -0.0 becomes 0.0
     keys = scores.view(np.int32)
     keys ^= (keys >> 31) & 0x7FFFFFFF  # ordered as the numbers are
     keys &= -2
@@ -69,7 +68,7 @@ def _won(keys: np.ndarray, chosen: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Counts the pairs (N,) in which a chosen key is above another one or equal; tells which neighbours are equal."""
     marked = keys | chosen  # the last bit tells whose it is
     marked.sort(1)
-    ranks = (marked & 1).astype(np.float64) @ np.arange(1.0, len(chosen) + 1)
+    ranks = (marked & 1) @ np.arange(1.0, len(chosen) + 1)
     count = np.count_nonzero(chosen)
     return ranks - count * (count + 1) / 2, (marked[:, 1:] ^ marked[:, :-1]) == 1
 
@@ -83,16 +82,22 @@ def separation(real: np.ndarray, fake: np.ndarray) -> np.ndarray:
         real: Logits (N, B).
         fake: Logits (N, F).
     """
-    means, variances = [], []
-    for scores in (real, fake):
-        mean = np.add.reduce(scores, 1, keepdims=True) / scores.shape[1]  # a third of the time of `mean`
-        off = scores - mean
-        means.append(mean[:, 0].astype(np.float64))
-        variances.append(np.einsum("nb,nb->n", off, off).astype(np.float64) / scores.shape[1])
+    if real.shape == fake.shape:
+        means, variances = _mean_and_variance(np.array([real, fake]))
+    else:
+        means, variances = np.swapaxes([_mean_and_variance(real), _mean_and_variance(fake)], 0, 1)
     gap = means[0] - means[1]
     found = np.arcsinh(gap / np.sqrt((variances[0] + variances[1]) / 2))
-    found[gap == 0] = 0
+    np.copyto(found, 0.0, where=gap == 0)
     return _clipped(found, _BOUNDS)
+
+
+def _mean_and_variance(scores: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Returns mean and variance over the last axis, computed in the scores' own precision."""
+    mean = np.add.reduce(scores, -1, keepdims=True) / scores.shape[-1]  # a third of the time of `mean`
+    off = scores - mean
+    variance = np.einsum("...b,...b->...", off, off).astype(np.float64) / scores.shape[-1]
+    return mean[..., 0].astype(np.float64), variance
 
 
 class PortableMemory:
@@ -146,10 +151,10 @@ class PortableMemory:
     @np.errstate(all="ignore")  # a row that has failed may hold infinities
     def _take(self, seen: Measurement, rows: np.ndarray) -> None:
         real, fake = seen.logits_on_host
-        numbers = seen.summary
-        d_loss = numbers.d_loss_real + numbers.d_loss_fake
-        values = np.array([pairs_ranked(real, fake), separation(real, fake), numbers.g_loss, d_loss]).T
-        finite = rows & np.isfinite(values.sum(1) + numbers.real_logit + numbers.fake_logit)
+        g_loss, d_real, d_fake, real_logit, fake_logit = seen.numbers_on_host[:5]
+        of_scores = pairs_ranked(real, fake), separation(real, fake)
+        table = np.array([*of_scores, g_loss, d_real + d_fake, real_logit, fake_logit])
+        finite, values = rows & np.isfinite(np.add.reduce(table, 0)), table[:4].T
         if np.count_nonzero(finite) < len(finite):
             values[~finite] = 0
         self.count += finite
