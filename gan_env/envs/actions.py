@@ -43,29 +43,33 @@ class LogRange:
         self.low: float = low
         self.high: float = high
         self._logs = np.array([math.log(low), math.log(high)])
-        self._first = np.zeros((), np.int64)
-
-    @classmethod
-    def side_by_side(cls, *ranges: LogRange) -> LogRange:
-        """Joins ranges to one for arrays whose last axis has a number for each; it has no `low` and no `high`."""
-        joined = object.__new__(cls)
-        joined._logs = np.concatenate([each._logs for each in ranges])
-        joined._first = 2 * np.arange(len(ranges))
-        return joined
+        self._sizes = np.abs(self._logs)
 
     def multiplier(self, a: np.ndarray) -> np.ndarray:
         """Converts numbers in [-1, 1] to multipliers."""
         a = np.asarray(a, np.float64)
-        return np.exp(np.abs(a) * self._ends(a))
+        return np.exp(np.abs(a) * self._on_its_side(a, self._logs))
 
     def position(self, multiplier: np.ndarray) -> np.ndarray:
         """Converts multipliers to numbers; the result is outside [-1, 1] for multipliers outside the range."""
         log = np.log(np.asarray(multiplier, np.float64))
-        return log / np.abs(self._ends(log))
+        return log / self._on_its_side(log, self._sizes)
 
-    def _ends(self, number: np.ndarray) -> np.ndarray:
-        """Returns the logarithm of the end of the range on whose side of the neutral 0 each number is."""
-        return self._logs.take((number >= _ZERO) + self._first)  # a third of the time of `where`
+    def _on_its_side(self, number: np.ndarray, ends: np.ndarray) -> np.ndarray:
+        """Picks for each number the low or the high end, on whose side of the neutral 0 it is."""
+        return ends.take(number >= _ZERO)  # a third of the time of `where`
+
+
+class _SideBySide(LogRange):
+    """Ranges for arrays whose last axis has a number for each of them."""
+
+    def __init__(self, *ranges: LogRange):
+        self._logs = np.concatenate([each._logs for each in ranges])
+        self._sizes = np.abs(self._logs)
+        self._first = 2 * np.arange(len(ranges))
+
+    def _on_its_side(self, number: np.ndarray, ends: np.ndarray) -> np.ndarray:
+        return ends.take((number >= _ZERO) + self._first)
 
 
 @runtime_checkable
@@ -127,20 +131,11 @@ def _position(name: str, scale: LogRange, multiplier: Tensor) -> np.ndarray:
 
 
 @lru_cache
-def _constants(rows: int) -> tuple[Tensor, Tensor, Tensor]:
-    """Caches tensors of True, False and 1.0 for each row; controls are never changed in place."""
-    return (
-        torch.ones(rows, dtype=torch.bool),
-        torch.zeros(rows, dtype=torch.bool),
-        torch.ones(rows, dtype=torch.float64),
-    )
-
-
-def _control(rows: int, **given: np.ndarray) -> Control:
-    """Makes a control of arrays (rows,) of the fields' own types; the others leave everything as it is."""
-    yes, no, one = _constants(rows)
-    neutral = {"update_g": yes, "update_d": yes, "d_multiplier": one, "g_multiplier": one, "reuse_real": no}
-    return Control(**(neutral | {name: torch.from_numpy(array) for name, array in given.items()}))
+def _neutral(rows: int) -> dict[str, Tensor]:
+    """Caches the fields of a control that leaves everything as it is; controls are never changed in place."""
+    yes, no = torch.ones(rows, dtype=torch.bool), torch.zeros(rows, dtype=torch.bool)
+    one = torch.ones(rows, dtype=torch.float64)
+    return {"update_g": yes, "update_d": yes, "d_multiplier": one, "g_multiplier": one, "reuse_real": no}
 
 
 class LearningRateCodec:
@@ -154,7 +149,8 @@ class LearningRateCodec:
 
     def decode(self, actions: np.ndarray) -> Control:
         """See Codec."""
-        return _control(len(actions), d_multiplier=self._d.multiplier(actions[:, 0]))
+        d = torch.from_numpy(self._d.multiplier(actions[:, 0]))
+        return Control(**{**_neutral(len(actions)), "d_multiplier": d})
 
     def encode(self, control: Control) -> np.ndarray:
         """See Codec."""
@@ -179,8 +175,8 @@ class UpdateChoiceCodec:
 
     def decode(self, actions: np.ndarray) -> Control:
         """See Codec."""
-        choice = np.asarray(actions)
-        return _control(len(actions), update_g=choice != D, update_d=choice != G)
+        choice = torch.from_numpy(np.asarray(actions, np.int64))
+        return Control(**{**_neutral(len(actions)), "update_g": choice != D, "update_d": choice != G})
 
     def encode(self, control: Control) -> np.ndarray:
         """See Codec."""
@@ -202,11 +198,11 @@ class RatesCodec:
 
     def __init__(self, d_range: LogRange, g_range: LogRange):
         self._ranges = (("d_multiplier", d_range), ("g_multiplier", g_range))
-        self._both = LogRange.side_by_side(d_range, g_range)
+        self._both = _SideBySide(d_range, g_range)
 
     def decode(self, actions: np.ndarray) -> Control:
         """See Codec."""
-        return _control(len(actions), **self.multipliers(actions))
+        return Control(**{**_neutral(len(actions)), **self.multipliers(actions)})
 
     def encode(self, control: Control) -> np.ndarray:
         """See Codec."""
@@ -219,10 +215,10 @@ class RatesCodec:
         rates = np.array([host(getattr(control, name)) for name, _ in self._ranges])
         return _within(self._both.position(rates.T))
 
-    def multipliers(self, actions: np.ndarray) -> dict[str, np.ndarray]:
+    def multipliers(self, actions: np.ndarray) -> dict[str, Tensor]:
         """Returns D's and G's multiplier, float64 (N,) each, of the first two numbers of actions (N, 2 or more)."""
-        multipliers = self._both.multiplier(actions[:, :2])
-        return {name: multipliers[:, i].copy() for i, (name, _) in enumerate(self._ranges)}
+        d, g = map(torch.from_numpy, self._both.multiplier(actions[:, :2]).T.copy())
+        return {"d_multiplier": d, "g_multiplier": g}
 
     def positions(self, control: Control) -> np.ndarray:
         """Returns positions (N, 2) of a control's multipliers; raises ValueError for multipliers outside a range."""
@@ -240,8 +236,9 @@ class JointCodec:
 
     def decode(self, actions: np.ndarray) -> Control:
         """See Codec."""
-        who = actions[:, 2]
-        return _control(len(who), update_g=who <= 1 / 3, update_d=who >= -1 / 3, **self._rates.multipliers(actions))
+        who = torch.from_numpy(np.asarray(actions[:, 2]))
+        moves = {"update_g": who <= 1 / 3, "update_d": who >= -1 / 3}
+        return Control(**{**_neutral(len(actions)), **moves, **self._rates.multipliers(actions)})
 
     def encode(self, control: Control) -> np.ndarray:
         """See Codec."""

@@ -6,7 +6,7 @@ import functools
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 from torch import Tensor
@@ -25,8 +25,7 @@ LOG_TIMES = (1e-3, 10.0)
 """Rewards that take a logarithm clip quality between these multiples of what an untrained generator gets."""
 
 
-@dataclass(frozen=True)
-class Outcome:
+class Outcome(NamedTuple):
     """Losses and qualities of N rows over a decision; arrays are float64.
 
     >>> two_updates_of_one_row = Outcome(np.array([[0.7], [0.8]]), np.array([[0.6], [0.5]]), None, None)

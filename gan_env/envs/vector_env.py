@@ -298,9 +298,8 @@ class GANVectorEnv(gym.vector.VectorEnv):
                 infos = self._start_next(~step.moved, infos)
         return self.episodes.observations(), step.reward, step.terminated, step.truncated, infos
 
-    @shielded
     def decide(self, control: Control) -> Step:
-        """Makes one decision and starts no next episode; the errors are those of `step_control`."""
+        """Makes one decision and starts no next episode, for a shielded caller; errors are those of `step_control`."""
         self._need_reset("the first step")
         if not isinstance(control, Control):
             raise ValueError(f"control={control!r} is no Control; make one by gan_env.Control.of(...)")
