@@ -294,12 +294,12 @@ class LazyMeasurement(Measurement):
         return made
 
     @property
-    def numbers_on_host(self) -> np.ndarray:  # pyright: ignore[reportIncompatibleMethodOverride]
+    def numbers_on_host(self) -> np.ndarray:  # pyright: ignore[reportIncompatibleVariableOverride]
         """See `Measurement`."""
         return vars(self)["_seen"].numbers.astype(np.float64)
 
     @property
-    def logits_on_host(self) -> tuple[np.ndarray, np.ndarray]:  # pyright: ignore[reportIncompatibleMethodOverride]
+    def logits_on_host(self) -> tuple[np.ndarray, np.ndarray]:  # pyright: ignore[reportIncompatibleVariableOverride]
         """See `Measurement`."""
         return vars(self)["_seen"].logits
 
