@@ -106,7 +106,7 @@ class FeatureMemory:
         places = (*_ROWS, *axes, *(PORTABLE_FEATURES if self.portable else ()))
         self._table = np.zeros((len(places), rows))
         """Every feature, unclipped and possibly non-finite. With few rows, an operation on all costs as one on one."""
-        self._axes, self._rest = slice(len(_ROWS), len(_ROWS) + len(axes)), slice(len(_ROWS) + len(axes), None)
+        self._axes, self._of_portable = slice(len(_ROWS), len(_ROWS) + len(axes)), slice(len(_ROWS) + len(axes), None)
         self._observed = [places.index(name) for name in self.names]
         self._shown = [places.index(name) for name in self.scalars]
         self._blank = torch.empty(rows, len(self.names), dtype=torch.float32, device="cpu")
@@ -181,7 +181,7 @@ class FeatureMemory:
             self._complete = True
             self._table[self._axes] = self.last_action.T
             if self.portable is not None:
-                self.portable.write(self._table[self._rest], seen)
+                self.portable.write(self._table[self._of_portable], seen)
         return self._table
 
     def raw(self, seen: Measurement) -> np.ndarray:

@@ -285,9 +285,7 @@ class LazyMeasurement(Measurement):
     """A measurement whose tensors are made on first access, because an environment reads only the summary."""
 
     @classmethod
-    def of(
-        cls, seen: Seen, make: Callable[[], dict[str, Tensor]], progress_on_host: np.ndarray
-    ) -> LazyMeasurement:
+    def of(cls, seen: Seen, make: Callable[[], dict[str, Tensor]], progress_on_host: np.ndarray) -> LazyMeasurement:
         """Makes a measurement with these numbers, whose fields are computed by `make`."""
         made = object.__new__(cls)
         vars(made).update(_seen=seen, _make=make, progress_on_host=progress_on_host)
