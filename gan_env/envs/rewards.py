@@ -6,7 +6,7 @@ import functools
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import NamedTuple, TypeVar
+from typing import TypeVar
 
 import numpy as np
 from torch import Tensor
@@ -25,7 +25,8 @@ LOG_TIMES = (1e-3, 10.0)
 """Rewards that take a logarithm clip quality between these multiples of what an untrained generator gets."""
 
 
-class Outcome(NamedTuple):
+@dataclass(frozen=True)
+class Outcome:
     """Losses and qualities of N rows over a decision; arrays are float64.
 
     >>> two_updates_of_one_row = Outcome(np.array([[0.7], [0.8]]), np.array([[0.6], [0.5]]), None, None)
