@@ -214,7 +214,8 @@ class Places:
             "real_logits": ((rows, batch_size), size),
             "fake_logits": ((rows, batch_size), size),
         }
-        self.updates, self.dtype = updates, dtype
+        self.updates: int = updates
+        self.dtype: Any = dtype
         self.shape: dict[str, tuple[int, ...]] = {name: shape for name, (shape, _) in parts.items()}
         sizes = [math.prod(shape) * each for shape, each in parts.values()]
         self.start: dict[str, int] = dict(zip(parts, np.cumsum([0, *sizes[:-1]]).tolist(), strict=True))
