@@ -37,7 +37,7 @@ def shielded(function: Callable[P, T]) -> Callable[P, T]:
         if _shields.up:
             return function(*args, **kwargs)
         cast = [device for device in AUTOCAST if torch.is_autocast_enabled(device)]
-        elsewhere = torch.empty(0).device.type != "cpu"  # get_default_device() is slow
+        elsewhere = not torch.empty(0).is_cpu  # get_default_device() is slow
         _shields.up = True
         try:
             if not (cast or elsewhere or torch.is_inference_mode_enabled()):

@@ -144,7 +144,7 @@ class Summary(NamedTuple):
 
 def host(value: Tensor) -> np.ndarray:
     """Converts a tensor without gradient to an array of its own type, which shares the memory of a tensor on a CPU."""
-    return value.numpy() if value.device.type == "cpu" else value.cpu().numpy()
+    return value.numpy() if value.is_cpu else value.cpu().numpy()
 
 
 def on_host(value: Tensor) -> np.ndarray:
@@ -159,8 +159,7 @@ def d_loss(real: Losses, fake: Losses, scale: str) -> Losses:
     """Computes D's loss from its two sides: their "mean" or their "sum"; raises ValueError for another scale."""
     if scale not in ("mean", "sum"):
         raise ValueError(f"d_loss_scale={scale!r} is unknown; use 'mean' or 'sum'")
-    with np.errstate(invalid="ignore"):  # a row that has failed may hold infinities
-        return (real + fake) / 2 if scale == "mean" else real + fake
+    return (real + fake) / 2 if scale == "mean" else real + fake
 
 
 def _share(mask: Tensor, like: Tensor) -> Tensor:
@@ -204,10 +203,15 @@ class Measurement:
         """Returns `d_mean` or `d_sum`, by the name "mean" or "sum"."""
         return d_loss(self.d_loss_real, self.d_loss_fake, scale)
 
-    @cached_property
+    @property
     def summary(self) -> Summary:
         """Returns losses, mean logits and accuracies, copied to the host in one transfer."""
-        return Summary(*on_host(self._numbers))
+        return Summary(*self.numbers_on_host)
+
+    @cached_property
+    def numbers_on_host(self) -> Float[np.ndarray, "7 N"]:
+        """Returns the numbers of `summary` in one array, float64."""
+        return on_host(self._numbers)
 
     @cached_property
     def _numbers(self) -> Float[Tensor, "7 N"]:
@@ -260,6 +264,8 @@ class Measurement:
     def rows(self, index: Tensor | slice) -> Measurement:
         """Returns the measurement of the rows that `index` selects."""
         part = Measurement(**{f.name: getattr(self, f.name)[index] for f in fields(self)})
+        if (numbers := vars(self).get("_numbers")) is not None:
+            part.knowing(numbers[:, index])
         return part if vars(self).get("_players") is None else part.telling(lambda: self._players_of(index))
 
     def _players_of(self, index: Tensor | slice) -> PlayersSeen:

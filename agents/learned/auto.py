@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -21,11 +22,16 @@ class Auto(PolicyController):
     Rates are those of Adam or RMSprop. A run whose length it does not know keeps the rates of its start.
     """
 
+    @cached_property
+    def _linear(self) -> tuple[np.ndarray, np.ndarray]:
+        weight, bias = (part.double().numpy() for part in self.layers[0])
+        return weight, bias
+
     def actions(self, observations: np.ndarray) -> np.ndarray:
         """Computes actions (N, 2) in [-1, 1], float64; a row's are the same alone and beside others, to the bit."""
-        weight, bias = (part.double().numpy() for part in self.layers[0])
+        weight, bias = self._linear
         products = observations.astype(np.float64)[:, None] * weight  # torch's product rounds by the number of rows
-        return np.clip(np.add.reduce(products, 2) + bias, -1.0, 1.0)
+        return np.minimum(np.maximum(np.add.reduce(products, 2) + bias, -1.0), 1.0)  # in half the time of `clip`
 
     def act(self, measurement: Measurement) -> Control:
         """Returns the control for the coming update; raises ValueError if the base rates are not told."""

@@ -91,14 +91,13 @@ class Eyes:
 
     def look(self, seen: Measurement, last: Control | None) -> np.ndarray:
         """Computes observations (N, F) for the coming decision; `last` is the previous control, None at the start."""
-        before = {name: getattr(self.memory, name).copy() for name in _AVERAGES}
+        before = self.memory.averages.copy()
         if last is None:
             self.memory.start(np.arange(len(seen)), seen)
         else:
             self.memory.push(seen, last, self._codec.position(last), self._everyone)
-        for name, average in before.items():  # a loss that is not finite would stay in its average for ever
-            now = getattr(self.memory, name)
-            np.copyto(now, average, where=~np.isfinite(now))
+        averages = self.memory.averages
+        np.copyto(averages, before, where=~np.isfinite(averages))  # what is not finite would stay there for ever
         return self.memory.observe(seen)
 
     def state(self) -> dict[str, Tensor]:
@@ -110,9 +109,6 @@ class Eyes:
         for name, array in self.memory.state().items():
             array[...] = state[name].numpy()
         self.memory.forget()
-
-
-_AVERAGES = ("g_loss_ema", "d_loss_ema")
 
 
 def check_game(name: str, spec: PolicySpec, game: GameFacts) -> None:

@@ -15,10 +15,12 @@ import torch
 from torch import Tensor
 
 from gan_env.registry import Registry
-from gan_env.types import Control, on_host
+from gan_env.types import Control, host, on_host
 
 G, D, BOTH = CHOICES = 0, 1, 2
 """Actions of `UpdateChoice-v0`: V1 generator, V2 discriminator, V3 both."""
+_ZERO, _ONE, _MINUS_ONE = np.zeros(()), np.ones(()), -np.ones(())
+"""Arrays without axes, for an operation on few rows takes twice as long with a plain number."""
 
 
 D_RANGE, G_RANGE = (0.03, 1_000.0), (0.01, 300.0)
@@ -40,16 +42,34 @@ class LogRange:
             raise ValueError(f"a multiplier range needs 0 < low < 1 < high, got ({low}, {high})")
         self.low: float = low
         self.high: float = high
+        self._logs = np.array([math.log(low), math.log(high)])
+        self._sizes = np.abs(self._logs)
 
     def multiplier(self, a: np.ndarray) -> np.ndarray:
         """Converts numbers in [-1, 1] to multipliers."""
         a = np.asarray(a, np.float64)
-        return np.exp(np.abs(a) * np.where(a >= 0, math.log(self.high), math.log(self.low)))
+        return np.exp(np.abs(a) * self._on_its_side(a, self._logs))
 
     def position(self, multiplier: np.ndarray) -> np.ndarray:
         """Converts multipliers to numbers; the result is outside [-1, 1] for multipliers outside the range."""
         log = np.log(np.asarray(multiplier, np.float64))
-        return np.where(log >= 0, log / math.log(self.high), -log / math.log(self.low))
+        return log / self._on_its_side(log, self._sizes)
+
+    def _on_its_side(self, number: np.ndarray, ends: np.ndarray) -> np.ndarray:
+        """Picks for each number the low or the high end, on whose side of the neutral 0 it is."""
+        return ends.take(number >= _ZERO)  # a third of the time of `where`
+
+
+class _SideBySide(LogRange):
+    """Ranges for arrays whose last axis has a number for each of them."""
+
+    def __init__(self, *ranges: LogRange):
+        self._logs = np.concatenate([each._logs for each in ranges])
+        self._sizes = np.abs(self._logs)
+        self._first = 2 * np.arange(len(ranges))
+
+    def _on_its_side(self, number: np.ndarray, ends: np.ndarray) -> np.ndarray:
+        return ends.take((number >= _ZERO) + self._first)
 
 
 @runtime_checkable
@@ -76,7 +96,7 @@ class Codec(Protocol):
 
 def _choice(control: Control) -> np.ndarray:
     """Returns G, D or BOTH for each row."""
-    g, d = control.update_g.cpu().numpy(), control.update_d.cpu().numpy()
+    g, d = host(control.update_g), host(control.update_d)
     return np.where(g & d, BOTH, np.where(d, D, G))
 
 
@@ -94,7 +114,7 @@ def _refuse_reuse(control: Control) -> None:
 
 def _within(position: np.ndarray) -> np.ndarray:
     """Clips to [-1, 1], in half the time of `clip`, which counts where a decision is a single update."""
-    return np.minimum(np.maximum(position, -1.0), 1.0)
+    return np.minimum(np.maximum(position, _MINUS_ONE), _ONE)
 
 
 def _position(name: str, scale: LogRange, multiplier: Tensor) -> np.ndarray:
@@ -111,13 +131,11 @@ def _position(name: str, scale: LogRange, multiplier: Tensor) -> np.ndarray:
 
 
 @lru_cache
-def _constants(rows: int) -> tuple[Tensor, Tensor, Tensor]:
-    """Caches tensors of True, False and 1.0 for each row; controls are never changed in place."""
-    return (
-        torch.ones(rows, dtype=torch.bool),
-        torch.zeros(rows, dtype=torch.bool),
-        torch.ones(rows, dtype=torch.float64),
-    )
+def _neutral(rows: int) -> dict[str, Tensor]:
+    """Caches the fields of a control that leaves everything as it is; controls are never changed in place."""
+    yes, no = torch.ones(rows, dtype=torch.bool), torch.zeros(rows, dtype=torch.bool)
+    one = torch.ones(rows, dtype=torch.float64)
+    return {"update_g": yes, "update_d": yes, "d_multiplier": one, "g_multiplier": one, "reuse_real": no}
 
 
 class LearningRateCodec:
@@ -131,14 +149,8 @@ class LearningRateCodec:
 
     def decode(self, actions: np.ndarray) -> Control:
         """See Codec."""
-        yes, no, one = _constants(len(actions))
-        return Control(
-            update_g=yes,
-            update_d=yes,
-            d_multiplier=torch.from_numpy(self._d.multiplier(actions[:, 0])),
-            g_multiplier=one,
-            reuse_real=no,
-        )
+        d = torch.from_numpy(self._d.multiplier(actions[:, 0]))
+        return Control(**{**_neutral(len(actions)), "d_multiplier": d})
 
     def encode(self, control: Control) -> np.ndarray:
         """See Codec."""
@@ -149,7 +161,7 @@ class LearningRateCodec:
 
     def position(self, control: Control) -> np.ndarray:
         """See Codec."""
-        return _within(self._d.position(on_host(control.d_multiplier)))[:, None]
+        return _within(self._d.position(host(control.d_multiplier)))[:, None]
 
 
 class UpdateChoiceCodec:
@@ -164,7 +176,7 @@ class UpdateChoiceCodec:
     def decode(self, actions: np.ndarray) -> Control:
         """See Codec."""
         choice = torch.from_numpy(np.asarray(actions, np.int64))
-        return Control.of(len(actions), update_g=choice != D, update_d=choice != G)
+        return Control(**{**_neutral(len(actions)), "update_g": choice != D, "update_d": choice != G})
 
     def encode(self, control: Control) -> np.ndarray:
         """See Codec."""
@@ -186,11 +198,11 @@ class RatesCodec:
 
     def __init__(self, d_range: LogRange, g_range: LogRange):
         self._ranges = (("d_multiplier", d_range), ("g_multiplier", g_range))
+        self._both = _SideBySide(d_range, g_range)
 
     def decode(self, actions: np.ndarray) -> Control:
         """See Codec."""
-        d, g = self.multipliers(actions)
-        return Control.of(len(actions), d_multiplier=d, g_multiplier=g)
+        return Control(**{**_neutral(len(actions)), **self.multipliers(actions)})
 
     def encode(self, control: Control) -> np.ndarray:
         """See Codec."""
@@ -200,12 +212,13 @@ class RatesCodec:
 
     def position(self, control: Control) -> np.ndarray:
         """See Codec."""
-        rates = [_within(scale.position(on_host(getattr(control, name)))) for name, scale in self._ranges]
-        return np.stack(rates, -1)
+        rates = np.array([host(getattr(control, name)) for name, _ in self._ranges])
+        return _within(self._both.position(rates.T))
 
-    def multipliers(self, actions: np.ndarray) -> list[Tensor]:
+    def multipliers(self, actions: np.ndarray) -> dict[str, Tensor]:
         """Returns D's and G's multiplier, float64 (N,) each, of the first two numbers of actions (N, 2 or more)."""
-        return [torch.from_numpy(scale.multiplier(actions[:, i])) for i, (_, scale) in enumerate(self._ranges)]
+        d, g = map(torch.from_numpy, self._both.multiplier(actions[:, :2]).T.copy())
+        return {"d_multiplier": d, "g_multiplier": g}
 
     def positions(self, control: Control) -> np.ndarray:
         """Returns positions (N, 2) of a control's multipliers; raises ValueError for multipliers outside a range."""
@@ -223,9 +236,9 @@ class JointCodec:
 
     def decode(self, actions: np.ndarray) -> Control:
         """See Codec."""
-        d, g = self._rates.multipliers(actions)
         who = torch.from_numpy(np.asarray(actions[:, 2]))
-        return Control.of(len(actions), update_g=who <= 1 / 3, update_d=who >= -1 / 3, d_multiplier=d, g_multiplier=g)
+        moves = {"update_g": who <= 1 / 3, "update_d": who >= -1 / 3}
+        return Control(**{**_neutral(len(actions)), **moves, **self._rates.multipliers(actions)})
 
     def encode(self, control: Control) -> np.ndarray:
         """See Codec."""
@@ -270,7 +283,7 @@ def check_actions(
         needed = "whole numbers" if axes is None else "numbers"
         given = " ".join(str(array[0] if alone else array).split())
         raise ValueError(f"action {given:.80} has type {array.dtype}; this environment needs {needed}")
-    if ignored is not None and ignored.any():
+    if ignored is not None and np.count_nonzero(ignored):  # a fifth of the time of `any`
         array = np.where(ignored if axes is None else ignored[:, None], 0, array)
     if axes is None:
         outside = (array < 0) | (array > 2)
@@ -280,8 +293,8 @@ def check_actions(
             raise ValueError(f"action {array[row]}{whose} is not one of 0 (generator), 1 (discriminator), 2 (both)")
         return array.astype(np.int64)
     array = array.astype(np.float64)
-    inside = np.abs(array) <= 1  # NaN is not
-    if not inside.all():
+    inside = np.abs(array) <= _ONE  # NaN is not
+    if np.count_nonzero(inside) < inside.size:
         holds_nan = np.any(np.isnan(array), axis=1)
         row = int((holds_nan if holds_nan.any() else ~np.all(inside, axis=1)).argmax())
         whose = "" if alone else f" of row {row}"

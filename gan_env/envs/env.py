@@ -16,6 +16,7 @@ from gan_env.envs.actions import as_array
 from gan_env.envs.config import EnvConfig, make_trainer
 from gan_env.envs.failures import FAILURES, failures
 from gan_env.envs.vector_env import FINITE, RENDER_FPS, RENDER_MODES, GANVectorEnv, checked_seed, with_named_task
+from gan_env.torch_modes import shielded
 from gan_env.training.snapshot import Snapshot
 from gan_env.training.trainer import Trainer
 from gan_env.types import Control, GameFacts, Measurement
@@ -95,10 +96,12 @@ class GANEnv(gym.Env):
         observations, infos = self.batch.reset(seed=seed)
         return observations[0], {name: value.item() for name, value in infos.items() if name[0] != "_"}
 
+    @shielded
     def step(self, action: Any) -> tuple[np.ndarray, float, bool, bool, dict[str, Any]]:
         """Makes one decision; raises ValueError for an invalid action and ResetNeeded after the end."""
         return self.step_control(self.batch.decode(as_array(action)[None]))
 
+    @shielded
     def step_control(self, control: Control) -> tuple[np.ndarray, float, bool, bool, dict[str, Any]]:
         """Makes one decision, given as a control of one row."""
         step, observations = self.batch.decide(control), self.batch.episodes.observations()

@@ -26,6 +26,8 @@ class Infos(NamedTuple):
 
     names: tuple[str, ...]
     """Names of `numbers`, then those of `counts`."""
+    keys: tuple[str, ...]
+    """These names, then the same with "_" before them."""
     numbers: np.ndarray
     """(K, N) float64, finite."""
     counts: np.ndarray
@@ -37,8 +39,8 @@ class Infos(NamedTuple):
 
     def arrays(self) -> dict[str, Any]:
         """Returns arrays (N,) by name, and under "_" + name the mask of the rows that have the value."""
-        found: dict[str, Any] = dict(zip(self.names, (*self.numbers, *self.counts), strict=True))
-        found |= dict.fromkeys(["_" + name for name in self.names], self.rows.copy())
+        masks = [self.rows.copy()] * len(self.names)
+        found: dict[str, Any] = dict(zip(self.keys, (*self.numbers, *self.counts, *masks), strict=True))
         for name, (value, present) in self.more.items():
             found[name], found["_" + name] = value, present
         return found
@@ -106,6 +108,8 @@ class Episodes:
         self.tracks_quality: bool = reward.needs_quality or config.track_quality
         self._native = np.full(trainer.n, int(trainer.engine == "native"))
         self._info_names = (*self.features.scalars, *_RAW)
+        self._info_keys = (*self._info_names, *("_" + name for name in self._info_names))
+        self._horizon = -(-trainer.episode_updates // config.updates_per_step)
         self.done = np.zeros(trainer.n, bool)
         self.decisions = np.zeros(trainer.n, np.int64)
         self.quality, self.quality_age = np.zeros(trainer.n), np.zeros(trainer.n, np.int64)
@@ -136,7 +140,7 @@ class Episodes:
             self.quality_age[truncated] = self._config.quality_every  # an episode's last decision is always measured
             self._measure_quality(moves & ~terminated)
         reward = self._rewards(trace, before, terminated, truncated)
-        reward[self.done] = 0.0
+        np.copyto(reward, 0.0, where=self.done)
         infos = self.infos(moves, control)
         infos.more.update(more)
         self.done = self.done | terminated | truncated
@@ -146,14 +150,11 @@ class Episodes:
         self, trace: Trace, moves: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray, dict[str, tuple[np.ndarray, np.ndarray]]]:
         """Returns which of the rows that moved failed, which reached the end, and what `infos` says of both."""
-        failure, last = (
-            failures(self.trainer, trace, moves, self._config),
-            self.trainer.updates >= self.trainer.episode_updates,
-        )
-        failed = failure is not None
-        terminated = failure >= 0 if failed else np.zeros(self.trainer.n, bool)
-        if not failed and not np.logical_or.reduce(last):  # as in most decisions
-            return terminated, last, {}
+        failure = failures(self.trainer, trace, moves, self._config)
+        last = self.trainer.updates >= self.trainer.episode_updates
+        if failure is None and not np.count_nonzero(last):  # as in most decisions
+            return np.zeros(self.trainer.n, bool), last, {}
+        terminated = np.zeros(self.trainer.n, bool) if failure is None else failure >= 0
         truncated = moves & ~terminated & last
         scores, more = self._scores(truncated), {}
         lost = truncated & ~np.isfinite(scores)
@@ -184,10 +185,9 @@ class Episodes:
         """
         trainer, scalars = self.trainer, len(self.features.scalars)
         numbers = np.empty((scalars + 4, trainer.n))
-        # In one piece, for after an update every call of numpy finds its code out of the processor's cache.
-        numbers[:scalars] = self.features.table(trainer.measurement).T[:scalars]
-        numbers[scalars], numbers[scalars + 1] = host(trainer.d_penalty), host(trainer.g_penalty)
-        numbers[scalars + 2], numbers[scalars + 3] = self.rates(control)
+        numbers[:scalars] = self.features.raw(trainer.measurement)
+        numbers[scalars : scalars + 2] = host(trainer.penalties)
+        numbers[scalars + 2 :] = self.rates(control)
         counts = np.array([self._native, trainer.updates, trainer.d_updates, trainer.g_updates])
         more = {}
         if self.tracks_quality:
@@ -195,14 +195,14 @@ class Episodes:
                 "quality": (self.quality.copy(), rows.copy()),
                 "quality_age": (self.quality_age.copy(), rows.copy()),
             }
-        return Infos(self._info_names, _finite(numbers), counts, rows, more)
+        return Infos(self._info_names, self._info_keys, _finite(numbers), counts, rows, more)
 
-    def rates(self, control: Control | None = None) -> tuple[np.ndarray, np.ndarray]:
-        """Computes learning rates of D and G, (N,) float64 each: base × multiplier; the base without a control."""
-        d, g = host(self.trainer.d_optimizer.lr), host(self.trainer.g_optimizer.lr)
+    def rates(self, control: Control | None = None) -> np.ndarray:
+        """Computes learning rates of D and G, (2, N) float64: base × multiplier; the base without a control."""
+        base = host(self.trainer.base_rates)
         if control is None:
-            return d.copy(), g.copy()
-        return d * host(control.d_multiplier), g * host(control.g_multiplier)
+            return base.copy()
+        return base * np.array([host(control.d_multiplier), host(control.g_multiplier)])
 
     def _measure_quality(self, rows: np.ndarray, ageing: int = 1) -> None:
         """Measures the quality of those rows, (N,) bool, for which it is due."""
@@ -220,8 +220,7 @@ class Episodes:
             quality_after=self.quality if self._reward.needs_quality else None,
             last=last,
         )
-        horizon = -(-self.trainer.episode_updates // self._config.updates_per_step)
-        return self._reward(outcome, failed, horizon - self.decisions + 1)
+        return self._reward(outcome, failed, self._horizon + 1 - self.decisions)
 
     def _scores(self, rows: np.ndarray, *, averaged: bool = False) -> np.ndarray:
         """Computes distances (N,) of the chosen rows, (N,) bool, to test data, 0 elsewhere; see `Trainer.score`."""
@@ -233,6 +232,6 @@ class Episodes:
 
 def _finite(values: np.ndarray) -> np.ndarray:
     """Replaces NaN by 0 and infinity by FINITE; returns finite values themselves."""
-    if np.logical_and.reduce(np.isfinite(values), None):
+    if np.count_nonzero(np.isfinite(values)) == values.size:
         return values
     return np.nan_to_num(values, nan=0.0, posinf=FINITE, neginf=-FINITE)

@@ -40,7 +40,7 @@ def failures(trainer: Trainer, trace: Trace, moves: np.ndarray, config: EnvConfi
     Returns None if no row has failed.
     """
     k = config.updates_per_step
-    if trainer.seen is not None and _kernel_says_well(trainer, trainer.seen.worst, moves, k, config):
+    if (seen := trainer.seen) is not None and _kernel_says_well(trainer, seen.worst, moves, k, config):
         return None
     # By plain numbers, few of which differ: after an update the processor no longer has numpy's code at hand.
     if not any(update % EXAMINE_EVERY < k for update in set(trainer.updates.tolist())):
@@ -49,8 +49,8 @@ def failures(trainer: Trainer, trace: Trace, moves: np.ndarray, config: EnvConfi
     due = moves & (trainer.updates % EXAMINE_EVERY < k)  # an examination fell among these updates
     summary = trainer.measurement.summary
     logits = np.isfinite(summary.real_logit) & np.isfinite(summary.fake_logit)
-    seen = np.stack([np.abs(trace.on_host).max((0, 1)), _largest_weight(trainer), trace.gradient.sum(0).cpu().numpy()])
-    finite, past = np.isfinite(seen), seen[:2] > [[config.loss_bound], [config.weight_bound]]
+    sizes = np.stack([np.abs(trace.on_host).max((0, 1)), _largest_weight(trainer), trace.gradient.sum(0).cpu().numpy()])
+    finite, past = np.isfinite(sizes), sizes[:2] > [[config.loss_bound], [config.weight_bound]]
     if finite.all() and logits.all() and not (past.any() or due.any()):
         return None
     moments, dead = _finite_moments(trainer), _dead(trainer, due, config.dead_updates)
@@ -67,9 +67,8 @@ def _kernel_says_well(trainer: Trainer, worst: np.ndarray, moves: np.ndarray, k:
     weight, loss, odd, constant = worst.tolist()
     if not (weight <= config.weight_bound and loss <= config.loss_bound and odd == 0 and constant == 0):
         return False
-    if trainer.d_constant.any() or trainer.g_constant.any():
-        due = moves & (trainer.updates % EXAMINE_EVERY < k)
-        trainer.d_constant[due] = trainer.g_constant[due] = 0
+    if np.count_nonzero(trainer.constant):  # a fifth of the time of `any`
+        trainer.constant[:, moves & (trainer.updates % EXAMINE_EVERY < k)] = 0
     return True
 
 
@@ -150,7 +149,7 @@ def _dead(trainer: Trainer, due: np.ndarray, dead_updates: int) -> np.ndarray:
         fake = trainer.coming_fake.flatten(2)[:, :, : math.prod(trainer.task.data.shape)]
         logits = torch.cat([seen.real_logits, seen.fake_logits], 1)
         constant = torch.stack([logits.amax(1) == logits.amin(1), (fake.amax(1) == fake.amin(1)).all(1)]).cpu().numpy()
-    for i, counter in enumerate((trainer.d_constant, trainer.g_constant)):
+    for i, counter in enumerate(trainer.constant):
         counter[due] = np.where(constant[i], counter + EXAMINE_EVERY, 0)[due]
         for row in np.flatnonzero(due & (counter >= dead_updates)):
             dead[i, row] = _is_flat(trainer, int(row), generator=i == 1)

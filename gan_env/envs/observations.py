@@ -2,70 +2,47 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 import torch
 
 from gan_env.envs.features import FEATURES as FEATURES
 from gan_env.envs.features import Feature as Feature
 from gan_env.envs.features import named_features
-from gan_env.envs.portable import PortableMemory
-from gan_env.types import Control, GameFacts, Measurement, d_loss
+from gan_env.envs.portable import PORTABLE_FEATURES, PortableMemory
+from gan_env.types import Control, GameFacts, Measurement, Summary, d_loss
 
 EMA = 0.9
 """Decay of the moving averages per decision; FSCO's paper (arXiv:2504.15099) does not state its own."""
-
-
-@dataclass(frozen=True)
-class Moment:
-    """Inputs of features: a measurement's numbers and the rows' memory, (N,) float64 each."""
-
-    g_loss: np.ndarray
-    d_loss: np.ndarray
-    """`d_mean` or `d_sum`, by the configuration."""
-    real_logit: np.ndarray
-    fake_logit: np.ndarray
-    """Means over the batch."""
-    real_accuracy: np.ndarray
-    fake_accuracy: np.ndarray
-    """Shares of the batch."""
-    progress: np.ndarray
-    g_loss_ema: np.ndarray
-    d_loss_ema: np.ndarray
-    last_action: np.ndarray
-    """(N, A): the previous control on the id's axes, 0 at the start."""
 
 
 LAST_ACTION = "last_action"
 """Feature with one coordinate per axis of the action: `last_d_rate`, `last_g_rate`, `last_choice`."""
 
 _add = FEATURES.add
-_add("g_loss", Feature("L_G = E ℓ_G(f(x̂)) on the coming batch", lambda m: m.g_loss))
+_add("g_loss", Feature("L_G = E ℓ_G(f(x̂)) on the coming batch"))
 _add(
     "d_loss",
-    Feature(
-        "L_D = (E ℓ_real(f(x)) + E ℓ_fake(f(x̂))) / 2 on the coming batch; not halved if `d_loss_scale` is sum",
-        lambda m: m.d_loss,
-    ),
+    Feature("L_D = (E ℓ_real(f(x)) + E ℓ_fake(f(x̂))) / 2 on the coming batch; not halved if `d_loss_scale` is sum"),
 )
-_add("loss_gap", Feature("L_G − L_D", lambda m: m.g_loss - m.d_loss))
-_add("g_loss_ema", Feature("m ← 0.9 m + 0.1 L_G at each decision, from the first L_G on", lambda m: m.g_loss_ema))
-_add("d_loss_ema", Feature("m ← 0.9 m + 0.1 L_D at each decision, from the first L_D on", lambda m: m.d_loss_ema))
-_add("real_accuracy", Feature("share of the real batch with f(x) > 0", lambda m: m.real_accuracy, 0, 1))
-_add("fake_accuracy", Feature("share of the generated batch with f(x̂) < 0", lambda m: m.fake_accuracy, 0, 1))
-_add("real_logit", Feature("E f(x)", lambda m: m.real_logit))
-_add("fake_logit", Feature("E f(x̂)", lambda m: m.fake_logit))
-_add("progress", Feature("updates so far / updates in the episode", lambda m: m.progress, 0, 1))
+_add("loss_gap", Feature("L_G − L_D"))
+_add("g_loss_ema", Feature("m ← 0.9 m + 0.1 L_G at each decision, from the first L_G on"))
+_add("d_loss_ema", Feature("m ← 0.9 m + 0.1 L_D at each decision, from the first L_D on"))
+_add("real_accuracy", Feature("share of the real batch with f(x) > 0", 0, 1))
+_add("fake_accuracy", Feature("share of the generated batch with f(x̂) < 0", 0, 1))
+_add("real_logit", Feature("E f(x)"))
+_add("fake_logit", Feature("E f(x̂)"))
+_add("progress", Feature("updates so far / updates in the episode", 0, 1))
 _add(
     LAST_ACTION,
-    Feature(
-        "the previous control on each axis of the action, 0 at the start; who updated: −1 G, 0 both, +1 D",
-        lambda m: m.last_action,
-        -1,
-        1,
-    ),
+    Feature("the previous control on each axis of the action, 0 at the start; who updated: −1 G, 0 both, +1 D", -1, 1),
 )
+
+_ROWS = ("d_loss", *Summary._fields, "loss_gap", "progress", "d_loss_ema", "g_loss_ema")
+"""First rows of a `FeatureMemory`'s table; those that are computed together stand side by side."""
+_D_LOSS, _G_LOSS, _D_REAL, _D_FAKE, _GAP, _PROGRESS = map(
+    _ROWS.index, ("d_loss", "g_loss", "d_loss_real", "d_loss_fake", "loss_gap", "progress")
+)
+_LOSSES, _NUMBERS, _AVERAGES = slice(0, 2), slice(1, 1 + len(Summary._fields)), slice(len(_ROWS) - 2, len(_ROWS))
 
 DEFAULT_FEATURES = (
     "g_loss",
@@ -117,32 +94,38 @@ class FeatureMemory:
         widths = [len(axes) if name == LAST_ACTION else 1 for name in names]
         self.low: np.ndarray = np.repeat([f.low for f in features], widths).astype(np.float32)
         self.high: np.ndarray = np.repeat([f.high for f in features], widths).astype(np.float32)
-        # Every feature but portable ones is computed once per measurement: observations take some, `info` shows all.
         self.scalars: tuple[str, ...] = tuple(
             name for name in FEATURES if name != LAST_ACTION and not FEATURES[name].portable
         )
-        self._portable_names = tuple(name for name in names if FEATURES[name].portable)
+        """Names of the features that `info` shows, whichever are observed."""
         self.portable: PortableMemory | None = (
-            PortableMemory(rows, game or GameFacts(), updates_per_step) if self._portable_names else None
+            PortableMemory(rows, game or GameFacts(), updates_per_step)
+            if any(FEATURES[name].portable for name in names)
+            else None
         )
-        places = (*self.scalars, *axes, *self._portable_names)
-        self._computes = [FEATURES[name].compute for name in self.scalars]
-        self._columns = [places.index(name) for name in self.names]
-        self._read: tuple[Measurement, Moment] | None = None
-        self._table: np.ndarray | None = None
+        places = (*_ROWS, *axes, *(PORTABLE_FEATURES if self.portable else ()))
+        self._table = np.zeros((len(places), rows))
+        """Every feature, unclipped and possibly non-finite. With few rows, an operation on all costs as one on one."""
+        self._axes, self._of_portable = slice(len(_ROWS), len(_ROWS) + len(axes)), slice(len(_ROWS) + len(axes), None)
+        self._observed = [places.index(name) for name in self.names]
+        self._shown = [places.index(name) for name in self.scalars]
+        self._blank = torch.empty(rows, len(self.names), dtype=torch.float32, device="cpu")
+        self._low, self._high = self.low[:, None].astype(np.float64), self.high[:, None].astype(np.float64)
         self.d_loss_scale = d_loss_scale
-        self.g_loss_ema: np.ndarray = np.zeros(rows)
-        self.d_loss_ema: np.ndarray = np.zeros(rows)
         self.last_action: np.ndarray = np.zeros((rows, len(axes)))
+        self._read: Measurement | None = None
+        """The measurement whose numbers are in the table."""
+        self._complete = False
+        """Whether all that follows from it and from the decisions is there, too."""
 
     def start(self, rows: np.ndarray, seen: Measurement) -> None:
         """Takes the rows' first measurement of an episode, with which averages begin."""
-        moment = self._moment(seen)
-        self.g_loss_ema[rows], self.d_loss_ema[rows] = moment.g_loss[rows], moment.d_loss[rows]
+        self._look(seen)
+        self.averages[:, rows] = self._table[_LOSSES, rows]
         self.last_action[rows] = 0
         if self.portable is not None:
             self.portable.start(rows, seen)
-        self._table = None
+        self._complete = False
 
     def push(self, seen: Measurement, control: Control, last_action: np.ndarray, rows: np.ndarray) -> None:
         """Takes the measurement after a decision, for the rows (N,) bool that made one.
@@ -153,62 +136,57 @@ class FeatureMemory:
             last_action: The same on the axes of the feature `last_action`, (N, A).
             rows: (N,) bool.
         """
-        moment = self._moment(seen)
+        self._look(seen)
         if self.portable is not None:
             self.portable.push(seen, control, rows)
-        everyone = np.logical_and.reduce(rows)
-        for average, value in ((self.g_loss_ema, moment.g_loss), (self.d_loss_ema, moment.d_loss)):
-            new = EMA * average
-            new += (1 - EMA) * value
-            np.copyto(average, new, where=True if everyone else rows)
-        np.copyto(self.last_action, last_action, where=True if everyone else rows[:, None])
-        self._table = None
+        averages = self.averages
+        np.copyto(averages, EMA * averages + (1 - EMA) * self._table[_LOSSES], where=rows)
+        np.copyto(self.last_action, last_action, where=rows[:, None])
+        self._complete = False
+
+    @property
+    def averages(self) -> np.ndarray:
+        """Moving averages of L_D and L_G, (2, N), not copies."""
+        return self._table[_AVERAGES]
 
     def state(self) -> dict[str, np.ndarray]:
         """Returns the arrays that observations depend on besides the measurement, not copies; rows lead."""
-        held = {name: getattr(self, name) for name in ("g_loss_ema", "d_loss_ema", "last_action")}
+        d_loss_ema, g_loss_ema = self.averages
+        held = {"g_loss_ema": g_loss_ema, "d_loss_ema": d_loss_ema, LAST_ACTION: self.last_action}
         if self.portable is not None:
             held |= {f"portable.{name}": getattr(self.portable, name) for name in PortableMemory.STATE}
         return held
 
     def forget(self) -> None:
-        """Drops cached features, because the averages or actions were changed from outside."""
-        self._table = None
+        """Drops what was computed from the averages or actions, because they were changed from outside."""
+        self._complete = False
 
-    def _moment(self, seen: Measurement) -> Moment:
-        """Returns the inputs of features, with the rows' memory as it will be when they are read."""
-        if self._read is None or self._read[0] is not seen:
-            numbers = seen.summary
-            self._read = (
-                seen,
-                Moment(
-                    g_loss=numbers.g_loss,
-                    d_loss=d_loss(numbers.d_loss_real, numbers.d_loss_fake, self.d_loss_scale),
-                    real_logit=numbers.real_logit,
-                    fake_logit=numbers.fake_logit,
-                    real_accuracy=numbers.real_accuracy,
-                    fake_accuracy=numbers.fake_accuracy,
-                    progress=seen.progress_on_host,
-                    g_loss_ema=self.g_loss_ema,
-                    d_loss_ema=self.d_loss_ema,
-                    last_action=self.last_action,
-                ),
-            )
-            self._table = None
-        return self._read[1]
+    def _look(self, seen: Measurement) -> None:
+        """Puts the numbers of a measurement into the table, unless they are there."""
+        if self._read is not seen:
+            self._read, self._complete = seen, False
+            self._take(seen)
 
-    def table(self, seen: Measurement) -> np.ndarray:
-        """Returns every feature unclipped and possibly non-finite: (N, scalars then axes), float64."""
-        moment = self._moment(seen)
-        if self._table is None:
-            with np.errstate(invalid="ignore"):  # a row that has failed may hold infinities
-                rows = [compute(moment) for compute in self._computes]
+    @np.errstate(invalid="ignore")  # a row that has failed may hold infinities
+    def _take(self, seen: Measurement) -> None:
+        table = self._table
+        table[_NUMBERS], table[_PROGRESS] = seen.numbers_on_host, seen.progress_on_host
+        table[_D_LOSS] = d_loss(table[_D_REAL], table[_D_FAKE], self.d_loss_scale)
+        np.subtract(table[_G_LOSS], table[_D_LOSS], out=table[_GAP])
+
+    def _completed(self, seen: Measurement) -> np.ndarray:
+        """Returns the table, up to date with a measurement and with the decisions before it."""
+        self._look(seen)
+        if not self._complete:
+            self._complete = True
+            self._table[self._axes] = self.last_action.T
             if self.portable is not None:
-                portable = self.portable.table(self._portable_names, seen)
-                self._table = np.array([*rows, *self.last_action.T, *portable]).T
-            else:
-                self._table = np.array([*rows, *self.last_action.T]).T
+                self.portable.write(self._table[self._of_portable], seen)
         return self._table
+
+    def raw(self, seen: Measurement) -> np.ndarray:
+        """Returns the features named by `scalars`, unclipped and possibly non-finite: (scalars, N), float64."""
+        return self._completed(seen).take(self._shown, 0)
 
     def observe(self, seen: Measurement) -> np.ndarray:
         """Returns observations (N, F), finite and within bounds.
@@ -217,8 +195,9 @@ class FeatureMemory:
         or alignment (NumPy's arrays may start at other multiples of 16 bytes), and an agent's run would not repeat to
         the bit.
         """
-        chosen = self.table(seen).take(self._columns, 1)
-        if np.logical_or.reduce(unclear := np.isnan(chosen), None):
-            chosen[unclear] = 0.0  # a copy, for the columns were picked by number
-        observation = torch.empty(chosen.shape, dtype=torch.float32, device="cpu").numpy()
-        return np.minimum(np.maximum(chosen, self.low), self.high, out=observation, casting="same_kind")
+        chosen = self._completed(seen).take(self._observed, 0)
+        if np.count_nonzero(unclear := np.isnan(chosen)):
+            chosen[unclear] = 0.0
+        observation = torch.empty_like(self._blank).numpy()
+        np.minimum(np.maximum(chosen, self._low), self._high, out=observation.T, casting="same_kind")
+        return observation

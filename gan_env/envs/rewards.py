@@ -68,10 +68,10 @@ class Reward:
         if not (np.isfinite(self.low) and np.isfinite(self.high) and self.low < self.high):
             raise ValueError(f"reward {self.name!r} needs finite bounds low < high, got [{self.low}, {self.high}]")
 
+    @np.errstate(all="ignore")  # a row that has failed may hold infinities, and is paid otherwise below
     def __call__(self, outcome: Outcome, failed: np.ndarray, decisions_left: np.ndarray) -> np.ndarray:
         """Computes rewards (N,), finite. `failed` is (N,) bool; `decisions_left` includes the one that failed."""
-        with np.errstate(all="ignore"):  # a row that has failed may hold infinities, and is paid otherwise below
-            value = np.asarray(self.compute(outcome), np.float64)
+        value = np.asarray(self.compute(outcome), np.float64)
         if value.shape != failed.shape:
             try:
                 value = np.broadcast_to(value, failed.shape)
@@ -80,7 +80,7 @@ class Reward:
                     f"reward {self.name!r} has shape {value.shape}; {len(failed)} rows need {failed.shape}"
                 ) from error
         value = np.fmin(np.fmax(value, self.low), self.high)  # of NaN and low, low
-        if not failed.any():
+        if not np.count_nonzero(failed):
             return value
         return np.where(failed, self.failure(decisions_left), value)
 
@@ -141,7 +141,7 @@ def fsco_reward(total: np.ndarray, updates: int) -> np.ndarray:
         total: Sum of `losses_apart` over the updates, (N,); NaN counts as the bound.
         updates: Number of updates of the decision.
     """
-    return np.fmax(-(total / updates), LOSS_GAP_LOW)
+    return np.fmax(total / -updates, LOSS_GAP_LOW)
 
 
 @REWARDS.register("loss_gap")

@@ -289,22 +289,22 @@ class GANVectorEnv(gym.vector.VectorEnv):
         """
         step = self.decide(control)
         infos = step.infos.arrays()
-        if self.resets_at_once and self.episodes.done.any():
+        if self.resets_at_once and np.count_nonzero(self.episodes.done):
             with telling_what_fits(self.trainer):
                 infos = self._same_step_reset(infos)
-        elif not step.moved.all():  # NEXT_STEP: these rows ended a step ago; their action was ignored
+        elif np.count_nonzero(step.moved) < self.num_envs:
+            # NEXT_STEP: these rows ended a step ago; their action was ignored.
             with telling_what_fits(self.trainer):
                 infos = self._start_next(~step.moved, infos)
         return self.episodes.observations(), step.reward, step.terminated, step.truncated, infos
 
-    @shielded
     def decide(self, control: Control) -> Step:
-        """Makes one decision and starts no next episode; the errors are those of `step_control`."""
+        """Makes one decision and starts no next episode, for a shielded caller; errors are those of `step_control`."""
         self._need_reset("the first step")
         if not isinstance(control, Control):
             raise ValueError(f"control={control!r} is no Control; make one by gan_env.Control.of(...)")
         ended = self.episodes.done
-        if self.autoreset_mode == AutoresetMode.DISABLED and ended.any():
+        if self.autoreset_mode == AutoresetMode.DISABLED and np.count_nonzero(ended):
             raise gym.error.ResetNeeded(
                 "the episode has ended; call reset() first"
                 if self.alone

@@ -23,7 +23,7 @@ from gan_env.registry import unknown
 from gan_env.tasks.task import Task
 from gan_env.training.batches import Feed
 from gan_env.training.optimizers import RowOptimizer
-from gan_env.types import Control, Measurement, Summary
+from gan_env.types import Control, Measurement
 
 ENGINES = ("auto", "native", "torch")
 _ACTIVATIONS = {type(None): 0, nn.ReLU: 1, nn.LeakyReLU: 2, nn.Tanh: 3}
@@ -31,6 +31,9 @@ _LOSSES = {"bce": 0, "wgan": 1, "hinge": 2, "lsgan": 3}
 """Losses whose functions of a logit the kernel implements; other losses share these."""
 _PENALTIES = {"wgan-gp": 1, "js-reg": 2, "r1": 3, "r2": 4}
 _OPTIMIZERS = {"adam": 0, "rmsprop": 1, "sgd": 2}
+_CONTROL = {name: torch.bool for name in ("update_g", "update_d", "reuse_real")}
+_CONTROL |= {name: torch.float64 for name in ("g_multiplier", "d_multiplier")}
+"""Fields of a control that the kernel reads, as what."""
 _INVALID = -2
 """What `gan_run` returns for an invalid control."""
 _FED, _NORMALS, _UNIFORMS, _MIXTURE = range(4)
@@ -191,7 +194,7 @@ class State:
 
 
 class Places:
-    """Places of the results of a decision in one block of memory, in order.
+    """The block of memory that the kernel writes the results of decisions into, and the place of each in it.
 
     Args:
         rows: N.
@@ -202,7 +205,7 @@ class Places:
 
     def __init__(self, rows: int, batch_size: int, updates: int, dtype: Any):
         looks, size = updates + 1, np.dtype(dtype).itemsize
-        parts = {  # name: shape, bytes of a number
+        parts = {  # name of its field in `Decision`: shape, bytes of a number
             "vitals": ((4, rows), 8),
             "worst": ((4,), 8),
             "losses": ((3, looks, rows), size),
@@ -211,27 +214,30 @@ class Places:
             "real_logits": ((rows, batch_size), size),
             "fake_logits": ((rows, batch_size), size),
         }
-        self.dtype = dtype
-        self.start: dict[str, int] = {}
-        """First byte of each part, by the name of its field in `Decision`."""
+        self.updates: int = updates
+        self.dtype: Any = dtype
         self.shape: dict[str, tuple[int, ...]] = {name: shape for name, (shape, _) in parts.items()}
-        self.bytes: int = 0
-        for name, (shape, each) in parts.items():
-            self.start[name] = self.bytes
-            self.bytes += math.prod(shape) * each
+        sizes = [math.prod(shape) * each for shape, each in parts.values()]
+        self.start: dict[str, int] = dict(zip(parts, np.cumsum([0, *sizes[:-1]]).tolist(), strict=True))
+        """First byte of each part."""
+        self._block = np.empty(sum(sizes), np.uint8)
+
+    def address(self, asked: lib.Decision) -> None:
+        """Sets where the kernel writes."""
+        base = _pointer(self._block)
+        for name, start in self.start.items():
+            setattr(asked, name, base + start)
+
+    def seen(self) -> Seen:
+        """Returns what the kernel wrote last, copied."""
+        return Seen(self, self._block.copy())
 
 
 class Seen:
     """Results of a decision of k updates; arrays are views of one block, of the game's precision unless stated."""
 
-    def __init__(self, places: Places):
-        self._places, self._block = places, np.empty(places.bytes, np.uint8)
-
-    def write_places(self, into: lib.Decision) -> None:
-        """Sets the addresses that the kernel writes to."""
-        base = self._block.__array_interface__["data"][0]  # a third of the time of `ctypes.data`
-        for name, start in self._places.start.items():
-            setattr(into, name, base + start)
+    def __init__(self, places: Places, block: np.ndarray):
+        self._places, self._block = places, block
 
     def _part(self, name: str, dtype: Any = None) -> np.ndarray:
         places = self._places
@@ -280,17 +286,21 @@ class LazyMeasurement(Measurement):
     """A measurement whose tensors are made on first access, because an environment reads only the summary."""
 
     @classmethod
-    def of(
-        cls,
-        summary: Summary,
-        make: Callable[[], dict[str, Tensor]],
-        progress_on_host: np.ndarray,
-        logits_on_host: tuple[np.ndarray, np.ndarray],
-    ) -> LazyMeasurement:
-        """Makes a measurement with these numbers, whose other fields are computed by `make`."""
+    def of(cls, seen: Seen, make: Callable[[], dict[str, Tensor]], progress_on_host: np.ndarray) -> LazyMeasurement:
+        """Makes a measurement with these numbers, whose fields are computed by `make`."""
         made = object.__new__(cls)
-        vars(made).update(summary=summary, _make=make, progress_on_host=progress_on_host, logits_on_host=logits_on_host)
+        vars(made).update(_seen=seen, _make=make, progress_on_host=progress_on_host)
         return made
+
+    @property
+    def numbers_on_host(self) -> np.ndarray:  # pyright: ignore[reportIncompatibleVariableOverride]
+        """See `Measurement`."""
+        return vars(self)["_seen"].numbers.astype(np.float64)
+
+    @property
+    def logits_on_host(self) -> tuple[np.ndarray, np.ndarray]:  # pyright: ignore[reportIncompatibleVariableOverride]
+        """See `Measurement`."""
+        return vars(self)["_seen"].logits
 
     def __getattr__(self, name: str) -> Any:
         """Computes a field on first access; raises AttributeError for other names."""
@@ -346,9 +356,10 @@ class NativeEngine:
         self._samples: Tensor | None = None
         self._rows = self._make_rows(feed, loss)
         self._looks, self._known = np.zeros(self._n, np.int64), np.zeros(self._n, bool)
-        self._places: tuple[int, Places] | None = None
-        """Updates of the last decision, and where its results stand."""
         self._decision = lib.Decision(looks=_pointer(self._looks), known=_pointer(self._known))
+        self._places: Places | None = None
+        self._given: dict[str, Tensor] = {}
+        """Fields of the last control, as the kernel reads them."""
 
     def __del__(self) -> None:
         if self._session:
@@ -466,24 +477,23 @@ class NativeEngine:
         Raises:
             ValueError: If it is not a control for N rows.
         """
-        n, asked = self._n, self._decision
-        flags = control.update_g, control.update_d, control.reuse_real
-        rates = control.g_multiplier, control.d_multiplier
-        if any(each.shape != (n,) for each in (*flags, *rates)):
-            control.check(n)
-        given = [*(_plain(each, torch.bool) for each in flags), *(_plain(each, torch.float64) for each in rates)]
-        asked.update_g, asked.update_d, asked.reuse_real, asked.g_multiplier, asked.d_multiplier = (
-            each.data_ptr() for each in given
-        )
-        asked.active = None if active is None else _pointer(active)
+        asked, given = self._decision, self._given
+        for name, dtype in _CONTROL.items():
+            value = getattr(control, name)
+            if given.get(name) is not value:  # most decisions share most fields with the last one
+                if value.shape != (self._n,):
+                    control.check(self._n)
+                given[name] = _plain(value, dtype)
+                setattr(asked, name, _pointer(given[name]))
+        asked.active = None if active is None else active.__array_interface__["data"][0]  # faster than `ctypes.data`
         return self._run(updates, control)
 
     def _run(self, updates: int, control: Control | None = None) -> Seen:
-        if self._places is None or self._places[0] != updates:
-            self._places = updates, Places(self._n, self._batch_size, updates, self._dtype)
-        seen, asked = Seen(self._places[1]), self._decision
-        asked.updates = updates
-        seen.write_places(asked)
+        asked = self._decision
+        if self._places is None or self._places.updates != updates:
+            self._places = Places(self._n, self._batch_size, updates, self._dtype)
+            self._places.address(asked)
+            asked.updates = updates
         try:
             while waiting := self._library.gan_run(self._session, self._rows, asked, self._threads):
                 if waiting == _INVALID:
@@ -497,7 +507,7 @@ class NativeEngine:
             self._looks[:] = 0
             self.forget()
             raise
-        return seen
+        return self._places.seen()
 
     def _supply(self, updates: int) -> None:
         """Draws the blocks that rows need next."""

@@ -38,7 +38,7 @@ from gan_env.training.cuda_graphs import Record, RecordedEngine
 from gan_env.training.native_engine import LazyMeasurement, NativeEngine, Seen, State, chosen
 from gan_env.training.optimizers import RowOptimizer
 from gan_env.training.update import Engine
-from gan_env.types import Control, GameFacts, Measurement, PlayersSeen, Summary, d_loss, on_host
+from gan_env.types import Control, GameFacts, Measurement, PlayersSeen, d_loss, host, on_host
 from gan_env.weight_sample import sample_places
 
 
@@ -68,6 +68,7 @@ class Trace:
         """Returns the losses after each update, (3, k, N) float64."""
         return on_host(self.losses[:, 1:])
 
+    @np.errstate(invalid="ignore")  # a row that has failed may hold infinities
     def d_losses(self, scale: str) -> np.ndarray:
         """Returns D's loss after each update, (k, N) float64: the "mean" of both sides or their "sum"."""
         return d_loss(self.on_host[1], self.on_host[2], scale)
@@ -142,6 +143,7 @@ class Trainer:
     d: Players
     g_optimizer: RowOptimizer
     d_optimizer: RowOptimizer
+    d_penalty: Float[Tensor, " N"]
     g_penalty: Float[Tensor, " N"]
     g_average: Float[Tensor, "N P"] | None
     """The moving average of G's weights, if there is one."""
@@ -223,20 +225,24 @@ class Trainer:
             engine = "torch"
         specs = g_optimizer, d_optimizer
         self.engine = chosen(engine, self.tasks, loss, (self.g, self.d), specs, batch_size, dtype, self.device.type)
-        self._drive(g_optimizer, self._per_row(g_lr), d_optimizer, self._per_row(d_lr))
+        self._drive(d_optimizer, g_optimizer)
+        for mine, given in zip(self.base_rates, (d_lr, g_lr), strict=True):
+            mine[:] = torch.as_tensor(given, dtype=torch.float64)
 
     def empty_fork(self, rows: int) -> Trainer:
         """Makes a trainer with these settings, for `snapshot.restore` to fill; shares task and modules."""
         branch = copy.copy(self)
         branch.n = rows
         branch._allocate(rows, self.g.over, self.d.over)
-        branch._drive(self.g_optimizer.spec, branch._per_row(0.0), self.d_optimizer.spec, branch._per_row(0.0))
+        branch._drive(self.d_optimizer.spec, self.g_optimizer.spec)
         return branch
 
-    def _drive(self, g_spec: OptimizerSpec, g_lr: Tensor, d_spec: OptimizerSpec, d_lr: Tensor) -> None:
-        """Makes the players' optimisers and the engine."""
-        self.g_optimizer = RowOptimizer(g_spec, self.g.flat, g_lr, self.g.weights)
-        self.d_optimizer = RowOptimizer(d_spec, self.d.flat, d_lr, self.d.weights)
+    def _drive(self, d_spec: OptimizerSpec, g_spec: OptimizerSpec) -> None:
+        """Makes the players' optimisers, whose rates are still to be set, and the engine."""
+        self.base_rates: Float[Tensor, "2 N"] = torch.zeros(2, self.n, dtype=torch.float64, device=self.device)
+        """Learning rates of D and G, which multipliers multiply."""
+        self.d_optimizer = RowOptimizer(d_spec, self.d.flat, self.base_rates[0], self.d.weights)
+        self.g_optimizer = RowOptimizer(g_spec, self.g.flat, self.base_rates[1], self.g.weights)
         self._engine = Engine(
             self.loss,
             self._game,
@@ -260,9 +266,6 @@ class Trainer:
             )
         return self._native
 
-    def _per_row(self, lr: float | Sequence[float]) -> Tensor:
-        return torch.as_tensor(lr, dtype=torch.float64, device=self.device).expand(self.n).clone()
-
     def _allocate(self, rows: int, make_g: Callable[[Tensor], Players], make_d: Callable[[Tensor], Players]) -> None:
         """Allocates all that has rows but the optimisers; `make_g` and `make_d` make players on weights (N, P)."""
         game, dtype, batch_size = self._game, self.dtype, self.batch_size
@@ -274,15 +277,16 @@ class Trainer:
         self._seen_shape = self._sample_shape if game is None else game.seen_shape
         self.which = np.zeros(rows, np.int64)
         self.feed: Feed = Feed(self.tasks, self.which, self.loss, rows, batch_size, self._seen_shape, self.device)
-        self.d_penalty: Float[Tensor, " N"] = torch.zeros(rows, dtype=dtype, device=self.device)
-        """Weighted penalty in each row's last D update; 0 before the first, and where the loss has none."""
-        self.g_penalty = torch.zeros_like(self.d_penalty)
-        """The diversity term in each row's last G update; 0 where there was none."""
+        self.penalties: Float[Tensor, "2 N"] = torch.zeros(2, rows, dtype=dtype, device=self.device)
+        self.d_penalty, self.g_penalty = self.penalties
+        """The weighted penalty in each row's last D update, 0 before the first and where the loss has none; and the
+        diversity term in its last G update, 0 where there was none."""
         # Counters live on the host: they address the draws.
         self.seed, self.episode = np.zeros(rows, np.int64), np.zeros(rows, np.int64)
         self.updates, self.real_index = np.zeros(rows, np.int64), np.zeros(rows, np.int64)
         self.d_updates, self.g_updates = np.zeros(rows, np.int64), np.zeros(rows, np.int64)
-        self.d_constant, self.g_constant = np.zeros(rows, np.int64), np.zeros(rows, np.int64)
+        self.constant: np.ndarray = np.zeros((2, rows), np.int64)
+        self.d_constant, self.g_constant = self.constant
         """Updates for which a player has been seen to give one output for every sample, see `failures`."""
         chunk = self._chunk_rows or self._cache_rows()
         if self._record is not None or not (isinstance(self.g, MLPPlayers) and isinstance(self.d, MLPPlayers)):
@@ -453,15 +457,12 @@ class Trainer:
 
     def _players_seen(self, updates: np.ndarray) -> PlayersSeen:
         """Reads a sample of both players' weights and their base rates, as they were after `updates`, (N,)."""
-        if (updates != self.updates).any():
+        if np.count_nonzero(updates != self.updates):
             raise ValueError("this measurement's players have moved on; read them before the next update")
         weights = [
-            on_host(players.flat.index_select(1, self._places[name]))
-            for name, players in (("d", self.d), ("g", self.g))
+            host(players.flat.index_select(1, self._places[name])) for name, players in (("d", self.d), ("g", self.g))
         ]
-        return PlayersSeen(
-            np.stack(weights, 1), np.stack([on_host(o.lr) for o in (self.d_optimizer, self.g_optimizer)], 1)
-        )
+        return PlayersSeen(np.array(weights, np.float64).swapaxes(0, 1), host(self.base_rates).T.copy())
 
     def _progress(self) -> np.ndarray:
         return self.updates / self.episode_updates if self.episode_updates else np.zeros(self.n)
@@ -476,12 +477,7 @@ class Trainer:
             return {"real_logits": real, "fake_logits": fake, **losses, **told, "_numbers": numbers}
 
         update, progress = self.updates.copy(), self._progress()
-        return LazyMeasurement.of(
-            Summary(*seen.numbers.astype(np.float64)),
-            make,
-            progress_on_host=progress,
-            logits_on_host=seen.logits,
-        ).telling(partial(self._players_seen, update))
+        return LazyMeasurement.of(seen, make, progress).telling(partial(self._players_seen, update))
 
     @property
     def _sample_shape(self) -> tuple[int, ...]:
