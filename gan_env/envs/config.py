@@ -15,6 +15,7 @@ from gan_env.losses.losses import Loss, get_loss
 from gan_env.optimizer_spec import OptimizerSpec
 from gan_env.registry import unknown
 from gan_env.tasks.task import Task, make_task, parse_task
+from gan_env.training.annealing import Annealing
 from gan_env.training.cuda_graphs import cuda_graphs
 from gan_env.training.memory import out_of_memory, what_fits
 from gan_env.training.native_engine import ENGINES
@@ -43,6 +44,9 @@ class EnvConfig:
     optimizer: str | dict[str, Any] | OptimizerSpec | None = None
     """Optimiser of both players: "adam", "oadam", "extra-adam", "lookahead-minimax", "rmsprop", "sgd", or a dict with
     its arguments, e.g. {"betas": (0.9, 0.999)}; by default the task's or else the loss' own."""
+    annealing: dict[str, Any] | Annealing | None = None
+    """Where the loss' coefficient and Adam's β₂ go along half a cosine, as R3GAN's do: a dict with "coefficient",
+    "beta2" or both, and "until", the share of the episode over which they move, e.g. {"beta2": 0.99, "until": 0.5}."""
     batch_size: int | None = None
     """Real and generated samples in one update."""
     order: Literal["simultaneous", "alternating"] = "simultaneous"
@@ -101,6 +105,8 @@ class EnvConfig:
             get_loss(self.loss)
         if self.optimizer is not None:
             OptimizerSpec.of(self.optimizer)
+        if self.annealing is not None:
+            object.__setattr__(self, "annealing", Annealing.of(self.annealing))
         for field in ("d_lr", "g_lr"):
             rate = getattr(self, field)
             if rate is not None and not is_positive(rate):
@@ -240,6 +246,7 @@ def make_trainer(config: EnvConfig, rows: int, tasks: Sequence[Task] = ()) -> Tr
             engine=config.engine,
             num_threads=config.num_threads,
             g_ema=config.g_ema,
+            annealing=None if config.annealing is None else Annealing.of(config.annealing),
             record=cuda_graphs(config.torch_device) if config.cuda_graphs else None,
         )
 

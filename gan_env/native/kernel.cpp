@@ -299,10 +299,13 @@ public:
             if (look >= last) break;
             if (!fetch_probe(d)) return false;
             known_ = -1;
+            anneal(rows.updates[row]);
             gradient[look * n + row] = update(d, g, asked.g_multiplier[row], asked.d_multiplier[row]);
             ++rows.updates[row];
             rows.real_index[row] += !asked.reuse_real[row];
             rows.d_updates[row] += d, rows.g_updates[row] += g;
+            look_back(game_.g_optimizer, g_flat_, rows.g_moment[2], game_.g.weights);
+            look_back(game_.d_optimizer, d_flat_, rows.d_moment[2], game_.d.weights);
         }
         known_ = row;
         asked.looks[row] = last + 1;
@@ -540,7 +543,7 @@ private:
         for (T each : lane) most = each > most ? each : most;
         out[0] = double(most) + double(sum(odd));
         odd = all(T(0));
-        for (int k = 0; k < 2; ++k) {
+        for (int k = 0; k < 3; ++k) {
             auto moments = [&](void* at, int64_t count) {
                 if (at) over<false>(static_cast<T*>(at) + row_ * count, count, [&](V m) { return odd = odd + (m - m), m; });
             };
@@ -570,6 +573,17 @@ private:
     }
 
     // -- an update ---------------------------------------------------------------------------------------------------
+
+    // What is annealed, as it is at a row's update number `updates`.
+    void anneal(int64_t updates) {
+        if (!game_.annealed) return;
+        const int64_t at = updates < game_.annealed ? updates : game_.annealed - 1;
+        if (game_.coefficients) game_.coefficient = game_.coefficients[at];
+        auto move = [&](Optimizer& each) {
+            if (each.beta2s) each.beta2 = each.beta2s[at];
+        };
+        move(game_.g_optimizer), move(game_.d_optimizer);
+    }
 
     // Whether gradients are taken of another pass than the one that is measured.
     bool trained_apart() const { return game_.noisy || game_.spectral_norm; }
@@ -937,8 +951,9 @@ private:
     T step(const Optimizer& spec, T* flat, void* const* moments, int64_t count, T* gradient, int64_t age, double lr) {
         T* first = static_cast<T*>(moments[0]) + (moments[0] ? row_ * count : 0);
         T* second = static_cast<T*>(moments[1]) + (moments[1] ? row_ * count : 0);
+        T* third = static_cast<T*>(moments[2]) + (moments[2] ? row_ * count : 0);
         V total = all(T(0));
-        if (spec.kind == ADAM) {
+        if (spec.kind == ADAM || spec.kind == LOOKAHEAD) {
             const double fade1 = power(spec.beta1, age), fade2 = power(spec.beta2, age);
             const V scale = all(T(lr / (1 - fade1))), correction = all(T(__builtin_sqrt(1 - fade2)));
             const V take1 = all(T(1 - spec.beta1)), keep2 = all(T(spec.beta2)), take2 = all(T(1 - spec.beta2));
@@ -949,6 +964,21 @@ private:
                 v = fma(take2 * g, g, keep2 * v);
                 w = w - m / (root(v) / correction + eps) * scale;
             });
+        } else if (spec.kind == OADAM || spec.kind == EXTRA_ADAM) {
+            const V rate = all(T(lr));
+            total = to_direction(spec, count, gradient, first, second, age);
+            if (spec.kind == OADAM) {
+                sweep(count, flat, gradient, third, third, [&](V& w, V direction, V& last, V&) {
+                    w = w - (direction + direction - last) * rate;
+                    last = direction;
+                });
+            } else {
+                const bool extrapolates = age % 2 == 1;
+                sweep(count, flat, gradient, third, third, [&](V& w, V direction, V& start, V&) {
+                    if (extrapolates) start = w;
+                    w = start - direction * rate;
+                });
+            }
         } else if (spec.kind == RMSPROP) {
             const V keep = all(T(spec.alpha)), take = all(T(1 - spec.alpha)), eps = all(T(spec.eps)), rate = all(T(lr));
             sweep(count, flat, gradient, first, first, [&](V& w, V g, V& m, V&) {
@@ -971,6 +1001,30 @@ private:
             });
         }
         return sum(total);
+    }
+
+    // Adam's direction in the gradient's place, and both moments; the sum of the gradient's entries, lane by lane.
+    V to_direction(const Optimizer& spec, int64_t count, T* gradient, T* first, T* second, int64_t age) {
+        V total = all(T(0));
+        const double fade1 = power(spec.beta1, age), fade2 = power(spec.beta2, age);
+        const V unbiased = all(T(1 - fade1)), correction = all(T(__builtin_sqrt(1 - fade2)));
+        const V take1 = all(T(1 - spec.beta1)), keep2 = all(T(spec.beta2)), take2 = all(T(1 - spec.beta2));
+        const V eps = all(T(spec.eps));
+        sweep(count, gradient, gradient, first, second, [&](V& w, V g, V& m, V& v) {
+            total = total + g;
+            m = fma(take1, g - m, m);
+            v = fma(take2 * g, g, keep2 * v);
+            w = m / (root(v) / correction + eps) / unbiased;
+        });
+        return total;
+    }
+
+    // Every so many updates of the row the slow weights go towards the fast ones, and these go back to them.
+    void look_back(const Optimizer& spec, T* flat, void* moment, int64_t count) {
+        if (spec.kind != LOOKAHEAD || rows_->updates[row_] % spec.every) return;
+        const V share = all(T(spec.share));
+        T* slow = static_cast<T*>(moment) + row_ * count;
+        sweep(count, flat, flat, slow, slow, [&](V& w, V, V& held, V&) { w = held = fma(share, w - held, held); });
     }
 
     // base^age by squaring: the same on every machine, which the C library's is not.

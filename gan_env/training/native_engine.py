@@ -15,12 +15,12 @@ from torch import Tensor, nn
 from gan_env.data.datasets import ArrayData, GaussianMixture, PlaneData
 from gan_env.losses.losses import LOSSES, Loss
 from gan_env.native import library as lib
-from gan_env.optimizer_spec import OptimizerSpec
 from gan_env.players.batched_mlp import MLPPlayers
 from gan_env.players.players import Players
 from gan_env.random.streams import BlockStream, Purpose, rng
 from gan_env.registry import unknown
 from gan_env.tasks.task import Task
+from gan_env.training.annealing import Annealed
 from gan_env.training.batches import Feed
 from gan_env.training.optimizers import RowOptimizer
 from gan_env.types import Control, Measurement, Summary
@@ -30,7 +30,7 @@ _ACTIVATIONS = {type(None): 0, nn.ReLU: 1, nn.LeakyReLU: 2, nn.Tanh: 3}
 _LOSSES = {"bce": 0, "wgan": 1, "hinge": 2, "lsgan": 3}
 """Losses whose functions of a logit the kernel implements; other losses share these."""
 _PENALTIES = {"wgan-gp": 1, "js-reg": 2, "r1": 3, "r2": 4}
-_OPTIMIZERS = {"adam": 0, "rmsprop": 1, "sgd": 2}
+_OPTIMIZERS = {"adam": 0, "rmsprop": 1, "sgd": 2, "oadam": 3, "extra-adam": 4, "lookahead-minimax": 5}
 _INVALID = -2
 """What `gan_run` returns for an invalid control."""
 _FED, _NORMALS, _UNIFORMS, _MIXTURE = range(4)
@@ -43,7 +43,6 @@ def not_covered(
     tasks: Sequence[Task],
     loss: Loss,
     players: tuple[Players, Players],
-    optimizers: tuple[OptimizerSpec, OptimizerSpec],
     batch_size: int,
     dtype: torch.dtype,
     device: str,
@@ -54,7 +53,6 @@ def not_covered(
         tasks: Distinct tasks of the rows.
         loss: The GAN loss.
         players: G and D.
-        optimizers: Of G and of D.
         batch_size: B.
         dtype: Precision of weights and computation.
         device: Type of the device, "cpu" or "cuda".
@@ -72,9 +70,6 @@ def not_covered(
             return f"the {name} is no plain MLP"
         if len(each.sizes) > _MOST_LAYERS:
             return f"the {name} has more than {_MOST_LAYERS} layers"
-    for spec in optimizers:
-        if spec.name not in _OPTIMIZERS:
-            return f"optimizer {spec.name!r} is none of the kernel's ({', '.join(_OPTIMIZERS)})"
     return _loss_not_covered(loss, players[1]) or _data_not_covered(tasks, batch_size)
 
 
@@ -83,7 +78,6 @@ def chosen(
     tasks: Sequence[Task],
     loss: Loss,
     players: tuple[Players, Players],
-    optimizers: tuple[OptimizerSpec, OptimizerSpec],
     batch_size: int,
     dtype: torch.dtype,
     device: str,
@@ -99,7 +93,7 @@ def chosen(
         raise unknown("engine", engine, list(ENGINES))
     if engine == "torch":
         return "torch"
-    why = not_covered(tasks, loss, players, optimizers, batch_size, dtype, device)
+    why = not_covered(tasks, loss, players, batch_size, dtype, device)
     if engine == "native":
         if why:
             raise ValueError(f"engine='native' cannot be used: {why}; leave it out, or use engine='torch'")
@@ -165,7 +159,8 @@ def _player(players: Players) -> lib.Player:
 
 def _optimizer(optimizer: RowOptimizer) -> lib.Optimizer:
     spec = optimizer.spec
-    return lib.Optimizer(_OPTIMIZERS[spec.name], *spec.betas, spec.alpha, spec.momentum, spec.eps)
+    settings = spec.alpha, spec.momentum, spec.eps, spec.lookahead_every, spec.lookahead_share
+    return lib.Optimizer(_OPTIMIZERS[spec.name], *spec.betas, *settings)
 
 
 def _pointer(value: Tensor | np.ndarray) -> int:
@@ -181,6 +176,7 @@ class State:
     g_optimizer: RowOptimizer
     d_optimizer: RowOptimizer
     d_penalty: Tensor
+    annealed: Annealed | None
     seed: np.ndarray
     episode: np.ndarray
     which: np.ndarray
@@ -359,7 +355,7 @@ class NativeEngine:
     def _game(self, loss: Loss, order: str) -> lib.Game:
         state = self._state
         g, d = _player(state.g), _player(state.d)
-        return lib.Game(
+        game = lib.Game(
             doubles=self._dtype == np.float64,
             batch=self._batch_size,
             latents=g.layer[0].inputs,
@@ -377,6 +373,14 @@ class NativeEngine:
             g_optimizer=_optimizer(state.g_optimizer),
             d_optimizer=_optimizer(state.d_optimizer),
         )
+        tables = {} if state.annealed is None else state.annealed.tables  # which the state keeps
+        for name, table in tables.items():
+            game.annealed = len(table)
+            if name == "coefficient":
+                game.coefficients = _pointer(table)
+            else:
+                getattr(game, name.replace("beta2", "optimizer")).beta2s = _pointer(table)
+        return game
 
     def _make_rows(self, feed: Feed, loss: Loss) -> lib.Rows:
         state, rows = self._state, lib.Rows(count=self._n)

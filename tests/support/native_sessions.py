@@ -38,6 +38,15 @@ SESSIONS: dict[str, dict[str, Any]] = {
             ("instance-noise", "float32", "simultaneous", "sgd"),
         )
     },
+    "oadam": {"optimizer": "oadam"},
+    "extra-adam, float64": {"optimizer": "extra-adam", "dtype": "float64"},
+    "lookahead-minimax": {"optimizer": {"name": "lookahead-minimax", "lookahead_every": 3}},
+    "annealed r1": {
+        "loss": "r1",
+        "optimizer": {"betas": (0.0, 0.9)},
+        "episode_updates": 1_200,
+        "annealing": {"coefficient": 1.0, "beta2": 0.99, "until": 0.5},
+    },
 }
 
 
@@ -51,6 +60,8 @@ def session(name: str, isa: str = "") -> tuple[NativeEngine, State]:
     draw = np.random.Generator(np.random.Philox(7))
     for players in (made.g, made.d):
         players.flat.copy_(torch.from_numpy(draw.integers(-512, 513, players.flat.shape) / 1024))
+    for optimizer in (made.g_optimizer, made.d_optimizer):
+        optimizer.reset(torch.arange(ROWS))  # for slow weights are those
     for stream in (made.feed.reals, made.feed.latents, made.feed.probes):
         if stream is not None:
             stream.forget()
@@ -100,7 +111,7 @@ def recording(name: str) -> bytes:
         plain = array.numpy() if isinstance(array, torch.Tensor) else np.asarray(array)
         return point(where, offset, put(plain.tobytes()))
 
-    losses = LOSSES[SESSIONS[name]["loss"]]
+    losses = LOSSES[SESSIONS[name].get("loss", "bce")]
     game = engine._game(losses, SESSIONS[name].get("order", "simultaneous"))
     rows = engine._rows
     put(bytes(game))
@@ -109,6 +120,11 @@ def recording(name: str) -> bytes:
         described = getattr(game, player)
         layers = put(ctypes.string_at(described.layer, described.count * ctypes.sizeof(lib.Layer)))
         point(0, getattr(lib.Game, player).offset + lib.Player.layer.offset, layers)
+    tables = {} if state.annealed is None else state.annealed.tables
+    places = {"coefficient": lib.Game.coefficients.offset}
+    places |= {f"{p}_beta2": getattr(lib.Game, f"{p}_optimizer").offset + lib.Optimizer.beta2s.offset for p in "gd"}
+    for table, values in tables.items():
+        at(0, places[table], values)
     results = []
     for player in ("g", "d"):
         players, optimizer = getattr(state, player), getattr(state, f"{player}_optimizer")
