@@ -127,7 +127,11 @@ def _held(env: Batch) -> Rows:
 
 
 def _check_settings(theirs: dict[str, Any], ours: dict[str, Any]) -> None:
-    theirs = {"engine": "torch", "g_ema": None, "annealing": None} | theirs  # of a snapshot that was taken when there was no other
+    theirs = {
+        "engine": "torch",
+        "g_ema": None,
+        "annealing": None,
+    } | theirs  # of a snapshot that was taken when there was no other
     for name in sorted(theirs.keys() | ours.keys()):
         if name not in theirs or name not in ours or theirs[name] != ours[name]:
             raise SnapshotError(

@@ -219,10 +219,12 @@ void weight_gradient(const Part<T>* part, int parts, const Layer& layer, T* grad
 
 enum Side { REAL, FAKE, GENERATOR };
 
+// Of PAIRS, `f` is the sample's logit less that of the other side's; D's loss is shared by both sides.
 template <class T, class V>
 INLINE V loss_of(int64_t kind, Side side, V f) {
     const V zero = all(T(0)), one = all(T(1));
     if (kind == BCE) return softplus<T>(side == FAKE ? f : zero - f);
+    if (kind == PAIRS) return softplus<T>(side == FAKE ? f : zero - f) * all(T(side == GENERATOR ? 1 : 0.5));
     if (kind == SQUARES) {
         const V off = side == FAKE ? f : f - one;
         return off * off;
@@ -232,10 +234,11 @@ INLINE V loss_of(int64_t kind, Side side, V f) {
     return if_at_most(margin, zero, zero, margin);
 }
 
+// In the sample's own logit, through both halves of PAIRS.
 template <class T, class V>
 INLINE V slope_of(int64_t kind, Side side, V f) {
     const V zero = all(T(0)), one = all(T(1)), minus = all(T(-1));
-    if (kind == BCE) return side == FAKE ? sigmoid<T>(f) : zero - sigmoid<T>(zero - f);
+    if (kind == BCE || kind == PAIRS) return side == FAKE ? sigmoid<T>(f) : zero - sigmoid<T>(zero - f);
     if (kind == SQUARES) return all(T(2)) * (side == FAKE ? f : f - one);
     if (kind == LINEAR || side == GENERATOR) return side == FAKE ? one : minus;
     return side == FAKE ? if_greater(f, minus, one, zero) : if_greater(one, f, minus, zero);
@@ -502,6 +505,12 @@ private:
     }
     INLINED V valid(int64_t at, V x) { return if_greater(load(valid_ + at), all(T(0)), x, all(T(0))); }
 
+    // What the loss is a function of: the logit of a side, or of pairs its difference to the other side's.
+    INLINED V compared(int side, int64_t at) {
+        const V own = load(logits(pass_[side]) + at);
+        return game_.loss == PAIRS ? own - load(logits(pass_[1 - side]) + at) : own;
+    }
+
     T* logits(Pass<T>& pass) { return pass.held[game_.d.count].start; }  // of one feature: vector by vector
 
     // Both players on the coming batch, and what is told of it.
@@ -517,8 +526,9 @@ private:
         each_vector([&](int64_t at) {
             const V real = load(logits(pass_[0]) + at), fake = load(logits(pass_[1]) + at);
             store(logits_ + at, real), store(logits_ + vectors_ * L + at, fake);
-            const V each[7] = {loss_of<T>(game_.loss, GENERATOR, fake), loss_of<T>(game_.loss, REAL, real),
-                               loss_of<T>(game_.loss, FAKE, fake), real, fake, if_greater(real, zero, one, zero),
+            const V on_real = compared(0, at), on_fake = compared(1, at);
+            const V each[7] = {loss_of<T>(game_.loss, GENERATOR, on_fake), loss_of<T>(game_.loss, REAL, on_real),
+                               loss_of<T>(game_.loss, FAKE, on_fake), real, fake, if_greater(real, zero, one, zero),
                                if_greater(zero, fake, one, zero)};
             for (int k = 0; k < 7; ++k) total[k] = total[k] + valid(at, each[k]);
         });
@@ -594,7 +604,7 @@ private:
         if (trained_apart()) {
             if (game_.noisy) add_noise();
             const T* flat = trained();
-            if (d) forward(game_.d, flat, pass_[0].held);
+            if (d || game_.loss == PAIRS) forward(game_.d, flat, pass_[0].held);
             forward(game_.d, flat, pass_[1].held);
         }
         const T* flat = game_.spectral_norm ? made_ : d_flat_;
@@ -610,6 +620,7 @@ private:
         }
         if (late) {
             flat = trained();
+            if (game_.loss == PAIRS) forward(game_.d, flat, pass_[0].held);
             forward(game_.d, flat, pass_[1].held);
             slopes(flat, 1, true);
             g_gradient();
@@ -671,8 +682,8 @@ private:
         Part<T> part[3];
         bool by_slopes[3] = {false, false, false};
         const bool dressed = game_.gradient_normalised;
-        by_slopes[0] = dressed || game_.penalty == JS || game_.penalty == R1;
-        by_slopes[1] = dressed || game_.penalty == JS || game_.penalty == R2;
+        by_slopes[0] = dressed || game_.penalty == JS || game_.penalty == R1 || game_.penalty == R1_R2;
+        by_slopes[1] = dressed || game_.penalty == JS || game_.penalty == R2 || game_.penalty == R1_R2;
         by_slopes[2] = game_.penalty == GP;
         const int parts = by_slopes[2] ? 3 : 2;
         if (by_slopes[2]) mix();
@@ -688,7 +699,7 @@ private:
             }
             const Side which = side ? FAKE : REAL;
             each_vector([&](int64_t at) {
-                const V slope = slope_of<T>(game_.loss, which, load(logits(pass) + at)) / all(T(game_.batch));
+                const V slope = slope_of<T>(game_.loss, which, compared(side, at)) / all(T(game_.batch));
                 store(pass.at_logit + at, valid(at, slope));
             });
             if (side == 0) {  // nobody asks for the slopes of real samples' logits: the loss' go through D at once
@@ -753,7 +764,7 @@ private:
         V penalty = zero;
         each_vector([&](int64_t at) {
             const V f = load(logits(pass) + at), q = load(pass.squared + at);
-            V in_logit = side == 2 ? zero : slope_of<T>(game_.loss, which, f) / batch, in_squared = zero;
+            V in_logit = side == 2 ? zero : slope_of<T>(game_.loss, which, compared(side, at)) / batch, in_squared = zero;
             const V length = root(if_greater(tiny, q, tiny, q));  // with no slope of its own below TINY
             if (game_.gradient_normalised) {
                 const Normalised n = normalised(f, q);
@@ -833,7 +844,7 @@ private:
                 const Normalised n = normalised(f, load(pass.squared + at));
                 slope = slope_of<T>(game_.loss, GENERATOR, n.logit) / all(T(game_.batch)) * n.in_logit;
             } else {
-                slope = slope_of<T>(game_.loss, GENERATOR, f) / all(T(game_.batch));
+                slope = slope_of<T>(game_.loss, GENERATOR, compared(1, at)) / all(T(game_.batch));
             }
             store(pass.at_logit + at, valid(at, slope));
         });

@@ -6,8 +6,8 @@
 extern "C" {
 
 enum Activation : int64_t { NONE, RELU, LEAKY, TANH };
-enum LossKind : int64_t { BCE, LINEAR, HINGE, SQUARES };
-enum PenaltyKind : int64_t { NO_PENALTY, GP, JS, R1, R2 };
+enum LossKind : int64_t { BCE, LINEAR, HINGE, SQUARES, PAIRS };  // PAIRS: of the difference of two logits
+enum PenaltyKind : int64_t { NO_PENALTY, GP, JS, R1, R2, R1_R2 };
 enum OptimizerKind : int64_t { ADAM, RMSPROP, SGD, OADAM, EXTRA_ADAM, LOOKAHEAD };
 enum DrawKind : int64_t { FED, NORMALS, UNIFORMS, MIXTURE };
 enum DataForm : int64_t { POINTS, FLOATS, BYTES };  // a code is the sample, or the number of one in a table

@@ -17,7 +17,6 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from gan_env.argument_checks import is_positive
 from gan_env.losses.losses import Loss
 from gan_env.optimizer_spec import OptimizerSpec
 from gan_env.registry import unknown
@@ -48,7 +47,7 @@ class Annealing:
     def __post_init__(self) -> None:
         if self.coefficient is None and self.beta2 is None:
             raise ValueError("annealing moves nothing; set coefficient, beta2 or both, e.g. {'beta2': 0.99}")
-        if self.coefficient is not None and not (self.coefficient == 0 or is_positive(self.coefficient)):
+        if self.coefficient is not None and not (_is_number(self.coefficient) and 0 <= self.coefficient < math.inf):
             raise ValueError(f"annealing coefficient={self.coefficient!r} must be a finite number >= 0, e.g. 0.1")
         if self.beta2 is not None and not (_is_number(self.beta2) and 0 <= self.beta2 < 1):
             raise ValueError(f"annealing beta2={self.beta2!r} must be a number in [0, 1), e.g. 0.99")

@@ -27,9 +27,9 @@ from gan_env.types import Control, Measurement, Summary
 
 ENGINES = ("auto", "native", "torch")
 _ACTIVATIONS = {type(None): 0, nn.ReLU: 1, nn.LeakyReLU: 2, nn.Tanh: 3}
-_LOSSES = {"bce": 0, "wgan": 1, "hinge": 2, "lsgan": 3}
+_LOSSES = {"bce": 0, "wgan": 1, "hinge": 2, "lsgan": 3, "r3gan": 4}
 """Losses whose functions of a logit the kernel implements; other losses share these."""
-_PENALTIES = {"wgan-gp": 1, "js-reg": 2, "r1": 3, "r2": 4}
+_PENALTIES = {"wgan-gp": 1, "js-reg": 2, "r1": 3, "r2": 4, "r3gan": 5}
 _OPTIMIZERS = {"adam": 0, "rmsprop": 1, "sgd": 2, "oadam": 3, "extra-adam": 4, "lookahead-minimax": 5}
 _INVALID = -2
 """What `gan_run` returns for an invalid control."""
@@ -103,10 +103,10 @@ def chosen(
 
 def _loss_not_covered(loss: Loss, d: Players) -> str | None:
     assert isinstance(d, MLPPlayers)
-    if loss.paired:
-        return f"loss {loss.name!r} compares logits by pairs"
     if _loss_kind(loss) is None:
         return f"loss {loss.name!r} has functions of its own"
+    if loss.paired and loss.normalise is not None:
+        return f"loss {loss.name!r} compares normalised logits by pairs"
     if loss.diversity is not None:
         return f"loss {loss.name!r} has a diversity term"
     own = (
@@ -134,7 +134,7 @@ def _data_not_covered(tasks: Sequence[Task], batch_size: int) -> str | None:
 
 def _loss_kind(loss: Loss) -> int | None:
     def functions(of: Loss) -> tuple[object, ...]:
-        return of.real, of.fake, of.generator, of.real_gradient, of.fake_gradient, of.generator_gradient
+        return of.paired, of.real, of.fake, of.generator, of.real_gradient, of.fake_gradient, of.generator_gradient
 
     return next((kind for name, kind in _LOSSES.items() if functions(LOSSES[name]) == functions(loss)), None)
 

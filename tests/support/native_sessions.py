@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from gan_env.envs.config import EnvConfig, make_trainer
-from gan_env.losses.losses import LOSSES
+from gan_env.losses.losses import LOSSES, get_loss
 from gan_env.native import library as lib
 from gan_env.networks.mlp import mlp_discriminator, mlp_generator
 from gan_env.tasks.task import TASKS
@@ -20,7 +20,7 @@ from gan_env.types import Control
 
 ROWS, BATCH, DECISIONS, UPDATES = 2, 21, 40, 25
 SESSIONS: dict[str, dict[str, Any]] = {
-    **{loss: {"loss": loss} for loss in LOSSES if not LOSSES[loss].paired},
+    **{loss: {"loss": loss} for loss in LOSSES},
     **{
         f"{loss}, {dtype}, {order}, {optimizer}": {
             "loss": loss,
@@ -41,8 +41,10 @@ SESSIONS: dict[str, dict[str, Any]] = {
     "oadam": {"optimizer": "oadam"},
     "extra-adam, float64": {"optimizer": "extra-adam", "dtype": "float64"},
     "lookahead-minimax": {"optimizer": {"name": "lookahead-minimax", "lookahead_every": 3}},
-    "annealed r1": {
-        "loss": "r1",
+    "annealed r3gan, float64, alternating": {
+        "loss": "r3gan:10",
+        "dtype": "float64",
+        "order": "alternating",
         "optimizer": {"betas": (0.0, 0.9)},
         "episode_updates": 1_200,
         "annealing": {"coefficient": 1.0, "beta2": 0.99, "until": 0.5},
@@ -111,7 +113,7 @@ def recording(name: str) -> bytes:
         plain = array.numpy() if isinstance(array, torch.Tensor) else np.asarray(array)
         return point(where, offset, put(plain.tobytes()))
 
-    losses = LOSSES[SESSIONS[name].get("loss", "bce")]
+    losses = get_loss(SESSIONS[name].get("loss", "bce"))
     game = engine._game(losses, SESSIONS[name].get("order", "simultaneous"))
     rows = engine._rows
     put(bytes(game))

@@ -57,7 +57,7 @@ def assert_same(a: dict[str, torch.Tensor], b: dict[str, torch.Tensor]) -> None:
 # The torch engine's numbers
 
 DESCENTS: dict[str, dict[str, Any]] = {
-    **{loss: {"loss": loss} for loss in LOSSES if not LOSSES[loss].paired},
+    **{loss: {"loss": loss} for loss in LOSSES},
     "digits": {"task": "digits", "batch_size": 40},
     "digits, wgan-gp": {"task": "digits", "loss": "wgan-gp", "batch_size": 33, "optimizer": "adam"},
     "sgd with momentum": {"optimizer": {"name": "sgd", "momentum": 0.9}},
@@ -70,8 +70,8 @@ DESCENTS: dict[str, dict[str, Any]] = {
     "lookahead-minimax": {
         "optimizer": {"name": "lookahead-minimax", "lookahead_every": 7, "lookahead_share": 0.25},
     },
-    "annealed r1": {
-        "loss": "r1",
+    "annealed r3gan": {
+        "loss": "r3gan:10",
         "optimizer": {"betas": (0.0, 0.9)},
         "episode_updates": 300,
         "annealing": {"coefficient": 1.0, "beta2": 0.99, "until": 0.5},
@@ -182,7 +182,7 @@ def on(made: Trainer, isa: str, threads: int = 1) -> NativeEngine:
     return NativeEngine(made.tasks, made.loss, made.order, made.batch_size, made.feed, held, threads=threads, isa=isa)
 
 
-OWN_STATE = ("oadam", "extra-adam", "lookahead-minimax", "annealed r1")
+OWN_STATE = ("oadam", "extra-adam", "lookahead-minimax", "annealed r3gan")
 
 
 @pytest.mark.parametrize("name", ["bce", "gran", "wgan-gp", "digits", "curve", *OWN_STATE])
@@ -344,7 +344,6 @@ def test_what_is_covered_and_why_the_rest_is_not():
         ({"task": own_task(lambda: nn.Sequential(*g(), Shifted()), d)}, "the generator is no plain MLP"),
         ({"task": own_task(g, bent), "loss": "r1"}, "the discriminator is not piecewise linear"),
         ({"task": "digits", "loss": "bce+diversity"}, "has a diversity term"),
-        ({"loss": "r3gan"}, "compares logits by pairs"),
     )
     for settings, why in rest:
         assert trainer("auto", **settings).engine == "torch"
@@ -355,11 +354,15 @@ def test_what_is_covered_and_why_the_rest_is_not():
     def reason(loss=LOSSES["bce"], dtype=torch.float32, device="cpu") -> str:
         return not_covered([ring], loss, players, 64, dtype, device) or ""
 
-    assert all((reason(loss) == "") != loss.paired for loss in map(LOSSES.__getitem__, LOSSES))
+    assert not any(reason(loss) for loss in map(LOSSES.__getitem__, LOSSES))
     for name in OPTIMIZERS:
         assert trainer("auto", optimizer=name).engine == "native"
     assert "on processors" in reason(device="cuda") and "float32 or float64" in reason(dtype=torch.bfloat16)
     assert "functions of its own" in reason(own)
+    assert "functions of its own" in reason(replace(LOSSES["bce"], paired=True))
+    pairs = replace(LOSSES["r3gan"], penalty=None, normalise=LOSSES["gran"].normalise)
+    assert "compares normalised logits by pairs" in reason(pairs)
+    assert not reason(replace(LOSSES["r3gan"], penalty=LOSSES["wgan-gp"].penalty))
     assert "regulariser of its own" in reason(replace(LOSSES["r1"], penalty=lambda *_: torch.zeros(1)))
     assert "more than one regulariser" in reason(replace(LOSSES["r1"], noisy=True))
 
