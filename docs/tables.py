@@ -163,18 +163,15 @@ def settings() -> str:
     docs = field_docs(EnvConfig)
     rows = []
     for field in dataclasses.fields(EnvConfig):
-        default = "the default features" if field.name == "features" else f"`{field.default!r}`"
-        rows.append(
-            (
-                f"`{field.name}`",
-                default
-                if field.default is not None
-                else "the ids'"
-                if field.name.endswith("_range")
-                else "the task's",
-                docs[field.name],
+        if field.name in ("annealing", "g_ema"):
+            default = "none"
+        elif field.default is None:
+            default = "the ids'" if field.name.endswith("_range") else "the task's"
+        else:
+            default = (
+                "the default features" if field.name == "features" else f"`{field.default!r}`"
             )
-        )
+        rows.append((f"`{field.name}`", default, docs[field.name]))
     return table(("setting", "default", "meaning"), rows)
 
 

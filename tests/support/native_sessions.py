@@ -56,7 +56,8 @@ def session(name: str, isa: str = "") -> tuple[NativeEngine, State]:
     """A kernel on rows whose weights NumPy drew, and the rows."""
     g, d = partial(mlp_generator, (3, 7, 5, 2), (2,)), partial(mlp_discriminator, (2, 9, 6, 1), (2,))
     task = replace(TASKS["grid"](), generator=g, discriminator=d, latent_size=3)
-    given: dict[str, Any] = {"task": task, "device": "cpu", "engine": "native", "batch_size": BATCH, **SESSIONS[name]}
+    usual: dict[str, Any] = {"device": "cpu", "engine": "native", "batch_size": BATCH, "d_lr": 2e-4, "g_lr": 2e-4}
+    given: dict[str, Any] = {"task": task, **usual, **SESSIONS[name]}
     made = make_trainer(EnvConfig(**given), ROWS)
     made.reset(np.arange(ROWS), np.zeros(ROWS, np.int64))
     draw = np.random.Generator(np.random.Philox(7))
