@@ -64,7 +64,8 @@ class EnvConfig:
     d_loss_scale: Literal["mean", "sum"] = "mean"
     """Which discriminator loss the reward and the features read: (real + fake) / 2, or their sum."""
     features: tuple[str, ...] = DEFAULT_FEATURES
-    """Names of the observation's features, in order; "portable" stands for all that are free of the loss' scale."""
+    """Names of the observation's features, in order; "portable" stands for all that are free of the loss' scale,
+    "gradient_noise" for two more of that kind."""
     d_lr_range: tuple[float, float] | None = None
     """Least and greatest multiplier that an action can put on the discriminator's rate; by default (0.03, 1000). FSCO,
     which has a range of its own, (0.1, 10), takes over one that is set."""

@@ -10,7 +10,8 @@ import torch
 from gan_env.envs.features import FEATURES as FEATURES
 from gan_env.envs.features import Feature as Feature
 from gan_env.envs.features import named_features
-from gan_env.envs.portable import PortableMemory
+from gan_env.envs.gradient_noise import GRADIENT_NOISE, MoveMemory
+from gan_env.envs.portable import PORTABLE_FEATURES, PortableMemory
 from gan_env.types import Control, GameFacts, Measurement, d_loss
 
 EMA = 0.9
@@ -121,11 +122,13 @@ class FeatureMemory:
         self.scalars: tuple[str, ...] = tuple(
             name for name in FEATURES if name != LAST_ACTION and not FEATURES[name].portable
         )
-        self._portable_names = tuple(name for name in names if FEATURES[name].portable)
+        self._portable_names = tuple(name for name in names if name in PORTABLE_FEATURES)
         self.portable: PortableMemory | None = (
             PortableMemory(rows, game or GameFacts(), updates_per_step) if self._portable_names else None
         )
-        places = (*self.scalars, *axes, *self._portable_names)
+        noise = any(name in GRADIENT_NOISE for name in names)
+        self.moves: MoveMemory | None = MoveMemory(rows, game or GameFacts(), updates_per_step) if noise else None
+        places = (*self.scalars, *axes, *self._portable_names, *(GRADIENT_NOISE if noise else ()))
         self._computes = [FEATURES[name].compute for name in self.scalars]
         self._columns = [places.index(name) for name in self.names]
         self._read: tuple[Measurement, Moment] | None = None
@@ -142,6 +145,8 @@ class FeatureMemory:
         self.last_action[rows] = 0
         if self.portable is not None:
             self.portable.start(rows, seen)
+        if self.moves is not None:
+            self.moves.start(rows, seen)
         self._table = None
 
     def push(self, seen: Measurement, control: Control, last_action: np.ndarray, rows: np.ndarray) -> None:
@@ -156,6 +161,8 @@ class FeatureMemory:
         moment = self._moment(seen)
         if self.portable is not None:
             self.portable.push(seen, control, rows)
+        if self.moves is not None:
+            self.moves.push(seen, rows)
         everyone = np.logical_and.reduce(rows)
         for average, value in ((self.g_loss_ema, moment.g_loss), (self.d_loss_ema, moment.d_loss)):
             new = EMA * average
@@ -169,6 +176,8 @@ class FeatureMemory:
         held = {name: getattr(self, name) for name in ("g_loss_ema", "d_loss_ema", "last_action")}
         if self.portable is not None:
             held |= {f"portable.{name}": getattr(self.portable, name) for name in PortableMemory.STATE}
+        if self.moves is not None:
+            held |= {f"moves.{name}": getattr(self.moves, name) for name in MoveMemory.STATE}
         return held
 
     def forget(self) -> None:
@@ -203,11 +212,9 @@ class FeatureMemory:
         if self._table is None:
             with np.errstate(invalid="ignore"):  # a row that has failed may hold infinities
                 rows = [compute(moment) for compute in self._computes]
-            if self.portable is not None:
-                portable = self.portable.table(self._portable_names, seen)
-                self._table = np.array([*rows, *self.last_action.T, *portable]).T
-            else:
-                self._table = np.array([*rows, *self.last_action.T]).T
+            portable = [] if self.portable is None else self.portable.table(self._portable_names, seen)
+            noise = () if self.moves is None else self.moves.table()
+            self._table = np.array([*rows, *self.last_action.T, *portable, *noise]).T
         return self._table
 
     def observe(self, seen: Measurement) -> np.ndarray:
