@@ -49,7 +49,7 @@ def untrained(data: PlaneData, generator: Callable[[], nn.Module], count: int = 
 @cache  # the floor of its score takes seconds
 def plane_task(name: str) -> Task:
     """Returns the task of a distribution in `datasets.DISTRIBUTIONS`; the same object at every call."""
-    data = PlaneData(DISTRIBUTIONS[name]())
+    data, rates = PlaneData(DISTRIBUTIONS[name]()), BASE_RATES.get(name, THESIS)
     generator = partial(mlp_generator, (LATENT_SIZE, *HIDDEN, 2), data.shape)
     worst = WORST_QUALITY[name] if name in WORST_QUALITY else untrained(data, generator)
     return Task(
@@ -62,7 +62,8 @@ def plane_task(name: str) -> Task:
         quality=PlaneQuality(data, worst),
         score=PlaneScore(data),
         batch_size=128,
-        **BASE_RATES.get(name, THESIS),
+        d_lr=rates["d_lr"],
+        g_lr=rates["g_lr"],
         tuned=TUNED.get(name),
     )
 
