@@ -107,7 +107,12 @@ class EnvConfig:
         if self.optimizer is not None:
             OptimizerSpec.of(self.optimizer)
         if self.annealing is not None:
-            object.__setattr__(self, "annealing", Annealing.of(self.annealing))
+            annealing = Annealing.of(self.annealing)
+            object.__setattr__(self, "annealing", annealing)
+            if self.loss is not None:
+                annealing.coefficients(get_loss(self.loss))
+            if self.optimizer is not None:
+                annealing.beta2s(OptimizerSpec.of(self.optimizer))
         for field in ("d_lr", "g_lr"):
             rate = getattr(self, field)
             if rate is not None and not is_positive(rate):

@@ -71,6 +71,28 @@ class Annealing:
         """Returns what was set, as rows and hashes hold it."""
         return {name: value for name, value in vars(self).items() if value is not None}
 
+    def coefficients(self, loss: Loss) -> tuple[float, float] | None:
+        """Returns the loss' first and last coefficient, None if it stays; ValueError if it has none that could move."""
+        if self.coefficient is None:
+            return None
+        if loss.penalty is None and not loss.noisy:
+            raise ValueError(
+                f"annealing coefficient={self.coefficient!r} needs a loss with a penalty or noise, and {loss.name!r} "
+                "has none; leave it out, or choose one such as 'r3gan' or 'r1'"
+            )
+        return loss.coefficient, self.coefficient
+
+    def beta2s(self, optimizer: OptimizerSpec) -> tuple[float, float] | None:
+        """Returns the optimiser's first and last β₂, None if it stays; ValueError if it has none."""
+        if self.beta2 is None:
+            return None
+        if not optimizer.is_adam:
+            raise ValueError(
+                f"annealing beta2={self.beta2!r} needs Adam or its kin, and optimizer {optimizer.name!r} has no β₂; "
+                "leave it out, or set optimizer='adam'"
+            )
+        return optimizer.betas[1], self.beta2
+
     def table(self, first: float, last: float, episode_updates: int) -> Float[np.ndarray, " X+1"]:
         """Computes the values at updates 0 to X, which is at least 1; that of X holds for all later ones. Read-only."""
         return _cosine(first, last, max(round(self.until * episode_updates), 1))
@@ -112,24 +134,10 @@ class Annealed:
     ):
         if not episode_updates:
             raise ValueError("annealing must know when the run ends; set episode_updates (it is 0, unknown)")
-        moves: dict[str, tuple[float, float]] = {}
-        if annealing.coefficient is not None:
-            if loss.penalty is None and not loss.noisy:
-                raise ValueError(
-                    f"annealing coefficient={annealing.coefficient!r} needs a loss with a penalty or noise, and "
-                    f"{loss.name!r} has none; leave it out, or choose one such as 'r3gan' or 'r1'"
-                )
-            moves["coefficient"] = loss.coefficient, annealing.coefficient
-        if annealing.beta2 is not None:
-            for player, spec in zip("gd", optimizers, strict=True):
-                if not spec.is_adam:
-                    raise ValueError(
-                        f"annealing beta2={annealing.beta2!r} needs Adam or its kin, and optimizer {spec.name!r} has "
-                        "no β₂; leave it out, or set optimizer='adam'"
-                    )
-                moves[f"{player}_beta2"] = spec.betas[1], annealing.beta2
+        moves = {"coefficient": annealing.coefficients(loss)}
+        moves |= {f"{p}_beta2": annealing.beta2s(spec) for p, spec in zip("gd", optimizers, strict=True)}
         self.tables: dict[str, np.ndarray] = {
-            name: annealing.table(first, last, episode_updates) for name, (first, last) in moves.items()
+            name: annealing.table(*ends, episode_updates) for name, ends in moves.items() if ends is not None
         }
         """By "coefficient", "g_beta2" and "d_beta2", those that move: (X + 1,) float64."""
         self.now: dict[str, Tensor] = {

@@ -182,7 +182,14 @@ def test_a_fork_a_restored_row_and_several_updates_at_once_go_on_as_the_original
 )
 def test_what_cannot_be_annealed_is_refused_with_the_way_out(settings, words):
     with pytest.raises(ValueError, match=words):
-        trainer(**settings)
+        EnvConfig(**R3GAN | settings)
+
+
+def test_a_tasks_own_loss_and_optimiser_are_looked_at_when_it_trains():
+    for annealing, words in (({"coefficient": 1.0}, "'wgan-unclipped' has none"), ({"beta2": 0.9}, "'sgd' has no β₂")):
+        config = EnvConfig(task="dirac", annealing=annealing, device="cpu")
+        with pytest.raises(ValueError, match=words):
+            make_trainer(config, 1)
 
 
 def test_a_run_of_unknown_length_is_refused():
