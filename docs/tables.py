@@ -12,7 +12,7 @@ import inspect
 import re
 import sys
 from collections.abc import Callable, Iterator
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 
 import controller_tables
@@ -27,6 +27,7 @@ from gan_env.data.datasets import ArrayData
 from gan_env.envs.actions import D_RANGE, G_RANGE, LogRange
 from gan_env.envs.config import EnvConfig
 from gan_env.envs.failures import CAUSES
+from gan_env.envs.gradient_noise import GRADIENT_NOISE
 from gan_env.envs.observations import DEFAULT_FEATURES, FEATURES
 from gan_env.envs.portable import PORTABLE_FEATURES
 from gan_env.envs.rewards import REWARDS, RewardContext, make_reward
@@ -116,15 +117,15 @@ def features() -> str:
     return table(("name", "formula", "range", "by default"), rows)
 
 
-def portable_features() -> str:
-    """Every portable feature: formula, range."""
+def portable_features(names: tuple[str, ...] = PORTABLE_FEATURES) -> str:
+    """Every feature of a set: formula, range."""
     rows = [
         (
             f"`{name}`",
             FEATURES[name].meaning,
             span(FEATURES[name].low, FEATURES[name].high),
         )
-        for name in PORTABLE_FEATURES
+        for name in names
     ]
     return table(("name", "formula", "range"), rows)
 
@@ -163,18 +164,15 @@ def settings() -> str:
     docs = field_docs(EnvConfig)
     rows = []
     for field in dataclasses.fields(EnvConfig):
-        default = "the default features" if field.name == "features" else f"`{field.default!r}`"
-        rows.append(
-            (
-                f"`{field.name}`",
-                default
-                if field.default is not None
-                else "the ids'"
-                if field.name.endswith("_range")
-                else "the task's",
-                docs[field.name],
+        if field.name in ("annealing", "g_ema"):
+            default = "none"
+        elif field.default is None:
+            default = "the ids'" if field.name.endswith("_range") else "the task's"
+        else:
+            default = (
+                "the default features" if field.name == "features" else f"`{field.default!r}`"
             )
-        )
+        rows.append((f"`{field.name}`", default, docs[field.name]))
     return table(("setting", "default", "meaning"), rows)
 
 
@@ -317,6 +315,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "multipliers": multipliers,
     "features": features,
     "portable-features": portable_features,
+    "gradient-noise-features": partial(portable_features, GRADIENT_NOISE),
     "rewards": rewards,
     "failures": causes,
     "settings": settings,

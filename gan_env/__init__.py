@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from gan_env.optimizer_spec import OptimizerSpec
     from gan_env.tasks.reference_scores import marks
     from gan_env.tasks.task import TASKS, Data, Quality, Score, Task, Wiring, make_task
+    from gan_env.training.annealing import Annealing
     from gan_env.training.snapshot import Snapshot, SnapshotError
     from gan_env.types import Control, GameFacts, Measurement, Transition
 
@@ -29,6 +30,7 @@ ENV_IDS = {
 """Each id, and the `control` that its actions encode."""
 
 _ON_DEMAND = {
+    "Annealing": "gan_env.training.annealing",
     "Control": "gan_env.types",
     "Data": "gan_env.tasks.task",
     "EnvConfig": "gan_env.envs.config",
@@ -85,6 +87,7 @@ else:
             )
 
 __all__ = [
+    "Annealing",
     "Control",
     "Data",
     "ENV_IDS",

@@ -90,6 +90,11 @@ class OptimizerSpec:
         arguments: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in value.items()}
         return cls(**arguments)
 
+    @property
+    def is_adam(self) -> bool:
+        """Whether it is Adam or one of its kin, with two moments and `betas`."""
+        return self.name not in ("rmsprop", "sgd")
+
     def as_json(self) -> dict[str, Any]:
         """Returns the arguments by name, as rows, hashes and snapshots hold them; lookahead's only if it has them."""
         left_out = () if self.name == "lookahead-minimax" else _LOOKAHEAD

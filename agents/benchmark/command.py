@@ -81,6 +81,9 @@ class BenchOptions:
     optimizer: Name = None
     """adam, oadam, extra-adam, lookahead-minimax, rmsprop or sgd, or a JSON object with its arguments:
     '{"name": "adam", "betas": [0.9, 0.999]}'."""
+    annealing: Name = None
+    """Where the loss' coefficient and Adam's β₂ go over the share "until" of a run, as a JSON object:
+    '{"coefficient": 0.1, "beta2": 0.99, "until": 0.5}' (they stay)."""
     batch_size: Count = None
     """Samples of each side in one update (the task's own)."""
     order: Name = None
@@ -170,6 +173,13 @@ def _optimizer(text: str) -> str | dict[str, Any]:
         raise ValueError(f"optimizer={text!r} is neither a name nor a JSON object ({error})") from None
 
 
+def _annealing(text: str) -> dict[str, Any]:
+    try:
+        return parsed_json(text)
+    except ValueError as error:
+        raise ValueError(f"annealing={text!r} is no JSON object ({error})") from None
+
+
 def _rate(text: str) -> float | str:
     return text if text in ("task", "same") else _numbers("g_lr", text)[0]
 
@@ -181,6 +191,7 @@ def changes_of(given: BenchOptions) -> dict[str, Any]:
         **{name: lambda text, name=name: _numbers(name, text) for name in NUMBERS},
         "g_lr": _rate,
         "optimizer": _optimizer,
+        "annealing": _annealing,
     }
     chosen = {f.name: getattr(given, f.name) for f in dataclasses.fields(given) if f.name not in CALL}
     was_set = {name: value for name, value in chosen.items() if value is not None and value is not False}

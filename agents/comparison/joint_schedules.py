@@ -36,14 +36,14 @@ class JointSchedules:
             return torch.cat([torch.as_tensor(v, dtype=torch.float64).expand(r.count) for v, r in each])
 
         self._d, self._g = of_rows(d for d, _ in first), of_rows(g for _, g in first)
-        self._floor = of_rows(law.floor for law in laws)
+        self._floor, self._until = of_rows(law.floor for law in laws), of_rows(law.until for law in laws)
         shapes = [law.shape for law, runner in zip(laws, runners, strict=True) for _ in range(runner.count)]
         self._rows = {each: torch.tensor([shape == each for shape in shapes]) for each in dict.fromkeys(shapes)}
 
     def act(self, seen: Measurement) -> Control:
         """Returns the control of its rows, given the measurement of all rows."""
         began = time.perf_counter()
-        done = seen.progress[self.span].double().clamp(0, 1).cpu()
+        done = (seen.progress[self.span].double().cpu() / self._until).clamp(0, 1)
         left = torch.ones_like(done)
         for shape, rows in self._rows.items():
             left[rows] = share_left(shape, done[rows], self._floor[rows])

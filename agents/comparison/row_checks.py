@@ -98,7 +98,7 @@ FIELDS: dict[str, _Field] = {
     **dict.fromkeys(("quality", "score_ema", "untrained_score"), _Field(_A_NUMBER, nothing=True)),
     **dict.fromkeys(("control_s", "g_ema"), _Field(_NO_LESS)),
     "normalise": _Field(_Kind("true or false", lambda value: isinstance(value, bool))),
-    **dict.fromkeys(("optimizer", "own_settings", "details", "chosen_by"), _Field(_A_RECORD)),
+    **dict.fromkeys(("optimizer", "annealing", "own_settings", "details", "chosen_by"), _Field(_A_RECORD)),
     **dict.fromkeys(("versions", "files"), _Field(_TEXTS)),
     "selection_updates": _Field(_COUNTS),
 }  # fmt: skip

@@ -13,6 +13,7 @@ import torch
 
 from gan_env.envs.config import EnvConfig
 from gan_env.registry import plugins
+from gan_env.training.annealing import Annealing
 
 Row = dict[str, Any]
 TIMES = ("wall_s", "control_s")
@@ -46,6 +47,7 @@ def game_facts(config: EnvConfig) -> Row:
         "quality_every": config.quality_every,
         "dtype": str(config.torch_dtype).removeprefix("torch."),
         **({} if config.g_ema is None else {"g_ema": config.g_ema}),
+        **({} if config.annealing is None else {"annealing": Annealing.of(config.annealing).as_json()}),
     }
 
 

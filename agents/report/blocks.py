@@ -21,7 +21,7 @@ from ..registry import is_embedded, is_registered
 
 CONFIG_FIELDS = (
     "task", "loss", "d_lr", "g_lr", "optimizer", "batch_size", "order", "updates", "updates_per_step", "d_loss_scale",
-    "reward", "normalise", "quality_every", "dtype", "split", "part",
+    "reward", "normalise", "quality_every", "dtype", "split", "part", "annealing",
 )  # fmt: skip
 """Fields that define a configuration; controllers and seeds are compared within one."""
 MOST_CONFIGURATIONS, MOST_CONTROLLERS = 1_000, 200

@@ -253,8 +253,12 @@ class Schedule:
     """G's first rate."""
     absolute: bool = False
     """Whether `d` and `g` are learning rates, whatever the base rates are."""
+    until: float = 1.0
+    """Share of the episode over which the rates fall; they stay at the floor afterwards."""
 
     def __post_init__(self):
+        if not 0 < self.until <= 1:
+            raise ValueError(f"{self.name}: until={self.until} must be a share of the episode in (0, 1]")
         if self.shape not in SHAPES:
             raise unknown(f"{self.name} shape", self.shape, list(SHAPES))
         if not 0 < self.floor <= 1:
@@ -283,33 +287,37 @@ class Schedule:
 
     def decide(self, seen: Measurement, memory: Memory) -> tuple[Control, Memory]:
         """Returns both multipliers by the share of the episode that is done."""
-        left = share_left(self.shape, seen.progress.double().clamp(0, 1), self.floor)
+        left = share_left(self.shape, (seen.progress.double() / self.until).clamp(0, 1), self.floor)
         d, g = self.first(memory)
         return Control.of(len(seen), d_multiplier=d * left, g_multiplier=g * left, device=left.device), memory
 
 
 @scripted("linear-decay")
-def linear_decay(*, floor: float = FLOOR) -> Law:
+def linear_decay(*, floor: float = FLOOR, until: float = 1.0) -> Law:
     """V3 with both rates falling in a straight line from base to `floor` × base at the end of the episode.
 
     The floor (ours) keeps the last updates alive: a rate of exactly 0 would be an update that does nothing.
 
     Args:
         floor: Share of the base rates at the end.
+        until: Share of the episode over which they fall; they stay at the floor afterwards.
     """
-    return Schedule(name="linear-decay", shape="linear", floor=floor)
+    return Schedule(name="linear-decay", shape="linear", floor=floor, until=until)
 
 
 @scripted("cosine-decay")
-def cosine_decay(*, floor: float = FLOOR) -> Law:
+def cosine_decay(*, floor: float = FLOOR, until: float = 1.0) -> Law:
     """V3 with both rates falling along half a cosine from base to `floor` × base at the end of the episode.
 
-    Source: Loshchilov & Hutter 2017, arXiv:1608.03983, eq. 5, without restarts; the floor is ours.
+    Source: Loshchilov & Hutter 2017, arXiv:1608.03983, eq. 5, without restarts; the floor is ours. With a floor of 1/4
+    it is the rate's schedule of R3GAN (Huang et al. 2024, arXiv:2501.05441, in its published code), whose γ and β₂ are
+    the game's: see `gan_env.Annealing`.
 
     Args:
         floor: Share of the base rates at the end.
+        until: Share of the episode over which they fall; they stay at the floor afterwards.
     """
-    return Schedule(name="cosine-decay", shape="cosine", floor=floor)
+    return Schedule(name="cosine-decay", shape="cosine", floor=floor, until=until)
 
 
 @scripted("schedule")

@@ -15,6 +15,7 @@ from gan_env.losses.losses import Loss, get_loss
 from gan_env.optimizer_spec import OptimizerSpec
 from gan_env.registry import unknown
 from gan_env.tasks.task import Task, make_task, parse_task
+from gan_env.training.annealing import Annealing
 from gan_env.training.cuda_graphs import cuda_graphs
 from gan_env.training.memory import out_of_memory, what_fits
 from gan_env.training.native_engine import ENGINES
@@ -43,6 +44,9 @@ class EnvConfig:
     optimizer: str | dict[str, Any] | OptimizerSpec | None = None
     """Optimiser of both players: "adam", "oadam", "extra-adam", "lookahead-minimax", "rmsprop", "sgd", or a dict with
     its arguments, e.g. {"betas": (0.9, 0.999)}; by default the task's or else the loss' own."""
+    annealing: dict[str, Any] | Annealing | None = None
+    """Where the loss' coefficient and Adam's β₂ go along half a cosine, as R3GAN's do: a dict with "coefficient",
+    "beta2" or both, and "until", the share of the episode over which they move, e.g. {"beta2": 0.99, "until": 0.5}."""
     batch_size: int | None = None
     """Real and generated samples in one update."""
     order: Literal["simultaneous", "alternating"] = "simultaneous"
@@ -60,7 +64,8 @@ class EnvConfig:
     d_loss_scale: Literal["mean", "sum"] = "mean"
     """Which discriminator loss the reward and the features read: (real + fake) / 2, or their sum."""
     features: tuple[str, ...] = DEFAULT_FEATURES
-    """Names of the observation's features, in order; "portable" stands for all that are free of the loss' scale."""
+    """Names of the observation's features, in order; "portable" stands for all that are free of the loss' scale,
+    "gradient_noise" for two more of that kind."""
     d_lr_range: tuple[float, float] | None = None
     """Least and greatest multiplier that an action can put on the discriminator's rate; by default (0.03, 1000). FSCO,
     which has a range of its own, (0.1, 10), takes over one that is set."""
@@ -101,6 +106,13 @@ class EnvConfig:
             get_loss(self.loss)
         if self.optimizer is not None:
             OptimizerSpec.of(self.optimizer)
+        if self.annealing is not None:
+            annealing = Annealing.of(self.annealing)
+            object.__setattr__(self, "annealing", annealing)
+            if self.loss is not None:
+                annealing.coefficients(get_loss(self.loss))
+            if self.optimizer is not None:
+                annealing.beta2s(OptimizerSpec.of(self.optimizer))
         for field in ("d_lr", "g_lr"):
             rate = getattr(self, field)
             if rate is not None and not is_positive(rate):
@@ -240,6 +252,7 @@ def make_trainer(config: EnvConfig, rows: int, tasks: Sequence[Task] = ()) -> Tr
             engine=config.engine,
             num_threads=config.num_threads,
             g_ema=config.g_ema,
+            annealing=None if config.annealing is None else Annealing.of(config.annealing),
             record=cuda_graphs(config.torch_device) if config.cuda_graphs else None,
         )
 

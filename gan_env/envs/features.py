@@ -17,7 +17,7 @@ class Feature:
     low: float = -10.0
     high: float = 10.0
     portable: bool = False
-    """Whether it belongs to `PORTABLE_FEATURES`; these are computed only where they are observed."""
+    """Whether it is of `PORTABLE_FEATURES` or `GRADIENT_NOISE`; these are computed only where they are observed."""
 
 
 FEATURES: Registry[Feature] = Registry("feature")

@@ -8,6 +8,7 @@ import torch
 from gan_env.envs.features import FEATURES as FEATURES
 from gan_env.envs.features import Feature as Feature
 from gan_env.envs.features import named_features
+from gan_env.envs.gradient_noise import GRADIENT_NOISE, MoveMemory
 from gan_env.envs.portable import PORTABLE_FEATURES, PortableMemory
 from gan_env.types import Control, GameFacts, Measurement, Summary, d_loss
 
@@ -100,13 +101,17 @@ class FeatureMemory:
         """Names of the features that `info` shows, whichever are observed."""
         self.portable: PortableMemory | None = (
             PortableMemory(rows, game or GameFacts(), updates_per_step)
-            if any(FEATURES[name].portable for name in names)
+            if any(name in PORTABLE_FEATURES for name in names)
             else None
         )
-        places = (*_ROWS, *axes, *(PORTABLE_FEATURES if self.portable else ()))
+        noise = any(name in GRADIENT_NOISE for name in names)
+        self.moves: MoveMemory | None = MoveMemory(rows, game or GameFacts(), updates_per_step) if noise else None
+        portable, moves = (PORTABLE_FEATURES if self.portable else ()), (GRADIENT_NOISE if noise else ())
+        places = (*_ROWS, *axes, *portable, *moves)
         self._table = np.zeros((len(places), rows))
         """Every feature, unclipped and possibly non-finite. With few rows, an operation on all costs as one on one."""
-        self._axes, self._of_portable = slice(len(_ROWS), len(_ROWS) + len(axes)), slice(len(_ROWS) + len(axes), None)
+        ends = np.cumsum([len(_ROWS), len(axes), len(portable), len(moves)])
+        self._axes, self._of_portable, self._of_moves = (slice(*pair) for pair in zip(ends, ends[1:], strict=False))
         self._observed = [places.index(name) for name in self.names]
         self._shown = [places.index(name) for name in self.scalars]
         self._blank = torch.empty(rows, len(self.names), dtype=torch.float32, device="cpu")
@@ -125,6 +130,8 @@ class FeatureMemory:
         self.last_action[rows] = 0
         if self.portable is not None:
             self.portable.start(rows, seen)
+        if self.moves is not None:
+            self.moves.start(rows, seen)
         self._complete = False
 
     def push(self, seen: Measurement, control: Control, last_action: np.ndarray, rows: np.ndarray) -> None:
@@ -139,6 +146,8 @@ class FeatureMemory:
         self._look(seen)
         if self.portable is not None:
             self.portable.push(seen, control, rows)
+        if self.moves is not None:
+            self.moves.push(seen, rows)
         averages = self.averages
         np.copyto(averages, EMA * averages + (1 - EMA) * self._table[_LOSSES], where=rows)
         np.copyto(self.last_action, last_action, where=rows[:, None])
@@ -155,6 +164,8 @@ class FeatureMemory:
         held = {"g_loss_ema": g_loss_ema, "d_loss_ema": d_loss_ema, LAST_ACTION: self.last_action}
         if self.portable is not None:
             held |= {f"portable.{name}": getattr(self.portable, name) for name in PortableMemory.STATE}
+        if self.moves is not None:
+            held |= {f"moves.{name}": getattr(self.moves, name) for name in MoveMemory.STATE}
         return held
 
     def forget(self) -> None:
@@ -182,6 +193,8 @@ class FeatureMemory:
             self._table[self._axes] = self.last_action.T
             if self.portable is not None:
                 self.portable.write(self._table[self._of_portable], seen)
+            if self.moves is not None:
+                self.moves.write(self._table[self._of_moves])
         return self._table
 
     def raw(self, seen: Measurement) -> np.ndarray:

@@ -115,7 +115,7 @@ class PortableMemory:
     def __init__(self, rows: int, game: GameFacts, updates_per_step: int):
         self.game: GameFacts = game
         self._updates = updates_per_step
-        horizon = -(-game.episode_updates // updates_per_step) or UNKNOWN_HORIZON
+        horizon = game.decisions(updates_per_step) or UNKNOWN_HORIZON
         self._shares = 1 / float(horizon) ** (np.arange(len(SPANS)) / (len(SPANS) - 1))
         self._neutral = np.array([0.5, 0.0, 0.0, game.ideal_d_loss])[:, None]
         self.means: np.ndarray = np.zeros((rows, 4, len(SPANS))) + self._neutral

@@ -15,6 +15,7 @@ from gan_env.envs.episodes import Episodes
 from gan_env.envs.rewards import Reward
 from gan_env.io.tensor_files import digest
 from gan_env.rendering.draw import COLUMNS, History
+from gan_env.training.annealing import Annealing
 from gan_env.training.snapshot import Rows, Snapshot, SnapshotError, check, chosen, copied, held, look_again, put
 from gan_env.training.trainer import Trainer
 
@@ -48,6 +49,7 @@ def settings(config: EnvConfig, control: str, trainer: Trainer, reward: Reward) 
         "d_lr": config.d_lr or trainer.task.d_lr,
         "g_lr": config.g_lr or trainer.task.g_lr,
         "optimizer": trainer.d_optimizer.spec.as_json(),
+        "annealing": None if config.annealing is None else Annealing.of(config.annealing).as_json(),
         "batch_size": trainer.batch_size,
         "episode_updates": trainer.episode_updates,
         "reward": [reward.name, reward.low, reward.high],
@@ -125,7 +127,11 @@ def _held(env: Batch) -> Rows:
 
 
 def _check_settings(theirs: dict[str, Any], ours: dict[str, Any]) -> None:
-    theirs = {"engine": "torch", "g_ema": None} | theirs  # of a snapshot that was taken when there was no other
+    theirs = {
+        "engine": "torch",
+        "g_ema": None,
+        "annealing": None,
+    } | theirs  # of a snapshot that was taken when there was no other
     for name in sorted(theirs.keys() | ours.keys()):
         if name not in theirs or name not in ours or theirs[name] != ours[name]:
             raise SnapshotError(

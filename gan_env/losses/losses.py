@@ -251,7 +251,7 @@ _add(
         noisy=True,
         coefficient=0.02**0.5,
         coefficient_is="standard deviation of the noise on both batches; the thesis has N(0, 0.02 I), a variance",
-        source="Sønderby et al. 2017, arXiv:1610.04490; coefficient of DeOliveira 2023, never annealed",
+        source="Sønderby et al. 2017, arXiv:1610.04490; coefficient of DeOliveira 2023, where it stays",
     )
 )
 WGAN = _add(
@@ -353,7 +353,7 @@ _add(
         paired=True,
         penalty=r1_r2_penalty,
         coefficient=1.0,
-        coefficient_is="γ of both penalties, constant here; that of the original falls to 0.1 on ImageNet-64",
+        coefficient_is="γ of both penalties, the original's on ImageNet-64, where it falls to 0.1: see annealing",
         optimizer=OptimizerSpec(betas=(0.0, 0.99)),
         source="Huang et al. 2024 (R3GAN), arXiv:2501.05441, the loss of its section 2, with Adam's last β of its code",
     )

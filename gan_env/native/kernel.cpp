@@ -219,10 +219,12 @@ void weight_gradient(const Part<T>* part, int parts, const Layer& layer, T* grad
 
 enum Side { REAL, FAKE, GENERATOR };
 
+// Of PAIRS, `f` is the sample's logit less that of the other side's; D's loss is shared by both sides.
 template <class T, class V>
 INLINE V loss_of(int64_t kind, Side side, V f) {
     const V zero = all(T(0)), one = all(T(1));
     if (kind == BCE) return softplus<T>(side == FAKE ? f : zero - f);
+    if (kind == PAIRS) return softplus<T>(side == FAKE ? f : zero - f) * all(T(side == GENERATOR ? 1 : 0.5));
     if (kind == SQUARES) {
         const V off = side == FAKE ? f : f - one;
         return off * off;
@@ -232,10 +234,11 @@ INLINE V loss_of(int64_t kind, Side side, V f) {
     return if_at_most(margin, zero, zero, margin);
 }
 
+// In the sample's own logit, through both halves of PAIRS.
 template <class T, class V>
 INLINE V slope_of(int64_t kind, Side side, V f) {
     const V zero = all(T(0)), one = all(T(1)), minus = all(T(-1));
-    if (kind == BCE) return side == FAKE ? sigmoid<T>(f) : zero - sigmoid<T>(zero - f);
+    if (kind == BCE || kind == PAIRS) return side == FAKE ? sigmoid<T>(f) : zero - sigmoid<T>(zero - f);
     if (kind == SQUARES) return all(T(2)) * (side == FAKE ? f : f - one);
     if (kind == LINEAR || side == GENERATOR) return side == FAKE ? one : minus;
     return side == FAKE ? if_greater(f, minus, one, zero) : if_greater(one, f, minus, zero);
@@ -299,10 +302,13 @@ public:
             if (look >= last) break;
             if (!fetch_probe(d)) return false;
             known_ = -1;
+            anneal(rows.updates[row]);
             gradient[look * n + row] = update(d, g, asked.g_multiplier[row], asked.d_multiplier[row]);
             ++rows.updates[row];
             rows.real_index[row] += !asked.reuse_real[row];
             rows.d_updates[row] += d, rows.g_updates[row] += g;
+            look_back(game_.g_optimizer, g_flat_, rows.g_moment[2], game_.g.weights);
+            look_back(game_.d_optimizer, d_flat_, rows.d_moment[2], game_.d.weights);
         }
         known_ = row;
         asked.looks[row] = last + 1;
@@ -499,6 +505,12 @@ private:
     }
     INLINED V valid(int64_t at, V x) { return if_greater(load(valid_ + at), all(T(0)), x, all(T(0))); }
 
+    // What the loss is a function of: the logit of a side, or of pairs its difference to the other side's.
+    INLINED V compared(int side, int64_t at) {
+        const V own = load(logits(pass_[side]) + at);
+        return game_.loss == PAIRS ? own - load(logits(pass_[1 - side]) + at) : own;
+    }
+
     T* logits(Pass<T>& pass) { return pass.held[game_.d.count].start; }  // of one feature: vector by vector
 
     // Both players on the coming batch, and what is told of it.
@@ -514,8 +526,9 @@ private:
         each_vector([&](int64_t at) {
             const V real = load(logits(pass_[0]) + at), fake = load(logits(pass_[1]) + at);
             store(logits_ + at, real), store(logits_ + vectors_ * L + at, fake);
-            const V each[7] = {loss_of<T>(game_.loss, GENERATOR, fake), loss_of<T>(game_.loss, REAL, real),
-                               loss_of<T>(game_.loss, FAKE, fake), real, fake, if_greater(real, zero, one, zero),
+            const V on_real = compared(0, at), on_fake = compared(1, at);
+            const V each[7] = {loss_of<T>(game_.loss, GENERATOR, on_fake), loss_of<T>(game_.loss, REAL, on_real),
+                               loss_of<T>(game_.loss, FAKE, on_fake), real, fake, if_greater(real, zero, one, zero),
                                if_greater(zero, fake, one, zero)};
             for (int k = 0; k < 7; ++k) total[k] = total[k] + valid(at, each[k]);
         });
@@ -540,7 +553,7 @@ private:
         for (T each : lane) most = each > most ? each : most;
         out[0] = double(most) + double(sum(odd));
         odd = all(T(0));
-        for (int k = 0; k < 2; ++k) {
+        for (int k = 0; k < 3; ++k) {
             auto moments = [&](void* at, int64_t count) {
                 if (at) over<false>(static_cast<T*>(at) + row_ * count, count, [&](V m) { return odd = odd + (m - m), m; });
             };
@@ -571,6 +584,17 @@ private:
 
     // -- an update ---------------------------------------------------------------------------------------------------
 
+    // What is annealed, as it is at a row's update number `updates`.
+    void anneal(int64_t updates) {
+        if (!game_.annealed) return;
+        const int64_t at = updates < game_.annealed ? updates : game_.annealed - 1;
+        if (game_.coefficients) game_.coefficient = game_.coefficients[at];
+        auto move = [&](Optimizer& each) {
+            if (each.beta2s) each.beta2 = each.beta2s[at];
+        };
+        move(game_.g_optimizer), move(game_.d_optimizer);
+    }
+
     // Whether gradients are taken of another pass than the one that is measured.
     bool trained_apart() const { return game_.noisy || game_.spectral_norm; }
 
@@ -580,7 +604,7 @@ private:
         if (trained_apart()) {
             if (game_.noisy) add_noise();
             const T* flat = trained();
-            if (d) forward(game_.d, flat, pass_[0].held);
+            if (d || game_.loss == PAIRS) forward(game_.d, flat, pass_[0].held);
             forward(game_.d, flat, pass_[1].held);
         }
         const T* flat = game_.spectral_norm ? made_ : d_flat_;
@@ -596,6 +620,7 @@ private:
         }
         if (late) {
             flat = trained();
+            if (game_.loss == PAIRS) forward(game_.d, flat, pass_[0].held);
             forward(game_.d, flat, pass_[1].held);
             slopes(flat, 1, true);
             g_gradient();
@@ -657,8 +682,8 @@ private:
         Part<T> part[3];
         bool by_slopes[3] = {false, false, false};
         const bool dressed = game_.gradient_normalised;
-        by_slopes[0] = dressed || game_.penalty == JS || game_.penalty == R1;
-        by_slopes[1] = dressed || game_.penalty == JS || game_.penalty == R2;
+        by_slopes[0] = dressed || game_.penalty == JS || game_.penalty == R1 || game_.penalty == R1_R2;
+        by_slopes[1] = dressed || game_.penalty == JS || game_.penalty == R2 || game_.penalty == R1_R2;
         by_slopes[2] = game_.penalty == GP;
         const int parts = by_slopes[2] ? 3 : 2;
         if (by_slopes[2]) mix();
@@ -674,7 +699,7 @@ private:
             }
             const Side which = side ? FAKE : REAL;
             each_vector([&](int64_t at) {
-                const V slope = slope_of<T>(game_.loss, which, load(logits(pass) + at)) / all(T(game_.batch));
+                const V slope = slope_of<T>(game_.loss, which, compared(side, at)) / all(T(game_.batch));
                 store(pass.at_logit + at, valid(at, slope));
             });
             if (side == 0) {  // nobody asks for the slopes of real samples' logits: the loss' go through D at once
@@ -739,7 +764,7 @@ private:
         V penalty = zero;
         each_vector([&](int64_t at) {
             const V f = load(logits(pass) + at), q = load(pass.squared + at);
-            V in_logit = side == 2 ? zero : slope_of<T>(game_.loss, which, f) / batch, in_squared = zero;
+            V in_logit = side == 2 ? zero : slope_of<T>(game_.loss, which, compared(side, at)) / batch, in_squared = zero;
             const V length = root(if_greater(tiny, q, tiny, q));  // with no slope of its own below TINY
             if (game_.gradient_normalised) {
                 const Normalised n = normalised(f, q);
@@ -819,7 +844,7 @@ private:
                 const Normalised n = normalised(f, load(pass.squared + at));
                 slope = slope_of<T>(game_.loss, GENERATOR, n.logit) / all(T(game_.batch)) * n.in_logit;
             } else {
-                slope = slope_of<T>(game_.loss, GENERATOR, f) / all(T(game_.batch));
+                slope = slope_of<T>(game_.loss, GENERATOR, compared(1, at)) / all(T(game_.batch));
             }
             store(pass.at_logit + at, valid(at, slope));
         });
@@ -937,8 +962,9 @@ private:
     T step(const Optimizer& spec, T* flat, void* const* moments, int64_t count, T* gradient, int64_t age, double lr) {
         T* first = static_cast<T*>(moments[0]) + (moments[0] ? row_ * count : 0);
         T* second = static_cast<T*>(moments[1]) + (moments[1] ? row_ * count : 0);
+        T* third = static_cast<T*>(moments[2]) + (moments[2] ? row_ * count : 0);
         V total = all(T(0));
-        if (spec.kind == ADAM) {
+        if (spec.kind == ADAM || spec.kind == LOOKAHEAD) {
             const double fade1 = power(spec.beta1, age), fade2 = power(spec.beta2, age);
             const V scale = all(T(lr / (1 - fade1))), correction = all(T(__builtin_sqrt(1 - fade2)));
             const V take1 = all(T(1 - spec.beta1)), keep2 = all(T(spec.beta2)), take2 = all(T(1 - spec.beta2));
@@ -949,6 +975,21 @@ private:
                 v = fma(take2 * g, g, keep2 * v);
                 w = w - m / (root(v) / correction + eps) * scale;
             });
+        } else if (spec.kind == OADAM || spec.kind == EXTRA_ADAM) {
+            const V rate = all(T(lr));
+            total = to_direction(spec, count, gradient, first, second, age);
+            if (spec.kind == OADAM) {
+                sweep(count, flat, gradient, third, third, [&](V& w, V direction, V& last, V&) {
+                    w = w - (direction + direction - last) * rate;
+                    last = direction;
+                });
+            } else {
+                const bool extrapolates = age % 2 == 1;
+                sweep(count, flat, gradient, third, third, [&](V& w, V direction, V& start, V&) {
+                    if (extrapolates) start = w;
+                    w = start - direction * rate;
+                });
+            }
         } else if (spec.kind == RMSPROP) {
             const V keep = all(T(spec.alpha)), take = all(T(1 - spec.alpha)), eps = all(T(spec.eps)), rate = all(T(lr));
             sweep(count, flat, gradient, first, first, [&](V& w, V g, V& m, V&) {
@@ -971,6 +1012,30 @@ private:
             });
         }
         return sum(total);
+    }
+
+    // Adam's direction in the gradient's place, and both moments; the sum of the gradient's entries, lane by lane.
+    V to_direction(const Optimizer& spec, int64_t count, T* gradient, T* first, T* second, int64_t age) {
+        V total = all(T(0));
+        const double fade1 = power(spec.beta1, age), fade2 = power(spec.beta2, age);
+        const V unbiased = all(T(1 - fade1)), correction = all(T(__builtin_sqrt(1 - fade2)));
+        const V take1 = all(T(1 - spec.beta1)), keep2 = all(T(spec.beta2)), take2 = all(T(1 - spec.beta2));
+        const V eps = all(T(spec.eps));
+        sweep(count, gradient, gradient, first, second, [&](V& w, V g, V& m, V& v) {
+            total = total + g;
+            m = fma(take1, g - m, m);
+            v = fma(take2 * g, g, keep2 * v);
+            w = m / (root(v) / correction + eps) / unbiased;
+        });
+        return total;
+    }
+
+    // Every so many updates of the row the slow weights go towards the fast ones, and these go back to them.
+    void look_back(const Optimizer& spec, T* flat, void* moment, int64_t count) {
+        if (spec.kind != LOOKAHEAD || rows_->updates[row_] % spec.every) return;
+        const V share = all(T(spec.share));
+        T* slow = static_cast<T*>(moment) + row_ * count;
+        sweep(count, flat, flat, slow, slow, [&](V& w, V, V& held, V&) { w = held = fma(share, w - held, held); });
     }
 
     // base^age by squaring: the same on every machine, which the C library's is not.

@@ -6,9 +6,9 @@
 extern "C" {
 
 enum Activation : int64_t { NONE, RELU, LEAKY, TANH };
-enum LossKind : int64_t { BCE, LINEAR, HINGE, SQUARES };
-enum PenaltyKind : int64_t { NO_PENALTY, GP, JS, R1, R2 };
-enum OptimizerKind : int64_t { ADAM, RMSPROP, SGD };
+enum LossKind : int64_t { BCE, LINEAR, HINGE, SQUARES, PAIRS };  // PAIRS: of the difference of two logits
+enum PenaltyKind : int64_t { NO_PENALTY, GP, JS, R1, R2, R1_R2 };
+enum OptimizerKind : int64_t { ADAM, RMSPROP, SGD, OADAM, EXTRA_ADAM, LOOKAHEAD };
 enum DrawKind : int64_t { FED, NORMALS, UNIFORMS, MIXTURE };
 enum DataForm : int64_t { POINTS, FLOATS, BYTES };  // a code is the sample, or the number of one in a table
 
@@ -26,6 +26,9 @@ struct Player {
 struct Optimizer {
     int64_t kind;
     double beta1, beta2, alpha, momentum, eps;
+    int64_t every;  // of LOOKAHEAD: a row's updates between two steps of its slow weights
+    double share;   // how far these go towards the fast ones
+    const double* beta2s;  // by a row's updates, see `Game::annealed`; null: beta2
 };
 
 struct Game {
@@ -36,6 +39,8 @@ struct Game {
     int64_t gradient_normalised, spectral_norm, noisy, clipped, alternating;
     double coefficient;
     Optimizer g_optimizer, d_optimizer;
+    const double* coefficients;  // by a row's updates; null: coefficient
+    int64_t annealed;  // entries of each such table, whose last one holds for all later updates; 0 without one
 };
 
 // Where the real samples of a task come from.
@@ -57,7 +62,7 @@ struct Stream {
 // The state of N rows; arrays lead with N, weights and moments are of the game's precision.
 struct Rows {
     int64_t count;
-    void *g_flat, *d_flat, *g_moment[2], *d_moment[2];
+    void *g_flat, *d_flat, *g_moment[3], *d_moment[3];
     int64_t *g_steps, *d_steps;
     const double *g_lr, *d_lr;
     const int64_t *seed, *episode, *which;

@@ -43,7 +43,11 @@ class Player(ctypes.Structure):  # noqa: D101
 
 
 class Optimizer(ctypes.Structure):  # noqa: D101
-    _fields_ = [("kind", _I)] + [(name, _D) for name in ("beta1", "beta2", "alpha", "momentum", "eps")]
+    _fields_ = [
+        ("kind", _I),
+        *((name, _D) for name in ("beta1", "beta2", "alpha", "momentum", "eps")),
+        *(("every", _I), ("share", _D), ("beta2s", _P)),
+    ]
 
 
 class Game(ctypes.Structure):  # noqa: D101
@@ -54,6 +58,7 @@ class Game(ctypes.Structure):  # noqa: D101
         *((name, _I) for name in ("noisy", "clipped", "alternating")),
         ("coefficient", _D),
         *((name, Optimizer) for name in ("g_optimizer", "d_optimizer")),
+        *(("coefficients", _P), ("annealed", _I)),
     ]
 
 
@@ -69,7 +74,7 @@ class Rows(ctypes.Structure):  # noqa: D101
     _fields_ = [
         ("count", _I),
         *((name, _P) for name in ("g_flat", "d_flat")),
-        *((name, _P * 2) for name in ("g_moment", "d_moment")),
+        *((name, _P * 3) for name in ("g_moment", "d_moment")),
         *((name, _P) for name in ("g_steps", "d_steps", "g_lr", "d_lr", "seed", "episode", "which")),
         *((name, _P) for name in ("updates", "real_index", "g_updates", "d_updates", "d_penalty")),
         *((name, Stream) for name in ("real", "latent", "probe")),

@@ -86,8 +86,9 @@ class Task:
     """Inputs and loss of G, if the game is not a plain GAN."""
     tuned: dict[str, float] | None
     """Constant rates "d_lr" and "g_lr" that did best over the task's own number of updates in a sweep on tune seeds, by
-    validation data (`benchmarks/rate_sweep.py`); None where none was made. The base rates are not these: a game of a
-    paper's keeps the paper's, so that a controller meets what its authors did."""
+    validation data (`benchmarks/rate_sweep.py`); None where none was made. The base rates are these only in `grid`: a
+    game of a paper's keeps the paper's, so that a controller meets what its authors did, and `digits` those of its
+    committed results."""
     condition: Condition | None = field(init=False)
     """Labels that both players of a conditional GAN are given, appended to latents and samples."""
 

@@ -15,22 +15,22 @@ from torch import Tensor, nn
 from gan_env.data.datasets import ArrayData, GaussianMixture, PlaneData
 from gan_env.losses.losses import LOSSES, Loss
 from gan_env.native import library as lib
-from gan_env.optimizer_spec import OptimizerSpec
 from gan_env.players.batched_mlp import MLPPlayers
 from gan_env.players.players import Players
 from gan_env.random.streams import BlockStream, Purpose, rng
 from gan_env.registry import unknown
 from gan_env.tasks.task import Task
+from gan_env.training.annealing import Annealed
 from gan_env.training.batches import Feed
 from gan_env.training.optimizers import RowOptimizer
 from gan_env.types import Control, Measurement
 
 ENGINES = ("auto", "native", "torch")
 _ACTIVATIONS = {type(None): 0, nn.ReLU: 1, nn.LeakyReLU: 2, nn.Tanh: 3}
-_LOSSES = {"bce": 0, "wgan": 1, "hinge": 2, "lsgan": 3}
+_LOSSES = {"bce": 0, "wgan": 1, "hinge": 2, "lsgan": 3, "r3gan": 4}
 """Losses whose functions of a logit the kernel implements; other losses share these."""
-_PENALTIES = {"wgan-gp": 1, "js-reg": 2, "r1": 3, "r2": 4}
-_OPTIMIZERS = {"adam": 0, "rmsprop": 1, "sgd": 2}
+_PENALTIES = {"wgan-gp": 1, "js-reg": 2, "r1": 3, "r2": 4, "r3gan": 5}
+_OPTIMIZERS = {"adam": 0, "rmsprop": 1, "sgd": 2, "oadam": 3, "extra-adam": 4, "lookahead-minimax": 5}
 _CONTROL = {name: torch.bool for name in ("update_g", "update_d", "reuse_real")}
 _CONTROL |= {name: torch.float64 for name in ("g_multiplier", "d_multiplier")}
 """Fields of a control that the kernel reads, as what."""
@@ -46,7 +46,6 @@ def not_covered(
     tasks: Sequence[Task],
     loss: Loss,
     players: tuple[Players, Players],
-    optimizers: tuple[OptimizerSpec, OptimizerSpec],
     batch_size: int,
     dtype: torch.dtype,
     device: str,
@@ -57,7 +56,6 @@ def not_covered(
         tasks: Distinct tasks of the rows.
         loss: The GAN loss.
         players: G and D.
-        optimizers: Of G and of D.
         batch_size: B.
         dtype: Precision of weights and computation.
         device: Type of the device, "cpu" or "cuda".
@@ -75,9 +73,6 @@ def not_covered(
             return f"the {name} is no plain MLP"
         if len(each.sizes) > _MOST_LAYERS:
             return f"the {name} has more than {_MOST_LAYERS} layers"
-    for spec in optimizers:
-        if spec.name not in _OPTIMIZERS:
-            return f"optimizer {spec.name!r} is none of the kernel's ({', '.join(_OPTIMIZERS)})"
     return _loss_not_covered(loss, players[1]) or _data_not_covered(tasks, batch_size)
 
 
@@ -86,7 +81,6 @@ def chosen(
     tasks: Sequence[Task],
     loss: Loss,
     players: tuple[Players, Players],
-    optimizers: tuple[OptimizerSpec, OptimizerSpec],
     batch_size: int,
     dtype: torch.dtype,
     device: str,
@@ -102,7 +96,7 @@ def chosen(
         raise unknown("engine", engine, list(ENGINES))
     if engine == "torch":
         return "torch"
-    why = not_covered(tasks, loss, players, optimizers, batch_size, dtype, device)
+    why = not_covered(tasks, loss, players, batch_size, dtype, device)
     if engine == "native":
         if why:
             raise ValueError(f"engine='native' cannot be used: {why}; leave it out, or use engine='torch'")
@@ -112,10 +106,10 @@ def chosen(
 
 def _loss_not_covered(loss: Loss, d: Players) -> str | None:
     assert isinstance(d, MLPPlayers)
-    if loss.paired:
-        return f"loss {loss.name!r} compares logits by pairs"
     if _loss_kind(loss) is None:
         return f"loss {loss.name!r} has functions of its own"
+    if loss.paired and loss.normalise is not None:
+        return f"loss {loss.name!r} compares normalised logits by pairs"
     if loss.diversity is not None:
         return f"loss {loss.name!r} has a diversity term"
     own = (
@@ -143,7 +137,7 @@ def _data_not_covered(tasks: Sequence[Task], batch_size: int) -> str | None:
 
 def _loss_kind(loss: Loss) -> int | None:
     def functions(of: Loss) -> tuple[object, ...]:
-        return of.real, of.fake, of.generator, of.real_gradient, of.fake_gradient, of.generator_gradient
+        return of.paired, of.real, of.fake, of.generator, of.real_gradient, of.fake_gradient, of.generator_gradient
 
     return next((kind for name, kind in _LOSSES.items() if functions(LOSSES[name]) == functions(loss)), None)
 
@@ -168,7 +162,8 @@ def _player(players: Players) -> lib.Player:
 
 def _optimizer(optimizer: RowOptimizer) -> lib.Optimizer:
     spec = optimizer.spec
-    return lib.Optimizer(_OPTIMIZERS[spec.name], *spec.betas, spec.alpha, spec.momentum, spec.eps)
+    settings = spec.alpha, spec.momentum, spec.eps, spec.lookahead_every, spec.lookahead_share
+    return lib.Optimizer(_OPTIMIZERS[spec.name], *spec.betas, *settings)
 
 
 def _pointer(value: Tensor | np.ndarray) -> int:
@@ -184,6 +179,7 @@ class State:
     g_optimizer: RowOptimizer
     d_optimizer: RowOptimizer
     d_penalty: Tensor
+    annealed: Annealed | None
     seed: np.ndarray
     episode: np.ndarray
     which: np.ndarray
@@ -370,7 +366,7 @@ class NativeEngine:
     def _game(self, loss: Loss, order: str) -> lib.Game:
         state = self._state
         g, d = _player(state.g), _player(state.d)
-        return lib.Game(
+        game = lib.Game(
             doubles=self._dtype == np.float64,
             batch=self._batch_size,
             latents=g.layer[0].inputs,
@@ -388,6 +384,14 @@ class NativeEngine:
             g_optimizer=_optimizer(state.g_optimizer),
             d_optimizer=_optimizer(state.d_optimizer),
         )
+        tables = {} if state.annealed is None else state.annealed.tables  # which the state keeps
+        for name, table in tables.items():
+            game.annealed = len(table)
+            if name == "coefficient":
+                game.coefficients = _pointer(table)
+            else:
+                getattr(game, name.replace("beta2", "optimizer")).beta2s = _pointer(table)
+        return game
 
     def _make_rows(self, feed: Feed, loss: Loss) -> lib.Rows:
         state, rows = self._state, lib.Rows(count=self._n)

@@ -31,6 +31,7 @@ from gan_env.random.streams import Purpose, key, rng, seeded
 from gan_env.tasks.condition import own_module
 from gan_env.tasks.judges import held_labels, spread
 from gan_env.tasks.task import Task
+from gan_env.training.annealing import Annealed, Annealing
 from gan_env.training.batches import Feed, latent_block
 from gan_env.training.chunks import Chunk, Moves
 from gan_env.training.compatible import difference
@@ -115,12 +116,13 @@ class Trainer:
         g_ema: Half-life, in updates, of a moving average of G's weights that is scored beside G; None: there is none.
             After a decision of k updates, average ← h average + (1 − h) weights with h = 0.5^(k / g_ema). Buffers are
             G's own. It changes nothing else.
+        annealing: Moves the loss' coefficient and Adam's β₂ over the episode, see `Annealing`; None: they stay.
         record: Records updates of plain MLPs for replay, see `cuda_graphs`; by default they are not recorded. With
             it, all rows are one chunk.
 
     Raises:
-        ValueError: If tasks cannot share a batch, their number differs from the number of rows, or a loss or a
-            recording does not fit the players.
+        ValueError: If tasks cannot share a batch, their number differs from the number of rows, a loss or a recording
+            does not fit the players, or an annealing does not fit loss, optimisers or the run.
     """
 
     n: int
@@ -144,6 +146,8 @@ class Trainer:
     g_optimizer: RowOptimizer
     d_optimizer: RowOptimizer
     d_penalty: Float[Tensor, " N"]
+    annealed: Annealed | None
+    """The annealed values of the rows, if anything is annealed."""
     g_penalty: Float[Tensor, " N"]
     g_average: Float[Tensor, "N P"] | None
     """The moving average of G's weights, if there is one."""
@@ -177,6 +181,7 @@ class Trainer:
         engine: str = "auto",
         num_threads: int = 1,
         g_ema: float | None = None,
+        annealing: Annealing | None = None,
     ):
         of_rows = [task] * rows if isinstance(task, Task) else list(task)
         if len(of_rows) != rows or not rows:
@@ -200,7 +205,7 @@ class Trainer:
                 "weights from others (spectral_norm, weight_norm, ...); take one of the two away"
             )
         self.episode_updates, self.dtype, self.device = episode_updates, dtype, torch.device(device)
-        self._chunk_rows, self._record, self._g_ema = chunk, record, g_ema
+        self._chunk_rows, self._record, self._g_ema, self._annealing = chunk, record, g_ema, annealing
         self.templates: dict[str, nn.Module] = {
             "g": self._fresh(task.generator, 0).to(self.device, dtype),
             "d": self._fresh(task.discriminator, 0).to(self.device, dtype),
@@ -223,8 +228,7 @@ class Trainer:
         self.num_threads = num_threads
         if record is not None:  # torch's, whichever would be taken else
             engine = "torch"
-        specs = g_optimizer, d_optimizer
-        self.engine = chosen(engine, self.tasks, loss, (self.g, self.d), specs, batch_size, dtype, self.device.type)
+        self.engine = chosen(engine, self.tasks, loss, (self.g, self.d), batch_size, dtype, self.device.type)
         self._drive(d_optimizer, g_optimizer)
         for mine, given in zip(self.base_rates, (d_lr, g_lr), strict=True):
             mine[:] = torch.as_tensor(given, dtype=torch.float64)
@@ -239,10 +243,14 @@ class Trainer:
 
     def _drive(self, d_spec: OptimizerSpec, g_spec: OptimizerSpec) -> None:
         """Makes the players' optimisers, whose rates are still to be set, and the engine."""
+        run = self.loss, (g_spec, d_spec), self.episode_updates, self.g.flat
+        self.annealed = None if self._annealing is None else Annealed(self._annealing, *run)
+        now = {} if self.annealed is None else self.annealed.now
         self.base_rates: Float[Tensor, "2 N"] = torch.zeros(2, self.n, dtype=torch.float64, device=self.device)
         """Learning rates of D and G, which multipliers multiply."""
-        self.d_optimizer = RowOptimizer(d_spec, self.d.flat, self.base_rates[0], self.d.weights)
-        self.g_optimizer = RowOptimizer(g_spec, self.g.flat, self.base_rates[1], self.g.weights)
+        d, g = self.base_rates
+        self.d_optimizer = RowOptimizer(d_spec, self.d.flat, d, self.d.weights, now.get("d_beta2"))
+        self.g_optimizer = RowOptimizer(g_spec, self.g.flat, g, self.g.weights, now.get("g_beta2"))
         self._engine = Engine(
             self.loss,
             self._game,
@@ -250,6 +258,7 @@ class Trainer:
             as_trained(self.d, self.loss, self._matrices),
             (self.g_optimizer, self.d_optimizer),
             (self.g_penalty, self.d_penalty),
+            now.get("coefficient"),
         )
         if self._record is not None:
             self._engine = RecordedEngine(self._engine, self._record)
@@ -416,6 +425,8 @@ class Trainer:
     def _prepare(self, chunk: Chunk, who: Moves) -> None:
         """Prepares what the update needs besides the batch: the loss' draws, and values that depend on progress."""
         loss, rows = self.loss, chunk.rows
+        if self.annealed is not None:
+            self.annealed.move(rows, self.updates[rows])
         if loss.noisy or (loss.penalty is not None and who.d is not None):
             drawn = self.feed.probes.at(rows, self.updates[rows], self.seed[rows], self.episode[rows])
             chunk.probe = drawn.to(self.dtype)

@@ -28,6 +28,7 @@ class Engine:
         trained_d: D wrapped in the regulariser of the loss; D itself without one.
         g_optimizer, d_optimizer: Optimisers of the players' weights.
         d_penalty, g_penalty: (N,), buffers for each row's weighted penalty and diversity term.
+        coefficient: (N,), the loss' coefficient at each row's coming update, if it is annealed; None: the loss' own.
     """
 
     def __init__(
@@ -38,11 +39,13 @@ class Engine:
         trained_d: Players,
         optimizers: tuple[RowOptimizer, RowOptimizer],
         penalties: tuple[Float[Tensor, " N"], Float[Tensor, " N"]],
+        coefficient: Float[Tensor, " N"] | None = None,
     ):
         self.loss, self.game, self.trained_d = loss, game, trained_d
         self.g, self.d = players
         self.g_optimizer, self.d_optimizer = optimizers
         self.g_penalty, self.d_penalty = penalties
+        self.coefficient = coefficient
         self._scratch = {name: Buffers() for name in ("d", "late d", "early", "late", "penalty")}
 
     def see(self, chunk: Chunk) -> None:
@@ -98,7 +101,7 @@ class Engine:
             return chunk.real, chunk.fake, chunk.seen.pair
         real, fake = chunk.real, chunk.fake
         if self.loss.noisy:
-            noise = self.loss.coefficient * chunk.probe
+            noise = self._weighted(chunk.probe, chunk.rows)
             real, fake = real + noise[:, 0], fake + noise[:, 1]
         return real, fake, self.trained_d.pair(chunk.d_flat, real, fake, chunk.d_buffers)
 
@@ -108,8 +111,14 @@ class Engine:
         rows = chunk.whole(places)
         seen = chunk.real[places], chunk.fake[places].detach(), chunk.probe[places]
         penalty, grad = penalised(self.d, self.loss.penalty, self.d.flat[rows], seen, self._scratch["penalty"])
-        self.d_penalty[rows] = self.loss.coefficient * penalty
-        return grad * self.loss.coefficient
+        self.d_penalty[rows] = self._weighted(penalty, rows)
+        return self._weighted(grad, rows)
+
+    def _weighted(self, values: Tensor, rows: Rows) -> Tensor:
+        """Multiplies values of these rows, (n, ...), by the loss' coefficient."""
+        if self.coefficient is None:
+            return values * self.loss.coefficient
+        return values * self.coefficient[rows].view(-1, *[1] * (values.dim() - 1))
 
     def _at_output(self, chunk: Chunk, pair: Pair, scratch: Buffers, within: Rows, places: Rows) -> Tensor:
         """Computes the gradient of G's loss at G's output, (m, M, *out), through D's pass but not for D's weights.

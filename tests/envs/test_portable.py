@@ -12,6 +12,7 @@ from agents.policies.policy import Eyes, PolicyController, PolicySpec
 from agents.policies.policy_files import load_controller, save_controller
 from gan_env import LOSSES
 from gan_env.envs.config import EnvConfig
+from gan_env.envs.gradient_noise import GRADIENT_NOISE
 from gan_env.envs.observations import FEATURES, FeatureMemory
 from gan_env.envs.portable import PORTABLE_FEATURES, PortableMemory, pairs_ranked, separation
 from gan_env.envs.vector_env import GANVectorEnv
@@ -19,6 +20,7 @@ from gan_env.types import Control, GameFacts, Measurement, PlayersSeen
 from gan_env.weight_sample import SAMPLE, sample_places
 
 HORIZON = 1_000
+EVERY = (*PORTABLE_FEATURES, *GRADIENT_NOISE)
 
 
 def seen(real, fake, loss="wgan", update=0, players=None) -> Measurement:
@@ -54,10 +56,10 @@ def weights(count: int, rows: int = 1, decisions: int = 40) -> list[np.ndarray]:
 
 
 def features(runs, of_weights, scale=1.0, loss="wgan") -> dict[str, np.ndarray]:
-    """Every portable feature at the end of the runs, (N,) each."""
+    """Every feature free of the loss' scale at the end of the runs, (N,) each."""
     rows = len(runs[0][0])
     facts = LOSSES[loss].game_facts("plane", episode_updates=HORIZON)
-    memory = FeatureMemory(PORTABLE_FEATURES, (), "mean", rows, facts)
+    memory = FeatureMemory(EVERY, (), "mean", rows, facts)
     control, rates = Control.of(rows, d_multiplier=4.0, g_multiplier=0.5), np.tile([1e-3, 2e-4], (rows, 1))
     for t, ((real, fake), sample) in enumerate(zip(runs, of_weights, strict=True)):
         measured = seen(scale * real, scale * fake, loss, t, PlayersSeen(sample, rates))
@@ -158,7 +160,7 @@ def odd_features(loss: str) -> dict[str, np.ndarray]:
     return features(runs, [rng.choice(odd, (6, 2, SAMPLE)) for _ in runs], loss=loss)
 
 
-@pytest.mark.parametrize("name", PORTABLE_FEATURES)
+@pytest.mark.parametrize("name", EVERY)
 class TestEveryPortableFeature:
     """Contract of every registered portable feature."""
 
@@ -184,10 +186,10 @@ class TestEveryPortableFeature:
             assert ((FEATURES[name].low <= found) & (found <= FEATURES[name].high)).all()
 
     def test_is_at_its_neutral_value_where_nothing_is_known(self, name):
-        memory = FeatureMemory(PORTABLE_FEATURES, (), "mean", 1)
+        memory = FeatureMemory(EVERY, (), "mean", 1)
         nothing = np.full((1, 4), np.nan)
         memory.start(np.array([0]), seen(nothing, nothing))
-        neutral = 0.5 if name.startswith("auc") else 0.0
+        neutral = 0.5 if name.startswith("auc") or name in GRADIENT_NOISE else 0.0
         if name.startswith("ramp"):
             neutral = np.tanh(-8 * int(name.removeprefix("ramp_")) / 100)
         assert memory.observe(seen(nothing, nothing))[0, memory.names.index(name)] == pytest.approx(neutral)
@@ -213,12 +215,13 @@ def policy(config: EnvConfig) -> PolicyController:
     return PolicyController(spec, [(torch.randn(8, inputs), torch.randn(8)), (torch.randn(2, 8), torch.randn(2))])
 
 
+@pytest.mark.parametrize("features", ["portable", ("portable", "gradient_noise")])
 @pytest.mark.parametrize("k", [1, 5])
-def test_the_environment_a_policys_file_and_a_users_loop_see_the_same(engine, k, tmp_path):
+def test_the_environment_a_policys_file_and_a_users_loop_see_the_same(engine, k, features, tmp_path):
     config = EnvConfig(
-        task="ring", features="portable", reward="log_quality", engine=engine, updates_per_step=k, episode_updates=40
+        task="ring", features=features, reward="log_quality", engine=engine, updates_per_step=k, episode_updates=40
     )
-    assert config.features == PORTABLE_FEATURES
+    assert config.features == (PORTABLE_FEATURES if features == "portable" else EVERY)
     save_controller(policy(config), tmp_path / "policy.safetensors")
     mine = load_controller(tmp_path / "policy.safetensors")
     env = GANVectorEnv(1, control="rates", config=replace(config, score=False), autoreset_mode="Disabled")
@@ -260,8 +263,9 @@ def test_a_run_of_unknown_length_has_neutral_features_for_it_and_a_policy_works(
     assert found["log_horizon"] == 0 and found["ramp_0"] == 0 and found["d_log_rate"] == pytest.approx(0, abs=1e-6)
 
 
-def test_a_policy_goes_on_from_its_state_in_a_new_controller():
-    config = EnvConfig(task="ring", features="portable", reward="log_quality", episode_updates=40, score=False)
+@pytest.mark.parametrize("features", ["portable", ("portable", "gradient_noise")])
+def test_a_policy_goes_on_from_its_state_in_a_new_controller(features):
+    config = EnvConfig(task="ring", features=features, reward="log_quality", episode_updates=40, score=False)
     env = GANVectorEnv(2, control="rates", config=config, autoreset_mode="Disabled")
     env.reset(seed=0)
     first, second = policy(config), policy(config)

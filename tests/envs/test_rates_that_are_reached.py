@@ -44,5 +44,13 @@ def test_tasks_say_which_constant_rates_the_sweep_found_best():
     assert make_task("dirac").tuned is None
 
 
+def test_a_swept_game_outside_the_sources_has_the_best_constant_rates_as_its_base_and_the_others_keep_theirs():
+    own = {name: (make_task(name).d_lr, make_task(name).g_lr) for name in ("ring", "circle", "spiral", "line", "grid")}
+    grid = make_task("grid").tuned
+    assert grid is not None and own.pop("grid") == (grid["d_lr"], grid["g_lr"])
+    assert set(own.values()) == {(2e-4, 2e-4)}  # the thesis'
+    assert (make_task("digits").d_lr, make_task("digits").g_lr) == (2e-3, 2e-3)  # of all committed results
+
+
 def test_ranges_that_are_set_are_those_of_the_actions():
     assert EnvConfig(d_lr_range=(0.5, 2.0)).action_ranges == ((0.5, 2.0), G_RANGE)

@@ -36,8 +36,6 @@ def test_the_ideal_discriminator_loss_is_that_of_the_table(name):
 
 def trained_once(name, engine, order="simultaneous", **control):
     """A trainer before and after one SGD update, so that (before − after) / rate is the gradient."""
-    if engine == "native" and LOSSES[name].paired:
-        pytest.skip("the kernel has no losses of pairs")
     config = EnvConfig(task="ring", loss=name, optimizer="sgd", d_lr=LR, g_lr=LR, dtype="float64", order=order)
     trainer = make_trainer(EnvConfig.of(config, engine=engine), ROWS)
     trainer.reset(np.arange(ROWS) + 5, np.zeros(ROWS, np.int64))

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from gan_env.envs.config import EnvConfig, make_trainer
-from gan_env.losses.losses import LOSSES
+from gan_env.losses.losses import LOSSES, get_loss
 from gan_env.native import library as lib
 from gan_env.networks.mlp import mlp_discriminator, mlp_generator
 from gan_env.tasks.task import TASKS
@@ -20,7 +20,7 @@ from gan_env.types import Control
 
 ROWS, BATCH, DECISIONS, UPDATES = 2, 21, 40, 25
 SESSIONS: dict[str, dict[str, Any]] = {
-    **{loss: {"loss": loss} for loss in LOSSES if not LOSSES[loss].paired},
+    **{loss: {"loss": loss} for loss in LOSSES},
     **{
         f"{loss}, {dtype}, {order}, {optimizer}": {
             "loss": loss,
@@ -38,6 +38,17 @@ SESSIONS: dict[str, dict[str, Any]] = {
             ("instance-noise", "float32", "simultaneous", "sgd"),
         )
     },
+    "oadam": {"optimizer": "oadam"},
+    "extra-adam, float64": {"optimizer": "extra-adam", "dtype": "float64"},
+    "lookahead-minimax": {"optimizer": {"name": "lookahead-minimax", "lookahead_every": 3}},
+    "annealed r3gan, float64, alternating": {
+        "loss": "r3gan:10",
+        "dtype": "float64",
+        "order": "alternating",
+        "optimizer": {"betas": (0.0, 0.9)},
+        "episode_updates": 1_200,
+        "annealing": {"coefficient": 1.0, "beta2": 0.99, "until": 0.5},
+    },
 }
 
 
@@ -45,12 +56,15 @@ def session(name: str, isa: str = "") -> tuple[NativeEngine, State]:
     """A kernel on rows whose weights NumPy drew, and the rows."""
     g, d = partial(mlp_generator, (3, 7, 5, 2), (2,)), partial(mlp_discriminator, (2, 9, 6, 1), (2,))
     task = replace(TASKS["grid"](), generator=g, discriminator=d, latent_size=3)
-    given: dict[str, Any] = {"task": task, "device": "cpu", "engine": "native", "batch_size": BATCH, **SESSIONS[name]}
+    usual: dict[str, Any] = {"device": "cpu", "engine": "native", "batch_size": BATCH, "d_lr": 2e-4, "g_lr": 2e-4}
+    given: dict[str, Any] = {"task": task, **usual, **SESSIONS[name]}
     made = make_trainer(EnvConfig(**given), ROWS)
     made.reset(np.arange(ROWS), np.zeros(ROWS, np.int64))
     draw = np.random.Generator(np.random.Philox(7))
     for players in (made.g, made.d):
         players.flat.copy_(torch.from_numpy(draw.integers(-512, 513, players.flat.shape) / 1024))
+    for optimizer in (made.g_optimizer, made.d_optimizer):
+        optimizer.reset(torch.arange(ROWS))  # for slow weights are those
     for stream in (made.feed.reals, made.feed.latents, made.feed.probes):
         if stream is not None:
             stream.forget()
@@ -100,7 +114,7 @@ def recording(name: str) -> bytes:
         plain = array.numpy() if isinstance(array, torch.Tensor) else np.asarray(array)
         return point(where, offset, put(plain.tobytes()))
 
-    losses = LOSSES[SESSIONS[name]["loss"]]
+    losses = get_loss(SESSIONS[name].get("loss", "bce"))
     game = engine._game(losses, SESSIONS[name].get("order", "simultaneous"))
     rows = engine._rows
     put(bytes(game))
@@ -109,6 +123,11 @@ def recording(name: str) -> bytes:
         described = getattr(game, player)
         layers = put(ctypes.string_at(described.layer, described.count * ctypes.sizeof(lib.Layer)))
         point(0, getattr(lib.Game, player).offset + lib.Player.layer.offset, layers)
+    tables = {} if state.annealed is None else state.annealed.tables
+    places = {"coefficient": lib.Game.coefficients.offset}
+    places |= {f"{p}_beta2": getattr(lib.Game, f"{p}_optimizer").offset + lib.Optimizer.beta2s.offset for p in "gd"}
+    for table, values in tables.items():
+        at(0, places[table], values)
     results = []
     for player in ("g", "d"):
         players, optimizer = getattr(state, player), getattr(state, f"{player}_optimizer")

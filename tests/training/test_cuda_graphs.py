@@ -70,7 +70,7 @@ def trainer(record=None, task="ring", **settings) -> Trainer:
     made = Trainer(
         of, config.gan_loss, ROWS, d_lr=1e-2, g_lr=1e-2, d_optimizer=config.optimizer_spec,
         g_optimizer=config.optimizer_spec, batch_size=8, order=config.order, record=record,
-        engine="torch",
+        engine="torch", episode_updates=50, annealing=config.annealing,
     )  # fmt: skip
     made.reset(np.arange(ROWS) + 3, np.zeros(ROWS, np.int64))
     return made
@@ -113,6 +113,17 @@ def test_every_optimizer_is_recorded_and_replayed_to_the_bit(optimizer):
     for name in ("V3", "V3", "V1", "mixed", "V3", "V2", "V3", "V3"):
         for each in (plain, recorded):
             each.advance(MIXED if name == "mixed" else EVERYBODY[name], 2)
+        same(plain, recorded)
+    assert record.recorded == 4 and record.replayed > 10
+
+
+def test_an_annealed_game_is_recorded_once_and_replayed_to_the_bit():
+    record = Taped()
+    settings = {"loss": "r3gan", "annealing": {"coefficient": 0.1, "beta2": 0.9, "until": 0.5}}
+    plain, recorded = (trainer(each, **settings) for each in (None, record))
+    for name in ("V3", "V3", "mixed", "V3", "V1", "V2", "V3", "V3", "V3"):
+        for each in (plain, recorded):
+            each.advance(MIXED if name == "mixed" else EVERYBODY[name], 4)
         same(plain, recorded)
     assert record.recorded == 4 and record.replayed > 10
 

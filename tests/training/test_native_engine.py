@@ -15,7 +15,7 @@ from gan_env.envs.env import GANVectorEnv
 from gan_env.losses.losses import LOSSES
 from gan_env.native import library as lib
 from gan_env.networks.mlp import mlp_discriminator, mlp_generator
-from gan_env.optimizer_spec import OPTIMIZERS, OptimizerSpec
+from gan_env.optimizer_spec import OPTIMIZERS
 from gan_env.random.streams import Purpose
 from gan_env.tasks.task import TASKS, Task
 from gan_env.training.native_engine import NativeEngine, State, not_covered
@@ -57,7 +57,7 @@ def assert_same(a: dict[str, torch.Tensor], b: dict[str, torch.Tensor]) -> None:
 # The torch engine's numbers
 
 DESCENTS: dict[str, dict[str, Any]] = {
-    **{loss: {"loss": loss} for loss in LOSSES if not LOSSES[loss].paired},
+    **{loss: {"loss": loss} for loss in LOSSES},
     "digits": {"task": "digits", "batch_size": 40},
     "digits, wgan-gp": {"task": "digits", "loss": "wgan-gp", "batch_size": 33, "optimizer": "adam"},
     "sgd with momentum": {"optimizer": {"name": "sgd", "momentum": 0.9}},
@@ -65,6 +65,23 @@ DESCENTS: dict[str, dict[str, Any]] = {
     "rmsprop": {"optimizer": {"name": "rmsprop", "alpha": 0.9}},
     "negative beta1": {"optimizer": {"betas": (-0.5, 0.999)}},
     "beta1 = 0": {"optimizer": {"betas": (0.0, 0.99)}},
+    "oadam": {"optimizer": {"name": "oadam", "betas": (0.5, 0.9)}},
+    "extra-adam": {"optimizer": {"name": "extra-adam", "betas": (0.5, 0.9)}},
+    "lookahead-minimax": {
+        "optimizer": {"name": "lookahead-minimax", "lookahead_every": 7, "lookahead_share": 0.25},
+    },
+    "annealed r3gan": {
+        "loss": "r3gan:10",
+        "optimizer": {"betas": (0.0, 0.9)},
+        "episode_updates": 300,
+        "annealing": {"coefficient": 1.0, "beta2": 0.99, "until": 0.5},
+    },
+    "annealed noise": {
+        "loss": "instance-noise",
+        "optimizer": "oadam",
+        "episode_updates": 300,
+        "annealing": {"coefficient": 0, "beta2": 0.9, "until": 0.4},
+    },
     "curve": {"task": "spiral"},
     "dirac": {"task": "dirac", "loss": "wgan-unclipped"},
     "one sample": {"batch_size": 1},
@@ -165,7 +182,10 @@ def on(made: Trainer, isa: str, threads: int = 1) -> NativeEngine:
     return NativeEngine(made.tasks, made.loss, made.order, made.batch_size, made.feed, held, threads=threads, isa=isa)
 
 
-@pytest.mark.parametrize("name", ["bce", "gran", "wgan-gp", "digits", "curve"])
+OWN_STATE = ("oadam", "extra-adam", "lookahead-minimax", "annealed r3gan")
+
+
+@pytest.mark.parametrize("name", ["bce", "gran", "wgan-gp", "digits", "curve", *OWN_STATE])
 def test_a_row_among_others_is_the_row_alone_to_the_bit_on_any_number_of_threads(name, no_shape_checks):
     many = trainer(rows=5, num_threads=3, **DESCENTS[name])
     alone = [trainer(rows=1, seeds=[5 + row], **DESCENTS[name]) for row in range(5)]
@@ -177,7 +197,7 @@ def test_a_row_among_others_is_the_row_alone_to_the_bit_on_any_number_of_threads
         assert_same({key: value[0] for key, value in state(one).items()}, {k: v[row] for k, v in state(many).items()})
 
 
-@pytest.mark.parametrize("name", ["bce", "instance-noise", "digits", "curve", "dirac"])
+@pytest.mark.parametrize("name", ["bce", "instance-noise", "digits", "curve", "dirac", *OWN_STATE])
 def test_a_decision_of_many_updates_is_as_many_decisions_of_one(name, no_shape_checks):
     single, many = trainer(**DESCENTS[name]), trainer(**DESCENTS[name])
     control = next(controls(ROWS, 1))
@@ -207,26 +227,28 @@ def test_a_look_that_was_kept_is_never_used_after_somebody_changed_the_row():
     assert_same(state(changed), state(fresh))
 
 
-def test_a_fork_and_a_restored_snapshot_go_on_to_the_bit():
-    made = trainer()
+@pytest.mark.parametrize("name", ["bce", *OWN_STATE])
+def test_a_fork_and_a_restored_snapshot_go_on_to_the_bit(name):
+    made = trainer(**DESCENTS[name])
     made.advance(Control.of(ROWS), 11)
     held, branch = snapshot(made), fork(made, [2, 0])
     assert branch.engine == "native"
     made.advance(Control.of(ROWS), 9)
     branch.advance(Control.of(2), 9)
-    other = trainer(seeds=[90, 91, 92])
+    other = trainer(seeds=[90, 91, 92], **DESCENTS[name])
     restore(other, held)
     other.advance(Control.of(ROWS), 9)
     assert_same(state(made), state(other))
     assert_same({name: value[[2, 0]] for name, value in state(made).items()}, state(branch))
 
 
-def test_a_row_that_is_reset_starts_as_a_fresh_one_and_leaves_the_others():
-    made, other = trainer(), trainer()
+@pytest.mark.parametrize("name", ["bce", *OWN_STATE])
+def test_a_row_that_is_reset_starts_as_a_fresh_one_and_leaves_the_others(name):
+    made, other = (trainer(**DESCENTS[name]) for _ in range(2))
     for each in (made, other):
         each.advance(Control.of(ROWS), 5)
     made.reset(np.array([77]), np.array([2]), np.array([1]))
-    fresh = trainer(rows=1)
+    fresh = trainer(rows=1, **DESCENTS[name])
     fresh.reset(np.array([77]), np.array([2]))
     for each in (made, other, fresh):
         each.advance(Control.of(each.n), 12)
@@ -303,9 +325,6 @@ def test_the_kernels_draws_are_numpys_to_the_bit(purpose, isa):
 # What it covers
 
 
-NOT_THE_KERNELS = ("oadam", "extra-adam", "lookahead-minimax")
-
-
 class Shifted(nn.Module):
     def forward(self, x):
         return x + 1
@@ -325,8 +344,6 @@ def test_what_is_covered_and_why_the_rest_is_not():
         ({"task": own_task(lambda: nn.Sequential(*g(), Shifted()), d)}, "the generator is no plain MLP"),
         ({"task": own_task(g, bent), "loss": "r1"}, "the discriminator is not piecewise linear"),
         ({"task": "digits", "loss": "bce+diversity"}, "has a diversity term"),
-        ({"loss": "r3gan"}, "compares logits by pairs"),
-        *(({"optimizer": name}, f"optimizer '{name}' is none of the kernel's") for name in NOT_THE_KERNELS),
     )
     for settings, why in rest:
         assert trainer("auto", **settings).engine == "torch"
@@ -335,13 +352,17 @@ def test_what_is_covered_and_why_the_rest_is_not():
     players = trainer("torch").g, trainer("torch").d
 
     def reason(loss=LOSSES["bce"], dtype=torch.float32, device="cpu") -> str:
-        return not_covered([ring], loss, players, (OptimizerSpec(),) * 2, 64, dtype, device) or ""
+        return not_covered([ring], loss, players, 64, dtype, device) or ""
 
-    assert all((reason(loss) == "") != loss.paired for loss in map(LOSSES.__getitem__, LOSSES))
+    assert not any(reason(loss) for loss in map(LOSSES.__getitem__, LOSSES))
     for name in OPTIMIZERS:
-        assert trainer("auto", optimizer=name).engine == ("torch" if name in NOT_THE_KERNELS else "native")
+        assert trainer("auto", optimizer=name).engine == "native"
     assert "on processors" in reason(device="cuda") and "float32 or float64" in reason(dtype=torch.bfloat16)
     assert "functions of its own" in reason(own)
+    assert "functions of its own" in reason(replace(LOSSES["bce"], paired=True))
+    pairs = replace(LOSSES["r3gan"], penalty=None, normalise=LOSSES["gran"].normalise)
+    assert "compares normalised logits by pairs" in reason(pairs)
+    assert not reason(replace(LOSSES["r3gan"], penalty=LOSSES["wgan-gp"].penalty))
     assert "regulariser of its own" in reason(replace(LOSSES["r1"], penalty=lambda *_: torch.zeros(1)))
     assert "more than one regulariser" in reason(replace(LOSSES["r1"], noisy=True))
 

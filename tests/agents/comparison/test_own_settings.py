@@ -91,8 +91,9 @@ def test_where_nothing_could_change_the_optimiser_an_opponent_is_refused_with_th
         Film(GAME, two, seed=0)
     film = Film(GAME, two[1:], seed=0, frames=3)
     assert film.env.trainer.g_optimizer.spec.name == "oadam"
-    said = refusal("oadam", EnvConfig.of(GAME, engine="native"), make_trainer(GAME, 1))
-    assert "optimizer 'oadam'" in said or "not installed" in said
+    annealed = EnvConfig.of(GAME, annealing={"beta2": 0.9})
+    assert "optimizer 'sgd' has no β₂" in refusal("sim-gda(optimizer='sgd')", annealed, make_trainer(annealed, 1))
+    assert not refusal("oadam", annealed, make_trainer(annealed, 1))
 
 
 def test_every_optimiser_of_a_paper_is_an_opponent_and_none_is_a_controllers_name():

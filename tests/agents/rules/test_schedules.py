@@ -59,6 +59,21 @@ def test_a_schedule_moves_both_rates_as_the_schedulers_of_torch(shape):
     np.testing.assert_allclose(found[:, 1], reference(shape, 6e-5), rtol=1e-9)
 
 
+@pytest.mark.parametrize("shape", ["linear", "cosine"])
+def test_a_decay_that_ends_early_is_the_whole_decay_of_a_shorter_run_and_then_stays(shape):
+    found = rates(f"{shape}-decay(floor=0.001, until=0.4)", (1e-2, 6e-5))
+    first = UPDATES * 2 // 5
+    for player, base in enumerate((1e-2, 6e-5)):
+        np.testing.assert_allclose(found[:first, player], reference(shape, base, first), rtol=1e-9)
+        np.testing.assert_allclose(found[first:, player], FLOOR * base, rtol=1e-12)
+
+
+def test_r3gans_rate_falls_from_2e_4_to_5e_5():
+    """Half a cosine to a quarter, as in its published code: 2e-4, 2e-4 - (1.5e-4) / 2 half-way, and 5e-5 from then."""
+    found = rates("cosine-decay(floor=0.25, until=0.5)", (2e-4, 2e-4))
+    assert found[[0, 10, 20, 39], 0] == pytest.approx([2e-4, 1.25e-4, 5e-5, 5e-5], rel=1e-12)
+
+
 def test_ttur_decay_has_the_same_rates_whatever_the_base_rates():
     for base in ((1e-4, 1e-2), (0.1, 0.1)):
         found = rates("ttur-decay", base)
@@ -100,7 +115,7 @@ def test_schedules_that_decide_together_are_those_that_decide_alone():
     names = [
         f"schedule(d={d}, g=0.5, shape={shape!r})" for d in (0.5, 2.0) for shape in ("linear", "cosine", "constant")
     ]
-    names += ["ttur-decay", "linear-decay", "cosine-decay(floor=0.1)"]
+    names += ["ttur-decay", "linear-decay", "cosine-decay(floor=0.1)", "cosine-decay(until=0.3)"]
     game = EnvConfig(task="ring", loss="bce", batch_size=32, episode_updates=20, score=False)
 
     def trained(contestants: list[str]) -> list[dict]:
@@ -151,6 +166,7 @@ def test_rows_with_unlike_base_rates_have_no_common_one():
         ("schedule(shape='linaer')", "unknown schedule shape 'linaer'; did you mean 'linear'"),
         ("schedule(d=0)", "schedule: d=0 must be a finite number > 0"),
         ("schedule(shape='linear', floor=0.0)", "floor=0.0 must be in"),
+        ("linear-decay(until=0.0)", "linear-decay: until=0.0 must be a share of the episode"),
         ("ttur-decay(g_lr=-1.0)", "ttur-decay: g_lr=-1.0 must be a finite number > 0"),
         ("schedule:3", "schedule takes no argument"),
     ],
