@@ -3,6 +3,7 @@
 import multiprocessing
 import pickle
 import random
+from copy import deepcopy
 from dataclasses import replace
 
 import gymnasium as gym
@@ -683,6 +684,21 @@ def test_what_the_caller_does_to_what_was_handed_out_does_not_touch_the_env():
                 value[:] = 0
         results = env.step(action), other.step(action)
     np.testing.assert_array_equal(results[0][3], results[1][3])
+
+
+@pytest.mark.parametrize("engine", ["torch", "native"])
+def test_later_steps_do_not_touch_what_was_handed_out(engine):
+    env = vector(2, engine=engine, features="portable")
+    results = [env.reset(seed=0), *map(env.step, plan(env, 4))]
+    kept = deepcopy(results)
+    for action in plan(env, 3):
+        env.step(action)
+    for result, held in zip(results, kept, strict=True):
+        for value, before in zip(result[:-1], held[:-1], strict=True):
+            np.testing.assert_array_equal(value, before)
+        assert result[-1].keys() == held[-1].keys()
+        for name, value in result[-1].items():
+            np.testing.assert_array_equal(value, held[-1][name])
 
 
 def test_samples_are_the_same_until_the_generator_moves_on():

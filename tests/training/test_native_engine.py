@@ -390,6 +390,19 @@ def test_a_control_that_is_none_is_refused_as_the_torch_engine_refuses_it():
         assert said[0] == said[1]
 
 
+def test_controls_that_share_fields_are_each_read_as_they_are():
+    slow = Control.of(ROWS, d_multiplier=0.1)
+    both = replace(slow, d_multiplier=torch.full((ROWS,), 7.0, dtype=torch.float64))
+    narrow = replace(slow, d_multiplier=torch.full((2 * ROWS,), 7.0)[::2])  # of another type, and with gaps
+    shared, apart = trainer(), trainer()
+    for control in (slow, both, narrow, slow, narrow):
+        shared.advance(control)
+        apart.advance(Control(**control.state()))
+        assert_same(state(shared), state(apart))
+    with pytest.raises(ValueError, match="d_multiplier has shape"):
+        shared.advance(replace(slow, d_multiplier=torch.ones(ROWS + 1)))
+
+
 def test_a_library_of_other_sources_is_refused_with_the_way_to_build_it(monkeypatch):
     monkeypatch.setattr(lib, "sources_key", lambda: 1)
     with pytest.raises(OSError, match="build it anew: python -m gan_env.native.library"):
