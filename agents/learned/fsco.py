@@ -61,6 +61,10 @@ class FscoConfig:
     """Discount per decision."""
     noise: float = 0.1
     """Standard deviation of the exploration noise on the action; SB3's DDPG has none unless told."""
+    actor_learning_rate: float | None = None
+    """Of the actor, if it is not `learning_rate`."""
+    last_layer: float | None = None
+    """Half the width of the uniform distribution of the last layers' first weights, if it is not torch's."""
     gradient_steps: int = 1
     """Gradient steps for each decision of one GAN."""
     hidden: tuple[int, ...] = (64, 64)
@@ -75,7 +79,7 @@ class FscoConfig:
     """Embedded: multipliers at -1 and +1."""
 
     def __post_init__(self) -> None:
-        check_settings({f.name: getattr(self, f.name) for f in fields(self)})
+        check_settings({f.name: value for f in fields(self) if (value := getattr(self, f.name)) is not None})
         if not self.hidden:
             raise ValueError("hidden=() must be widths of at least 1, e.g. (64, 64)")
 

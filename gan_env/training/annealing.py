@@ -149,7 +149,7 @@ class Annealed:
         """By the same names, each row's value at its coming update, (N,): coefficients in the players' precision, β₂ in
         float64. Written in place, so that a recording of an update may read it."""
 
-    def move(self, rows: slice, updates: np.ndarray) -> None:
+    def set_to(self, rows: slice, updates: np.ndarray) -> None:
         """Sets the values of the rows, which have had so many updates, (n,) int64."""
         for name, table in self.tables.items():
             self.now[name][rows] = torch.from_numpy(table[np.minimum(updates, len(table) - 1)]).to(self.now[name])

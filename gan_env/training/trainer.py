@@ -426,7 +426,7 @@ class Trainer:
         """Prepares what the update needs besides the batch: the loss' draws, and values that depend on progress."""
         loss, rows = self.loss, chunk.rows
         if self.annealed is not None:
-            self.annealed.move(rows, self.updates[rows])
+            self.annealed.set_to(rows, self.updates[rows])
         if loss.noisy or (loss.penalty is not None and who.d is not None):
             drawn = self.feed.probes.at(rows, self.updates[rows], self.seed[rows], self.episode[rows])
             chunk.probe = drawn.to(self.dtype)

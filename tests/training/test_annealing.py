@@ -52,7 +52,7 @@ def test_a_row_is_as_far_as_its_own_updates_are(engine):
     made.advance(Control.of(2), 15)
     made.reset(np.array([9]), np.array([0]), np.array([1]))
     assert made.annealed is not None
-    made.annealed.move(slice(0, 2), made.updates)
+    made.annealed.set_to(slice(0, 2), made.updates)
     middle = {"coefficient": 0.55, "g_beta2": 0.945, "d_beta2": 0.945}
     first = {"coefficient": 1.0, "g_beta2": 0.9, "d_beta2": 0.9}
     for name, now in made.annealed.now.items():
