@@ -34,7 +34,7 @@ struct Game {
     Player g, d;
     int64_t loss, penalty;
     int64_t gradient_normalised, spectral_norm, noisy, clipped, alternating;
-    double coefficient;
+    double coefficient, gran_eps;
     Optimizer g_optimizer, d_optimizer;
 };
 

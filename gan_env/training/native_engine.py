@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from gan_env.data.datasets import ArrayData, GaussianMixture, PlaneData
 from gan_env.losses.losses import LOSSES, Loss
+from gan_env.losses.penalties import GradientNormalisation
 from gan_env.native import library as lib
 from gan_env.optimizer_spec import OptimizerSpec
 from gan_env.players.batched_mlp import MLPPlayers
@@ -117,7 +118,7 @@ def _loss_not_covered(loss: Loss, d: Players) -> str | None:
         return f"loss {loss.name!r} has a diversity term"
     own = (
         (loss.penalty is not None and _penalty_kind(loss) is None)
-        or loss.normalise not in (None, LOSSES["gran"].normalise)
+        or not (loss.normalise is None or isinstance(loss.normalise, GradientNormalisation))
         or loss.reparametrise not in (None, LOSSES["sn"].reparametrise)
     )
     if own:
@@ -374,6 +375,7 @@ class NativeEngine:
             clipped=loss.clipped,
             alternating=order == "alternating",
             coefficient=loss.coefficient,
+            gran_eps=loss.normalise.eps if isinstance(loss.normalise, GradientNormalisation) else 0.0,
             g_optimizer=_optimizer(state.g_optimizer),
             d_optimizer=_optimizer(state.d_optimizer),
         )

@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from gan_env.losses.losses import LOSSES
-from gan_env.losses.penalties import gradient_normalisation
+from gan_env.losses.penalties import GradientNormalisation
 from gan_env.losses.spectral_norm import spectral_norm, weight_matrices
 from gan_env.networks.parameters import flatten
 from gan_env.players.batched_mlp import MLPPlayers
@@ -84,7 +84,7 @@ def test_a_regularised_discriminator_and_its_gradients_are_autograds(how, net):
         return (
             players
             if how == "reparametrised"
-            else gradient_normalised(players, lambda slope: gradient_normalisation(slope, 0.83))
+            else gradient_normalised(players, lambda slope: GradientNormalisation()(slope, 0.83))
         )
 
     fast, slow = regularised(written), regularised(plain)
