@@ -76,9 +76,18 @@ GRAN = [
     *(Reading(f"gran:{k:g}:{eps:g}", 2e-4, adam) for k in (5.0, 25.0) for eps in (1e-3, 0.1, 10.0) for adam in ADAMS),
     *(Reading(f"gran:{k:g}:{eps:g}", 1e-3, ADAMS[1]) for k in (0.83, 5.0, 25.0) for eps in (1e-3, 0.1, 10.0)),
 ]
-READINGS = {"wgan": WGAN, "gran": GRAN}
-DEFAULT = {"wgan": Reading("wgan:0.01", 2e-4, RMSPROP[0]), "gran": Reading("gran:0.83:0.1", 2e-4, ADAMS[1])}
-"""The readings of the first table."""
+GN = [
+    *(Reading(f"gn:{k:g}", 2e-4, adam) for k in (0.83, 3.0, 10.0) for adam in ADAMS),
+    *(Reading(f"gn:{k:g}", 1e-3, ADAMS[1]) for k in (0.83, 3.0, 10.0)),
+]
+"""The bounded normalisation of another paper, in gran's place."""
+READINGS = {"wgan": WGAN, "gran": GRAN, "gn": GN}
+DEFAULT = {
+    "wgan": Reading("wgan:0.01", 2e-4, RMSPROP[0]),
+    "gran": Reading("gran:0.83:0.1", 2e-4, ADAMS[1]),
+    "gn": Reading("gn:0.83", 2e-4, ADAMS[1]),
+}
+"""The readings of the first table; of gn, the same K and β₁."""
 
 
 @dataclass(frozen=True)
@@ -100,7 +109,7 @@ class Options:
 
     out: Path = Path(__file__).parents[1] / "results" / "readings"
     """Folder of the rounds' folders."""
-    losses: tuple[str, ...] = ("wgan", "gran")
+    losses: tuple[str, ...] = ("wgan", "gran", "gn")
     """Which losses."""
     rounds: int = len(ROUNDS)
     """How many rounds."""
@@ -186,9 +195,8 @@ def works_on(own: Mapping[tuple[str, str], float], orders: Sequence[str]) -> lis
 def table(rows: Sequence[Row], readings: Sequence[Reading], stage: Round) -> str:
     """Formats a round, the best reading first."""
     found = cells(rows)
-    head = (
-        f"{'reading':<38}{'stated':>7}{'overall':>9}  " + "".join(f"{each:>25}" for each in stage.sets) + "  works on"
-    )
+    names = "".join(f"{each:>25}" for each in stage.sets)
+    head = f"{'reading':<38}{'stated':>7}{'overall':>9}  {names}  works on"
     lines = [
         f"{stage.updates:,} updates, {stage.seeds} tune seeds; mean sliced W1 to validation data under "
         f"{', '.join(stage.orders)}",

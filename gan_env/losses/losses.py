@@ -25,6 +25,7 @@ from gan_env.losses.penalties import (
     Discriminator,
     GradientNormalisation,
     InputGradient,
+    bounded_normalisation,
     gradient_penalty,
     js_penalty,
     r1_penalty,
@@ -341,6 +342,16 @@ _add(
         coefficient=0.83,
         coefficient_is="Lipschitz constant K, as a factor on the normalised logit; the thesis' 0.83. gran:K:ε sets ε",
         source="Bhaskara et al. 2022 (GraN-GAN), arXiv:2111.03162; the thesis' Piecewise-GP",
+    )
+)
+_add(
+    replace(
+        BCE,
+        name="gn",
+        normalise=bounded_normalisation,
+        coefficient=1.0,
+        coefficient_is="bound K of the normalised logit; the original's 1",
+        source="Wu et al. 2021 (GN-GAN), arXiv:2109.02235, with the bce loss",
     )
 )
 _add(

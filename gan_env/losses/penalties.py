@@ -112,3 +112,8 @@ class GradientNormalisation:
     def __call__(self, at: InputGradient, coefficient: float) -> Float[Tensor, "n B"]:
         """Computes the normalised logits; `coefficient` is K."""
         return coefficient * at.logits * at.squared_norm.clamp_min(TINY).sqrt() / (at.squared_norm + self.eps)
+
+
+def bounded_normalisation(at: InputGradient, coefficient: float) -> Float[Tensor, "n B"]:
+    """K f / (‖∇f‖ + |f|), which lies between −K and K. Wu et al. 2021, arXiv:2109.02235, with K = 1."""
+    return coefficient * at.logits / (at.squared_norm.clamp_min(TINY).sqrt() + at.logits.abs())

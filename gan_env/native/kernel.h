@@ -38,6 +38,9 @@ struct Game {
     Optimizer g_optimizer, d_optimizer;
 };
 
+// Kinds of gradient normalisation.
+enum { UNBOUNDED = 1, BOUNDED = 2 };
+
 // Where the real samples of a task come from.
 struct Data {
     int64_t form;

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from gan_env.data.datasets import ArrayData, GaussianMixture, PlaneData
 from gan_env.losses.losses import LOSSES, Loss
-from gan_env.losses.penalties import GradientNormalisation
+from gan_env.losses.penalties import GradientNormalisation, bounded_normalisation
 from gan_env.native import library as lib
 from gan_env.optimizer_spec import OptimizerSpec
 from gan_env.players.batched_mlp import MLPPlayers
@@ -118,7 +118,7 @@ def _loss_not_covered(loss: Loss, d: Players) -> str | None:
         return f"loss {loss.name!r} has a diversity term"
     own = (
         (loss.penalty is not None and _penalty_kind(loss) is None)
-        or not (loss.normalise is None or isinstance(loss.normalise, GradientNormalisation))
+        or (loss.normalise is not None and _normalisation_kind(loss) is None)
         or loss.reparametrise not in (None, LOSSES["sn"].reparametrise)
     )
     if own:
@@ -148,6 +148,13 @@ def _loss_kind(loss: Loss) -> int | None:
 
 def _penalty_kind(loss: Loss) -> int | None:
     return next((kind for name, kind in _PENALTIES.items() if LOSSES[name].penalty is loss.penalty), None)
+
+
+def _normalisation_kind(loss: Loss) -> int | None:
+    """Returns the kernel's number of a gradient normalisation; None if there is none, or none of the kernel's."""
+    if isinstance(loss.normalise, GradientNormalisation):
+        return 1
+    return 2 if loss.normalise is bounded_normalisation else None
 
 
 def _player(players: Players) -> lib.Player:
@@ -369,7 +376,7 @@ class NativeEngine:
             d=d,
             loss=_loss_kind(loss),
             penalty=_penalty_kind(loss) or 0,
-            gradient_normalised=loss.normalise is not None,
+            gradient_normalised=_normalisation_kind(loss) or 0,
             spectral_norm=loss.reparametrise is not None,
             noisy=loss.noisy,
             clipped=loss.clipped,

@@ -84,12 +84,14 @@ def plain_logits(name, discriminator, samples):
         for key, p in discriminator.named_parameters():
             weights[key] = p / power_norm(p)[0] if p.dim() == 2 else p
         return torch.func.functional_call(discriminator, weights, (samples,)).flatten()
-    if name == "gran":
+    if name in ("gran", "gn"):
         if not samples.requires_grad:
             samples = samples.clone().requires_grad_()
         logits = discriminator(samples).flatten()
         (slope,) = torch.autograd.grad(logits.sum(), samples, create_graph=True)
         norm = slope.pow(2).sum(1).sqrt()
+        if name == "gn":
+            return logits / (norm + logits.abs())
         return 0.83 * logits * norm / (norm**2 + GradientNormalisation().eps)
     return discriminator(samples).flatten()
 
