@@ -21,10 +21,11 @@ import tyro
 from agents.benchmark.suites import BETAS, ORDERS, READINGS, THESIS_LOSSES
 from agents.comparison.rows import Row
 from agents.report.blocks import read_rows
+from agents.report.cells import interval
 from agents.report.numbers import number
 from agents.report.published import THESIS_BEST, THESIS_RANKS, Cells, read_cells
 from agents.report.rank_tests import block_ranks, critical_difference, friedman, nemenyi
-from agents.report.statistics import bootstrap_bounds, median, t_bounds
+from agents.report.statistics import Interval, bootstrap_bounds, median, t_bounds
 from agents.report.tables import p_value
 from gan_env.io.files import write_whole
 
@@ -162,8 +163,7 @@ def _cell(scores: np.ndarray) -> str:
     alive = scores[np.isfinite(scores)]
     if len(alive) < len(scores):
         return f"{len(scores) - len(alive)} of {len(scores)} failed"
-    found = bootstrap_bounds(median, scores)
-    return f"{number(float(found.value))} [{number(float(found.low))}, {number(float(found.high))}]"
+    return interval(Interval.of(bootstrap_bounds(median, scores), len(scores)))
 
 
 def page(readings: Sequence[Reading], published: Cells) -> str:
