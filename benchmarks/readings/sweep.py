@@ -1,4 +1,4 @@
-"""Sweeps readings of `wgan` and `gran` on tune seeds, in three rounds: see PROTOCOL.md.
+"""Sweeps readings of `wgan` and `gran` on tune seeds, in two rounds: see PROTOCOL.md.
 
     python -m benchmarks.readings.sweep            # what benchmarks/results/readings/ lacks: rows, then the table
 
@@ -100,7 +100,7 @@ class Round:
     sets: tuple[str, ...] = SETS
 
 
-ROUNDS = (Round(5_000, 2, JUDGED, ("ring", "spiral")), Round(10_000, 1, ORDERS), Round(30_000, 2, ORDERS))
+ROUNDS = (Round(5_000, 2, JUDGED, ("ring", "spiral")), Round(30_000, 1, ORDERS))
 
 
 @dataclass(frozen=True)
@@ -177,13 +177,10 @@ def ranked(rows: Sequence[Row], readings: Sequence[Reading]) -> list[Reading]:
     return sorted(readings, key=lambda each: found[each.name])
 
 
-def next_readings(loss: str, order: Sequence[Reading], number: int) -> list[Reading]:
-    """Returns the readings of the next round, given the order of round `number`, from 1."""
-    consistent = [each for each in order if each.consistent]
-    if number == 1:
-        first = consistent[:4]
-        return first + [each for each in order if each not in first][:4]
-    return list(dict.fromkeys([consistent[0], order[0], DEFAULT[loss]]))
+def next_readings(loss: str, order: Sequence[Reading]) -> list[Reading]:
+    """Returns the readings of the last round: the best consistent one, the best of all, and today's default."""
+    consistent = next(each for each in order if each.consistent)
+    return list(dict.fromkeys([consistent, order[0], DEFAULT[loss]]))
 
 
 def works_on(own: Mapping[tuple[str, str], float], orders: Sequence[str]) -> list[str]:
@@ -225,7 +222,7 @@ def main(options: Options) -> None:
             text = table(rows, readings, stage)
             write_whole(folder / "table.txt", text + "\n")
             print(f"{folder.name}: {text}\n", flush=True)
-            readings = next_readings(loss, ranked(rows, readings), number)
+            readings = next_readings(loss, ranked(rows, readings))
             write_whole(folder / "next.json", json.dumps([each.name for each in readings], indent=1) + "\n")
 
 
