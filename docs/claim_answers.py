@@ -391,14 +391,14 @@ def readings(loss: str, stand_in: str = "") -> Answer:
     )
 
 
-def ablation(folder: str) -> Answer:
-    """Whether any reading of an agent is better than plain training."""
+def each_of(folder: str, stem: str = "") -> Answer:
+    """Whether any of several contestants, those of a stem or all, is better than plain training."""
     names = {
-        each
+        name
         for block in blocks_of(folder)
-        for each in block.controllers
-        if each.startswith("fsco")
-    }
+        for name in block.controllers
+        if name.startswith(stem)
+    } - {BASELINE}
     each = {name: wins(folder, name) for name in sorted(names)}
     verdicts = {found.verdict for found in each.values()}
     verdict = verdicts.pop() if len(verdicts) == 1 else "depends on the reading"

@@ -74,7 +74,7 @@ SWEEP_ROWS = "benchmarks/results/readings/README.md"
 CLAIMS: dict[str, tuple[Claim | Open, ...]] = {
     "fsco": (
         Claim(
-            "The agent learns to earn its reward, −\\|L_G − L_D\\|",
+            "The agent learns to earn its reward, −|L_G − L_D|",
             answers.learned,
             TRAIN,
             TRAIN_ROWS,
@@ -117,7 +117,7 @@ CLAIMS: dict[str, tuple[Claim | Open, ...]] = {
             0.1,
             "gan-env bench --suite fsco-ablation",
             "fsco-ablation",
-            partial(answers.ablation, "fsco-ablation"),
+            partial(answers.each_of, "fsco-ablation", "fsco"),
         ),
         Open(
             "Less tuning is needed (a tenth, the yardstick of the gap-aware paper)",
@@ -167,7 +167,7 @@ CLAIMS: dict[str, tuple[Claim | Open, ...]] = {
         Open(
             "Higher quality and diversity on pictures, lower Chamfer distance on voxels",
             4,
-            "gan-env bench --tasks fashion,emoji64,furniture --controllers sim-gda,gcann,gcann:images,gcann:literal "
+            "gan-env bench --tasks fashion,emoji64,furniture --controllers sim-gda,gcann,gcann:image,gcann:literal "
             "--seeds 3 --updates 2000",
         ),
     ),
@@ -344,11 +344,15 @@ CLAIMS: dict[str, tuple[Claim | Open, ...]] = {
             0.5,
             "gan-env bench --tasks ring,circle,spiral,line,grid --controllers "
             "sim-gda,oadam,extra-adam,lookahead-minimax,negative-momentum --seeds 10 --updates 5000",
+            "optimisers",
+            partial(answers.each_of, "optimisers"),
         ),
         Open(
             "AutoLoss learns who updates (Xu et al. 2018)",
-            0.2,
-            "gan-env train --algorithm autoloss --task ring --out runs/autoloss",
+            0.3,
+            "gan-env bench --suite generalisation",
+            "generalisation",
+            partial(answers.wins, "generalisation", "autoloss"),
         ),
     ),
     "ours": (
