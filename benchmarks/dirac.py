@@ -236,12 +236,14 @@ def _stalls(axes: Axes, rows: Sequence[Row]) -> None:
     axes.axvline(ETA, color="k", linewidth=0.8, ls=":")
     axes.set_xscale("log")
     axes.set_xlim(1e-24, 3)
-    axes.set_title("the oracle after 5,000 updates, by start", fontsize=10)
+    axes.set_ylim(0, 1.55)  # room for the legend
+    axes.set_yticks(np.linspace(0, 1, 6))
+    axes.set_title("oracle, 5,000 updates, by start", fontsize=10)
     axes.set_xlabel("distance from the saddle (dotted: η)", fontsize=8)
     axes.set_ylabel("share of starts at most so far", fontsize=8)
     axes.tick_params(labelsize=8)
     axes.grid(color="#e5e5e5", linewidth=0.5)
-    axes.legend(fontsize=6, loc="upper left")
+    axes.legend(fontsize=7, loc="upper left", frameon=False)
 
 
 def main(options: Options) -> None:
