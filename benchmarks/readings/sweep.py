@@ -222,8 +222,9 @@ def main(options: Options) -> None:
             text = table(rows, readings, stage)
             write_whole(folder / "table.txt", text + "\n")
             print(f"{folder.name}: {text}\n", flush=True)
-            readings = next_readings(loss, ranked(rows, readings))
-            write_whole(folder / "next.json", json.dumps([each.name for each in readings], indent=1) + "\n")
+            if number < len(ROUNDS):
+                readings = next_readings(loss, ranked(rows, readings))
+                write_whole(folder / "next.json", json.dumps([each.name for each in readings], indent=1) + "\n")
 
 
 if __name__ == "__main__":
