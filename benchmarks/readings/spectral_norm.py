@@ -37,7 +37,7 @@ class Options:
 
     out: Path = RESULTS
     updates: int = 5_000
-    seeds: int = 4
+    seeds: int = 8
 
 
 class RunningNorm:
