@@ -13,9 +13,8 @@ from torch.nn.utils.parametrizations import spectral_norm
 
 from gan_env.envs.config import EnvConfig
 from gan_env.losses.losses import Loss
+from gan_env.losses.penalties import GradientNormalisation
 from gan_env.networks.dcgan import ChannelsLast, ToGrey
-
-GRAN_EPS = 0.1
 
 
 def _module(built: nn.Module, device: torch.device) -> nn.Module:
@@ -63,13 +62,15 @@ class PlainLoop:
         loss = self.loss
         if loss.noisy:
             samples = samples + loss.coefficient * torch.randn_like(samples)
-        if loss.name != "gran":
+        if loss.normalise is None:
             return self.discriminator(samples).view(-1)
         samples = samples if samples.requires_grad else samples.requires_grad_()
         found = self.discriminator(samples).view(-1)
         (slope,) = torch.autograd.grad(found.sum(), samples, create_graph=True)
         squared = slope.flatten(1).square().sum(1)
-        return loss.coefficient * found * squared.clamp_min(1e-24).sqrt() / (squared + GRAN_EPS)
+        size = squared.clamp_min(1e-24).sqrt()
+        below = size + found.abs() if loss.name == "gn" else (squared + GradientNormalisation().eps) / size
+        return loss.coefficient * found / below
 
     def penalty(self, real: Tensor, fake: Tensor) -> Tensor | float:
         """Weighted; 0 where the loss has none."""

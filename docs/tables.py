@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator
 from functools import cache, partial
 from pathlib import Path
 
+import claim_tables
 import controller_tables
 import gymnasium as gym
 import numpy as np
@@ -324,6 +325,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "losses": losses,
     "loss-defaults": loss_defaults,
     **controller_tables.TABLES,
+    **claim_tables.TABLES,
 }
 
 

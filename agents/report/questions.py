@@ -25,6 +25,11 @@ QUESTIONS = {
     "dynamic-gda-table-1": Question(
         "Dynamic-GDA's 2-D table", "In which order should the two players be updated?", "medians"
     ),
+    "dynamic-gda-table-1-readings": Question(
+        "Dynamic-GDA's 2-D table under other readings",
+        "In which order should the two players be updated, whatever the thesis leaves open?",
+        "medians",
+    ),
     "dynamic-gda-table-2": Question(
         "Dynamic-GDA's image table, in a night", "In which order should the two players be updated?", "medians"
     ),

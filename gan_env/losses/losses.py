@@ -23,8 +23,9 @@ from torch.nn.functional import relu, softplus
 from gan_env.losses.diversity import DIVERSITIES, Diversity
 from gan_env.losses.penalties import (
     Discriminator,
+    GradientNormalisation,
     InputGradient,
-    gradient_normalisation,
+    bounded_normalisation,
     gradient_penalty,
     js_penalty,
     r1_penalty,
@@ -193,7 +194,8 @@ def get_loss(name: str) -> Loss:
     """Returns the loss called `name`; `name:X` sets its coefficient, `name+diversity` adds a term to G's loss.
 
     Args:
-        name: E.g. `bce`, `wgan-gp:10`, `bce+diversity`, `bce+diversity:voxels`, `wgan-gp:10+diversity`.
+        name: E.g. `bce`, `wgan-gp:10`, `bce+diversity`, `bce+diversity:voxels`, `wgan-gp:10+diversity`; `gran:K:ε` sets
+            the ε of gradient normalisation, too.
 
     Raises:
         ValueError: If the name or the term is unknown, X is not a number > 0, or the loss has no coefficient.
@@ -217,13 +219,25 @@ def _with_coefficient(name: str) -> Loss:
         return loss
     if not loss.coefficient_is:
         raise ValueError(f"loss {stem!r} has no coefficient, got {name!r}; write {stem!r}")
+    first, second, eps = text.partition(":")
+    loss = replace(loss, name=name, coefficient=_positive(name, first, f"{stem}:{loss.coefficient:g}"))
+    if not second:
+        return loss
+    if not isinstance(loss.normalise, GradientNormalisation):
+        raise ValueError(f"loss {stem!r} has one coefficient, got {name!r}; write {stem}:{first}")
+    usual = f"{stem}:{first}:{loss.normalise.eps:g}"
+    return replace(loss, normalise=GradientNormalisation(_positive(name, eps, usual)))
+
+
+def _positive(name: str, text: str, example: str) -> float:
+    """Reads a number of a loss' name; raises ValueError unless it is positive and finite."""
     try:
         value = float(text)
     except ValueError:
         value = -1.0
     if not 0 < value < float("inf"):
-        raise ValueError(f"loss {name!r}: {text!r} is no number > 0; e.g. {stem}:{loss.coefficient:g}")
-    return replace(loss, name=name, coefficient=value)
+        raise ValueError(f"loss {name!r}: {text!r} is no number > 0; e.g. {example}")
+    return value
 
 
 def _add(loss: Loss) -> Loss:
@@ -324,10 +338,20 @@ _add(
     replace(
         BCE,
         name="gran",
-        normalise=gradient_normalisation,
+        normalise=GradientNormalisation(),
         coefficient=0.83,
-        coefficient_is="Lipschitz constant K, as a factor on the normalised logit; the thesis' 0.83",
-        source="Bhaskara et al. 2022 (GraN-GAN), arXiv:2111.02162; the thesis' Piecewise-GP",
+        coefficient_is="Lipschitz constant K, as a factor on the normalised logit; the thesis' 0.83. gran:K:ε sets ε",
+        source="Bhaskara et al. 2022 (GraN-GAN), arXiv:2111.03162; the thesis' Piecewise-GP",
+    )
+)
+_add(
+    replace(
+        BCE,
+        name="gn",
+        normalise=bounded_normalisation,
+        coefficient=1.0,
+        coefficient_is="bound K of the normalised logit; the original's 1",
+        source="Wu et al. 2021 (GN-GAN), arXiv:2109.02235, with the bce loss",
     )
 )
 _add(

@@ -7,6 +7,7 @@ discriminator (double backward); `players.batched_mlp_gradients` implements the 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import torch
@@ -101,10 +102,18 @@ def r1_r2_penalty(real: InputGradient, fake: InputGradient) -> Float[Tensor, " n
     return (real.squared_norm.mean(-1) + fake.squared_norm.mean(-1)) / 2
 
 
-GRAN_EPS = 0.1
-"""ε of gradient normalisation; the thesis does not state it, this is the original code's value as far as known."""
+@dataclass(frozen=True)
+class GradientNormalisation:
+    """K f ‖∇f‖ / (‖∇f‖² + ε), the gradient taken in the samples. GraN-GAN, Bhaskara et al. 2022, arXiv:2111.03162."""
+
+    eps: float = 0.1
+    """ε; the thesis does not state it, this is the original code's value as far as known."""
+
+    def __call__(self, at: InputGradient, coefficient: float) -> Float[Tensor, "n B"]:
+        """Computes the normalised logits; `coefficient` is K."""
+        return coefficient * at.logits * at.squared_norm.clamp_min(TINY).sqrt() / (at.squared_norm + self.eps)
 
 
-def gradient_normalisation(at: InputGradient, coefficient: float) -> Float[Tensor, "n B"]:
-    """K f ‖∇f‖ / (‖∇f‖² + ε), the gradient taken in the samples. GraN-GAN, Bhaskara et al. 2022."""
-    return coefficient * at.logits * at.squared_norm.clamp_min(TINY).sqrt() / (at.squared_norm + GRAN_EPS)
+def bounded_normalisation(at: InputGradient, coefficient: float) -> Float[Tensor, "n B"]:
+    """K f / (‖∇f‖ + |f|), which lies between −K and K. Wu et al. 2021, arXiv:2109.02235, with K = 1."""
+    return coefficient * at.logits / (at.squared_norm.clamp_min(TINY).sqrt() + at.logits.abs())

@@ -20,7 +20,7 @@
 namespace {
 
 constexpr int TILE = 4;  // vectors of samples in a tile
-constexpr double TINY = 1e-24, GRAN_EPS = 0.1;  // as `slopes.TINY` and `slopes.GRAN_EPS`
+constexpr double TINY = 1e-24;  // as `penalties.TINY`
 constexpr int POWER_ITERATIONS = 8;  // as `regularisers.POWER_ITERATIONS`
 
 // -- memory ----------------------------------------------------------------------------------------------------------
@@ -793,11 +793,16 @@ private:
     struct Normalised {
         V logit, in_logit, in_squared;
     };
-    // K f n / (q + eps), n the root of q, and its derivatives.
+    // K f n / (q + ε), n the root of q, or K f / (n + |f|); and its derivatives.
     Normalised normalised(V f, V q) {
-        const V k = all(T(game_.coefficient)), tiny = all(T(TINY));
-        const V n = root(if_greater(tiny, q, tiny, q)), below = q + all(T(GRAN_EPS));
-        const V root_slope = if_greater(tiny, q, all(T(0)), all(T(0.5)) / n);
+        const V k = all(T(game_.coefficient)), tiny = all(T(TINY)), zero = all(T(0));
+        const V n = root(if_greater(tiny, q, tiny, q));
+        const V root_slope = if_greater(tiny, q, zero, all(T(0.5)) / n);
+        if (game_.gradient_normalised == BOUNDED) {
+            const V below = n + if_greater(f, zero, f, zero - f), k_below = k / below;
+            return {k_below * f, k_below * n / below, zero - k_below * f * root_slope / below};
+        }
+        const V below = q + all(T(game_.gran_eps));
         return {k * f * n / below, k * n / below, k * f * (root_slope - n / below) / below};
     }
 

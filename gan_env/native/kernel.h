@@ -37,11 +37,14 @@ struct Game {
     Player g, d;
     int64_t loss, penalty;
     int64_t gradient_normalised, spectral_norm, noisy, clipped, alternating;
-    double coefficient;
+    double coefficient, gran_eps;
     Optimizer g_optimizer, d_optimizer;
     const double* coefficients;  // by a row's updates; null: coefficient
     int64_t annealed;  // entries of each such table, whose last one holds for all later updates; 0 without one
 };
+
+// Kinds of gradient normalisation.
+enum { UNBOUNDED = 1, BOUNDED = 2 };
 
 // Where the real samples of a task come from.
 struct Data {

@@ -56,7 +56,7 @@ class Game(ctypes.Structure):  # noqa: D101
         *((name, Player) for name in ("g", "d")),
         *((name, _I) for name in ("loss", "penalty", "gradient_normalised", "spectral_norm")),
         *((name, _I) for name in ("noisy", "clipped", "alternating")),
-        ("coefficient", _D),
+        *((name, _D) for name in ("coefficient", "gran_eps")),
         *((name, Optimizer) for name in ("g_optimizer", "d_optimizer")),
         *(("coefficients", _P), ("annealed", _I)),
     ]

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from gan_env.data.datasets import ArrayData, GaussianMixture, PlaneData
 from gan_env.losses.losses import LOSSES, Loss
+from gan_env.losses.penalties import GradientNormalisation, bounded_normalisation
 from gan_env.native import library as lib
 from gan_env.players.batched_mlp import MLPPlayers
 from gan_env.players.players import Players
@@ -114,7 +115,7 @@ def _loss_not_covered(loss: Loss, d: Players) -> str | None:
         return f"loss {loss.name!r} has a diversity term"
     own = (
         (loss.penalty is not None and _penalty_kind(loss) is None)
-        or loss.normalise not in (None, LOSSES["gran"].normalise)
+        or (loss.normalise is not None and _normalisation_kind(loss) is None)
         or loss.reparametrise not in (None, LOSSES["sn"].reparametrise)
     )
     if own:
@@ -144,6 +145,13 @@ def _loss_kind(loss: Loss) -> int | None:
 
 def _penalty_kind(loss: Loss) -> int | None:
     return next((kind for name, kind in _PENALTIES.items() if LOSSES[name].penalty is loss.penalty), None)
+
+
+def _normalisation_kind(loss: Loss) -> int | None:
+    """Returns the kernel's number of a gradient normalisation; None if there is none, or none of the kernel's."""
+    if isinstance(loss.normalise, GradientNormalisation):
+        return 1
+    return 2 if loss.normalise is bounded_normalisation else None
 
 
 def _player(players: Players) -> lib.Player:
@@ -375,12 +383,13 @@ class NativeEngine:
             d=d,
             loss=_loss_kind(loss),
             penalty=_penalty_kind(loss) or 0,
-            gradient_normalised=loss.normalise is not None,
+            gradient_normalised=_normalisation_kind(loss) or 0,
             spectral_norm=loss.reparametrise is not None,
             noisy=loss.noisy,
             clipped=loss.clipped,
             alternating=order == "alternating",
             coefficient=loss.coefficient,
+            gran_eps=loss.normalise.eps if isinstance(loss.normalise, GradientNormalisation) else 0.0,
             g_optimizer=_optimizer(state.g_optimizer),
             d_optimizer=_optimizer(state.d_optimizer),
         )

@@ -12,7 +12,7 @@ from gan_env.envs.config import EnvConfig
 from gan_env.envs.env import make_trainer
 from gan_env.losses.diversity import DIVERSITIES, mean_distance
 from gan_env.losses.losses import LOSSES, get_loss
-from gan_env.losses.penalties import GRAN_EPS
+from gan_env.losses.penalties import GradientNormalisation, InputGradient
 from gan_env.losses.spectral_norm import POWER_ITERATIONS, largest_singular_value
 from gan_env.types import Control
 from tests.support.coming import coming_real
@@ -82,13 +82,15 @@ def plain_logits(name, discriminator, samples):
         for key, p in discriminator.named_parameters():
             weights[key] = p / power_norm(p)[0] if p.dim() == 2 else p
         return torch.func.functional_call(discriminator, weights, (samples,)).flatten()
-    if name == "gran":
+    if name in ("gran", "gn"):
         if not samples.requires_grad:
             samples = samples.clone().requires_grad_()
         logits = discriminator(samples).flatten()
         (slope,) = torch.autograd.grad(logits.sum(), samples, create_graph=True)
         norm = slope.pow(2).sum(1).sqrt()
-        return 0.83 * logits * norm / (norm**2 + GRAN_EPS)
+        if name == "gn":
+            return logits / (norm + logits.abs())
+        return 0.83 * logits * norm / (norm**2 + GradientNormalisation().eps)
     return discriminator(samples).flatten()
 
 
@@ -219,7 +221,16 @@ def test_a_coefficient_can_be_set_in_the_name():
     assert get_loss("wgan-gp:10").coefficient == 10.0 and get_loss("wgan-gp").coefficient == 3.0
 
 
-@pytest.mark.parametrize("name", ["wgan-gp:x", "wgan-gp:-1", "wgan-gp:inf", "bce:2", "hing"])
+def test_the_eps_of_gradient_normalisation_can_be_set_in_the_name():
+    loss, at = get_loss("gran:5:0.01"), InputGradient(torch.tensor([[2.0]]), torch.tensor([[0.04]]))
+    assert loss.normalise is not None
+    torch.testing.assert_close(loss.normalise(at, loss.coefficient), torch.tensor([[5 * 2 * 0.2 / (0.04 + 0.01)]]))
+    assert get_loss("gran:5").normalise == get_loss("gran").normalise
+
+
+@pytest.mark.parametrize(
+    "name", ["wgan-gp:x", "wgan-gp:-1", "wgan-gp:inf", "wgan-gp:3:1", "gran:1:0", "gran:1:", "bce:2", "hing"]
+)
 def test_a_loss_that_cannot_be_had_is_refused_by_name(name):
     with pytest.raises(ValueError, match=name.partition(":")[0]):
         get_loss(name)

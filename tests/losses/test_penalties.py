@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from gan_env.losses.losses import LOSSES
-from gan_env.losses.penalties import gradient_normalisation
+from gan_env.losses.penalties import GradientNormalisation, bounded_normalisation
 from gan_env.losses.spectral_norm import spectral_norm, weight_matrices
 from gan_env.networks.parameters import flatten
 from gan_env.players.batched_mlp import MLPPlayers
@@ -73,23 +73,22 @@ def through(players, real, fake, slopes, rows):
 
 
 @pytest.mark.parametrize("net", STRAIGHT)
-@pytest.mark.parametrize("how", ["dressed", "reparametrised", "both"])
+@pytest.mark.parametrize("how", ["dressed", "bounded", "reparametrised", "both"])
 def test_a_regularised_discriminator_and_its_gradients_are_autograds(how, net):
     written, plain = both(STRAIGHT[net])
     matrices = weight_matrices(STRAIGHT[net]())
+    normalise = bounded_normalisation if how == "bounded" else GradientNormalisation()
 
     def regularised(players):
-        if how != "dressed":
+        if how in ("reparametrised", "both"):
             players = ReparametrisedPlayers(players, lambda flat: spectral_norm(flat, matrices))
         return (
-            players
-            if how == "reparametrised"
-            else gradient_normalised(players, lambda slope: gradient_normalisation(slope, 0.83))
+            players if how == "reparametrised" else gradient_normalised(players, lambda slope: normalise(slope, 0.83))
         )
 
     fast, slow = regularised(written), regularised(plain)
     assert isinstance(slow, AutogradPlayers | ReparametrisedPlayers)
-    assert isinstance(fast, GradientNormalisedPlayers) == (how == "dressed")
+    assert isinstance(fast, GradientNormalisedPlayers) == (how in ("dressed", "bounded"))
     real, fake = batches(net)
     slopes = torch.randn(ROWS, BATCH).double(), torch.randn(ROWS, BATCH).double()
     for rows in (EVERY, torch.tensor([2, 0])):

@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from agents import make_controller
+from benchmarks import dirac as dirac_figure
 from gan_env.envs.config import EnvConfig
 from gan_env.envs.env import GANVectorEnv, make_trainer
 from gan_env.types import Control
@@ -112,3 +113,29 @@ def test_the_score_is_the_distance_from_the_saddle():
         _, _, _, truncated, infos = env.step(np.full(3, 2))
     assert truncated.all()
     np.testing.assert_allclose(infos["score"], distance(env.trainer).numpy(), rtol=1e-12)
+
+
+@pytest.mark.parametrize("loss", dirac_figure.LOSSES)
+def test_the_figure_plays_the_game_as_the_trainer_and_the_registered_controllers_do(loss):
+    starts, at = dirac_figure.starts_of(0, 5, seed=3), (0, 1, 7, 120)
+    for order in ("sim-gda", "alt-gda-1", "alt-gda-10", "dirac-oracle"):
+        trainer, steer = dirac(5, loss=loss, optimizer="sgd"), make_controller(order)
+        for flat, column in ((trainer.g.flat, 0), (trainer.d.flat, 1)):
+            flat.copy_(torch.from_numpy(starts[:, column : column + 1].copy()))
+        trainer.look()
+        steer.reset(list(range(5)), trainer.facts)
+        found = []
+        for update in range(at[-1] + 1):
+            if update in at:
+                found.append(distance(trainer).numpy())
+            trainer.advance(steer.act(trainer.measurement))
+        np.testing.assert_allclose(dirac_figure.play(loss, order, starts, at), np.transpose(found), rtol=1e-9)
+
+
+def test_rounds_of_alt_gda_end_within_the_figures_band_and_reach_it():
+    n_d = 4
+    starts, at = dirac_figure.starts_of(0, 60, seed=3), range(0, 5 * 400, n_d + 1)
+    found = dirac_figure.play("wgan-unclipped", f"alt-gda-{n_d}", starts, list(at))
+    ratio = found.max(1) / found.min(1)
+    bound = dirac_figure.band(n_d)
+    assert ratio.max() <= bound * (1 + 1e-9) and ratio.max() > 0.99 * bound

@@ -1,0 +1,440 @@
+"""Tables of claims.md: what each source claims, and what the committed rows of this project say to it.
+
+`claim_answers.py` computes the verdicts. A claim without rows is "not run yet" and has the command that would make
+them; once they are in the folder that it names, it has an answer. `tables.py` writes the tables.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+
+import claim_answers as answers
+from claim_answers import CONFIRMED, NOT_SEEN, REVERSED, Answer
+from controller_tables import RESULTS, ROOT, table
+
+NOT_RUN = "not run yet"
+
+
+@dataclass(frozen=True)
+class Claim:
+    """What a source says, and where the answer comes from."""
+
+    says: str
+    answer: Callable[[], Answer]
+    command: str
+    rows: str = ""
+    """File to read beside the rows, from the root; "" where there are none."""
+
+
+@dataclass(frozen=True)
+class Open:
+    """A claim that no committed row answers yet."""
+
+    says: str
+    hours: float
+    """Of one core, from measured seconds an update."""
+    command: str
+    folder: str = ""
+    """Folder of results in which rows will answer it."""
+    then: Callable[[], Answer] | None = None
+    """The answer of those rows."""
+
+
+def settled(claim: Claim | Open) -> Claim | Open:
+    """A claim with its answer, if its rows are there by now."""
+    if isinstance(claim, Claim) or claim.then is None:
+        return claim
+    rows = RESULTS / claim.folder
+    if not (rows / "rows.jsonl.gz").is_file():
+        return claim
+    beside = next(name for name in ("README.md", "config.json") if (rows / name).is_file())
+    return Claim(
+        claim.says, claim.then, f"`{claim.command}`", str((rows / beside).relative_to(ROOT))
+    )
+
+
+# -- the claims ---------------------------------------------------------------------------------------------------
+
+ROBUST = "`gan-env bench --suite lr-robustness`"
+ROBUST_ROWS = "benchmarks/results/lr-robustness/README.md"
+TRAIN, TRAIN_ROWS = "`make train`", "benchmarks/results/train-digits/table.txt"
+TABLE_1 = "`gan-env bench --suite dynamic-gda-table-1`"
+TABLE_1_ROWS = "benchmarks/results/dynamic-gda-table-1/README.md"
+AUTO, AUTO_ROWS = "`python benchmarks/auto/judge.py`", "benchmarks/results/auto/figures.md"
+DIRAC, DIRAC_ROWS = "`python -m benchmarks.dirac`", "benchmarks/results/dirac/table.txt"
+LOOK, LOOK_ROWS = (
+    "`python benchmarks/lookahead_on_ring.py`",
+    "benchmarks/results/lookahead_on_ring/table.txt",
+)
+SWEEP = "`python -m benchmarks.readings.sweep`"
+SWEEP_ROWS = "benchmarks/results/readings/README.md"
+
+CLAIMS: dict[str, tuple[Claim | Open, ...]] = {
+    "fsco": (
+        Claim(
+            "The agent learns to earn its reward, −|L_G − L_D|",
+            answers.learned,
+            TRAIN,
+            TRAIN_ROWS,
+        ),
+        Claim(
+            "That reward stands for good training", answers.reward_agrees, ROBUST, ROBUST_ROWS
+        ),
+        Claim(
+            "Samples are better than those of plain training, the agent trained beforehand (`digits`)",
+            partial(answers.digits, "fsco (meta)"),
+            TRAIN,
+            TRAIN_ROWS,
+        ),
+        Claim(
+            "The same, learning within the run",
+            partial(answers.digits, "fsco (embedded)"),
+            TRAIN,
+            TRAIN_ROWS,
+        ),
+        Claim(
+            "The range of usable base rates becomes wider",
+            partial(answers.areas, "lr-robustness", "fsco-ring"),
+            ROBUST,
+            ROBUST_ROWS,
+        ),
+        Claim(
+            "Training is more stable: fewer runs fail",
+            partial(answers.failures, "lr-robustness", "fsco-ring"),
+            ROBUST,
+            ROBUST_ROWS,
+        ),
+        Claim(
+            "What the agent costs (named by reviews as missing)",
+            answers.overhead,
+            ROBUST,
+            ROBUST_ROWS,
+        ),
+        Open(
+            "Which of its reward's readings, sum or mean, and which range does better (open in the paper)",
+            0.1,
+            "gan-env bench --suite fsco-ablation",
+            "fsco-ablation",
+            partial(answers.each_of, "fsco-ablation", "fsco"),
+        ),
+        Open(
+            "Less tuning is needed (a tenth, the yardstick of the gap-aware paper)",
+            0.2,
+            "gan-env bench --suite tuning-budget",
+            "tuning-budget",
+            partial(answers.budget, "tuning-budget", "fsco (embedded)"),
+        ),
+        Open(
+            "All this at 28 × 28",
+            5,
+            "gan-env bench --tasks fashion --controllers sim-gda,fsco,constant:0.1,constant:10 "
+            "--d-lr 5e-5,1e-4,2e-4,4e-4,8e-4 --g-lr same --seeds 5 --updates 2000 --updates-per-step 10",
+        ),
+        Open(
+            "The same at 64 × 64",
+            4,
+            "gan-env bench --tasks emoji64 --controllers sim-gda,fsco,constant:0.1 --d-lr 1e-4,2e-4,4e-4 --g-lr same "
+            "--seeds 3 --updates 2000 --updates-per-step 10",
+        ),
+        Open(
+            "The same at 128 × 128, one run of each",
+            0.3,
+            "gan-env bench --tasks emoji128 --controllers sim-gda,fsco --seeds 1 --updates 2000 "
+            "--updates-per-step 10",
+        ),
+    ),
+    "gcann": (
+        Claim(
+            "Both rates shifted by windows of the losses: better samples",
+            partial(answers.ranks, "lr-robustness", "gcann"),
+            ROBUST,
+            ROBUST_ROWS,
+        ),
+        Claim(
+            "Fewer runs fail",
+            partial(answers.failures, "lr-robustness", "gcann"),
+            ROBUST,
+            ROBUST_ROWS,
+        ),
+        Claim(
+            "More diversity (modes of `ring`)",
+            partial(answers.modes, "gcann"),
+            ROBUST,
+            ROBUST_ROWS,
+        ),
+        Open(
+            "Higher quality and diversity on pictures, lower Chamfer distance on voxels",
+            4,
+            "gan-env bench --tasks fashion,emoji64,furniture --controllers sim-gda,gcann,gcann:image,gcann:literal "
+            "--seeds 3 --updates 2000",
+        ),
+    ),
+    "dyn-gda": (
+        Claim(
+            "On the Dirac-GAN the oracle converges where fixed orders do not, Wasserstein loss",
+            partial(answers.oracle_converges, "wgan-unclipped"),
+            DIRAC,
+            DIRAC_ROWS,
+        ),
+        Claim(
+            "The same with the bce loss",
+            partial(answers.oracle_converges, "bce"),
+            DIRAC,
+            DIRAC_ROWS,
+        ),
+        Claim(
+            "Fixed orders do not converge there with the bce loss (non-saturating here, saturating in the proof)",
+            answers.fixed_orders_stall,
+            DIRAC,
+            DIRAC_ROWS,
+        ),
+        Claim("The oracle converges from any start", answers.starts, DIRAC, DIRAC_ROWS),
+        Claim(
+            "Dynamic-GDA is best in half of the 32 cells of the plane",
+            partial(answers.best_cells, "dynamic-gda-table-1"),
+            TABLE_1,
+            TABLE_1_ROWS,
+        ),
+        Claim("The orders differ significantly", answers.friedman, TABLE_1, TABLE_1_ROWS),
+        Claim(
+            "Dynamic-GDA ranks before Sim-GDA in that table",
+            partial(answers.ranks, "dynamic-gda-table-1", "dyn-gda"),
+            TABLE_1,
+            TABLE_1_ROWS,
+        ),
+        Claim(
+            "It helps beside each of eight ways to stabilise",
+            partial(answers.wins, "dynamic-gda-table-1", "dyn-gda"),
+            TABLE_1,
+            TABLE_1_ROWS,
+        ),
+        Claim(
+            "It is better on the ring at 30,000 updates",
+            answers.on_the_ring,
+            "`python benchmarks/ring_thesis.py`",
+            "benchmarks/results/ring-thesis/table.txt",
+        ),
+        Claim(
+            "The choice matters, not the share of G's updates (`digits`, against a random order of that share)",
+            partial(answers.digits, "dyn-gda", "random-order:0.45"),
+            TRAIN,
+            TRAIN_ROWS,
+        ),
+        Claim(
+            "`wgan` learns every set of the plane",
+            partial(answers.readings, "wgan"),
+            SWEEP,
+            SWEEP_ROWS,
+        ),
+        Claim(
+            "`gran` learns every set of the plane",
+            partial(answers.readings, "gran", "gn"),
+            SWEEP,
+            SWEEP_ROWS,
+        ),
+        Open(
+            "The table under other readings: 10 seeds, both β₁, both meanings of 30,000 iterations",
+            2.7,
+            "gan-env bench --suite dynamic-gda-table-1-readings",
+            "dynamic-gda-table-1-readings",
+            partial(answers.under_readings, "dynamic-gda-table-1-readings"),
+        ),
+        Open(
+            "Best in the image half of the table, too",
+            8,
+            "gan-env bench --suite dynamic-gda-table-2",
+            "dynamic-gda-table-2",
+            partial(answers.best_cells, "dynamic-gda-table-2"),
+        ),
+    ),
+    "gap-aware": (
+        Claim(
+            "Fewer runs diverge",
+            partial(answers.failures, "lr-robustness", "gap-aware"),
+            ROBUST,
+            ROBUST_ROWS,
+        ),
+        Claim(
+            "Better samples, up to 27 % (`digits`)",
+            partial(answers.digits, "gap-aware"),
+            TRAIN,
+            TRAIN_ROWS,
+        ),
+        Claim(
+            "Better over a range of rates",
+            partial(answers.areas, "lr-robustness", "gap-aware"),
+            ROBUST,
+            ROBUST_ROWS,
+        ),
+        Open(
+            "A tenth of the tuning budget",
+            0.2,
+            "gan-env bench --suite tuning-budget",
+            "tuning-budget",
+            partial(answers.budget, "tuning-budget", "gap-aware"),
+        ),
+        Open(
+            "Up to 3 % better accuracy in domain adaptation",
+            0.2,
+            "gan-env bench --tasks digits-domains --controllers sim-gda,gap-aware,best-constant --seeds 10",
+            "digits-domains",
+            partial(answers.wins, "digits-domains", "gap-aware"),
+        ),
+    ),
+    "opponents": (
+        Claim(
+            "Two time scales, D four times as fast (Heusel et al. 2017)",
+            partial(answers.wins, "auto/ranks", "ttur"),
+            AUTO,
+            AUTO_ROWS,
+        ),
+        Claim(
+            "A linear decay (usual)",
+            partial(answers.wins, "auto/ranks", "linear-decay"),
+            AUTO,
+            AUTO_ROWS,
+        ),
+        Claim(
+            "Balance by relative change of the losses (Ouyang and Agam 2020)",
+            partial(answers.wins, "auto/ranks", "loss-rate-balance"),
+            AUTO,
+            AUTO_ROWS,
+        ),
+        Claim(
+            "Five D updates for one of G (Arjovsky et al. 2017)",
+            partial(answers.wins, "lr-robustness", "alt-gda-5"),
+            ROBUST,
+            ROBUST_ROWS,
+        ),
+        Claim(
+            "Optimistic Adam (Daskalakis et al. 2018)",
+            partial(answers.wins, "lr-robustness", "oadam"),
+            ROBUST,
+            ROBUST_ROWS,
+        ),
+        Claim(
+            "Optimistic Adam: fewer runs fail",
+            partial(answers.failures, "lr-robustness", "oadam"),
+            ROBUST,
+            ROBUST_ROWS,
+        ),
+        Claim(
+            "An average of G's weights is better than G (Yazıcı et al. 2019), under plain training",
+            answers.average,
+            ROBUST,
+            ROBUST_ROWS,
+        ),
+        Claim(
+            "Trying multipliers on copies beats plain training (ours, head-room)",
+            partial(answers.looks_ahead, "plain"),
+            LOOK,
+            LOOK_ROWS,
+        ),
+        Claim(
+            "It beats the best constant",
+            partial(answers.looks_ahead, "constant"),
+            LOOK,
+            LOOK_ROWS,
+        ),
+        Open(
+            "Extragradient (Gidel et al. 2019), look-ahead (Chavdarova et al. 2021), negative momentum (Gidel et al. "
+            "2019)",
+            0.5,
+            "gan-env bench --tasks ring,circle,spiral,line,grid --controllers "
+            "sim-gda,oadam,extra-adam,lookahead-minimax,negative-momentum --seeds 10 --updates 5000",
+            "optimisers",
+            partial(answers.each_of, "optimisers"),
+        ),
+        Open(
+            "AutoLoss learns who updates (Xu et al. 2018)",
+            0.3,
+            "gan-env bench --suite generalisation",
+            "generalisation",
+            partial(answers.wins, "generalisation", "autoloss"),
+        ),
+    ),
+    "ours": (
+        Claim(
+            "`auto` beats plain training over base rates (not ranked there; the plane was held out)",
+            partial(answers.wins, "lr-robustness", "auto"),
+            ROBUST,
+            ROBUST_ROWS,
+        ),
+        Claim(
+            "`auto` beats the best of 168 schedules chosen for each configuration",
+            partial(answers.wins, "lr-robustness", "auto", "best-schedule"),
+            ROBUST,
+            ROBUST_ROWS,
+        ),
+        Claim(
+            "`ttur-decay` ranks before plain training over base rates",
+            partial(answers.ranks, "lr-robustness", "ttur-decay"),
+            ROBUST,
+            ROBUST_ROWS,
+        ),
+        Claim(
+            "The agent paid by `log_quality` beats plain training on `digits`",
+            partial(answers.digits, "ddpg (log_quality)"),
+            TRAIN,
+            TRAIN_ROWS,
+        ),
+    ),
+}
+"""By source."""
+
+
+def claims(source: str) -> str:
+    """Every claim of a source in one line."""
+    lines = []
+    for each in map(settled, CLAIMS[source]):
+        if isinstance(each, Open):
+            lines.append(
+                (each.says, NOT_RUN, f"about {each.hours:g} h of a core", f"`{each.command}`")
+            )
+            continue
+        found = each.answer()
+        assert (ROOT / each.rows).is_file(), each.rows
+        lines.append(
+            (
+                each.says,
+                f"**{found.verdict}**",
+                found.figure,
+                f"{each.command}, [rows](../{each.rows})",
+            )
+        )
+    return table(("claim", "verdict", "figure [95 %]", "command"), lines)
+
+
+def tally() -> str:
+    """How many claims of each source came out how."""
+    kinds = (CONFIRMED, "depends on", NOT_SEEN, REVERSED, NOT_RUN)
+    rows = []
+    for source, every in CLAIMS.items():
+        verdicts = [
+            NOT_RUN if isinstance(each, Open) else each.answer().verdict
+            for each in map(settled, every)
+        ]
+        rows.append((TITLES[source], *(_many(verdicts, kind) for kind in kinds)))
+    return table(("source", CONFIRMED, "depends on …", NOT_SEEN, REVERSED, NOT_RUN), rows)
+
+
+def _many(verdicts: Sequence[str], kind: str) -> str:
+    found = sum(each.startswith(kind) for each in verdicts)
+    return str(found) if found else ""
+
+
+TITLES = {
+    "fsco": "[FSCO](#fsco)",
+    "gcann": "[GCANN](#gcann)",
+    "dyn-gda": "[Dynamic-GDA](#dynamic-gda)",
+    "gap-aware": "[Gap-aware](#gap-aware)",
+    "opponents": "[Usual opponents](#usual-opponents)",
+    "ours": "[Ours](#ours)",
+}
+
+TABLES: dict[str, Callable[[], str]] = {
+    "claims": tally,
+    **{f"claims-{source}": partial(claims, source) for source in CLAIMS},
+}

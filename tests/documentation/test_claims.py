@@ -1,0 +1,56 @@
+"""Promises of the page of claims: its verdicts follow from rows, and a page that says otherwise is found out."""
+
+import importlib
+import shlex
+from pathlib import Path
+
+import pytest
+import tyro
+
+from agents.benchmark.command import BenchOptions, changes_of
+from agents.benchmark.suites import configure
+from agents.report.statistics import mean_interval
+
+DOCS = Path(__file__).parents[2] / "docs"
+
+
+@pytest.fixture
+def pages(monkeypatch):
+    monkeypatch.syspath_prepend(DOCS)
+    return tuple(importlib.import_module(name) for name in ("tables", "claim_tables", "claim_answers"))
+
+
+def test_a_verdict_is_the_side_of_zero_on_which_the_whole_interval_lies(pages):
+    _, _, answers = pages
+    below, across, above = (mean_interval([x + at for x in (-1, -0.5, 0, 0.5, 1)]) for at in (-9, 0, 9))
+    assert [answers.lower(each) for each in (below, across, above)] == ["confirmed", "not seen", "reversed"]
+    assert [answers.higher(each) for each in (below, across, above)] == ["reversed", "not seen", "confirmed"]
+
+
+def test_a_page_of_claims_that_disagrees_with_the_rows_is_stale(pages):
+    tables, _, _ = pages
+    page = changed = (DOCS / "claims.md").read_text()
+    for said, instead in (("**reversed**", "**confirmed**"), ("[244, 349]", "[244, 300]")):
+        assert said in page
+        changed = changed.replace(said, instead, 1)
+    assert tables.updated(changed) == page, "run: python docs/tables.py"
+
+
+def test_every_claim_names_a_command_and_every_open_one_its_hours(pages):
+    _, claims, _ = pages
+    for source, every in claims.CLAIMS.items():
+        assert f"claims-{source}" in claims.TABLES and source in claims.TITLES
+        for each in every:
+            assert each.command
+            assert not isinstance(each, claims.Open) or each.hours > 0
+            assert isinstance(each, claims.Open) or (DOCS.parent / each.rows).is_file(), each.rows
+
+
+def test_a_benchmark_that_would_answer_a_claim_can_be_asked_for(pages):
+    _, claims, _ = pages
+    for each in (each for every in claims.CLAIMS.values() for each in every if isinstance(each, claims.Open)):
+        program, verb, *arguments = shlex.split(each.command)
+        assert program == "gan-env"
+        if verb == "bench":
+            given = tyro.cli(BenchOptions, args=arguments)
+            assert configure(given.suite or "", changes_of(given)).parts
