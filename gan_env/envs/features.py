@@ -1,9 +1,12 @@
-"""The registry of features; `observations.py` and `portable.py` register theirs and compute them, all at once."""
+"""The registry of features; `observations.py` and `portable.py` register theirs."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
 
 from gan_env.registry import Registry
 
@@ -14,6 +17,9 @@ class Feature:
 
     meaning: str
     """Its formula: f is the discriminator's logit, x real, x̂ generated, E the mean over the batch."""
+    compute: Callable[[Any], np.ndarray] | None
+    """Computes (N,) from a `Moment`, or from a `PortableMemory` if it is portable. None for the package's own features,
+    which are computed together."""
     low: float = -10.0
     high: float = 10.0
     portable: bool = False

@@ -80,6 +80,7 @@ for _name in ("d", "g"):
         Feature(
             f"1 − (‖u‖² − c) / (1 − c), u the average over τ = H^(1/3) decisions of the direction of {_name.upper()}'s "
             "move, c the sum of its weights' squares: the share of a move that is gone by the next; 0.5 if unknown",
+            None,
             0.0,
             1.0,
             portable=True,

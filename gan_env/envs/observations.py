@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, fields
+
 import numpy as np
 import torch
 
@@ -16,26 +18,50 @@ EMA = 0.9
 """Decay of the moving averages per decision; FSCO's paper (arXiv:2504.15099) does not state its own."""
 
 
+@dataclass(frozen=True)
+class Moment:
+    """Inputs of a feature of one's own: a measurement's numbers and the rows' memory, (N,) float64 each; read only."""
+
+    g_loss: np.ndarray
+    d_loss: np.ndarray
+    """`d_mean` or `d_sum`, by the configuration."""
+    real_logit: np.ndarray
+    fake_logit: np.ndarray
+    """Means over the batch."""
+    real_accuracy: np.ndarray
+    fake_accuracy: np.ndarray
+    """Shares of the batch."""
+    progress: np.ndarray
+    g_loss_ema: np.ndarray
+    d_loss_ema: np.ndarray
+    last_action: np.ndarray
+    """(N, A): the previous control on the id's axes, 0 at the start."""
+
+
 LAST_ACTION = "last_action"
 """Feature with one coordinate per axis of the action: `last_d_rate`, `last_g_rate`, `last_choice`."""
 
 _add = FEATURES.add
-_add("g_loss", Feature("L_G = E ℓ_G(f(x̂)) on the coming batch"))
+_add("g_loss", Feature("L_G = E ℓ_G(f(x̂)) on the coming batch", None))
 _add(
     "d_loss",
-    Feature("L_D = (E ℓ_real(f(x)) + E ℓ_fake(f(x̂))) / 2 on the coming batch; not halved if `d_loss_scale` is sum"),
+    Feature(
+        "L_D = (E ℓ_real(f(x)) + E ℓ_fake(f(x̂))) / 2 on the coming batch; not halved if `d_loss_scale` is sum", None
+    ),
 )
-_add("loss_gap", Feature("L_G − L_D"))
-_add("g_loss_ema", Feature("m ← 0.9 m + 0.1 L_G at each decision, from the first L_G on"))
-_add("d_loss_ema", Feature("m ← 0.9 m + 0.1 L_D at each decision, from the first L_D on"))
-_add("real_accuracy", Feature("share of the real batch with f(x) > 0", 0, 1))
-_add("fake_accuracy", Feature("share of the generated batch with f(x̂) < 0", 0, 1))
-_add("real_logit", Feature("E f(x)"))
-_add("fake_logit", Feature("E f(x̂)"))
-_add("progress", Feature("updates so far / updates in the episode", 0, 1))
+_add("loss_gap", Feature("L_G − L_D", None))
+_add("g_loss_ema", Feature("m ← 0.9 m + 0.1 L_G at each decision, from the first L_G on", None))
+_add("d_loss_ema", Feature("m ← 0.9 m + 0.1 L_D at each decision, from the first L_D on", None))
+_add("real_accuracy", Feature("share of the real batch with f(x) > 0", None, 0, 1))
+_add("fake_accuracy", Feature("share of the generated batch with f(x̂) < 0", None, 0, 1))
+_add("real_logit", Feature("E f(x)", None))
+_add("fake_logit", Feature("E f(x̂)", None))
+_add("progress", Feature("updates so far / updates in the episode", None, 0, 1))
 _add(
     LAST_ACTION,
-    Feature("the previous control on each axis of the action, 0 at the start; who updated: −1 G, 0 both, +1 D", -1, 1),
+    Feature(
+        "the previous control on each axis of the action, 0 at the start; who updated: −1 G, 0 both, +1 D", None, -1, 1
+    ),
 )
 
 _ROWS = ("d_loss", *Summary._fields, "loss_gap", "progress", "d_loss_ema", "g_loss_ema")
@@ -101,17 +127,22 @@ class FeatureMemory:
         """Names of the features that `info` shows, whichever are observed."""
         self.portable: PortableMemory | None = (
             PortableMemory(rows, game or GameFacts(), updates_per_step)
-            if any(name in PORTABLE_FEATURES for name in names)
+            if any(FEATURES[name].portable and name not in GRADIENT_NOISE for name in names)
             else None
         )
         noise = any(name in GRADIENT_NOISE for name in names)
         self.moves: MoveMemory | None = MoveMemory(rows, game or GameFacts(), updates_per_step) if noise else None
-        portable, moves = (PORTABLE_FEATURES if self.portable else ()), (GRADIENT_NOISE if noise else ())
-        places = (*_ROWS, *axes, *portable, *moves)
+        self._own = {
+            name: feature
+            for name in FEATURES
+            if (feature := FEATURES[name]).compute is not None and (name in names or not feature.portable)
+        }
+        of_portable, of_moves = (PORTABLE_FEATURES if self.portable else ()), (GRADIENT_NOISE if noise else ())
+        places = (*_ROWS, *axes, *of_portable, *of_moves, *self._own)
         self._table = np.zeros((len(places), rows))
         """Every feature, unclipped and possibly non-finite. With few rows, an operation on all costs as one on one."""
-        ends = np.cumsum([len(_ROWS), len(axes), len(portable), len(moves)])
-        self._axes, self._of_portable, self._of_moves = (slice(*pair) for pair in zip(ends, ends[1:], strict=False))
+        ends = np.cumsum([len(_ROWS), len(axes), len(of_portable), len(of_moves)]).tolist()
+        self._axes, self._of_portable, self._of_moves, self._of_own = map(slice, ends, [*ends[1:], None])
         self._observed = [places.index(name) for name in self.names]
         self._shown = [places.index(name) for name in self.scalars]
         self._blank = torch.empty(rows, len(self.names), dtype=torch.float32, device="cpu")
@@ -195,7 +226,16 @@ class FeatureMemory:
                 self.portable.write(self._table[self._of_portable], seen)
             if self.moves is not None:
                 self.moves.write(self._table[self._of_moves])
+            if self._own:
+                self._table[self._of_own] = self._computed()
         return self._table
+
+    @np.errstate(all="ignore")  # likewise
+    def _computed(self) -> list[np.ndarray]:
+        """Computes the features of one's own."""
+        numbers = {f.name: self._table[_ROWS.index(f.name)] for f in fields(Moment) if f.name in _ROWS}
+        moment = Moment(**numbers, last_action=self.last_action)
+        return [each.compute(self.portable if each.portable else moment) for each in self._own.values()]  # pyright: ignore[reportOptionalCall]
 
     def raw(self, seen: Measurement) -> np.ndarray:
         """Returns the features named by `scalars`, unclipped and possibly non-finite: (scalars, N), float64."""

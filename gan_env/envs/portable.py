@@ -204,7 +204,7 @@ class PortableMemory:
 
 def _register(name: str, meaning: str, low: float, high: float) -> None:
     """Adds a feature, in the order of the rows that `PortableMemory.write` computes."""
-    FEATURES.add(name, Feature(meaning, low, high, portable=True))
+    FEATURES.add(name, Feature(meaning, None, low, high, portable=True))
     FEATURE_SETS["portable"] = (*FEATURE_SETS.get("portable", ()), name)
 
 

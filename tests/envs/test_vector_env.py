@@ -22,6 +22,7 @@ import gan_env
 from gan_env.data.datasets import PlaneData, ring
 from gan_env.envs.config import EnvConfig
 from gan_env.envs.env import FAILURES, GANEnv, GANVectorEnv
+from gan_env.envs.observations import FEATURES, Feature
 from gan_env.envs.rewards import FAILURE_DECISIONS, REWARDS, WORST_TIMES, Outcome, Reward
 from gan_env.metrics.scores import PlaneQuality, PlaneScore
 from gan_env.optimizer_spec import OptimizerSpec
@@ -119,6 +120,22 @@ def test_each_named_coordinate_is_the_raw_number_of_that_name_within_bounds(env_
     last = {name: seen[i] for i, name in enumerate(env.feature_names) if name.startswith("last_")}
     assert len(last) == len(env.batch.codec.last_action_names)
     np.testing.assert_allclose(list(last.values()), env.batch.codec.position(env.batch.codec.decode(action[None]))[0])
+
+
+def test_a_feature_of_ones_own_is_observed_within_its_bounds_and_shown(monkeypatch):
+    own = Feature("twice the gap of the losses", lambda m: 2 * (m.g_loss - m.d_loss) + m.last_action[:, 0], -0.1, 0.1)
+    monkeypatch.setitem(FEATURES._parts, "twice", own)
+    portable = Feature("D's average", lambda memory: memory.means[:, 3, 0], portable=True)
+    monkeypatch.setitem(FEATURES._parts, "average", portable)
+    env = vector(3, features=("twice", "loss_gap", "average", "last_action"))
+    env.reset(seed=0)
+    assert env.feature_names == ("twice", "loss_gap", "average", "last_d_rate")
+    for action in plan(env, 4):
+        seen, *_, infos = env.step(action)
+        twice = 2 * infos["loss_gap"] + seen[:, 3]
+        assert infos["twice"] == pytest.approx(twice, abs=1e-6) and "average" not in infos
+        assert seen[:, 0] == pytest.approx(np.clip(twice, -0.1, 0.1), abs=1e-6)
+        assert seen[:, 2] == pytest.approx(2 * infos["d_loss"], abs=1e-6)
 
 
 def test_the_moving_averages_are_those_of_the_decisions():
