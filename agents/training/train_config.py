@@ -316,7 +316,8 @@ def read_config(path: Path, *, trust: bool = False) -> TrainConfig:
     if not trust:
         refuse_elsewhere(path.parent, held)
     try:
-        return record_of(TrainConfig, held)
+        # A setting of the game or the learner that a run does not name was not there when it began.
+        return record_of(TrainConfig, held, partial=(EnvConfig, AgentConfig))
     except (RecursionError, TypeError, ValueError) as error:
         why = " ".join(str(error).split())
         raise ValueError(f"{path}: is no configuration of a training ({why})") from error
@@ -352,6 +353,4 @@ def upgraded(held: dict[str, Any]) -> dict[str, Any]:
     if isinstance(agent := held.get("agent"), dict) and "d_lr_range" in agent:  # once it repeated the game's settings
         own = {f.name: None for f in fields(AgentConfig)}
         held["agent"] = own | {name: value for name, value in agent.items() if name not in _OF_THE_GAME}
-    elif isinstance(agent, dict):
-        held["agent"] = {"actor_learning_rate": None, "last_layer": None, **agent}
     return held

@@ -69,6 +69,7 @@ def run(arguments: Sequence[str]) -> int:
             "reward": str | None,
             "features": tuple[str, ...] | None,
             "optimizer": Literal["adam", "oadam", "extra-adam", "lookahead-minimax", "rmsprop", "sgd"] | None,
+            "annealing": None,
             "score": None,
             "track_quality": None,
             "quality_every": None,

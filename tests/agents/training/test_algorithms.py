@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -18,6 +19,7 @@ from gan_env.cli import main
 from gan_env.envs.config import EnvConfig
 from gan_env.io.tensor_files import pack
 
+RESULTS = Path(__file__).parents[3] / "benchmarks" / "results"
 GAME = EnvConfig(task="dirac", episode_updates=6, updates_per_step=2, reward="quality", quality_every=1)
 OFF_POLICY = {"hidden": (8,), "learning_starts": 12, "batch_size": 8, "buffer_size": 60}
 DDPGS_PAPER = {"actor_learning_rate": 2e-4, "last_layer": 0.003}
@@ -207,6 +209,13 @@ def test_what_does_not_fit_is_refused_on_one_line_with_the_way_out(wrong, named)
 def test_a_setting_that_cannot_work_is_named(wrong):
     with pytest.raises(ValueError, match=next(iter(wrong))):
         AgentConfig(**wrong)
+
+
+def test_every_committed_training_is_read():
+    folders = [file.parent for file in (RESULTS / "quality-paid").glob("*/config.json")] + [RESULTS / "train-digits"]
+    assert len(folders) > 20
+    for folder in folders:
+        assert read_config(folder / "config.json").decisions >= 4_000, folder
 
 
 def test_a_run_begun_before_an_actor_had_a_rate_of_its_own_is_read_as_it_was(tmp_path):
