@@ -235,7 +235,10 @@ class FeatureMemory:
         """Computes the features of one's own."""
         numbers = {f.name: self._table[_ROWS.index(f.name)] for f in fields(Moment) if f.name in _ROWS}
         moment = Moment(**numbers, last_action=self.last_action)
-        return [each.compute(self.portable if each.portable else moment) for each in self._own.values()]  # pyright: ignore[reportOptionalCall]
+        rows = self._table.shape[1]
+        return [
+            _value(name, each, self.portable if each.portable else moment, rows) for name, each in self._own.items()
+        ]
 
     def raw(self, seen: Measurement) -> np.ndarray:
         """Returns the features named by `scalars`, unclipped and possibly non-finite: (scalars, N), float64."""
@@ -254,3 +257,18 @@ class FeatureMemory:
         observation = torch.empty_like(self._blank).numpy()
         np.minimum(np.maximum(chosen, self._low), self._high, out=observation.T, casting="same_kind")
         return observation
+
+
+def _value(name: str, feature: Feature, of: Moment | PortableMemory | None, rows: int) -> np.ndarray:
+    """Computes a feature of one's own, (N,) float64; raises ValueError, naming it, if it cannot be computed."""
+    assert feature.compute is not None
+    try:
+        found = np.asarray(feature.compute(of), np.float64)
+    except Exception as error:
+        why = f"{type(error).__name__}: {error}"
+        raise ValueError(f"feature {name!r} cannot be computed ({why}); mend its function") from error
+    if found.shape != (rows,):
+        raise ValueError(
+            f"feature {name!r} has shape {found.shape}; its function must return ({rows},), a number a row"
+        )
+    return found

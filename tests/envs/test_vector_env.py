@@ -122,6 +122,16 @@ def test_each_named_coordinate_is_the_raw_number_of_that_name_within_bounds(env_
     np.testing.assert_allclose(list(last.values()), env.batch.codec.position(env.batch.codec.decode(action[None]))[0])
 
 
+@pytest.mark.parametrize(
+    ("compute", "named"),
+    [(lambda m: 1 / 0, "ZeroDivisionError"), (lambda m: 0.0, r"shape \(\)"), (lambda m: "x", "could not convert")],
+)
+def test_a_feature_of_ones_own_that_cannot_be_computed_is_named(compute, named, monkeypatch):
+    monkeypatch.setitem(FEATURES._parts, "mine", Feature("wrong", compute))
+    with pytest.raises(ValueError, match=f"feature 'mine'.*{named}"):
+        vector(2).reset(seed=0)
+
+
 def test_a_feature_of_ones_own_is_observed_within_its_bounds_and_shown(monkeypatch):
     own = Feature("twice the gap of the losses", lambda m: 2 * (m.g_loss - m.d_loss) + m.last_action[:, 0], -0.1, 0.1)
     monkeypatch.setitem(FEATURES._parts, "twice", own)
