@@ -316,8 +316,7 @@ def read_config(path: Path, *, trust: bool = False) -> TrainConfig:
     if not trust:
         refuse_elsewhere(path.parent, held)
     try:
-        # A setting of the game or the learner that a run does not name was not there when it began.
-        return record_of(TrainConfig, held, partial=(EnvConfig, AgentConfig))
+        return record_of(TrainConfig, held)
     except (RecursionError, TypeError, ValueError) as error:
         why = " ".join(str(error).split())
         raise ValueError(f"{path}: is no configuration of a training ({why})") from error
@@ -349,8 +348,10 @@ def upgraded(held: dict[str, Any]) -> dict[str, Any]:
     """Adds to a run's configuration what it says by its age: settings that there were no others of when it began."""
     held = {**_ADDED, **held}
     if isinstance(held.get("env"), dict):
-        held["env"] = {"engine": "torch", **held["env"]}
+        held["env"] = {"engine": "torch", "annealing": None, **held["env"]}
     if isinstance(agent := held.get("agent"), dict) and "d_lr_range" in agent:  # once it repeated the game's settings
         own = {f.name: None for f in fields(AgentConfig)}
         held["agent"] = own | {name: value for name, value in agent.items() if name not in _OF_THE_GAME}
+    elif isinstance(agent, dict):
+        held["agent"] = {"actor_learning_rate": None, "last_layer": None, **agent}
     return held

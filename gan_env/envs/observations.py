@@ -220,7 +220,6 @@ class FeatureMemory:
         """Returns the table, up to date with a measurement and with the decisions before it."""
         self._look(seen)
         if not self._complete:
-            self._complete = True
             self._table[self._axes] = self.last_action.T
             if self.portable is not None:
                 self.portable.write(self._table[self._of_portable], seen)
@@ -228,6 +227,7 @@ class FeatureMemory:
                 self.moves.write(self._table[self._of_moves])
             if self._own:
                 self._table[self._of_own] = self._computed()
+            self._complete = True
         return self._table
 
     @np.errstate(all="ignore")  # likewise

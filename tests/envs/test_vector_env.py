@@ -128,8 +128,10 @@ def test_each_named_coordinate_is_the_raw_number_of_that_name_within_bounds(env_
 )
 def test_a_feature_of_ones_own_that_cannot_be_computed_is_named(compute, named, monkeypatch):
     monkeypatch.setitem(FEATURES._parts, "mine", Feature("wrong", compute))
-    with pytest.raises(ValueError, match=f"feature 'mine'.*{named}"):
-        vector(2).reset(seed=0)
+    env = vector(2)
+    for _ in range(2):  # a second look does not pass for the first one's numbers
+        with pytest.raises(ValueError, match=f"feature 'mine'.*{named}"):
+            env.reset(seed=0)
 
 
 def test_a_feature_of_ones_own_is_observed_within_its_bounds_and_shown(monkeypatch):
