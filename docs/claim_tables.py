@@ -71,6 +71,17 @@ LOOK, LOOK_ROWS = (
 SWEEP = "`python -m benchmarks.readings.sweep`"
 SWEEP_ROWS = "benchmarks/results/readings/README.md"
 
+
+def _robust(says: str, answer: Callable[..., Answer], *what: str) -> Claim:
+    """A claim that the rows of `lr-robustness` answer."""
+    return Claim(says, partial(answer, "lr-robustness", *what), ROBUST, ROBUST_ROWS)
+
+
+def _held_out(says: str, answer: Callable[..., Answer], *what: str) -> Claim:
+    """A claim that the rows of the 13 games on which `auto` is judged answer."""
+    return Claim(says, partial(answer, "auto/ranks", *what), AUTO, AUTO_ROWS)
+
+
 CLAIMS: dict[str, tuple[Claim | Open, ...]] = {
     "fsco": (
         Claim(
@@ -94,18 +105,8 @@ CLAIMS: dict[str, tuple[Claim | Open, ...]] = {
             TRAIN,
             TRAIN_ROWS,
         ),
-        Claim(
-            "The range of usable base rates becomes wider",
-            partial(answers.areas, "lr-robustness", "fsco-ring"),
-            ROBUST,
-            ROBUST_ROWS,
-        ),
-        Claim(
-            "Training is more stable: fewer runs fail",
-            partial(answers.failures, "lr-robustness", "fsco-ring"),
-            ROBUST,
-            ROBUST_ROWS,
-        ),
+        _robust("The range of usable base rates becomes wider", answers.areas, "fsco-ring"),
+        _robust("Training is more stable: fewer runs fail", answers.failures, "fsco-ring"),
         Claim(
             "What the agent costs (named by reviews as missing)",
             answers.overhead,
@@ -146,18 +147,12 @@ CLAIMS: dict[str, tuple[Claim | Open, ...]] = {
         ),
     ),
     "gcann": (
-        Claim(
+        _robust(
             "Both rates shifted by windows of the losses: better samples",
-            partial(answers.ranks, "lr-robustness", "gcann"),
-            ROBUST,
-            ROBUST_ROWS,
+            answers.ranks,
+            "gcann",
         ),
-        Claim(
-            "Fewer runs fail",
-            partial(answers.failures, "lr-robustness", "gcann"),
-            ROBUST,
-            ROBUST_ROWS,
-        ),
+        _robust("Fewer runs fail", answers.failures, "gcann"),
         Claim(
             "More diversity (modes of `ring`)",
             partial(answers.modes, "gcann"),
@@ -250,24 +245,14 @@ CLAIMS: dict[str, tuple[Claim | Open, ...]] = {
         ),
     ),
     "gap-aware": (
-        Claim(
-            "Fewer runs diverge",
-            partial(answers.failures, "lr-robustness", "gap-aware"),
-            ROBUST,
-            ROBUST_ROWS,
-        ),
+        _robust("Fewer runs diverge", answers.failures, "gap-aware"),
         Claim(
             "Better samples, up to 27 % (`digits`)",
             partial(answers.digits, "gap-aware"),
             TRAIN,
             TRAIN_ROWS,
         ),
-        Claim(
-            "Better over a range of rates",
-            partial(answers.areas, "lr-robustness", "gap-aware"),
-            ROBUST,
-            ROBUST_ROWS,
-        ),
+        _robust("Better over a range of rates", answers.areas, "gap-aware"),
         Open(
             "A tenth of the tuning budget",
             0.2,
@@ -284,42 +269,20 @@ CLAIMS: dict[str, tuple[Claim | Open, ...]] = {
         ),
     ),
     "opponents": (
-        Claim(
-            "Two time scales, D four times as fast (Heusel et al. 2017)",
-            partial(answers.wins, "auto/ranks", "ttur"),
-            AUTO,
-            AUTO_ROWS,
+        _held_out(
+            "Two time scales, D four times as fast (Heusel et al. 2017)", answers.wins, "ttur"
         ),
-        Claim(
-            "A linear decay (usual)",
-            partial(answers.wins, "auto/ranks", "linear-decay"),
-            AUTO,
-            AUTO_ROWS,
-        ),
-        Claim(
+        _held_out("A linear decay (usual)", answers.wins, "linear-decay"),
+        _held_out(
             "Balance by relative change of the losses (Ouyang and Agam 2020)",
-            partial(answers.wins, "auto/ranks", "loss-rate-balance"),
-            AUTO,
-            AUTO_ROWS,
+            answers.wins,
+            "loss-rate-balance",
         ),
-        Claim(
-            "Five D updates for one of G (Arjovsky et al. 2017)",
-            partial(answers.wins, "lr-robustness", "alt-gda-5"),
-            ROBUST,
-            ROBUST_ROWS,
+        _robust(
+            "Five D updates for one of G (Arjovsky et al. 2017)", answers.wins, "alt-gda-5"
         ),
-        Claim(
-            "Optimistic Adam (Daskalakis et al. 2018)",
-            partial(answers.wins, "lr-robustness", "oadam"),
-            ROBUST,
-            ROBUST_ROWS,
-        ),
-        Claim(
-            "Optimistic Adam: fewer runs fail",
-            partial(answers.failures, "lr-robustness", "oadam"),
-            ROBUST,
-            ROBUST_ROWS,
-        ),
+        _robust("Optimistic Adam (Daskalakis et al. 2018)", answers.wins, "oadam"),
+        _robust("Optimistic Adam: fewer runs fail", answers.failures, "oadam"),
         Claim(
             "An average of G's weights is better than G (Yazıcı et al. 2019), under plain training",
             answers.average,
@@ -356,23 +319,21 @@ CLAIMS: dict[str, tuple[Claim | Open, ...]] = {
         ),
     ),
     "ours": (
-        Claim(
+        _robust(
             "`auto` beats plain training over base rates (unranked; 21 of 28 are of the plane, which was held out)",
-            partial(answers.wins, "lr-robustness", "auto"),
-            ROBUST,
-            ROBUST_ROWS,
+            answers.wins,
+            "auto",
         ),
-        Claim(
+        _robust(
             "`auto` beats the best of 168 schedules chosen for each configuration",
-            partial(answers.wins, "lr-robustness", "auto", "best-schedule"),
-            ROBUST,
-            ROBUST_ROWS,
+            answers.wins,
+            "auto",
+            "best-schedule",
         ),
-        Claim(
+        _robust(
             "`ttur-decay` ranks before plain training over base rates",
-            partial(answers.ranks, "lr-robustness", "ttur-decay"),
-            ROBUST,
-            ROBUST_ROWS,
+            answers.ranks,
+            "ttur-decay",
         ),
         Claim(
             "The agent paid by `log_quality` beats plain training on `digits`",
