@@ -1,6 +1,7 @@
 """Searches for a policy by CMA-ES on games drawn at random; every generation is kept, and a killed search goes on.
 
-python benchmarks/auto/train.py schedule --generations 60
+python benchmarks/auto/train.py no-steps --search gradient --generations 120
+python benchmarks/auto/train.py schedule --generations 60                     # CMA-ES, as the first version was found
 python benchmarks/auto/train.py feedback --after schedule --generations 60
 python benchmarks/auto/train.py feedback --seed 1 --generations 60 --shorten    # what an earlier stop would have given
 """
@@ -15,12 +16,11 @@ import time
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
-import cma
 import numpy as np
 import torch
 from games import draw
 from policies import FORMS, Form
-from scipy.stats import rankdata
+from searches import Cma, Gradient, Search
 
 from agents.policies.policy_files import save_controller
 from gan_env import GANVectorEnv
@@ -51,15 +51,6 @@ def play(job: tuple[int, Form, np.ndarray, bool]) -> tuple[str, list[float]]:
     return what, np.log(found / worst).tolist()
 
 
-def loss_of(scores: np.ndarray) -> np.ndarray:
-    """Returns each policy's mean rank over the games, from 0, the best, to 1; scores are (games, policies).
-
-    Many of these means are equal but for rounding, so that another formula for them, such as `centred_ranks`, would
-    lead a committed search elsewhere.
-    """
-    return np.mean([(rankdata(each) - 1) / (len(each) - 1) for each in scores], 0)
-
-
 def generations_of(file: Path) -> list[dict]:
     """Reads the generations that are finished; a line that was cut off is left out."""
     found: list[dict] = []
@@ -71,18 +62,23 @@ def generations_of(file: Path) -> list[dict]:
 
 def folder_of(asked: argparse.Namespace, form: str) -> Path:
     """Returns the folder of a search of a form with the seed and the data that are asked for."""
-    return RESULTS / f"{form}{'-one-dataset' if asked.one_dataset else ''}-{asked.seed}"
+    by = "" if asked.search == "cma" else f"-{asked.search}"
+    return RESULTS / f"{form}{by}{'-one-dataset' if asked.one_dataset else ''}-{asked.seed}"
 
 
-def begun(asked: argparse.Namespace) -> cma.CMAEvolutionStrategy:
+def begun(asked: argparse.Namespace) -> Search:
     """Returns the search before its first generation."""
     form = FORMS[asked.form]
+    if asked.search == "gradient":
+        if asked.after:
+            raise ValueError(f"--after {asked.after}: the search by gradient begins where the first one did")
+        return Gradient(form, asked.games, asked.policies, asked.seed)
     start, sigma = form.start, SIGMA
     if asked.after:
         before = json.loads((folder_of(asked, asked.after) / "theta.json").read_text())
         start = FORMS[asked.after].grown(np.array(list(before["theta"].values())), form)
         sigma = SIGMA / 2
-    return cma.CMAEvolutionStrategy(start, sigma, {"popsize": asked.policies, "seed": asked.seed, "verbose": -9})
+    return Cma(start, sigma, asked.games, asked.policies, asked.seed)
 
 
 def go_on(asked: argparse.Namespace, folder: Path) -> None:
@@ -90,30 +86,31 @@ def go_on(asked: argparse.Namespace, folder: Path) -> None:
     search, form = begun(asked), FORMS[asked.form]
     log, done = folder / "generations.jsonl.gz", []
     for each in generations_of(log):
-        search.tell(search.ask(), loss_of(np.array(each["scores"])).tolist())
+        search.ask()
+        search.tell(np.array(each["scores"]))
         done.append(each)
     if done:
         kept = json.loads((folder / "theta.json").read_text())["theta"]
-        if list(kept.values()) != search.mean.round(5).tolist():
+        if list(kept.values()) != search.theta.round(5).tolist():
             raise ValueError(f"{folder}/theta.json does not follow from the generations beside it; was one changed?")
         print(f"{len(done)} generations are there, and lead to {folder}/theta.json", flush=True)
     began = time.monotonic()
     with ProcessPoolExecutor(asked.jobs) as pool:
         while len(done) < asked.generations and time.monotonic() - began < 60 * asked.minutes:
-            thetas, first = np.array(search.ask()), (asked.seed * 1_000 + len(done)) * asked.games
-            jobs = [(first + game, form, thetas, asked.one_dataset) for game in range(asked.games)]
+            thetas, first = search.ask(), (asked.seed * 1_000 + len(done)) * asked.games
+            jobs = [(first + game, form, thetas[game], asked.one_dataset) for game in range(asked.games)]
             played = list(pool.map(play, jobs))
             scores = np.array([score for _, score in played]).round(5)
-            search.tell(list(thetas), loss_of(scores).tolist())
+            search.tell(scores)
             done.append({"generation": len(done), "games": [what for what, _ in played], "scores": scores.tolist()})
             _write(log, done)
             print(
                 f"generation {len(done)}/{asked.generations}: median log distance {np.median(scores):.3f}, "
-                f"best policy {scores.mean(0).min():.3f}, mean {scores.mean():.3f}, spread {search.sigma:.3f}, "
+                f"mean {scores.mean():.3f}, spread {search.spread:.3f}, "
                 f"{time.monotonic() - began:.0f} s",
                 flush=True,
             )
-            _save(folder, form, asked, search.mean, len(done))
+            _save(folder, form, asked, search.theta, len(done))
 
 
 def shorten(asked: argparse.Namespace, folder: Path) -> None:
@@ -122,16 +119,18 @@ def shorten(asked: argparse.Namespace, folder: Path) -> None:
     if len(done) < asked.generations:
         raise ValueError(f"{folder} has {len(done)} generations, {asked.generations} are asked for")
     for each in done:
-        search.tell(search.ask(), loss_of(np.array(each["scores"])).tolist())
+        search.ask()
+        search.tell(np.array(each["scores"]))
     short = folder.with_name(f"{folder.name}-after-{asked.generations}")
     short.mkdir(exist_ok=True)
-    _save(short, FORMS[asked.form], asked, search.mean, len(done))
+    _save(short, FORMS[asked.form], asked, search.theta, len(done))
 
 
 def main() -> None:
     """Runs or goes on with a search."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("form", choices=list(FORMS))
+    parser.add_argument("--search", choices=["cma", "gradient"], default="cma")
     parser.add_argument("--after", choices=list(FORMS), help="begin with the policy that this search ended with")
     parser.add_argument("--generations", type=int, default=60)
     parser.add_argument("--games", type=int, default=16, help="in a generation")
@@ -155,6 +154,7 @@ def _write(log: Path, generations: list[dict]) -> None:
 
 def _save(folder: Path, form: Form, asked: argparse.Namespace, theta: np.ndarray, generations: int) -> None:
     command = f"python benchmarks/auto/train.py {asked.form} --generations {generations} --seed {asked.seed}"
+    command += f" --search {asked.search}" if asked.search != "cma" else ""
     command += f" --after {asked.after}" if asked.after else ""
     command += " --one-dataset" if asked.one_dataset else ""
     provenance: dict[str, object] = {
