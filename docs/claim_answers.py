@@ -418,7 +418,7 @@ def ratio(folder: str, names: str | Sequence[str], *parts: str) -> Answer:
         for block in blocks_of(folder):
             if (parts and block.rows[0]["part"] not in parts) or name not in block.controllers:
                 continue
-            own, plain = (block.of(each) for each in (name, BASELINE))
+            own, plain = (block.of(each, imputed=True) for each in (name, BASELINE))
             logs.append(np.log(own / plain))
             failed += int(np.isinf(block.of(name, imputed=False)).sum())
         found = mean_interval(np.concatenate(logs))
