@@ -76,6 +76,12 @@ def digits(name: str, other: str = BASELINE) -> Answer:
     return _difference(block, name, other, "Fréchet distance")
 
 
+def target_errors(name: str) -> Answer:
+    """A controller's paired difference in the error on the target domain."""
+    (block,) = blocks_of("digits-domains")
+    return _difference(block, name, BASELINE, "share of wrong labels on the target domain")
+
+
 def _difference(block: Block, name: str, other: str, what: str) -> Answer:
     gap = score_differences(block, name, other)
     assert gap is not None

@@ -294,7 +294,7 @@ CLAIMS: dict[str, tuple[Claim | Open, ...]] = {
             0.2,
             "gan-env bench --tasks digits-domains --controllers sim-gda,gap-aware,best-constant --seeds 10",
             "digits-domains",
-            partial(answers.wins, "digits-domains", "gap-aware"),
+            partial(answers.target_errors, "gap-aware"),
         ),
     ),
     "opponents": (

@@ -254,24 +254,39 @@ def _block(label: str, rows: list[Row]) -> Block:
 
 
 def _labels(firsts: list[Row]) -> list[str]:
-    """Labels configurations by task, loss and the other fields in which they differ."""
-    varying = [n for n in CONFIG_FIELDS[2:] if len({json.dumps(f.get(n), sort_keys=True) for f in firsts}) > 1]
+    """Labels configurations by task, loss and the other settings in which they differ; no two labels are the same."""
+    settings = [_settings(first) for first in firsts]
+    varying = [n for n in dict.fromkeys(n for own in settings for n in own) if _distinct(settings, [n]) > 1]
     if all(f["d_lr"] == f["g_lr"] for f in firsts):
         varying = [n for n in varying if n != "g_lr"]
 
-    names = ["task", "loss"]
+    names: list[str] = ["task", "loss"]
     for name in varying:
-        if _distinct(firsts, [*names, name]) > _distinct(firsts, names):
+        if name not in names and _distinct(settings, [*names, name]) > _distinct(settings, names):
             names.append(name)
 
     def shown(name: str, value: Any) -> str:
         if name in ("d_lr", "g_lr"):
             return f"{'rate' if 'g_lr' not in names else name} {value:g}"
-        return f"{name} {value.get('name', value) if isinstance(value, dict) else value}"[:60]
+        text = f"({', '.join(map(str, value))})" if isinstance(value, list) else str(value)
+        return f"{name} {text}"[:60]
 
-    return [", ".join([f["task"], f["loss"], *(shown(n, f.get(n)) for n in names[2:])]) for f in firsts]
+    labels = [", ".join([f["task"], f["loss"], *(shown(n, f.get(n)) for n in names[2:])]) for f in settings]
+    twice = {label for label in labels if labels.count(label) > 1}  # cut off, or settings that look alike
+    return [f"{label} [{i}]" if label in twice else label for i, label in enumerate(labels)]
 
 
-def _distinct(firsts: list[Row], names: list[str]) -> int:
-    """Counts the configurations that these fields distinguish."""
-    return len({json.dumps([f.get(name) for name in names], sort_keys=True) for f in firsts})
+def _settings(row: Row) -> dict[str, Any]:
+    """Returns the fields that define a configuration, those of a record one by one: "betas" of the optimiser."""
+    found: dict[str, Any] = {}
+    for name in CONFIG_FIELDS:
+        value = row.get(name)
+        parts = value if isinstance(value, dict) else {"name": value}
+        for part, own in parts.items():
+            found[name if part == "name" else f"{name} {part}" if part in found else part] = own
+    return found
+
+
+def _distinct(settings: list[dict[str, Any]], names: list[str]) -> int:
+    """Counts the configurations that these settings distinguish."""
+    return len({json.dumps([own.get(name) for name in names], sort_keys=True) for own in settings})

@@ -41,6 +41,16 @@ QUESTIONS = {
     ),
     "fsco-ablation": Question("FSCO's open choices", "Which reading of FSCO trains a GAN best?", "rates"),
     "tuning-budget": Question("Tuning budget", "How good is a GAN after a few trials of the learning rate?", "budget"),
+    "tuning-budget-pictures": Question(
+        "Tuning budget on pictures", "How good is a GAN of pictures after a few trials of the learning rate?", "budget"
+    ),
+    "fsco-pictures": Question(
+        "FSCO on pictures", "Does FSCO train a GAN of pictures better, and at which rates?", "rates"
+    ),
+    "gcann-pictures": Question("GCANN on pictures and voxels", "Does GCANN make better pictures and shapes?"),
+    "modern-players": Question(
+        "Modern players", "Which controller trains StyleGAN2-like and R3GAN-like networks best?"
+    ),
     "overhead": Question("Overhead", "What does a controller cost, and what does it gain?"),
     "generalisation": Question("Generalisation", "Does what was chosen on one game help on others?"),
 }

@@ -26,7 +26,7 @@ def main() -> None:
     found = {}
     with ProcessPoolExecutor(2) as pool:
         for name in asked.searches:
-            form = FORMS["schedule" if name == "start" else name.rpartition("-")[0]]
+            form = FORMS["schedule" if name == "start" else name.rpartition("-")[0].removesuffix("-gradient")]
             theta = form.start
             if name != "start":
                 theta = np.array(list(json.loads((RESULTS / name / "theta.json").read_text())["theta"].values()))

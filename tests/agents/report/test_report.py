@@ -422,6 +422,21 @@ def test_configurations_are_named_by_what_differs():
     ]  # fmt: skip
 
 
+def test_configurations_that_differ_within_the_optimiser_are_told_apart():
+    def adam(beta):
+        return {"name": "adam", "betas": [beta, 0.999]}
+
+    blocks = make_blocks([row(optimizer=adam(beta), part=f"beta1={beta}", score=beta) for beta in (0.0, 0.5)])
+    assert [b.label for b in blocks] == ["ring, bce, betas (0.0, 0.999)", "ring, bce, betas (0.5, 0.999)"]
+    assert [float(b.of("sim-gda", imputed=False)[0]) for b in blocks] == [0.0, 0.5]
+
+
+def test_no_two_configurations_share_a_label_however_alike_their_settings_look():
+    long = "x" * 80
+    labels = [b.label for b in make_blocks([row(reward=long + end) for end in "abc"])]
+    assert len(set(labels)) == 3
+
+
 def test_configurations_stand_task_by_task_and_what_a_loss_decides_is_not_named():
     found = [
         row
