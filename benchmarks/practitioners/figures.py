@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.image import imread
-from runs import CONTESTANTS, PICTURES, PLAIN, SEEDS, SHOWN, picture_score
+from single_run import CONTESTANTS, PICTURES, PLAIN, SEEDS, SHOWN, picture_score
 
 from agents.report.cells import interval
 from agents.report.html.figures import COLOURS, png_of
@@ -27,11 +27,12 @@ TITLES = {
 SCORES = {"dcgan": "Fréchet distance", "r3gan": "Fréchet distance", "ctgan": "W1"}
 TOP = """# Where practitioners are: three loops under `auto` and under their own defaults
 
-Written by `python benchmarks/practitioners/run.py figures` from `rows.jsonl.gz`; what each word means is in the
-[protocol](../../practitioners/PROTOCOL.md), which is older than the rows. Means with 95 % t intervals, differences to `plain` paired by
-seed, lower scores are better. Cost is the time in `Steer`'s calls as a share of an iteration: the median over iterations, and the sum over the run
-in brackets.
+Written by `python benchmarks/practitioners/run.py figures` from `rows.jsonl.gz`. The loops, the contestants and what is
+measured are in the [protocol](../../practitioners/PROTOCOL.md), which is older than the rows. Means with 95 % t
+intervals; differences to `plain`, each loop's own default, paired by seed; lower scores are better. Cost is the time in
+`Steer`'s calls as a share of an iteration: the median over iterations and, in brackets, the sum over the run.
 """
+ALT = "Samples of each contestant below real emoji, a line each"
 SCORE_HEAD = """| contestant | {score} | minus `plain` | better than `plain` | failed | cost of `Steer` | an iteration |
 |---|---|---|---|---|---|---|
 """
@@ -96,7 +97,7 @@ def section(rows: Rows, loop: str) -> str:
     there = [name for name in CONTESTANTS if values(rows, loop, name, "score")]
     lines = []
     for name in there:
-        runs = [row for (l, n, _), row in rows.items() if (l, n) == (loop, name)]
+        runs = [row for key, row in rows.items() if key[:2] == (loop, name)]
         failed = f"{sum(run['status'] != 'ok' for run in runs)} of {len(runs)}"
         cells = [f"`{name}`", *compared(rows, loop, name, "score", 1), failed, *cost(runs)]
         lines.append("| " + " | ".join(cells) + " |\n")
@@ -136,5 +137,5 @@ def write_figures(found: list[dict[str, Any]], out: Path) -> None:
     text = TOP + "".join(section(rows, loop) for loop in TITLES if any(key[0] == loop for key in rows))
     if (out / "samples").exists():
         write_whole(out / "samples.png", draw_samples(out))
-        text += f"\n## Samples\n\nThe first {SHOWN} samples of seed 0.\n\n![Samples of each contestant below real emoji](samples.png)\n"
+        text += f"\n## Samples\n\nThe first {SHOWN} samples of seed 0.\n\n![{ALT}](samples.png)\n"
     write_whole(out / "README.md", text)

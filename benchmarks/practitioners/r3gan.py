@@ -16,23 +16,25 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
+from gan_env.networks.r3gan import r3gan_discriminator, r3gan_generator
 from torch import Tensor, nn, optim
 from torch.nn.functional import softplus
 from torch.utils.data import DataLoader, TensorDataset
 
 from agents import Steer
-from gan_env.networks.r3gan import r3gan_discriminator, r3gan_generator
 
 
 @dataclass(frozen=True, kw_only=True)
 class Settings:
     """Sizes of the run, and first and last value of what is annealed."""
 
-    iterations: int = 300
-    batch_size: int = 16
+    iterations: int = 400
+    batch_size: int = 32
     latent_size: int = 64
-    channels: int = 16
+    channels: int = 8
+    """Maps at the full resolution."""
     blocks: int = 1
+    """Residual blocks at each resolution."""
     until: float = 0.5
     """Share of the run over which schedules move; the original's take 20 million pictures."""
     lr: tuple[float, float] = (2e-4, 5e-5)
@@ -74,7 +76,8 @@ def train(
     settings = settings or Settings()
     own_rates = controller is None if own_rates is None else own_rates
     torch.manual_seed(seed)
-    shape = tuple(pictures.shape[1:])
+    _, colours, height, width = pictures.shape
+    shape = (colours, height, width)
     net_g = r3gan_generator(settings.latent_size, shape, settings.channels, settings.blocks)
     net_d = r3gan_discriminator(shape, settings.channels, settings.blocks)
     opt_g, opt_d = (
@@ -124,7 +127,7 @@ def train(
 
 
 def sample(net_g: nn.Module, count: int, seed: int) -> Tensor:
-    """Generates (count, C, 32, 32)."""
+    """Generates (count, C, 32, 32), cut off at -1 and 1 as files of pictures are: this generator ends in no tanh."""
     latents = torch.Generator().manual_seed(1_000 + seed)
     with torch.no_grad():
-        return net_g(torch.randn(count, Settings.latent_size, generator=latents))
+        return net_g(torch.randn(count, Settings.latent_size, generator=latents)).clamp(-1, 1)

@@ -1,8 +1,8 @@
 """Runs the three loops of PROTOCOL.md; what is finished stays, what was stopped begins its last run again.
 
-python benchmarks/practitioners/run.py                                  # all that is missing, about 35 minutes of a core
+python benchmarks/practitioners/run.py             # all that is missing, about 35 minutes of a core
 python benchmarks/practitioners/run.py --loop dcgan --contestants auto --jobs 2
-python benchmarks/practitioners/run.py figures                          # README.md and samples.png from the rows
+python benchmarks/practitioners/run.py figures     # README.md and samples.png from the rows
 
 A row of `auto` counts as long as the weights that ship are those with which it was run.
 """
@@ -22,7 +22,7 @@ from typing import Any
 
 import matplotlib.image
 from figures import write_figures
-from runs import CONTESTANTS, SEEDS, run, weights_of
+from single_run import CONTESTANTS, SEEDS, run, weights_of
 from torch import Tensor
 
 from gan_env.io.files import add_to, cut, locked, open_lines, own_folder, write_by, write_whole
