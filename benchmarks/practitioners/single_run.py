@@ -44,7 +44,10 @@ SHOWN = 10
 
 @dataclass
 class Clock:
-    """What `TimedSteer` notes: when each iteration called it, seconds spent in it, and its decisions."""
+    """What `TimedSteer` notes: when each iteration called it, seconds spent in it, and its decisions.
+
+    All seconds are of this process's processor time, so that others on the machine do not count.
+    """
 
     starts: list[float] = field(default_factory=list)
     spent: list[float] = field(default_factory=list)
@@ -74,18 +77,18 @@ class TimedSteer(Steer):
 
     def __call__(self, *args: Any, **kwargs: Any) -> Decision:
         """See `Steer`."""
-        start = time.perf_counter()
+        start = time.process_time()
         decision = super().__call__(*args, **kwargs)
-        self.clock.spent.append(time.perf_counter() - start)
+        self.clock.spent.append(time.process_time() - start)
         self.clock.starts.append(start)
         self.clock.decisions.append(decision)
         return decision
 
     def done(self) -> None:
         """See `Steer`."""
-        start = time.perf_counter()
+        start = time.process_time()
         super().done()
-        self.clock.spent[-1] += time.perf_counter() - start
+        self.clock.spent[-1] += time.process_time() - start
 
 
 def loop_module(name: str) -> ModuleType:
@@ -142,7 +145,7 @@ def run(loop: str, contestant: str, seed: int) -> tuple[dict[str, Any], Tensor |
     """Trains and judges one contestant with one seed; returns its row, and samples if they are pictures."""
     torch.set_num_threads(1)
     controller, clock, samples = None if contestant == PLAIN else contestant, Clock(), None
-    start = time.perf_counter()
+    start = time.process_time()
     with warnings.catch_warnings(record=True) as said:
         warnings.simplefilter("always", UserWarning)
         if loop == "ctgan":
@@ -153,7 +156,7 @@ def run(loop: str, contestant: str, seed: int) -> tuple[dict[str, Any], Tensor |
     if controller is not None:
         row |= clock.measured()
     row |= {
-        "seconds": round(time.perf_counter() - start, 1),
+        "seconds": round(time.process_time() - start, 1),
         "warnings": sorted({str(each.message) for each in said if issubclass(each.category, UserWarning)}),
         "versions": {name: version(name) for name in ("torch", *(["ctgan"] if loop == "ctgan" else []))},
         "machine": platform.machine(),
