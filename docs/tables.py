@@ -198,9 +198,9 @@ def _built_tasks() -> Iterator[tuple[str, Task]]:
         elif name == "meshes":
             task = shape_task("furniture", None)
         elif name in NAMED:
-            source, side, family, mlp = NAMED[name]
+            source, side, family, players = NAMED[name]
             colours = 1 if source in ("mnist", "fashion") else 3
-            task = image_task(name, blank((colours, side, side)), family, mlp=mlp)
+            task = image_task(name, blank((colours, side, side)), family, players=players)
         else:
             task = make_task(name)
         yield PLACES.get(name, name), task

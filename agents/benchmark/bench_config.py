@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -10,7 +11,7 @@ from typing import Literal
 from gan_env.envs.config import EnvConfig
 from gan_env.envs.rewards import REWARDS
 from gan_env.registry import unknown
-from gan_env.tasks.task import Task
+from gan_env.tasks.task import Task, make_task
 
 from ..comparison.seeds import SPLIT_SIZE, SPLITS
 from ..registry import TUNED_SCHEDULE
@@ -30,6 +31,12 @@ MOST_PARTS, MOST_RUNS = 100, 50_000
 three thousand runs. A folder from elsewhere may ask for anything."""
 
 
+@functools.cache
+def built(task: str) -> Task:
+    """Makes the task of a name, once in a process."""
+    return make_task(task)
+
+
 @dataclass(frozen=True, kw_only=True)
 class Part:
     """One grid: tasks × losses × base rates × controllers × seeds, with all else fixed.
@@ -42,8 +49,8 @@ class Part:
     """What rows and tables call it; differs between the parts of a benchmark."""
     tasks: tuple[str, ...] = ("ring",)
     """Tasks (`gan-env list`)."""
-    losses: tuple[str, ...] = ("bce",)
-    """GAN losses; "wgan-gp:10" sets a coefficient."""
+    losses: tuple[str, ...] = ()
+    """GAN losses; "wgan-gp:10" sets a coefficient. By default the tasks' own, which must be one and the same."""
     controllers: tuple[str, ...] = ("sim-gda", "alt-gda-1", "alt-gda-5", "dyn-gda")
     """Controllers (`gan-env list`), with options in brackets: "dyn-gda(c1=1.2)"; "best-constant" and "best-schedule",
     chosen on tune seeds; the path of a controller file."""
@@ -78,6 +85,8 @@ class Part:
             if not 1 <= getattr(self, count) <= SPLIT_SIZE:
                 raise ValueError(f"{count}={getattr(self, count)} must be 1 to {SPLIT_SIZE}")
         self._check_size()
+        if not self.losses:
+            object.__setattr__(self, "losses", (self._own_loss(),))
         self._check_axes()
         if self.split not in SPLITS:
             raise ValueError(f"split={self.split!r} is unknown; use one of {', '.join(SPLITS)}")
@@ -116,7 +125,7 @@ class Part:
 
     @property
     def _games(self) -> int:
-        return len(self.tasks) * len(self.losses) * max(len(self.d_lr), 1)
+        return len(self.tasks) * max(len(self.losses), 1) * max(len(self.d_lr), 1)
 
     def _check_size(self) -> None:
         """Raises ValueError for more than one folder can hold; before anything else, since all else takes as long."""
@@ -128,6 +137,14 @@ class Part:
             raise ValueError(
                 f"a benchmark of {self.size:,} runs is too large for a folder; at most {MOST_RUNS:,}: use several"
             )
+
+    def _own_loss(self) -> str:
+        """Returns the tasks' own loss; raises ValueError if they differ in it."""
+        own = {task: built(task).loss for task in self.tasks}
+        if len(set(own.values())) > 1:
+            each = ", ".join(f"{loss} of {task}" for task, loss in own.items())
+            raise ValueError(f"losses: the tasks' own differ ({each}); name losses for all of them, or use two parts")
+        return next(iter(own.values()), "bce")
 
     def _check_axes(self) -> None:
         """Raises ValueError for an axis of the grid that is empty, or that names one thing twice."""

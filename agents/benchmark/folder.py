@@ -37,9 +37,9 @@ from ..comparison.rows import Row
 from ..named_places import refuse_elsewhere
 from ..run_kind import BENCHMARK, refuse_other
 from ..work_limit import refuse_costly, samples_of
-from .bench_config import BenchConfig
+from .bench_config import BenchConfig, built
 from .halving import SURVIVOR, ranked, survivors
-from .plan import Group, PlannedComparison, ancestors, built, plan, prepared, without_undefined
+from .plan import Group, PlannedComparison, ancestors, plan, prepared, without_undefined
 from .plan_json import as_json, difference, from_json
 from .row_log import CLAIMS, RowLog
 from .sample_grids import is_pictured

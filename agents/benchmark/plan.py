@@ -17,7 +17,7 @@ import numpy as np
 
 from gan_env.envs.config import EnvConfig
 from gan_env.envs.env import make_trainer
-from gan_env.tasks.task import Task, make_task, parse_task
+from gan_env.tasks.task import Task, parse_task
 from gan_env.training.compatible import difference
 
 from ..comparison.contestants import by_settings, file_hash, file_of
@@ -25,7 +25,7 @@ from ..comparison.own_settings import own_settings
 from ..comparison.rows import cell_key, group_id, joint_id, settled
 from ..comparison.seeds import split_seeds
 from ..registry import TUNED_SCHEDULE, controller_label
-from .bench_config import BenchConfig, Part, Undefined
+from .bench_config import BenchConfig, Part, Undefined, built
 from .contestants import refusal, tuned_on
 from .halving import SURVIVOR, rungs, schedules, short, survivors
 
@@ -153,12 +153,6 @@ class Group:
             for name in comparison.names
             for seed in self.seeds
         }
-
-
-@functools.cache
-def built(task: str) -> Task:
-    """Makes the task of a name, once in a process."""
-    return make_task(task)
 
 
 def data_hash(task: Task) -> str:

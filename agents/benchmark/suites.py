@@ -212,6 +212,8 @@ def configure(suite: str, changes: dict[str, Any], also: Sequence[str] = ()) -> 
         ValueError: If a name is unknown or a value does not fit.
     """
     parts = SUITES[suite] if suite else (Part(),)
+    if not suite:
+        changes = {"losses": (), **changes}  # of the tasks that are asked for
     own = {f.name for f in fields(Part)}
     game = {f.name for f in fields(EnvConfig)} - own - {"task", "loss"}
     whole = {"skip_undefined"}

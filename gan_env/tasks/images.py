@@ -1,4 +1,4 @@
-"""GANs of pictures: Fashion-MNIST, MNIST, CIFAR-10, CelebA, emoji and any folder, as DCGANs or the thesis' MLPs.
+"""GANs of pictures: Fashion-MNIST, MNIST, CIFAR-10, CelebA, emoji and any folder, of several kinds of networks.
 
 A name may be followed by the place of the pictures: `fashion:PATH`, `mnist:PATH`, `cifar10:PATH`, `celeba:PATH`,
 `emoji64:FONTFILE`; `folder:PATH@64` requires it. Data that ship with the package need no path.
@@ -7,7 +7,7 @@ A name may be followed by the place of the pictures: `fashion:PATH`, `mnist:PATH
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 
 import torch
@@ -19,12 +19,16 @@ from gan_env.data.picture_files import Folder
 from gan_env.metrics.scores import Classifier, FrechetQuality, FrechetScore
 from gan_env.networks.dcgan import dcgan_discriminator, dcgan_generator
 from gan_env.networks.mlp import mlp_discriminator, mlp_generator
+from gan_env.networks.r3gan import r3gan_discriminator, r3gan_generator
+from gan_env.networks.stylegan2 import stylegan2_discriminator, stylegan2_generator
+from gan_env.optimizer_spec import OptimizerSpec
 from gan_env.random.streams import seeded
 from gan_env.tasks.task import TASKS, Task, described
 
 LATENT_SIZE = 100
 HIDDEN = (1024,) * 5
 QUALITY_SAMPLES = 400
+MODERN_LATENTS = 64
 FEATURES_FROM = 100
 """Fewest pictures for which a folder is judged by features; from fewer, a covariance is too uncertain."""
 
@@ -45,8 +49,66 @@ def untrained(generator: Callable[[], nn.Module], latent_size: int, quality: Cal
         return float(judge.distance(fake[None])[0])
 
 
+@dataclass(frozen=True)
+class Kind:
+    """Networks of pictures, with the settings of a run that go with them."""
+
+    about: str
+    players: Callable[[tuple[int, ...], int | None], tuple[Callable[[], nn.Module], Callable[[], nn.Module]]]
+    """Maps the pictures' shape, and the maps at the largest resolution if they are chosen, to builders of G and D."""
+    latent_size: int = LATENT_SIZE
+    batch_size: int = 64
+    rate: float = 2e-4
+    loss: str = "bce"
+    optimizer: OptimizerSpec | None = None
+
+
+def _dcgan(shape: tuple[int, ...], channels: int | None):
+    width = channels or (16 if shape[-1] > 64 else 32)
+    return partial(dcgan_generator, LATENT_SIZE, shape, width), partial(dcgan_discriminator, shape, width)
+
+
+def _mlp(shape: tuple[int, ...], channels: int | None):
+    inputs = shape[0] * shape[-1] ** 2
+    generator = partial(mlp_generator, (LATENT_SIZE, *HIDDEN, inputs), shape, bounded=True)
+    return generator, partial(mlp_discriminator, (inputs, *HIDDEN, 1), shape)
+
+
+def _stylegan2(shape: tuple[int, ...], channels: int | None):
+    return (
+        partial(stylegan2_generator, MODERN_LATENTS, shape, channels or 8),
+        partial(stylegan2_discriminator, shape, channels or 8),
+    )
+
+
+def _r3gan(shape: tuple[int, ...], channels: int | None):
+    return (
+        partial(r3gan_generator, MODERN_LATENTS, shape, channels or 8),
+        partial(r3gan_discriminator, shape, channels or 8),
+    )
+
+
+PLAYERS: dict[str, Kind] = {
+    "dcgan": Kind("DCGAN", _dcgan),
+    "mlp": Kind("the thesis' MLPs", _mlp),
+    # γ, rates and Adam's β are those of the published configurations for CIFAR-10, of the same size.
+    "stylegan2": Kind(
+        "small StyleGAN2-like networks",
+        _stylegan2,
+        MODERN_LATENTS,
+        32,
+        2.5e-3,
+        "r1:0.01",
+        OptimizerSpec(betas=(0.0, 0.99)),
+    ),
+    "r3gan": Kind(
+        "small R3GAN-like networks", _r3gan, MODERN_LATENTS, 32, 2e-4, "r3gan:0.05", OptimizerSpec(betas=(0.0, 0.99))
+    ),
+}
+
+
 def image_task(
-    name: str, data: ArrayData, family: str | None, *, channels: int | None = None, mlp: bool = False
+    name: str, data: ArrayData, family: str | None, *, channels: int | None = None, players: str = "dcgan"
 ) -> Task:
     """Builds the task of square pictures in [-1, 1].
 
@@ -54,27 +116,17 @@ def image_task(
         name: Name of the task.
         data: The pictures.
         family: The feature network that judges them; None for a sliced W1 of their pixels.
-        channels: Maps at the DCGAN's largest hidden resolution; None chooses it by the pictures' size.
-        mlp: The thesis' MLPs of five layers of 1024, instead of a DCGAN.
+        channels: Maps at the largest hidden resolution; None chooses it by networks and size.
+        players: Kind of networks, see `PLAYERS`.
     """
-    shape, side = data.shape, data.shape[-1]
-    inputs = shape[0] * side**2
-    large = side > 64
-    width = channels or (16 if large else 32)
-    generator = (
-        partial(mlp_generator, (LATENT_SIZE, *HIDDEN, inputs), shape, bounded=True)
-        if mlp
-        else partial(dcgan_generator, LATENT_SIZE, shape, width)
-    )
-    discriminator = (
-        partial(mlp_discriminator, (inputs, *HIDDEN, 1), shape) if mlp else partial(dcgan_discriminator, shape, width)
-    )
+    shape, kind = data.shape, PLAYERS[players]
+    generator, discriminator = kind.players(shape, channels)
     quality, score = None, None
     if family is not None:
         judge = partial(classifier, family)
         samples = min(QUALITY_SAMPLES, len(data.validation()))
         features = FrechetQuality(
-            data, judge, lambda: untrained(generator, LATENT_SIZE, lambda: features), samples=samples
+            data, judge, lambda: untrained(generator, kind.latent_size, lambda: features), samples=samples
         )
         quality, score = features, FrechetScore(data, judge)
     return Task(
@@ -82,44 +134,50 @@ def image_task(
         kind="image",
         generator=generator,
         discriminator=discriminator,
-        latent_size=LATENT_SIZE,
+        latent_size=kind.latent_size,
         data=data,
         quality=quality,
         score=score,
-        batch_size=min(32 if large else 64, len(data)),
-        d_lr=2e-4,
-        g_lr=2e-4,
+        batch_size=min(32 if shape[-1] > 64 else kind.batch_size, len(data)),
+        d_lr=kind.rate,
+        g_lr=kind.rate,
         episode_updates=2_500,
+        loss=kind.loss,
+        optimizer=kind.optimizer,
     )
 
 
-NAMED: dict[str, tuple[str, int, str, bool]] = {
-    "fashion": ("fashion", 28, "fashion", False),
-    "fashion-mlp": ("fashion", 28, "fashion", True),
-    "mnist": ("mnist", 28, "mnist", False),
-    "mnist-mlp": ("mnist", 28, "mnist", True),
-    "emoji32": ("emoji", 32, "emoji32", False),
-    "emoji64": ("emoji", 64, "emoji64", False),
-    "emoji128": ("emoji", 128, "emoji64", False),
-    "cifar10": ("cifar10", 32, "emoji32", False),
-    "celeba": ("celeba", 64, "emoji64", False),
+NAMED: dict[str, tuple[str, int, str, str]] = {
+    "fashion": ("fashion", 28, "fashion", "dcgan"),
+    "fashion-mlp": ("fashion", 28, "fashion", "mlp"),
+    "mnist": ("mnist", 28, "mnist", "dcgan"),
+    "mnist-mlp": ("mnist", 28, "mnist", "mlp"),
+    "emoji32": ("emoji", 32, "emoji32", "dcgan"),
+    "emoji32-stylegan2": ("emoji", 32, "emoji32", "stylegan2"),
+    "emoji32-r3gan": ("emoji", 32, "emoji32", "r3gan"),
+    "emoji64": ("emoji", 64, "emoji64", "dcgan"),
+    "emoji128": ("emoji", 128, "emoji64", "dcgan"),
+    "cifar10": ("cifar10", 32, "emoji32", "dcgan"),
+    "celeba": ("celeba", 64, "emoji64", "dcgan"),
 }
-"""Maps tasks to (source, side, feature network, whether MLPs). Where no network of the set ships, that of another set
-judges, and every row names it (`network`)."""
+"""Maps tasks to (source, side, feature network, kind of networks). Where no network of the set ships, that of another
+set judges, and every row names it (`network`)."""
 
 
 def _named(name: str, where: str | None = None) -> Task:
-    source, side, family, mlp = NAMED[name]
+    source, side, family, players = NAMED[name]
     full = name if where is None else f"{name}:{where}"
-    return image_task(full, picture_data(source, where, side), family, mlp=mlp)
+    return image_task(full, picture_data(source, where, side), family, players=players)
 
 
 TITLES = {"fashion": "Fashion-MNIST", "mnist": "MNIST", "cifar10": "CIFAR-10", "celeba": "CelebA"}
-for _name, (_source, _side, _, _mlp) in NAMED.items():
-    _players = "the thesis' MLPs" if _mlp else "DCGAN"
+for _name, (_source, _side, _, _players) in NAMED.items():
     TASKS.add(
         _name,
-        described(partial(_named, _name), f"{TITLES.get(_source, _source)}, {_side} × {_side} pixels; {_players}."),
+        described(
+            partial(_named, _name),
+            f"{TITLES.get(_source, _source)}, {_side} × {_side} pixels; {PLAYERS[_players].about}.",
+        ),
     )
 
 

@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from agents.benchmark.bench_config import Part
 from agents.benchmark.plan import plan
 from agents.benchmark.plan_json import as_json, difference, from_json
 from agents.benchmark.suites import SUITES, configure
@@ -53,3 +54,12 @@ def test_every_suite_survives_being_written_down(name):
 def test_the_first_difference_between_configurations_is_named():
     a, b = as_json(config()), as_json(config(seeds=5))
     assert difference(a, a) == "" and difference(a, b) == "parts[0].seeds is 4 there and 5 here"
+
+
+def test_a_benchmark_that_names_no_loss_trains_each_task_with_its_own():
+    assert configure("", {"tasks": ("dirac",), "controllers": ("sim-gda",)}).parts[0].losses == ("wgan-unclipped",)
+    assert configure("", {"tasks": ("ring", "digits")}).parts[0].losses == ("bce",)
+    assert Part(tasks=("emoji32-r3gan",)).losses == ("r3gan:0.05",)
+    assert Part(tasks=("emoji32-r3gan",), losses=("bce",)).losses == ("bce",)
+    with pytest.raises(ValueError, match="bce of ring, wgan-unclipped of dirac.*use two parts"):
+        Part(tasks=("ring", "dirac"))
