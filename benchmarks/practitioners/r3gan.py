@@ -16,12 +16,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
-from gan_env.networks.r3gan import r3gan_discriminator, r3gan_generator
 from torch import Tensor, nn, optim
 from torch.nn.functional import softplus
 from torch.utils.data import DataLoader, TensorDataset
 
 from agents import Steer
+from gan_env.networks.r3gan import r3gan_discriminator, r3gan_generator
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,8 +76,7 @@ def train(
     settings = settings or Settings()
     own_rates = controller is None if own_rates is None else own_rates
     torch.manual_seed(seed)
-    _, colours, height, width = pictures.shape
-    shape = (colours, height, width)
+    shape = tuple(pictures.shape[1:])
     net_g = r3gan_generator(settings.latent_size, shape, settings.channels, settings.blocks)
     net_d = r3gan_discriminator(shape, settings.channels, settings.blocks)
     opt_g, opt_d = (
