@@ -20,8 +20,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import matplotlib.image
+import numpy as np
 from figures import write_figures
+from PIL import Image
 from single_run import CONTESTANTS, SEEDS, run, weights_of
 from torch import Tensor
 
@@ -77,8 +78,9 @@ def missing(rows: list[dict[str, Any]], loops: list[str], contestants: list[str]
 def keep(out: Path, row: dict[str, Any], samples: Tensor | None) -> None:
     """Appends a row; the samples of seed 0 become a strip in the folder `samples`."""
     if samples is not None and row["seed"] == 0 and row["status"] == "ok":
-        strip, name = image_grid(samples, len(samples)), f"{row['loop']}-{row['contestant']}.png"
-        write_by(own_folder(out / "samples") / name, lambda path: matplotlib.image.imsave(path, strip))
+        strip = Image.fromarray((image_grid(samples, len(samples)) * 255).round().astype(np.uint8))
+        file = own_folder(out / "samples") / f"{row['loop']}-{row['contestant']}.png"
+        write_by(file, lambda path: strip.quantize(256).save(path, optimize=True))
     add_to(out / "rows.jsonl", (json.dumps(row) + "\n").encode())
 
 
