@@ -88,13 +88,103 @@ SUITES.add(
     ),
 )
 
-_IMAGES = Part(tasks=("fashion-mlp", "fashion"), losses=THESIS_LOSSES)
-# The image half, on the pictures that ship. The thesis: 30,000 updates of batch 128 on one GPU. On two cores that
-# would be months; this is a night, and says nothing about what 30,000 updates would.
-SUITES.add("dynamic-gda-table-2", (replace(_IMAGES, updates=1_000, seeds=2),))
+_IMAGE_LOSSES = tuple(READINGS.get(loss, loss) for loss in THESIS_LOSSES)
 SUITES.add(
-    "dynamic-gda-table-2-gpu",
-    (replace(_IMAGES, updates=30_000, seeds=10, game=EnvConfig(batch_size=128, device="cuda")),),
+    # The image half, on the pictures that ship. The thesis: 30,000 updates of batch 128 on one GPU, layers of 1024. On
+    # two cores that would be months; this is an hour, and says nothing about what 30,000 updates would.
+    "dynamic-gda-table-2",
+    (
+        Part(name="mlp", tasks=("fashion-mlp-small",), losses=_IMAGE_LOSSES, updates=2_000, seeds=3),
+        Part(
+            name="dcgan",
+            tasks=("fashion", "emoji32"),
+            losses=_IMAGE_LOSSES,
+            updates=500,
+            seeds=3,
+            game=EnvConfig(batch_size=32),
+        ),
+    ),
+)
+SUITES.add(
+    "dynamic-gda-table-2-gpu",  # the same at full size
+    (
+        Part(
+            tasks=("fashion-mlp", "fashion", "emoji32"),
+            losses=_IMAGE_LOSSES,
+            updates=30_000,
+            seeds=10,
+            game=EnvConfig(batch_size=128, device="cuda"),
+        ),
+    ),
+)
+
+_PICTURES = EnvConfig(batch_size=32, updates_per_step=10)
+_SMALL_BATCHES = EnvConfig(batch_size=16, updates_per_step=10)
+SUITES.add(
+    # FSCO where its paper has it: 28, 64 and 128 pixels a side, over base rates of D. A trained agent joins the first
+    # part by --also.
+    "fsco-pictures",
+    (
+        Part(
+            name="28",
+            tasks=("fashion",),
+            controllers=("sim-gda", "fsco", "constant:0.1", "constant:10"),
+            d_lr=(5e-5, 1e-4, 2e-4, 4e-4, 8e-4),
+            g_lr="same",
+            updates=1_000,
+            seeds=5,
+            game=_PICTURES,
+        ),
+        Part(
+            name="64",
+            tasks=("emoji64",),
+            controllers=("sim-gda", "fsco", "constant:0.1"),
+            d_lr=(1e-4, 2e-4, 4e-4),
+            g_lr="same",
+            updates=500,
+            seeds=3,
+            game=_SMALL_BATCHES,
+        ),
+        Part(
+            name="128", tasks=("emoji128",), controllers=("sim-gda", "fsco"), updates=500, seeds=1, game=_SMALL_BATCHES
+        ),
+    ),
+)
+_GCANN = ("sim-gda", "gcann", "gcann:image", "gcann:voxels", "gcann:literal")
+SUITES.add(
+    "gcann-pictures",  # on pictures and voxels, its README's own ground
+    (
+        Part(name="28", tasks=("fashion",), controllers=_GCANN, updates=1_000, seeds=3, game=EnvConfig(batch_size=32)),
+        Part(name="64", tasks=("emoji64",), controllers=_GCANN, updates=500, seeds=3, game=EnvConfig(batch_size=16)),
+        Part(
+            name="voxels", tasks=("furniture",), controllers=_GCANN, updates=500, seeds=3, game=EnvConfig(batch_size=8)
+        ),
+    ),
+)
+
+MODERN = (
+    *(
+        "sim-gda",
+        "alt-gda-1",
+        "alt-gda-5",
+        "dyn-gda",
+        "fsco",
+        "gcann",
+        "gcann:image",
+        "gap-aware",
+        "ttur",
+        "ttur-decay",
+    ),
+    *("auto", "linear-decay", "cosine-decay", "constant:0.3", "constant:3", "d-accuracy-gate", "loss-rate-balance"),
+    *("autoloss", "began", "pi", "weaker-only", "random-order:0.45", "random"),
+)
+"""Every controller but those that train copies beside the run (lookahead) or before it (best-constant, ...)."""
+SUITES.add(
+    "modern-players",  # networks of today's kinds, each with its paper's loss and rates
+    tuple(
+        Part(name=name, tasks=(f"emoji32-{name}",), controllers=MODERN, updates=300, seeds=3, game=_SMALL_BATCHES)
+        for name in ("stylegan2", "r3gan")
+    ),
 )
 
 RATES = (1e-4, 2e-4, 5e-4, 1e-3, 2e-3, 5e-3, 1e-2)
@@ -162,6 +252,22 @@ SUITES.add(
             game=replace(DECIDES, optimizer=OptimizerSpec(betas=(beta, 0.999))),
         )
         for beta in (0.0, 0.5, 0.9)
+    ),
+)
+
+SUITES.add(
+    # The same on pictures, where its paper has it; shorter, and without the others.
+    "tuning-budget-pictures",
+    (
+        Part(
+            tasks=("fashion",),
+            controllers=("sim-gda", "gap-aware"),
+            d_lr=TRIALS,
+            g_lr="same",
+            updates=500,
+            seeds=4,
+            game=_PICTURES,
+        ),
     ),
 )
 

@@ -7,6 +7,7 @@ from collections.abc import Sized
 from gan_env.data.datasets import DISTRIBUTIONS
 from gan_env.data.sources import FONTS, SOURCES, data_root, fetch_torchvision
 from gan_env.registry import unknown
+from gan_env.tasks.images import NAMED
 from gan_env.tasks.task import make_task, parse_task
 
 OTHERS = {
@@ -36,7 +37,7 @@ LICENCES = {
 def source_of(name: str) -> str:
     """Returns the data source of a task: "emoji" for "emoji64" and "emoji64:PATH", "fashion" for "fashion-mlp"."""
     head = name.partition(":")[0]
-    return "emoji" if head.startswith("emoji") else head.removesuffix("-mlp")
+    return NAMED[head][0] if head in NAMED else head
 
 
 def names() -> list[str]:

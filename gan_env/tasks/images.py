@@ -26,7 +26,6 @@ from gan_env.random.streams import seeded
 from gan_env.tasks.task import TASKS, Task, described
 
 LATENT_SIZE = 100
-HIDDEN = (1024,) * 5
 QUALITY_SAMPLES = 400
 MODERN_LATENTS = 64
 FEATURES_FROM = 100
@@ -55,7 +54,7 @@ class Kind:
 
     about: str
     players: Callable[[tuple[int, ...], int | None], tuple[Callable[[], nn.Module], Callable[[], nn.Module]]]
-    """Maps the pictures' shape, and the maps at the largest resolution if they are chosen, to builders of G and D."""
+    """Maps the pictures' shape, and the width if it is chosen, to builders of G and D."""
     latent_size: int = LATENT_SIZE
     batch_size: int = 64
     rate: float = 2e-4
@@ -68,10 +67,10 @@ def _dcgan(shape: tuple[int, ...], channels: int | None):
     return partial(dcgan_generator, LATENT_SIZE, shape, width), partial(dcgan_discriminator, shape, width)
 
 
-def _mlp(shape: tuple[int, ...], channels: int | None):
-    inputs = shape[0] * shape[-1] ** 2
-    generator = partial(mlp_generator, (LATENT_SIZE, *HIDDEN, inputs), shape, bounded=True)
-    return generator, partial(mlp_discriminator, (inputs, *HIDDEN, 1), shape)
+def _mlp(shape: tuple[int, ...], width: int | None):
+    inputs, hidden = shape[0] * shape[-1] ** 2, (width or 1024,) * 5
+    generator = partial(mlp_generator, (LATENT_SIZE, *hidden, inputs), shape, bounded=True)
+    return generator, partial(mlp_discriminator, (inputs, *hidden, 1), shape)
 
 
 def _stylegan2(shape: tuple[int, ...], channels: int | None):
@@ -91,6 +90,7 @@ def _r3gan(shape: tuple[int, ...], channels: int | None):
 PLAYERS: dict[str, Kind] = {
     "dcgan": Kind("DCGAN", _dcgan),
     "mlp": Kind("the thesis' MLPs", _mlp),
+    "mlp-small": Kind("the thesis' MLPs, a quarter as wide", lambda shape, width: _mlp(shape, width or 256)),
     # γ, rates and Adam's β are those of the published configurations for CIFAR-10, of the same size.
     "stylegan2": Kind(
         "small StyleGAN2-like networks",
@@ -116,7 +116,7 @@ def image_task(
         name: Name of the task.
         data: The pictures.
         family: The feature network that judges them; None for a sliced W1 of their pixels.
-        channels: Maps at the largest hidden resolution; None chooses it by networks and size.
+        channels: Maps at the largest hidden resolution, or the width of MLPs; None chooses it by networks and size.
         players: Kind of networks, see `PLAYERS`.
     """
     shape, kind = data.shape, PLAYERS[players]
@@ -150,6 +150,7 @@ def image_task(
 NAMED: dict[str, tuple[str, int, str, str]] = {
     "fashion": ("fashion", 28, "fashion", "dcgan"),
     "fashion-mlp": ("fashion", 28, "fashion", "mlp"),
+    "fashion-mlp-small": ("fashion", 28, "fashion", "mlp-small"),
     "mnist": ("mnist", 28, "mnist", "dcgan"),
     "mnist-mlp": ("mnist", 28, "mnist", "mlp"),
     "emoji32": ("emoji", 32, "emoji32", "dcgan"),

@@ -9,7 +9,7 @@ from PIL import Image
 
 from gan_env.data import sources
 from gan_env.data.datasets import ArrayData
-from gan_env.data.images import split
+from gan_env.data.images import picture_data, picture_splits, split
 from gan_env.envs.config import EnvConfig
 from gan_env.envs.env import make_trainer
 from gan_env.metrics import distances as metrics
@@ -175,6 +175,8 @@ def test_sets_that_do_not_ship_say_what_to_do(tmp_path, monkeypatch):
     with pytest.raises(ValueError, match="train-images-idx3-ubyte is damaged"):
         make_task(f"fashion:{tmp_path}")
     monkeypatch.setattr(sources, "FONTS", ())
+    picture_splits.cache_clear()  # another test may have read the font of this machine
+    picture_data.cache_clear()
     with pytest.raises(ValueError, match="fonts-noto-color-emoji"):
         make_task("emoji128:")
     (tmp_path / "font.ttf").write_bytes(b"no font")
