@@ -78,7 +78,8 @@ def wins(rows: Rows, loop: str, name: str, figure: str, sign: int) -> str:
 
 def compared(rows: Rows, loop: str, name: str, figure: str, sign: int) -> list[str]:
     """Returns the cells of a contestant: mean, difference to `plain`, wins."""
-    mean = interval(mean_interval(list(values(rows, loop, name, figure).values())))
+    found = list(values(rows, loop, name, figure).values())
+    mean = interval(mean_interval(found) if found else None)
     if name == PLAIN:
         return [mean, "", ""]
     return [mean, interval(difference(rows, loop, name, figure), sign=True), wins(rows, loop, name, figure, sign)]
@@ -106,7 +107,7 @@ def verdict(rows: Rows, loop: str, name: str) -> str:
 
 def section(rows: Rows, loop: str) -> str:
     """Writes the section of a loop."""
-    there = [name for name in CONTESTANTS if values(rows, loop, name, "score")]
+    there = [name for name in CONTESTANTS if any(key[:2] == (loop, name) for key in rows)]
     lines = []
     for name in there:
         runs = [row for key, row in rows.items() if key[:2] == (loop, name)]

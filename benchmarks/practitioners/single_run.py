@@ -127,13 +127,19 @@ def picture_run(loop: str, controller: str | None, seed: int, clock: Clock) -> t
 
 
 def ctgan_run(controller: str | None, seed: int, clock: Clock) -> dict[str, Any]:
-    """Fits the example's CTGAN; its score is W1, and the accuracy stands beside it."""
+    """Fits the example's CTGAN; its score is W1, and the accuracy stands beside it.
+
+    Where weights are not finite the package, or the classifier that judges, refuses NaN: that is a failed run.
+    """
     module = loop_module("ctgan")
     with mock.patch.object(module, "Steer", partial(TimedSteer, clock)):
-        found = module.run(controller, seed, EPOCHS, TABLE)
-    found = {name: found[name] for name in ("W1", "accuracy")}
-    status = "ok" if np.isfinite(list(found.values())).all() else "failed"
-    return {"status": status, "score": found["W1"] if status == "ok" else None, "accuracy": found["accuracy"]}
+        try:
+            found = module.run(controller, seed, EPOCHS, TABLE)
+        except ValueError as error:
+            if "NaN" not in str(error) and "infinity" not in str(error):
+                raise
+            return {"status": "failed", "score": None, "accuracy": None, "failure": str(error).splitlines()[0]}
+    return {"status": "ok", "score": found["W1"], "accuracy": found["accuracy"]}
 
 
 def weights_of(contestant: str) -> str | None:

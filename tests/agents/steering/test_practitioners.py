@@ -4,6 +4,7 @@ import json
 import runpy
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -101,6 +102,20 @@ def test_a_run_that_is_there_is_not_repeated_and_other_weights_of_auto_do_not_co
     assert run.read_rows(tmp_path) == rows and not (tmp_path / "rows.jsonl").exists()
 
 
+def test_a_ctgan_that_diverges_is_a_failed_run_and_any_other_error_is_raised(scripts, monkeypatch):
+    import single_run
+
+    def fails(*_):
+        raise ValueError(said)
+
+    monkeypatch.setattr(single_run, "loop_module", lambda _: SimpleNamespace(Steer=None, run=fails))
+    said = "gumbel_softmax returning NaN."
+    assert single_run.ctgan_run("auto", 0, single_run.Clock())["status"] == "failed"
+    said = "unknown controller"
+    with pytest.raises(ValueError, match="unknown controller"):
+        single_run.ctgan_run("auto", 0, single_run.Clock())
+
+
 def test_a_failed_run_is_no_win_and_in_no_mean(scripts):
     import figures
 
@@ -118,3 +133,15 @@ def test_a_failed_run_is_no_win_and_in_no_mean(scripts):
     assert figures.wins(rows, "dcgan", "auto", "score", 1) == "3 of 5"
     gap = figures.difference(rows, "dcgan", "auto", "score")
     assert gap.value == pytest.approx((-1 - 0.5 + 1) / 3) and gap.n == 3
+
+
+def test_a_contestant_whose_runs_all_failed_stands_in_the_table(scripts):
+    import figures
+
+    failed = {"status": "failed", "score": None, "accuracy": None}
+    fine = {"status": "ok", "score": 1.0, "accuracy": 0.5}
+    rows = {("ctgan", name, s): row for name, row in (("plain", fine), ("auto", failed)) for s in range(5)}
+    lines = figures.section(rows, "ctgan").splitlines()
+    (line,) = [line for line in lines if line.startswith("| `auto`") and "5 of 5" in line]
+    assert "0 of 5" in line and "–" in line
+    assert "`auto`: too few runs." in lines[-1]
