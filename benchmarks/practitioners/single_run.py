@@ -116,14 +116,19 @@ def picture_score(side: int) -> FrechetScore:
     return FrechetScore(picture_data("emoji", None, side), partial(classifier, f"emoji{side}"))
 
 
-def picture_run(loop: str, controller: str | None, seed: int, clock: Clock) -> tuple[dict[str, Any], Tensor]:
+def picture_run(loop: str, controller: str | None, seed: int, clock: Clock) -> tuple[dict[str, Any], Tensor | None]:
     """Trains one of the two loops of pictures; returns its figures and its first samples."""
     module, side = loop_module(loop), PICTURES[loop]
     data = picture_data("emoji", None, side)
-    pictures = data.train()
-    net_g: nn.Module = module.train(pictures, seed, controller, make_steer=partial(TimedSteer, clock))[0]
+    settings = {"settings": vars(module.Settings())}
+    try:
+        net_g: nn.Module = module.train(data.train(), seed, controller, make_steer=partial(TimedSteer, clock))[0]
+    except RuntimeError as error:
+        if "between 0 and 1" not in str(error):  # the tutorial's loss stops where D's output is NaN
+            raise
+        return {"status": "failed", "score": None, "failure": str(error).splitlines()[0]} | settings, None
     samples = module.sample(net_g, data.test_size, seed)
-    return judged(samples, side) | {"settings": vars(module.Settings())}, samples[:SHOWN]
+    return judged(samples, side) | settings, samples[:SHOWN]
 
 
 def ctgan_run(controller: str | None, seed: int, clock: Clock) -> dict[str, Any]:

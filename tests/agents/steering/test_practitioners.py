@@ -116,6 +116,17 @@ def test_a_ctgan_that_diverges_is_a_failed_run_and_any_other_error_is_raised(scr
         single_run.ctgan_run("auto", 0, single_run.Clock())
 
 
+def test_a_dcgan_that_diverges_is_a_failed_run(scripts, monkeypatch):
+    import single_run
+
+    def train(*_, **__):
+        nn.BCELoss()(torch.tensor([float("nan")]), torch.ones(1))
+
+    monkeypatch.setattr(single_run, "loop_module", lambda _: SimpleNamespace(Settings=dcgan.Settings, train=train))
+    found, samples = single_run.picture_run("dcgan", "auto", 0, single_run.Clock())
+    assert found["status"] == "failed" and found["score"] is None and samples is None
+
+
 def test_a_failed_run_is_no_win_and_in_no_mean(scripts):
     import figures
 
