@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import gzip
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
@@ -405,6 +405,31 @@ def each_of(folder: str, stem: str = "") -> Answer:
     return Answer(
         verdict, "; ".join(f"`{name}` {found.figure}" for name, found in each.items())
     )
+
+
+def ratio(folder: str, names: str | Sequence[str], *parts: str) -> Answer:
+    """The score under a controller over that of plain training, paired by seed, pooled over the games of some parts.
+
+    Of several controllers each is judged, and the figure has them all.
+    """
+    shown, verdicts = [], set()
+    for name in (names,) if isinstance(names, str) else names:
+        logs, failed = [], 0
+        for block in blocks_of(folder):
+            if (parts and block.rows[0]["part"] not in parts) or name not in block.controllers:
+                continue
+            own, plain = (block.of(each) for each in (name, BASELINE))
+            logs.append(np.log(own / plain))
+            failed += int(np.isinf(block.of(name, imputed=False)).sum())
+        found = mean_interval(np.concatenate(logs))
+        value, low, high = (
+            float(np.exp(each)) for each in (found.value, found.low, found.high)
+        )
+        one = told(replace(found, value=value, low=low, high=high))
+        shown.append(f"`{name}` {one}, {failed} of {sum(map(len, logs))} runs failed")
+        verdicts.add(lower(found) if np.isfinite(found.high) else "too few runs")
+    verdict = verdicts.pop() if len(verdicts) == 1 else "depends on the reading"
+    return Answer(verdict, f"score over that of `{BASELINE}`: {'; '.join(shown)}")
 
 
 def budget(folder: str, name: str) -> Answer:

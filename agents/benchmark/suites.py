@@ -209,6 +209,8 @@ _AGENTS = (
     "fsco(d_loss_scale='sum')",
     "fsco(d_lr_range=(0.1, 2.0))",
     "fsco(d_loss_scale='sum', d_lr_range=(0.1, 2.0))",
+    "fsco(reward='normalised_gap')",
+    "fsco(reward='accuracy_gap')",
     "fsco(reward='quality_gain')",
     "fsco(reward='quality_gain', d_lr_range=(0.1, 2.0))",
 )

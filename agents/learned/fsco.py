@@ -10,7 +10,7 @@ trained over many short runs (`agents.training.meta_training`) and then frozen (
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
@@ -19,6 +19,7 @@ import numpy as np
 import torch
 from stable_baselines3 import DDPG
 from stable_baselines3.common.logger import Logger
+from torch import Tensor
 
 from gan_env.envs.observations import DEFAULT_FEATURES
 from gan_env.envs.rewards import fsco_reward, losses_apart
@@ -183,6 +184,29 @@ class _QualityGain:
         return before - self.distance
 
 
+def _loss_gap(seen: Measurement, scale: str) -> Tensor:
+    return losses_apart(seen.g_loss, seen.d_loss(scale)).double()
+
+
+def _normalised_gap(seen: Measurement, scale: str) -> Tensor:
+    g, d = seen.g_loss.double(), seen.d_loss(scale).double()
+    return losses_apart(g, d) / (g.abs() + d.abs() + 1e-8)
+
+
+def _accuracy_gap(seen: Measurement, scale: str) -> Tensor:
+    right = torch.cat([seen.real_logits, -seen.fake_logits], -1).double().sign().mean(-1)
+    return right.abs()  # |share right − share wrong|, a logit of 0 being half of each
+
+
+GAPS: dict[str, Callable[[Measurement, str], Tensor]] = {
+    "loss_gap": _loss_gap,
+    "normalised_gap": _normalised_gap,
+    "accuracy_gap": _accuracy_gap,
+}
+"""What an embedded agent's reward is the negative of, averaged over the updates of a decision: |L_G − L_D|; the same
+over |L_G| + |L_D|; twice the distance of D's accuracy on both batches from ½."""
+
+
 class EmbeddedFSCO:
     """A fresh DDPG for each of N GANs, learning while they train. See `base.Controller` for its methods.
 
@@ -195,17 +219,18 @@ class EmbeddedFSCO:
     Args:
         config: The agent's settings.
         control: What it decides: "learning-rate" (FSCO), or "joint", both rates and who updates.
-        reward: "loss_gap" (FSCO), or "quality_gain", by how much the distance to validation data fell over the
-            decision; then it has to be bound to its trainer, which alone can tell.
+        reward: "loss_gap" (FSCO), "normalised_gap" or "accuracy_gap", see `GAPS`; or "quality_gain", by how much the
+            distance to validation data fell over the decision: then it has to be bound to its trainer, which alone
+            can tell.
         name: For messages.
     """
 
     def __init__(
         self, config: FscoConfig, *, control: str = "learning-rate", reward: str = "loss_gap", name: str = "fsco"
     ):
-        if reward not in ("loss_gap", "quality_gain"):
-            raise unknown("reward of an embedded agent", reward, ["loss_gap", "quality_gain"])
-        self.config, self.name, self._gain = config, name, None
+        if reward not in (*GAPS, "quality_gain"):
+            raise unknown("reward of an embedded agent", reward, [*GAPS, "quality_gain"])
+        self.config, self.name, self.reward, self._gain = config, name, reward, None
         if reward == "quality_gain":
             self._gain = _QualityGain(name)
             self.bind = self._gain.bind  # so that it counts as a controller that needs the trainer
@@ -223,8 +248,13 @@ class EmbeddedFSCO:
         return shown_controller(self.name, {"control": self.spec.control, **vars(self.config)})
 
     def reset(self, row_seeds: Sequence[int], game: GameFacts = GameFacts()) -> None:
-        """Makes new agents, one for each row seed; raises ValueError for losses that can be negative."""
+        """Makes new agents, one for each row seed; raises ValueError for losses that its reward cannot read."""
         check_game(self.name, self.spec, game)
+        if self.reward == "accuracy_gap" and not game.probability:
+            raise ValueError(
+                f"{self.name}: reward='accuracy_gap' counts logits above 0, but the loss {game.loss!r} gives raw "
+                "scores, whose undecided point is unknown; use reward='normalised_gap' or 'quality_gain'"
+            )
         if self._gain is not None:
             self._gain.start(len(row_seeds))
         decisions = game.episode_updates // self.config.updates_per_step
@@ -248,8 +278,9 @@ class EmbeddedFSCO:
             )
         period = self.config.updates_per_step
         if self._control is not None:
-            gap = losses_apart(measurement.g_loss, measurement.d_loss(self.config.d_loss_scale))
-            self._gap += gap.double().cpu().numpy()
+            if self._gain is None:
+                gap = GAPS[self.reward](measurement, self.config.d_loss_scale)
+                self._gap += gap.cpu().numpy()
             self._gaps += 1
         update = int(measurement.update.max())
         if self._control is None or not 0 <= update - self._decided < period:
