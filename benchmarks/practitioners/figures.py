@@ -121,7 +121,9 @@ def section(rows: Rows, loop: str) -> str:
     else:
         accuracy = [f"| `{n}` | " + " | ".join(compared(rows, loop, n, "accuracy", -1)) + " |\n" for n in there]
         text += ACCURACY_HEAD + "".join(accuracy) + "\nBy W1, "
-    return text + " ".join(verdict(rows, loop, name) for name in there if name != PLAIN) + "\n"
+    verdicts = [verdict(rows, loop, name) for name in there if name != PLAIN]
+    verdicts += [f"`{name}` was not run with what ships now." for name in CONTESTANTS if name not in there]
+    return text + " ".join(verdicts) + "\n"
 
 
 def strips(out: Path, loop: str) -> dict[str, np.ndarray]:
@@ -135,7 +137,7 @@ def draw_samples(out: Path) -> bytes:
     """Draws the strips of both loops of pictures below each other, as a PNG."""
     shown = {loop: strips(out, loop) for loop in PICTURES}
     lines = [(loop, name, strip) for loop, each in shown.items() if len(each) > 1 for name, strip in each.items()]
-    figure = Figure(figsize=(7.4, 0.75 * len(lines)), dpi=100, layout="constrained")
+    figure = Figure(figsize=(8.2, 0.75 * len(lines)), dpi=100, layout="constrained")
     for axes, (loop, name, strip) in zip(figure.subplots(len(lines), 1, squeeze=False)[:, 0], lines, strict=True):
         axes.imshow(strip, interpolation="nearest")
         axes.set(xticks=[], yticks=[])

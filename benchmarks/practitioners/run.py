@@ -1,6 +1,6 @@
 """Runs the three loops of PROTOCOL.md; what is finished stays, what was stopped begins its last run again.
 
-python benchmarks/practitioners/run.py             # all that is missing, about 35 minutes of a core
+python benchmarks/practitioners/run.py             # all that is missing; 25 minutes of an idle core
 python benchmarks/practitioners/run.py --loop dcgan --contestants auto --jobs 2
 python benchmarks/practitioners/run.py figures     # README.md and samples.png from the rows
 
