@@ -95,7 +95,8 @@ class SteeredCTGAN(CTGAN):
         self.decisions: list[Decision] = []
 
     def fit(self, train_data, discrete_columns=()):
-        loop = Loop(self.controller)
+        updates = self._epochs * max(len(train_data) // self._batch_size, 1)  # as the package counts them
+        loop = Loop(self.controller, episode_updates=updates)
         with (
             mock.patch.object(package.Discriminator, "forward", lambda module, rows: loop.forward(module, rows)),
             mock.patch.object(package, "optim", SimpleNamespace(Adam=loop.build_adam)),
