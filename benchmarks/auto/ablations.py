@@ -30,8 +30,19 @@ ABLATIONS = {
     "no-sizes-1": ("size of the weights, in (b)", "schedule-1"),
 }
 """Folder to what it lacks, and the search that lacks nothing."""
-SECOND = {"schedule-2": "schedule-1", "feedback-2": "feedback-1"}
-JUDGED = {"ablations": (*ABLATIONS, REFERENCE), "second": tuple(SECOND)}
+SECOND = {
+    "schedule-2": "schedule-1",
+    "feedback-2": "feedback-1",
+    "schedule-gradient-2": "schedule-gradient-1",
+    "no-steps-gradient-2": "no-steps-gradient-1",
+}
+DATA = ("feedback-one-dataset-1", "no-sizes-1")
+JUDGED = {
+    "ablations": (*(name for name in ABLATIONS if name not in DATA), REFERENCE),
+    "ablations-2": DATA,
+    "second": ("schedule-2", "feedback-2"),
+    "gradient": ("schedule-gradient-1", "no-steps-gradient-1", "schedule-gradient-2", "no-steps-gradient-2"),
+}
 """Folders of rows, and whose they are."""
 SEARCHES = (
     *(f"no-{left} --after schedule --generations 60" for left in ("auc", "separation", "losses", "steps")),
@@ -39,13 +50,17 @@ SEARCHES = (
     "schedule --one-dataset --generations 77",
     "feedback --one-dataset --after schedule --generations 60",
     "feedback --after schedule --generations 60 --shorten",
+    *(f"no-steps --search gradient --generations 120 --seed {seed}" for seed in (1, 2)),
+    *(f"schedule --search gradient --generations 80 --seed {seed}" for seed in (1, 2)),
 )
+GENERATIONS = {"schedule-gradient": 80, "no-steps-gradient": 120, "no-sizes": 77, "schedule": 77, "feedback-2": 100}
+"""Of a search by the beginning of its folder; 60 of all others."""
 
 
 def finished(name: str) -> bool:
     """Tells whether a search has all of its generations; one that was stopped goes on by `search`."""
     file = RESULTS / name / "theta.json"
-    wanted = 77 if name.startswith(("no-sizes", "schedule")) else 100 if name == "feedback-2" else 60
+    wanted = next((count for start, count in GENERATIONS.items() if name.startswith(start)), 60)
     return file.is_file() and f"--generations {wanted} " in json.loads(file.read_text())["command"] + " "
 
 

@@ -2,11 +2,13 @@
 
 python benchmarks/auto/judge.py ranks
 python benchmarks/auto/judge.py ranks --policies feedback-1,schedule-1 --folder policies
-python benchmarks/auto/judge.py ranks --policies auto --folder auto
+python benchmarks/auto/judge.py ranks --policies schedule-gradient-1,no-steps-gradient-1 --folder gradient
+python benchmarks/auto/judge.py ranks --policies auto --folder auto-2
 python benchmarks/auto/judge.py trials
-python benchmarks/auto/judge.py figures --policies auto,feedback-1,schedule-1 > benchmarks/results/auto/figures.md
+python benchmarks/auto/judge.py figures --policies auto,no-steps-gradient-1,feedback-1,schedule-1
 
-All but the last can be started twice on one folder to use two cores; what is finished stays.
+All but the last can be started twice on one folder to use two cores; what is finished stays. The last prints what is
+kept as benchmarks/results/auto/figures.md.
 """
 
 from __future__ import annotations
@@ -36,8 +38,15 @@ OPPONENTS = (
     *("linear-decay", "ttur", "d-accuracy-gate", "loss-rate-balance"),
 )
 GAME = EnvConfig(updates_per_step=10, optimizer="adam")
-RANKED = ("ranks", "policies", "auto")
-"""Folders of rows that are ranked together: of opponents, of the searches' policies, of what ships."""
+RANKED = {
+    "ranks": "",
+    "policies": "",
+    "gradient": "",
+    "auto": "auto, first version",
+    "auto-2": "",
+}
+"""Folders of rows that are ranked together: of opponents, of both versions' searches, of what shipped and what ships;
+and what the contestant of a folder is called, if it is not by its own name."""
 TRIALS, TRIAL_SEEDS = 40, 4
 WORST = 5.0
 """Logarithm of the score of a run that failed."""
@@ -117,6 +126,11 @@ def policy(name: str) -> str:
     return str(file) if file.is_file() else name
 
 
+def _short(name: str) -> str:
+    """Returns the name of a search for the file of its policy, other names as they are."""
+    return Path(name).parent.name if name.endswith(".safetensors") else name
+
+
 def game_of(row: Row) -> str:
     """Names the game of a row."""
     return f"{row['part']}: {row['task']} {row['loss']} {row['d_lr']:g} {row['updates']}"
@@ -151,9 +165,9 @@ def budget_of(scores: np.ndarray, chosen_by: np.ndarray, mine: np.ndarray) -> fl
 def figures(names: list[str]) -> None:
     """Prints figures 1 and 2 of the protocol for each policy."""
     ranks: dict[str, dict[str, np.ndarray]] = {}
-    for folder in RANKED:
+    for folder, called in RANKED.items():
         for game, who in table_of(RESULTS / folder).items():
-            ranks.setdefault(game, {}).update(who)
+            ranks.setdefault(game, {}).update({called or _short(name): scores for name, scores in who.items()})
     games, first = list(ranks), next(iter(ranks.values()))
     controllers = [name for name in first if all(name in who for who in ranks.values())]
     mean_rank = {name: [] for name in controllers}
@@ -171,8 +185,8 @@ def figures(names: list[str]) -> None:
     print("\n| game | " + " | ".join(controllers) + " |\n|" + "---|" * (len(controllers) + 1))
     for game in games:
         print(f"| {game} | " + " | ".join(f"{np.median(ranks[game][name]):.3g}" for name in controllers) + " |")
-    for mine in [policy(name) for name in names]:
-        others = [name for name in controllers if name not in [policy(each) for each in names]]
+    for mine in names:
+        others = [name for name in controllers if name in OPPONENTS]
         tests = {o: float(np.asarray(wilcoxon(median[mine], median[o], alternative="less"))[1]) for o in others}
         print(f"\n{mine} against each other, one-sided Wilcoxon over games, Holm:")
         worst = 0.0
