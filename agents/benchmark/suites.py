@@ -182,7 +182,7 @@ MODERN = (
 SUITES.add(
     "modern-players",  # networks of today's kinds, each with its paper's loss and rates
     tuple(
-        Part(name=name, tasks=(f"emoji32-{name}",), controllers=MODERN, updates=300, seeds=3, game=_SMALL_BATCHES)
+        Part(name=name, tasks=(f"emoji32-{name}",), controllers=MODERN, updates=200, seeds=3, game=_SMALL_BATCHES)
         for name in ("stylegan2", "r3gan")
     ),
 )
