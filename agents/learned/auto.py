@@ -1,4 +1,4 @@
-"""`auto`: both players' learning rates from what is known of any GAN, found on thousands of GANs drawn at random."""
+"""`auto`: a schedule of both players' learning rates, found on thousands of GANs drawn at random."""
 
 from __future__ import annotations
 
@@ -18,7 +18,8 @@ SHIPPED = Path(__file__).parent.parent / "weights" / "auto.safetensors"
 class Auto(PolicyController):
     """Sets both players' rates in absolute terms, whatever the base rates: no rate needs to be searched for.
 
-    It is a linear policy on portable features, see `docs/controllers/auto.md` for what it does and where it fails.
+    It is a linear policy on the portable features that do not depend on losses or scores: horizon, progress, base rates
+    and the size of the weights. See `docs/controllers/auto.md` for what it does and where it fails.
     Rates are those of Adam or RMSprop. A run whose length it does not know keeps the rates of its start.
     """
 
@@ -44,6 +45,6 @@ class Auto(PolicyController):
 
 
 def make_auto() -> Auto:
-    """Rates of both players that need no search: a trained policy that knows the game, the time and the weights."""
+    """Rates of both players that need no search: a schedule by the horizon, the time and the size of the weights."""
     made = load_controller(SHIPPED)
     return Auto(made.spec, made.layers, "auto")
