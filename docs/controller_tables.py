@@ -99,7 +99,11 @@ def options_of(name: str) -> Iterator[tuple[str, object, str]]:
 
 OWN = {
     "preset": "Name of a set of settings: damped, image, voxels or literal.",
-    "reward": "What the agent is paid, by its name: `gan-env list rewards`.",
+    "reward": (
+        "What the agent is paid: the negative of |L_G − L_D| (`loss_gap`), of the same over |L_G| + |L_D| "
+        "(`normalised_gap`) or of twice the distance of D's accuracy from ½ (`accuracy_gap`); or by how much the "
+        "distance to validation data fell (`quality_gain`)."
+    ),
 }
 """Parameters of factories whose docstrings explain them in prose."""
 

@@ -91,7 +91,7 @@ class BenchOptions:
     updates_per_step: Count = None
     """Updates that one decision of the return, and of an embedded agent, holds for (1)."""
     reward: Name = None
-    """Reward of the return: loss_gap, quality or quality_gain."""
+    """Reward of the return, by its name in `gan-env list rewards` (loss_gap)."""
     normalise: bool = False
     """Divide the loss gap by the size of the losses (done for signed losses anyway)."""
     d_loss_scale: Name = None

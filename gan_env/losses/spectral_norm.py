@@ -63,6 +63,13 @@ def weight_matrices(module: nn.Module) -> list[tuple[int, int, int]]:
     return found
 
 
+def zero_weights(module: nn.Module) -> list[str]:
+    """Lists the names of the matrices and kernels that are zero: they have no direction, and 0 / σ is NaN."""
+    return [
+        name for name, part in parts(module) if isinstance(part, nn.Parameter) and part.dim() >= 2 and not part.any()
+    ]
+
+
 def derives_weights(module: nn.Module) -> bool:
     """Returns whether a layer's weight is computed from other parameters: by a parametrisation or an old-style hook."""
     hooks = (WeightNorm, SpectralNorm, BasePruningMethod)

@@ -5,7 +5,8 @@ demodulates (eq. 1 and 3), a generator that sums pictures of all resolutions (sk
 (section 4.1) that ends in the standard deviation over the batch (Karras et al. 2018, arXiv:1710.10196, section 3).
 Weights are N(0, 1) and are scaled by their fan-in in use (equalised learning rate, ibid., section 4.1), the mapping
 network's by a hundredth. Left out: noise inputs, so that a picture is a function of its latents alone, style mixing and
-the path length penalty. Pictures are doubled bilinearly and halved by means of 2 × 2, in place of FIR filters.
+the path length penalty. Pictures are doubled bilinearly and halved by means of 2 × 2, in place of FIR filters;
+D halves its maps behind the activation, not before it. The deviation is over the whole batch.
 """
 
 from __future__ import annotations

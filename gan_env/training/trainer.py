@@ -20,7 +20,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from gan_env.losses.losses import Loss
-from gan_env.losses.spectral_norm import derives_weights, weight_matrices
+from gan_env.losses.spectral_norm import derives_weights, weight_matrices, zero_weights
 from gan_env.networks.parameters import flatten, unflatten, weight_count
 from gan_env.optimizer_spec import OptimizerSpec
 from gan_env.players.batched_mlp import MLPPlayers
@@ -199,11 +199,18 @@ class Trainer:
             raise ValueError(
                 f"loss={loss.name!r} compares whole samples, and a conditional GAN's hold labels; leave it out"
             )
-        if loss.reparametrise is not None and derives_weights(self._fresh(task.discriminator, 0)):
-            raise ValueError(
-                f"loss={loss.name!r} divides D's own weights by their norm, but this discriminator computes its "
-                "weights from others (spectral_norm, weight_norm, ...); take one of the two away"
-            )
+        if loss.reparametrise is not None:
+            fresh = self._fresh(task.discriminator, 0)
+            if derives_weights(fresh):
+                raise ValueError(
+                    f"loss={loss.name!r} divides D's own weights by their norm, but this discriminator computes its "
+                    "weights from others (spectral_norm, weight_norm, ...); take one of the two away"
+                )
+            if zero := zero_weights(fresh):
+                raise ValueError(
+                    f"loss={loss.name!r} divides D's weights by their norm, but {', '.join(zero[:3])} of this "
+                    "discriminator start at zero; take another loss, or another initialisation"
+                )
         self.episode_updates, self.dtype, self.device = episode_updates, dtype, torch.device(device)
         self._chunk_rows, self._record, self._g_ema, self._annealing = chunk, record, g_ema, annealing
         self.templates: dict[str, nn.Module] = {

@@ -111,3 +111,9 @@ def test_the_games_train_with_the_losses_and_optimisers_of_their_papers(name):
     env.step(env.action_space.sample() * 0)
     after = [players.flat for players in (env.trainer.g, env.trainer.d)]
     assert all(torch.isfinite(b).all() and not torch.equal(a, b) for a, b in zip(before, after, strict=True))
+
+
+def test_spectral_norm_refuses_a_discriminator_whose_weights_start_at_zero():
+    """R3GAN's last layers of blocks do: 0 / σ would be NaN at the first update."""
+    with pytest.raises(ValueError, match=r"loss='sn' divides D's weights by their norm, but 1\.branch\.4\.weight"):
+        GANVectorEnv(1, config=EnvConfig(task="emoji32-r3gan", loss="sn", batch_size=2))
