@@ -50,7 +50,7 @@ class BenchOptions:
     tasks: Names = None
     """Tasks (ring)."""
     losses: Names = None
-    """GAN losses (the tasks' own); wgan-gp:10 sets a coefficient."""
+    """GAN losses (the suite's, else the tasks' own); wgan-gp:10 sets a coefficient."""
     controllers: Names = None
     """Controllers (sim-gda,alt-gda-1,alt-gda-5,dyn-gda), with options in brackets: "dyn-gda(c1=1.2)"; best-constant
     and best-schedule, chosen on tune seeds; the path of a controller file."""

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import warnings
+from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 
-from gan_env.types import Control, Measurement
+from gan_env.types import Control, GameFacts, Measurement
 
 from ..policies.policy import PolicyController
 from ..policies.policy_files import load_controller
 
 SHIPPED = Path(__file__).parent.parent / "weights" / "auto.safetensors"
+BASE_RATES = (1e-7, 10.0)
+"""Base rates that it can turn into its own; beyond them a feature of the rate is cut off."""
 
 
 class Auto(PolicyController):
@@ -33,6 +37,26 @@ class Auto(PolicyController):
         weight, bias = self._linear
         products = observations.astype(np.float64)[:, None] * weight  # torch's product rounds by the number of rows
         return np.minimum(np.maximum(np.add.reduce(products, 2) + bias, -1.0), 1.0)  # in half the time of `clip`
+
+    def reset(self, row_seeds: Sequence[int], game: GameFacts = GameFacts()) -> None:
+        """Starts runs afresh; warns if it is not told how long they are.
+
+        Raises:
+            ValueError: If a base rate is outside of `BASE_RATES`, where multipliers cannot make it an absolute one.
+        """
+        for name, rate in (("d_lr", game.d_lr), ("g_lr", game.g_lr)):
+            if rate and not BASE_RATES[0] <= rate <= BASE_RATES[1]:
+                raise ValueError(
+                    f"{self.name} multiplies base rates by at most 1e4, and {name}={rate:g} is outside of "
+                    f"{BASE_RATES[0]:g} to {BASE_RATES[1]:g}; give any base rate in that range, it sets its own"
+                )
+        if not game.episode_updates:
+            warnings.warn(
+                f"{self.name} is not told how long the run is: it assumes 1,000 updates, its rates do not fall towards "
+                "the end, and the run ends worse; give episode_updates",
+                stacklevel=2,
+            )
+        super().reset(row_seeds, game)
 
     def act(self, measurement: Measurement) -> Control:
         """Returns the control for the coming update; raises ValueError if the base rates are not told."""

@@ -71,9 +71,15 @@ def zero_weights(module: nn.Module) -> list[str]:
 
 
 def derives_weights(module: nn.Module) -> bool:
-    """Returns whether a layer's weight is computed from other parameters: by a parametrisation or an old-style hook."""
+    """Returns whether a layer's weight is computed from other parameters.
+
+    By a parametrisation, by an old-style hook, or by a layer of one's own that says so (`derives_weight = True`), as
+    those of StyleGAN2 with an equalised learning rate do.
+    """
     hooks = (WeightNorm, SpectralNorm, BasePruningMethod)
     return any(
-        is_parametrized(m) or any(isinstance(hook, hooks) for hook in m._forward_pre_hooks.values())
+        is_parametrized(m)
+        or getattr(m, "derives_weight", False)
+        or any(isinstance(hook, hooks) for hook in m._forward_pre_hooks.values())
         for m in module.modules()
     )

@@ -39,6 +39,9 @@ class EqualLinear(nn.Module):
         bias: First value of its bias.
     """
 
+    derives_weight = True
+    """What is used is the weight times a scale, so that spectral norm would not bound the layer."""
+
     def __init__(self, inputs: int, outputs: int, *, rate: float = 1.0, bias: float = 0.0):
         super().__init__()
         self.weight = nn.Parameter(torch.randn(outputs, inputs) / rate)
@@ -52,6 +55,9 @@ class EqualLinear(nn.Module):
 
 class EqualConv(nn.Module):
     """A convolution that keeps the side, whose weights are N(0, 1), scaled by their fan-in in use."""
+
+    derives_weight = True
+    """As in `EqualLinear`."""
 
     def __init__(self, inputs: int, outputs: int, size: int, *, bias: bool = True):
         super().__init__()

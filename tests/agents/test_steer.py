@@ -495,3 +495,11 @@ def test_a_loop_needs_neither_gymnasium_nor_sb3_nor_scipy_nor_matplotlib(tmp_pat
         [sys.executable, "-c", BLOCKED.format(blocked=blocked, names=names)], capture_output=True, text=True
     )
     assert done.returncode == 0, done.stderr
+
+
+def test_auto_says_what_it_assumes_of_a_run_whose_length_it_does_not_know_and_refuses_rates_out_of_its_reach():
+    with pytest.warns(UserWarning, match="assumes 1,000 updates.*give episode_updates"):
+        make_controller("auto").reset([0], GameFacts(d_lr=2e-4, g_lr=2e-4))
+    for rates in ({"d_lr": 1e-9, "g_lr": 2e-4}, {"d_lr": 2e-4, "g_lr": 1e3}):
+        with pytest.raises(ValueError, match="_lr=.* is outside of 1e-07 to 10"):
+            make_controller("auto").reset([0], GameFacts(episode_updates=100, **rates))

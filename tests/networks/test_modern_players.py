@@ -117,3 +117,9 @@ def test_spectral_norm_refuses_a_discriminator_whose_weights_start_at_zero():
     """R3GAN's last layers of blocks do: 0 / σ would be NaN at the first update."""
     with pytest.raises(ValueError, match=r"loss='sn' divides D's weights by their norm, but 1\.branch\.4\.weight"):
         GANVectorEnv(1, config=EnvConfig(task="emoji32-r3gan", loss="sn", batch_size=2))
+
+
+@pytest.mark.parametrize("name", NEW_TASKS)
+def test_spectral_norm_is_refused_where_it_would_not_bound_a_layer(name):
+    with pytest.raises(ValueError, match="loss='sn'"):
+        GANVectorEnv(1, task=name, loss="sn", batch_size=2, episode_updates=2)
