@@ -181,15 +181,17 @@ def _untuned(ranking: Ranking, first: Sequence[str]) -> list[str]:
 
 def _by_rate(report: Report) -> Answer | None:
     """Names the lowest area under score against base rate in each game."""
-    names = set(report.contestants(report.order)) & set(report.ranking.controllers if report.ranking else ())
+    every = set(report.contestants(report.order))
+    names = every & set(report.ranking.controllers if report.ranking else ())
     curves = [c for c in report.rate_curves if c.controller in names]
     families = list(dict.fromkeys(curve.family for curve in curves))
     if not families:
         return None
     rates = curves[0].rates
     winners = {family: _lowest([c for c in curves if c.family == family]) for family in families}
+    ranked = " of those ranked" if every - names else ""
     sentence = (
-        f"Over base rates {compact(rates[0])} to {compact(rates[-1])}, the lowest mean score is that of "
+        f"Over base rates {compact(rates[0])} to {compact(rates[-1])}, the lowest mean score{ranked} is that of "
         f"{_wins({f: c.controller for f, c in winners.items()})}."
     )
     evidence = [_areas(report, winners)]

@@ -95,13 +95,15 @@ def test_the_first_screen_of_lr_robustness_names_who_is_best_over_all_base_rates
 
     report, _ = make_report(RESULTS / "lr-robustness")
     said = answer(report)
-    wins = [lowest(task, lambda name: True) for task in areas]
+    ranked = report.ranking.controllers
+    assert "auto" not in ranked and "the lowest mean score of those ranked is" in said.sentence
+    wins = [lowest(task, lambda name: name in ranked) for task in areas]
     first = max(wins, key=wins.count)
     assert f"{first} in {wins.count(first)} of 4 games" in said.sentence
     assert all(
         f"{name} in {task}, bce" in said.sentence for task, name in zip(areas, wins, strict=True) if name != first
     )
-    free = [lowest(task, lambda name: not is_tuned(name)) for task in areas]
+    free = [lowest(task, lambda name: name in ranked and not is_tuned(name)) for task in areas]
     first = max(free, key=free.count)
     share = "all 4" if free.count(first) == 4 else f"{free.count(first)} of 4"
     assert any(f"Without tuning on the game itself: {first} in {share}" in e for e in said.evidence)
