@@ -58,6 +58,12 @@ def higher(found: Interval) -> str:
     return lower(replace(found, value=-found.value, low=-found.high, high=-found.low))
 
 
+def _exponential(found: Interval) -> Interval:
+    """Turns an interval of a mean logarithm into one of a ratio."""
+    value, low, high = (float(np.exp(each)) for each in (found.value, found.low, found.high))
+    return replace(found, value=value, low=low, high=high)
+
+
 def by_rank(folder: str, name: str) -> str:
     """Judges the claim that a controller ranks before plain training, by the adjusted p."""
     found = ranking_of(folder)
@@ -350,10 +356,9 @@ def average(name: str = BASELINE) -> Answer:
         if row["controller"] == name and row["status"] == "ok" and row["task"] != "digits"
     ]
     found = mean_interval(gaps)
-    value, low, high = (float(np.exp(each)) for each in (found.value, found.low, found.high))
-    ratio = replace(found, value=value, low=low, high=high)
     return Answer(
-        lower(found), f"score of the average over that of G itself, plane: {told(ratio)}"
+        lower(found),
+        f"score of the average over that of G itself, plane: {told(_exponential(found))}",
     )
 
 
@@ -428,10 +433,7 @@ def ratio(folder: str, names: str | Sequence[str], *parts: str) -> Answer:
             logs.append(np.log(own / plain))
             failed += int(np.isinf(block.of(name, imputed=False)).sum())
         found = mean_interval(np.concatenate(logs))
-        value, low, high = (
-            float(np.exp(each)) for each in (found.value, found.low, found.high)
-        )
-        one = told(replace(found, value=value, low=low, high=high))
+        one = told(_exponential(found))
         shown.append(f"`{name}` {one}, {failed} of {sum(map(len, logs))} runs failed")
         verdicts.add(lower(found) if np.isfinite(found.high) else "too few runs")
     verdict = verdicts.pop() if len(verdicts) == 1 else "depends on the reading"

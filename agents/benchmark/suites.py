@@ -163,20 +163,9 @@ SUITES.add(
 )
 
 MODERN = (
-    *(
-        "sim-gda",
-        "alt-gda-1",
-        "alt-gda-5",
-        "dyn-gda",
-        "fsco",
-        "gcann",
-        "gcann:image",
-        "gap-aware",
-        "ttur",
-        "ttur-decay",
-    ),
-    *("auto", "linear-decay", "cosine-decay", "constant:0.3", "constant:3", "d-accuracy-gate", "loss-rate-balance"),
-    *("autoloss", "began", "pi", "weaker-only", "random-order:0.45", "random"),
+    *("sim-gda", "alt-gda-1", "alt-gda-5", "dyn-gda", "fsco", "gcann", "gcann:image", "gap-aware", "ttur"),
+    *("ttur-decay", "auto", "linear-decay", "cosine-decay", "constant:0.3", "constant:3", "d-accuracy-gate"),
+    *("loss-rate-balance", "autoloss", "began", "pi", "weaker-only", "random-order:0.45", "random"),
 )
 """Every controller but those that train copies beside the run (lookahead) or before it (best-constant, ...)."""
 SUITES.add(

@@ -9,6 +9,8 @@ import numpy as np
 from policies import Form
 from scipy.stats import rankdata
 
+from agents.learned.evolution import centred_ranks
+
 
 class Search(Protocol):
     """Asks for generations of θ and is told how they did."""
@@ -77,7 +79,8 @@ class Gradient:
     θ ← θ − RATE Σ u ε S / (games · policies), u the ranks in [−½, ½] and ε the normal draws, in units S of each
     number of θ; the second half of a game's draws mirrors the first. As the draws never shrink, later generations tell
     as much as earlier ones, and the mean over the last half of the generations is what was found (Salimans et al.
-    2017, arXiv 1703.03864, Algorithm 1; Polyak and Juditsky 1992 for the average).
+    2017, arXiv 1703.03864, Algorithm 1; Polyak and Juditsky 1992 for the average). `GradientSearch` of `agents`, which
+    trains agents, has the same draws in every game and follows Adam.
 
     Args:
         form: What θ stands for.
@@ -111,6 +114,6 @@ class Gradient:
 
     def tell(self, scores: np.ndarray) -> None:
         """See `Search`."""
-        ranks = (rankdata(scores, axis=1) - 1) / (scores.shape[1] - 1) - 0.5
+        ranks = np.array([centred_ranks(each) for each in scores])
         step = np.einsum("gp,gpn->n", ranks, self._noise()) / ranks.size
         self._path.append(self._path[-1] - self.RATE * self._units * step)

@@ -27,7 +27,7 @@ from gan_env.tasks.task import TASKS, Task, described
 
 LATENT_SIZE = 100
 QUALITY_SAMPLES = 400
-MODERN_LATENTS = 64
+MODERN_LATENTS, MODERN_CHANNELS = 64, 8
 FEATURES_FROM = 100
 """Fewest pictures for which a folder is judged by features; from fewer, a covariance is too uncertain."""
 
@@ -73,18 +73,12 @@ def _mlp(shape: tuple[int, ...], width: int | None):
     return generator, partial(mlp_discriminator, (inputs, *hidden, 1), shape)
 
 
-def _stylegan2(shape: tuple[int, ...], channels: int | None):
-    return (
-        partial(stylegan2_generator, MODERN_LATENTS, shape, channels or 8),
-        partial(stylegan2_discriminator, shape, channels or 8),
-    )
+def _modern(make_g: Callable[..., nn.Module], make_d: Callable[..., nn.Module]):
+    def players(shape: tuple[int, ...], channels: int | None):
+        width = channels or MODERN_CHANNELS
+        return partial(make_g, MODERN_LATENTS, shape, width), partial(make_d, shape, width)
 
-
-def _r3gan(shape: tuple[int, ...], channels: int | None):
-    return (
-        partial(r3gan_generator, MODERN_LATENTS, shape, channels or 8),
-        partial(r3gan_discriminator, shape, channels or 8),
-    )
+    return players
 
 
 PLAYERS: dict[str, Kind] = {
@@ -94,7 +88,7 @@ PLAYERS: dict[str, Kind] = {
     # γ, rates and Adam's β are those of the published configurations for CIFAR-10, of the same size.
     "stylegan2": Kind(
         "small StyleGAN2-like networks",
-        _stylegan2,
+        _modern(stylegan2_generator, stylegan2_discriminator),
         MODERN_LATENTS,
         32,
         2.5e-3,
@@ -102,7 +96,13 @@ PLAYERS: dict[str, Kind] = {
         OptimizerSpec(betas=(0.0, 0.99)),
     ),
     "r3gan": Kind(
-        "small R3GAN-like networks", _r3gan, MODERN_LATENTS, 32, 2e-4, "r3gan:0.05", OptimizerSpec(betas=(0.0, 0.99))
+        "small R3GAN-like networks",
+        _modern(r3gan_generator, r3gan_discriminator),
+        MODERN_LATENTS,
+        32,
+        2e-4,
+        "r3gan:0.05",
+        OptimizerSpec(betas=(0.0, 0.99)),
     ),
 }
 
