@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import gzip
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
@@ -194,23 +194,6 @@ def overhead() -> Answer:
     return Answer(
         "depends on the mode",
         f"seconds of control per second of training, a decision every ten updates: {each}",
-    )
-
-
-def modes(name: str) -> Answer:
-    """Modes of the ring that a controller's samples hit, minus plain training's, paired by seed and rate."""
-    gaps = []
-    for block in blocks_of("lr-robustness"):
-        rows = by_controller(row for row in block.rows if row["task"] == "ring")
-        if rows:
-            hit = [
-                {row["seed"]: row["details"].get("modes_hit", 0.0) for row in rows[each]}
-                for each in (name, BASELINE)
-            ]
-            gaps += [own - hit[1][seed] for seed, own in hit[0].items()]
-    found = mean_interval(gaps)
-    return Answer(
-        higher(found), f"modes of eight minus `{BASELINE}`'s, failed runs 0: {told(found)}"
     )
 
 
@@ -418,26 +401,91 @@ def each_of(folder: str, stem: str = "") -> Answer:
     )
 
 
-def ratio(folder: str, names: str | Sequence[str], *parts: str) -> Answer:
-    """The score under a controller over that of plain training, paired by seed, pooled over the games of some parts.
+def ratio(folder: str, names: str | Sequence[str], *tasks: str) -> Answer:
+    """The score under a controller over that of plain training, paired by seed, pooled over the games of some tasks."""
 
-    Of several controllers each is judged, and the figure has them all.
-    """
+    def of(block: Block, name: str) -> np.ndarray:
+        return np.log(block.of(name, imputed=True) / block.of(BASELINE, imputed=True))
+
+    what = f"score over that of `{BASELINE}`"
+    return _pooled(_blocks(folder, tasks), names, of, lower, what, _exponential)
+
+
+def with_diversity(folder: str, names: Sequence[str], *tasks: str) -> Answer:
+    """The score with GCANN's diversity term over that of plain training without it, paired by seed."""
+    blocks = _blocks(folder, tasks)
+    without = {
+        row["task"]: block for block in blocks if "+" not in (row := block.facts)["loss"]
+    }
+
+    def of(block: Block, name: str) -> np.ndarray:
+        plain = without[block.facts["task"]].of(BASELINE, imputed=True)
+        return np.log(block.of(name, imputed=True) / plain)
+
+    what = f"score with the term over that of `{BASELINE}` without it"
+    chosen = [block for block in blocks if "+diversity" in block.facts["loss"]]
+    return _pooled(chosen, names, of, lower, what, _exponential)
+
+
+def detail(folder: str, names: str | Sequence[str], key: str, what: str, *tasks: str) -> Answer:
+    """A detail of the samples, of which more is claimed, minus that of plain training."""
+
+    def value(row: dict[str, Any]) -> float:
+        return row["details"].get(key, 0.0)
+
+    what = f"{what} minus `{BASELINE}`'s, failed runs 0"
+    return _pooled(_blocks(folder, tasks), names, _minus_plain(value), higher, what)
+
+
+def losses_converge(folder: str, names: Sequence[str], *tasks: str) -> Answer:
+    """How far the two losses are apart at the end of a run, D's as a sum, minus the same of plain training."""
+
+    def apart(row: dict[str, Any]) -> float:
+        scale = 2 if row["d_loss_scale"] == "mean" else 1
+        gap = scale * np.array(row["trace"]["d_loss"]) - np.array(row["trace"]["g_loss"])
+        return float(np.abs(gap[-max(1, len(gap) // 5) :]).mean())
+
+    what = f"mean |L_D − L_G| in the last fifth, D's as a sum, minus `{BASELINE}`'s"
+    return _pooled(_blocks(folder, tasks), names, _minus_plain(apart), lower, what)
+
+
+def _blocks(folder: str, tasks: Sequence[str]) -> list[Block]:
+    """The configurations of some tasks, of all if none is named."""
+    return [block for block in blocks_of(folder) if not tasks or block.facts["task"] in tasks]
+
+
+def _minus_plain(
+    value: Callable[[dict[str, Any]], float],
+) -> Callable[[Block, str], np.ndarray]:
+    """A value of each run of a controller minus that of plain training with the same seed."""
+
+    def of(block: Block, name: str) -> np.ndarray:
+        rows = by_controller(block.rows)
+        plain = {row["seed"]: value(row) for row in rows[BASELINE]}
+        return np.array([value(row) - plain[row["seed"]] for row in rows[name]])
+
+    return of
+
+
+def _pooled(
+    blocks: Sequence[Block],
+    names: str | Sequence[str],
+    of: Callable[[Block, str], np.ndarray],
+    judge: Callable[[Interval], str],
+    what: str,
+    shown_as: Callable[[Interval], Interval] = lambda found: found,
+) -> Answer:
+    """Judges one controller, or each of several, by one value of each of its runs."""
     shown, verdicts = [], set()
     for name in (names,) if isinstance(names, str) else names:
-        logs, failed = [], 0
-        for block in blocks_of(folder):
-            if (parts and block.rows[0]["part"] not in parts) or name not in block.controllers:
-                continue
-            own, plain = (block.of(each, imputed=True) for each in (name, BASELINE))
-            logs.append(np.log(own / plain))
-            failed += int(np.isinf(block.of(name, imputed=False)).sum())
-        found = mean_interval(np.concatenate(logs))
-        one = told(_exponential(found))
-        shown.append(f"`{name}` {one}, {failed} of {sum(map(len, logs))} runs failed")
-        verdicts.add(lower(found) if np.isfinite(found.high) else "too few runs")
+        own = [block for block in blocks if name in block.controllers]
+        values = np.concatenate([of(block, name) for block in own])
+        failed = sum(int(np.isinf(block.of(name, imputed=False)).sum()) for block in own)
+        found = mean_interval(values)
+        shown.append(f"`{name}` {told(shown_as(found))}, {failed} of {len(values)} runs failed")
+        verdicts.add(judge(found) if np.isfinite(found.high) else "too few runs")
     verdict = verdicts.pop() if len(verdicts) == 1 else "depends on the reading"
-    return Answer(verdict, f"score over that of `{BASELINE}`: {'; '.join(shown)}")
+    return Answer(verdict, f"{what}: {'; '.join(shown)}")
 
 
 def budget(folder: str, name: str) -> Answer:

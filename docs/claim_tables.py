@@ -74,6 +74,8 @@ SWEEP_ROWS = "benchmarks/results/readings/README.md"
 
 GCANN = ("gcann", "gcann:image", "gcann:voxels", "gcann:literal")
 """Its published settings and the damped one."""
+PICTURES, VOXELS = ("fashion", "emoji64"), "furniture"
+"""Tasks of its own kinds."""
 
 
 def _robust(says: str, answer: Callable[..., Answer], *what: str) -> Claim:
@@ -135,18 +137,18 @@ CLAIMS: dict[str, tuple[Claim | Open, ...]] = {
             Open(
                 says,
                 hours,
-                "gan-env bench --suite fsco-pictures",
+                "gan-env bench --suite fsco-pictures --also benchmarks/agents/fsco-fashion.safetensors",
                 "fsco-pictures",
-                partial(answers.ratio, "fsco-pictures", "fsco (embedded)", part),
+                partial(answers.ratio, "fsco-pictures", ("fsco (embedded)", "fsco-fashion"), task),
             )
-            for says, hours, part in (
+            for says, hours, task in (
                 (
                     "Samples are better at 28 × 28 (Fashion-MNIST), five base rates of D",
                     0.6,
-                    "28",
+                    "fashion",
                 ),
-                ("At 64 × 64 (emoji), three base rates", 0.4, "64"),
-                ("At 128 × 128, one run of each", 0.1, "128"),
+                ("At 64 × 64 (emoji), three base rates", 0.4, "emoji64"),
+                ("At 128 × 128, one run of each", 0.1, "emoji128"),
             )
         ),
         Open(
@@ -166,25 +168,48 @@ CLAIMS: dict[str, tuple[Claim | Open, ...]] = {
         _robust("Fewer runs fail", answers.failures, "gcann"),
         Claim(
             "More diversity (modes of `ring`)",
-            partial(answers.modes, "gcann"),
+            partial(
+                answers.detail, "lr-robustness", "gcann", "modes_hit", "modes of eight", "ring"
+            ),
             ROBUST,
             ROBUST_ROWS,
         ),
         *(
             Open(
                 says,
-                hours,
+                0.4,
                 "gan-env bench --suite gcann-pictures",
                 "gcann-pictures",
-                partial(answers.ratio, "gcann-pictures", GCANN, *parts),
+                partial(answer, "gcann-pictures", *what),
             )
-            for says, hours, parts in (
+            for says, answer, what in (
                 (
                     "Higher quality on pictures: a lower Fréchet distance at 28 × 28 and 64 × 64",
-                    0.3,
-                    ("28", "64"),
+                    answers.ratio,
+                    (GCANN, *PICTURES),
                 ),
-                ("A lower Chamfer distance on voxels", 0.2, ("voxels",)),
+                ("A lower Chamfer distance on voxels", answers.ratio, (GCANN, VOXELS)),
+                (
+                    "The losses converge, on pictures",
+                    answers.losses_converge,
+                    (GCANN, *PICTURES),
+                ),
+                ("The losses converge, on voxels", answers.losses_converge, (GCANN, VOXELS)),
+                (
+                    "More diverse shapes",
+                    answers.detail,
+                    (GCANN, "diversity", "mean Chamfer distance between two shapes", VOXELS),
+                ),
+                (
+                    "Its diversity term makes better pictures",
+                    answers.with_diversity,
+                    (("sim-gda", *GCANN), *PICTURES),
+                ),
+                (
+                    "Its diversity term makes better shapes",
+                    answers.with_diversity,
+                    (("sim-gda", *GCANN), VOXELS),
+                ),
             )
         ),
     ),

@@ -152,13 +152,23 @@ SUITES.add(
 )
 _GCANN = ("sim-gda", "gcann", "gcann:image", "gcann:voxels", "gcann:literal")
 SUITES.add(
-    "gcann-pictures",  # on pictures and voxels, its README's own ground
-    (
-        Part(name="28", tasks=("fashion",), controllers=_GCANN, updates=1_000, seeds=3, game=EnvConfig(batch_size=32)),
-        Part(name="64", tasks=("emoji64",), controllers=_GCANN, updates=500, seeds=3, game=EnvConfig(batch_size=16)),
+    # On pictures and voxels, its README's own ground, without and with its diversity term.
+    "gcann-pictures",
+    tuple(
         Part(
-            name="voxels", tasks=("furniture",), controllers=_GCANN, updates=500, seeds=3, game=EnvConfig(batch_size=8)
-        ),
+            name=name,
+            tasks=(task,),
+            losses=("bce", f"bce+diversity{term}"),
+            controllers=_GCANN,
+            updates=updates,
+            seeds=3,
+            game=EnvConfig(batch_size=batch_size),
+        )
+        for name, task, term, updates, batch_size in (
+            ("28", "fashion", "", 1_000, 32),
+            ("64", "emoji64", "", 500, 16),
+            ("voxels", "furniture", ":voxels", 500, 8),
+        )
     ),
 )
 
