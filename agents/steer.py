@@ -134,6 +134,7 @@ class Steer:
             updates_per_epoch=updates_per_epoch,
             d_lr=self._rates.common("opt_d"),
             g_lr=self._rates.common("opt_g"),
+            optimizer=self._rates.optimizer,
         )
         self.controller.reset([seed], facts)
 

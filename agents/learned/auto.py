@@ -11,6 +11,7 @@ import numpy as np
 
 from gan_env.types import Control, GameFacts, Measurement
 
+from ..absolute_rates import warn_of_optimizer
 from ..policies.policy import PolicyController
 from ..policies.policy_files import load_controller
 
@@ -39,7 +40,7 @@ class Auto(PolicyController):
         return np.minimum(np.maximum(np.add.reduce(products, 2) + bias, -1.0), 1.0)  # in half the time of `clip`
 
     def reset(self, row_seeds: Sequence[int], game: GameFacts = GameFacts()) -> None:
-        """Starts runs afresh; warns if it is not told how long they are.
+        """Starts runs afresh; warns if it is not told how long they are, or if the optimiser is not Adam's kind.
 
         Raises:
             ValueError: If a base rate is outside of `BASE_RATES`, where multipliers cannot make it an absolute one.
@@ -56,6 +57,7 @@ class Auto(PolicyController):
                 "the end, and the run ends worse; give episode_updates",
                 stacklevel=2,
             )
+        warn_of_optimizer(self.name, game)
         super().reset(row_seeds, game)
 
     def act(self, measurement: Measurement) -> Control:

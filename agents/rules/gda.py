@@ -13,6 +13,7 @@ from torch import Tensor
 from gan_env.registry import unknown
 from gan_env.types import Control, GameFacts, Measurement
 
+from ..absolute_rates import warn_of_optimizer
 from .random_draws import uniform
 from .scripted import Argument, Law, Memory, check_positive, positive, scripted
 
@@ -270,6 +271,7 @@ class Schedule:
             raise ValueError(f"{self.name} must know when the run ends; set episode_updates (it is 0, unknown)")
         if not self.absolute:
             return {}
+        warn_of_optimizer(self.name, game)
         for field in ("d_lr", "g_lr"):
             if not getattr(game, field) > 0:
                 raise ValueError(

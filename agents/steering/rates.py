@@ -58,6 +58,12 @@ class Rates:
         found = {float(group["lr"]) for optimizer in self.optimizers[player] for group in optimizer.param_groups}
         return found.pop() if len(found) == 1 else 0.0
 
+    @property
+    def optimizer(self) -> str:
+        """Names of the optimisers' classes in lower case, e.g. "adam", or "adam and sgd"."""
+        found = {type(optimizer).__name__.lower() for given in self.optimizers.values() for optimizer in given}
+        return " and ".join(sorted(found))
+
     def set(self, g_multiplier: float, d_multiplier: float) -> None:
         """Sets every group's rate to base x multiplier; a tensor that groups share is multiplied once.
 

@@ -163,6 +163,7 @@ class Loss:
         updates_per_epoch: int = 0,
         d_lr: float = 0.0,
         g_lr: float = 0.0,
+        optimizer: str = "",
     ) -> GameFacts:
         """Returns what a controller may know of a game with this loss; the arguments are fields of `GameFacts`.
 
@@ -179,6 +180,7 @@ class Loss:
             updates_per_epoch=updates_per_epoch,
             d_lr=d_lr,
             g_lr=g_lr,
+            optimizer=optimizer,
         )
 
     @property
