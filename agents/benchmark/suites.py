@@ -158,16 +158,16 @@ SUITES.add(
         Part(
             name=name,
             tasks=(task,),
-            losses=("bce", f"bce+diversity{term}"),
+            losses=losses,
             controllers=_GCANN,
             updates=updates,
-            seeds=3,
+            seeds=5,
             game=EnvConfig(batch_size=batch_size),
         )
-        for name, task, term, updates, batch_size in (
-            ("28", "fashion", "", 1_000, 32),
-            ("64", "emoji64", "", 500, 16),
-            ("voxels", "furniture", ":voxels", 500, 8),
+        for name, task, losses, updates, batch_size in (
+            ("28", "fashion", ("bce", "bce+diversity"), 1_000, 32),
+            ("64", "emoji64", ("bce",), 500, 16),
+            ("voxels", "furniture", ("bce", "bce+diversity:voxels"), 400, 8),
         )
     ),
 )
