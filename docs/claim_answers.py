@@ -1,38 +1,36 @@
-"""What the committed rows say to a claim: a verdict and the figure behind it.
+"""What the committed rows of benchmarks say to a claim: a verdict and the figure behind it.
 
-A verdict is computed, never written: by a 95 % interval of paired differences, by an adjusted p, or by counts.
+A verdict is computed, never written. The unit is the seed: what a controller did under one seed is averaged over the
+configurations, which share their seeds, and an interval is that of the mean over seeds.
 """
 
 from __future__ import annotations
 
-import gzip
-import json
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
-from functools import cache
-from pathlib import Path
 from typing import Any
 
 import numpy as np
-from controller_tables import (
-    BASELINE,
-    RESULTS,
-    blocks_of,
-    ranking_of,
-    told,
-)
+from controller_tables import BASELINE, RESULTS, blocks_of, ranking_of, told
+from scipy import stats
 
 from agents.benchmark.suites import ORDERS
 from agents.report.blocks import Block, by_controller, paired_difference, read_rows
 from agents.report.budget import budget_curves
-from agents.report.comparisons import agreement, differences, rate_curves, score_differences
+from agents.report.comparisons import agreement, rate_curves, score_differences
 from agents.report.numbers import number
+from agents.report.rank_tests import block_ranks, holm
+from agents.report.rank_tests import friedman as friedman_test
 from agents.report.statistics import Interval, mean_interval
 from agents.report.tables import p_value
 from benchmarks import table_1
-from benchmarks.readings import sweep
 
-CONFIRMED, NOT_SEEN, REVERSED = "confirmed", "not seen", "reversed"
+CONFIRMED, NOT_SEEN, REVERSED, TOO_FEW = "confirmed", "not seen", "reversed", "too few runs"
+ALPHA = 0.05
+
+BySeed = dict[int, float]
+"""A number of each seed."""
 
 
 @dataclass(frozen=True)
@@ -48,6 +46,8 @@ class Answer:
 
 def lower(found: Interval) -> str:
     """Judges the claim that a difference lies below 0."""
+    if not found.bounded:
+        return TOO_FEW
     if found.high < 0:
         return CONFIRMED
     return REVERSED if found.low > 0 else NOT_SEEN
@@ -58,22 +58,263 @@ def higher(found: Interval) -> str:
     return lower(replace(found, value=-found.value, low=-found.high, high=-found.low))
 
 
-def _exponential(found: Interval) -> Interval:
+def one_of(verdicts: Iterable[str], otherwise: str) -> str:
+    """The verdict if all are the same, else what it depends on."""
+    different = set(verdicts)
+    return different.pop() if len(different) == 1 else f"depends on {otherwise}"
+
+
+# -- over seeds ---------------------------------------------------------------------------------------------------
+
+
+def ratio_of(found: Interval) -> Interval:
     """Turns an interval of a mean logarithm into one of a ratio."""
     value, low, high = (float(np.exp(each)) for each in (found.value, found.low, found.high))
     return replace(found, value=value, low=low, high=high)
 
 
-def by_rank(folder: str, name: str) -> str:
-    """Judges the claim that a controller ranks before plain training, by the adjusted p."""
+def over_seeds(values: Sequence[BySeed]) -> Interval:
+    """The mean over seeds of each seed's mean over the configurations that have it."""
+    seeds = sorted({seed for each in values for seed in each})
+    return mean_interval(
+        [float(np.mean([v[seed] for v in values if seed in v])) for seed in seeds]
+    )
+
+
+def _blocks(folder: str, tasks: Sequence[str]) -> list[Block]:
+    """The configurations of some tasks, of all if none is named."""
+    return [block for block in blocks_of(folder) if not tasks or block.facts["task"] in tasks]
+
+
+def _minus_plain(value: Callable[[dict[str, Any]], float]) -> Callable[[Block, str], BySeed]:
+    """A value of each run of a controller minus that of plain training with the same seed."""
+
+    def of(block: Block, name: str) -> BySeed:
+        rows = by_controller(block.rows)
+        plain = {row["seed"]: value(row) for row in rows[BASELINE]}
+        return {row["seed"]: value(row) - plain[row["seed"]] for row in rows[name]}
+
+    return of
+
+
+def _judged(
+    blocks: Sequence[Block],
+    names: str | Sequence[str],
+    of: Callable[[Block, str], BySeed],
+    judge: Callable[[Interval], str],
+    what: str,
+    shown_as: Callable[[Interval], Interval] = lambda found: found,
+    counted: Callable[[Sequence[Block], str], str] | None = None,
+) -> Answer:
+    """Judges one controller, or each of several, by a number of each seed."""
+    shown, verdicts = [], []
+    for name in (names,) if isinstance(names, str) else names:
+        own = [block for block in blocks if name in block.controllers]
+        found = over_seeds([of(block, name) for block in own])
+        shown.append(f"`{name}` {told(shown_as(found))}, {(counted or failed_of)(own, name)}")
+        verdicts.append(judge(found))
+    return Answer(one_of(verdicts, "the reading"), f"{what}: {'; '.join(shown)}")
+
+
+def failed_of(blocks: Sequence[Block], name: str) -> str:
+    """How many runs failed under a controller, and under plain training."""
+    failed, plain = (
+        sum(int(np.isinf(block.of(each, imputed=False)).sum()) for block in blocks)
+        for each in (name, BASELINE)
+    )
+    runs = sum(int((~np.isnan(block.of(name, imputed=False))).sum()) for block in blocks)
+    return f"{failed} of {runs} runs failed" + (
+        f" ({plain} of `{BASELINE}`)" if failed or plain else ""
+    )
+
+
+# -- answers of any benchmark -------------------------------------------------------------------------------------
+
+
+def ratio(folder: str, names: str | Sequence[str], *tasks: str) -> Answer:
+    """The score under a controller over that of plain training."""
+
+    def of(block: Block, name: str) -> BySeed:
+        logs = np.log(block.of(name, imputed=True) / block.of(BASELINE, imputed=True))
+        return dict(zip(block.seeds, logs.tolist(), strict=True))
+
+    return _judged(
+        _blocks(folder, tasks), names, of, lower, f"score over that of `{BASELINE}`", ratio_of
+    )
+
+
+def with_diversity(folder: str, names: Sequence[str], *tasks: str) -> Answer:
+    """The score with GCANN's diversity term over that of plain training without it."""
+    blocks = _blocks(folder, tasks)
+    without = {block.facts["task"]: block for block in blocks if "+" not in block.facts["loss"]}
+
+    def of(block: Block, name: str) -> BySeed:
+        plain = without[block.facts["task"]].of(BASELINE, imputed=True)
+        return dict(
+            zip(block.seeds, np.log(block.of(name, imputed=True) / plain).tolist(), strict=True)
+        )
+
+    chosen = [block for block in blocks if "+diversity" in block.facts["loss"]]
+    return _judged(
+        chosen,
+        names,
+        of,
+        lower,
+        f"score with the term over that of `{BASELINE}` without it",
+        ratio_of,
+    )
+
+
+def detail(folder: str, names: str | Sequence[str], key: str, what: str, *tasks: str) -> Answer:
+    """A detail of the samples, of which more is claimed, minus that of plain training."""
+    of = _minus_plain(lambda row: row["details"].get(key, 0.0))
+    return _judged(
+        _blocks(folder, tasks), names, of, higher, f"{what} minus `{BASELINE}`'s, failed runs 0"
+    )
+
+
+def losses_converge(folder: str, names: Sequence[str], *tasks: str) -> Answer:
+    """How far the two losses are apart at the end of a run, minus the same of plain training."""
+
+    def apart(row: dict[str, Any]) -> float:
+        scale = 0.5 if row["d_loss_scale"] == "sum" else 1.0
+        gap = scale * np.array(row["trace"]["d_loss"]) - np.array(row["trace"]["g_loss"])
+        return float(np.abs(gap[-max(1, len(gap) // 5) :]).mean())
+
+    what = f"mean |L_D − L_G| in the last fifth, D's as a mean, so 0 at the equilibrium; minus `{BASELINE}`'s"
+    return _judged(_blocks(folder, tasks), names, _minus_plain(apart), lower, what)
+
+
+def failures(folder: str, names: str | Sequence[str]) -> Answer:
+    """The share of runs that fail under a controller, minus that under plain training."""
+
+    def counted(blocks: Sequence[Block], name: str) -> str:
+        rows = [
+            row
+            for block in blocks
+            for row in by_controller(block.rows)[name]
+            if row["status"] != "ok"
+        ]
+        kinds = Counter(str(row["failure"]) for row in rows)
+        kind = (
+            f" ({', '.join(f'{count} {kind}' for kind, count in kinds.most_common())})"
+            if kinds
+            else ""
+        )
+        return failed_of(blocks, name).replace(" failed", f" failed{kind}", 1)
+
+    of = _minus_plain(lambda row: 100.0 * (row["status"] != "ok"))
+    what = f"share of failed runs minus that of `{BASELINE}`, in %"
+    answer = _judged(_blocks(folder, ()), names, of, lower, what, counted=counted)
+    return replace(answer, verdict=answer.verdict.replace("the reading", "the mode"))
+
+
+def ranks(folder: str, name: str) -> Answer:
+    """A controller's rank minus plain training's, averaged over configurations."""
     found = ranking_of(folder)
-    at, base = found.controllers.index(name), found.controllers.index(BASELINE)
-    if found.baseline_p[at] >= 0.05:
-        return NOT_SEEN
-    return CONFIRMED if found.ranks[at].value < found.ranks[base].value else REVERSED
+    values = []
+    for block in blocks_of(folder):
+        scores = np.array([block.of(each, imputed=False) for each in found.controllers])
+        placed = block_ranks(scores.T)
+        gap = (
+            placed[:, found.controllers.index(name)]
+            - placed[:, found.controllers.index(BASELINE)]
+        )
+        values.append(dict(zip(block.seeds, gap.tolist(), strict=True)))
+    gap = over_seeds(values)
+    average = found.ranks[found.controllers.index(name)].value
+    plain = found.ranks[found.controllers.index(BASELINE)].value
+    figure = (
+        f"rank minus `{BASELINE}`'s, run by run: {told(gap)}; of medians {average:.2f} and {plain:.2f} of "
+        f"{len(found.controllers)}"
+    )
+    return Answer(lower(gap), figure)
 
 
-# -- figures ------------------------------------------------------------------------------------------------------
+def areas(folder: str, name: str) -> Answer:
+    """How many games have a lower mean score over all base rates under a controller than under plain training."""
+    found: dict[str, dict[str, float]] = {}
+    for curve in rate_curves(blocks_of(folder)):
+        found.setdefault(curve.family.split(",")[0], {})[curve.controller] = curve.area.value
+    better = [game for game, own in found.items() if own[name] < own[BASELINE]]
+    judged = ranks(folder, name)
+    return Answer(
+        judged.verdict,
+        f"area over the rates lower in {len(better)} of {len(found)} games; {judged.figure}",
+    )
+
+
+def wins(folder: str, name: str, other: str = BASELINE) -> Answer:
+    """In how many configurations a controller is better than another by a paired t test, and in how many worse."""
+    gaps = [
+        gap
+        for block in blocks_of(folder)
+        if name in block.controllers
+        and (gap := score_differences(block, name, other)) is not None
+    ]
+    found = [mean_interval(gap) for gap in gaps]
+    adjusted = holm(np.array([_p(gap) for gap in gaps]))
+    told_apart = [
+        np.sign(each.value) for each, p in zip(found, adjusted, strict=True) if p < ALPHA
+    ]
+    better, worse, of = told_apart.count(-1), told_apart.count(1), len(found)
+    if better >= of / 2 and worse <= better / 2:
+        verdict = CONFIRMED
+    elif worse >= of / 2 and better <= worse / 2:
+        verdict = REVERSED
+    else:
+        verdict = "depends on the game" if better else NOT_SEEN
+    return Answer(
+        verdict,
+        f"better in {better} and worse in {worse} of {of} configurations, by paired t tests",
+    )
+
+
+def _p(gap: np.ndarray) -> float:
+    """The p of a paired t test; 1 where all differences are 0."""
+    return float(stats.ttest_1samp(gap, 0.0).pvalue) if np.ptp(gap) else float(not gap.any())
+
+
+def each_of(folder: str, stem: str = "") -> Answer:
+    """Whether any of several contestants, those of a stem or all, is better than plain training."""
+    names = {
+        name
+        for block in blocks_of(folder)
+        for name in block.controllers
+        if name.startswith(stem)
+    } - {BASELINE}
+    each = {name: wins(folder, name) for name in sorted(names)}
+    groups: dict[str, list[str]] = {}
+    for name, found in each.items():
+        groups.setdefault(found.figure, []).append(f"`{name}`")
+    figure = "; ".join(f"{figure}: {', '.join(own)}" for figure, own in groups.items())
+    return Answer(one_of((found.verdict for found in each.values()), "the reading"), figure)
+
+
+def budget(folder: str, name: str) -> Answer:
+    """Whether a tenth of the trials is enough under a controller: one trial against ten of plain training."""
+    curves: dict[str, dict[str, list[Interval]]] = {}
+    for curve in budget_curves(blocks_of(folder)):
+        curves.setdefault(curve.family, {})[curve.controller] = curve.means
+    enough = [
+        family for family, own in curves.items() if own[name][0].value <= own[BASELINE][9].value
+    ]
+    verdict = (
+        CONFIRMED
+        if len(enough) == len(curves)
+        else "depends on the game"
+        if enough
+        else NOT_SEEN
+    )
+    seeds = min(len(block.seeds) for block in blocks_of(folder))
+    figure = (
+        f"the mean score of one trial under `{name}` is at most that of the best of ten under `{BASELINE}` in "
+        f"{len(enough)} of {len(curves)} configurations ({seeds} seeds, no interval)"
+    )
+    return Answer(verdict, figure)
+
+
+# -- answers of one benchmark -------------------------------------------------------------------------------------
 
 
 def digits(name: str, other: str = BASELINE) -> Answer:
@@ -95,64 +336,6 @@ def _difference(block: Block, name: str, other: str, what: str) -> Answer:
     return Answer(lower(found), f"{what} minus that of `{other}`: {told(found)}")
 
 
-def ranks(folder: str, name: str) -> Answer:
-    """A controller's average rank beside plain training's."""
-    found = ranking_of(folder)
-    at, base = found.controllers.index(name), found.controllers.index(BASELINE)
-    p = f"p = {p_value(found.baseline_p[at])}".replace("= <", "<")
-    figure = (
-        f"average rank {told(found.ranks[at])} of {len(found.controllers)}, `{BASELINE}` "
-        f"{told(found.ranks[base])}; {p}"
-    )
-    return Answer(by_rank(folder, name), figure)
-
-
-def areas(folder: str, name: str) -> Answer:
-    """How many games have a lower mean score over all base rates under a controller than under plain training."""
-    found: dict[str, dict[str, float]] = {}
-    for curve in rate_curves(blocks_of(folder)):
-        found.setdefault(curve.family.split(",")[0], {})[curve.controller] = curve.area.value
-    better = [game for game, own in found.items() if own[name] < own[BASELINE]]
-    judged = ranks(folder, name)
-    return Answer(
-        judged.verdict,
-        f"area over the rates lower in {len(better)} of {len(found)} games; {judged.figure}",
-    )
-
-
-def failures(folder: str, name: str) -> Answer:
-    """The share of runs that fail under a controller, minus that under plain training, paired by seed."""
-    gaps, failed, base, runs = [], 0, 0, 0
-    for block in blocks_of(folder):
-        own, plain = (np.isinf(block.of(each, imputed=False)) for each in (name, BASELINE))
-        gaps.append(own.astype(float) - plain)
-        failed, base, runs = failed + int(own.sum()), base + int(plain.sum()), runs + len(own)
-    found = mean_interval(100 * np.concatenate(gaps))
-    figure = f"{failed} of {runs} runs fail, {base} under `{BASELINE}`; difference in % {told(found)}"
-    return Answer(lower(found), figure)
-
-
-def wins(folder: str, name: str, other: str = BASELINE) -> Answer:
-    """In how many configurations a controller's paired interval lies below 0, and in how many above."""
-    verdicts = [
-        each.verdict
-        for block in blocks_of(folder)
-        for each in differences(block, other)
-        if each.controller == name
-    ]
-    better, worse = verdicts.count(-1), verdicts.count(1)
-    if better >= len(verdicts) / 2 and worse <= better / 2:
-        verdict = CONFIRMED
-    elif worse >= len(verdicts) / 2 and better <= worse / 2:
-        verdict = REVERSED
-    else:
-        verdict = "depends on the game" if better else NOT_SEEN
-    return Answer(
-        verdict,
-        f"better in {better} and worse in {worse} of {len(verdicts)} configurations, paired by seed",
-    )
-
-
 def learned() -> Answer:
     """What training added to the agent's return, over its own untrained actor."""
     (block,) = blocks_of("train-digits")
@@ -161,360 +344,163 @@ def learned() -> Answer:
     return Answer(higher(found), f"return minus that of its untrained actor: {told(found)}")
 
 
+SMALL = 2e-3
+"""Base rates up to this are small here: hardly a run of plain training fails."""
+
+
 def reward_agrees() -> Answer:
     """Whether FSCO's reward orders runs as quality does."""
-    found = np.array([agreement(block).runs for block in blocks_of("lr-robustness")])
-    verdict = (
-        CONFIRMED if np.median(found) > 0.5 else REVERSED if np.median(found) < 0 else NOT_SEEN
-    )
-    figure = (
-        f"Spearman(return, −score): median {number(float(np.median(found)))} over {len(found)} configurations, "
-        f"{number(float(found.min()))} to {number(float(found.max()))}"
-    )
-    return Answer(verdict, figure)
+    found: dict[bool, list[float]] = {True: [], False: []}
+    for block in blocks_of("lr-robustness"):
+        found[block.facts["d_lr"] <= SMALL].append(agreement(block).runs)
+    verdicts, shown = [], []
+    for small, each in found.items():
+        middle = float(np.median(each))
+        verdicts.append(CONFIRMED if middle > 0.5 else REVERSED if middle < 0 else NOT_SEEN)
+        where = f"up to {SMALL:g}" if small else "above, where many runs fail,"
+        negative = sum(value < 0 for value in each)
+        shown.append(
+            f"{where} {number(middle)}, negative in {negative} of {len(each)} configurations"
+        )
+    figure = f"Spearman(return, −score) of runs that did not fail, median, at base rates {'; '.join(shown)}"
+    return Answer(one_of(verdicts, "the rate"), figure)
+
+
+GROUNDS = (
+    ("lr-robustness", "ring"),
+    ("lr-robustness", "digits"),
+    ("fsco-pictures", "fashion"),
+    ("fsco-pictures", "emoji64"),
+)
+FROZEN = ("fsco-ring", "fsco-fashion")
 
 
 def overhead() -> Answer:
-    """What an agent's decisions cost, as a share of the training that it steers."""
-    rows = by_controller(row for block in blocks_of("lr-robustness") for row in block.rows)
-    shares = {
-        name: mean_interval(
-            [
-                100 * row["control_s"] / row["wall_s"]
-                for row in rows[name]
-                if row["status"] == "ok"
-            ]
+    """What an agent's decisions cost, as a share of the training that it steers, and each."""
+    shown = []
+    for folder, task in GROUNDS:
+        if not (RESULTS / folder / "rows.jsonl.gz").is_file():
+            continue
+        rows = by_controller(
+            row
+            for block in _blocks(folder, (task,))
+            for row in block.rows
+            if row["status"] == "ok"
         )
-        for name in ("fsco (embedded)", "fsco-ring")
-    }
-    each = "; ".join(
-        f"{what} {told(found)} %"
-        for what, found in zip(("learning in the run", "frozen"), shares.values(), strict=True)
-    )
-    return Answer(
-        "depends on the mode",
-        f"seconds of control per second of training, a decision every ten updates: {each}",
-    )
-
-
-@cache
-def thesis_ring() -> dict[str, list[dict[str, Any]]]:
-    """Rows of the thesis' ring by β₁."""
-    found: dict[str, list[dict[str, Any]]] = {}
-    with gzip.open(RESULTS / "ring-thesis" / "rows.jsonl.gz", "rt") as lines:
-        for row in map(json.loads, lines):
-            found.setdefault(f"{row['optimizer']['betas'][0]:g}", []).append(row)
-    return found
-
-
-def on_the_ring() -> Answer:
-    """Dynamic-GDA against Sim-GDA on the thesis' ring, at two settings of Adam."""
-    gaps = {
-        beta: mean_interval(paired_difference(rows, "dyn-gda", BASELINE, "score"))
-        for beta, rows in thesis_ring().items()
-    }
-    verdicts = {lower(found) for found in gaps.values()}
-    figure = "; ".join(f"β₁ = {beta}: {told(found)}" for beta, found in gaps.items())
-    return Answer(
-        verdicts.pop() if len(verdicts) == 1 else "depends on β₁",
-        f"W1 minus that of `{BASELINE}`: {figure}",
-    )
-
-
-def best_cells(folder: str) -> Answer:
-    """In how many cells of a table of the thesis Dynamic-GDA has the lowest median."""
-    found = ranking_of(folder)
-    lowest = [found.controllers[int(np.argmin(medians))] for medians in found.medians.values()]
-    own = lowest.count("dyn-gda")
-    verdict = CONFIRMED if own >= len(lowest) / 2 else NOT_SEEN
-    other = max(set(lowest), key=lowest.count)
-    return Answer(
-        verdict, f"lowest in {own} of {len(lowest)} cells; `{other}` in {lowest.count(other)}"
-    )
-
-
-def friedman() -> Answer:
-    """Whether the orders differ."""
-    found = ranking_of("dynamic-gda-table-1")
-    assert found.friedman is not None
-    first = found.controllers[0]
-    p = f"p = {p_value(found.friedman.p)}".replace("= <", "<")
-    verdict = CONFIRMED if found.friedman.p < 0.05 else NOT_SEEN
-    return Answer(
-        verdict, f"{p}; but `{first}` is first, with average rank {told(found.ranks[0])}"
-    )
-
-
-@cache
-def dirac() -> list[dict[str, Any]]:
-    """Rows of the Dirac-GAN."""
-    with gzip.open(RESULTS / "dirac" / "rows.jsonl.gz", "rt") as lines:
-        return [json.loads(line) for line in lines]
-
-
-def _ratio(loss: str, controllers: Iterable[str]) -> np.ndarray:
-    """Distances at the end as multiples of the start's."""
-    return np.array([
-        row["distance"][-1] / row["distance"][0]
-        for row in dirac()
-        if row["loss"] == loss and row["controller"] in controllers and row["at"][-1] == 30_000
-    ])  # fmt: skip
-
-
-ALTERNATING = tuple(f"alt-gda-{n}" for n in range(1, 11))
-
-
-def oracle_converges(loss: str) -> Answer:
-    """Whether the oracle reaches the saddle, and the fixed orders do not."""
-    own, alt, sim = (
-        _ratio(loss, names) for names in (("dirac-oracle",), ALTERNATING, (BASELINE,))
-    )
-    reached, fixed = (
-        float((own < 1e-6).mean()),
-        float((np.concatenate([alt, sim]) < 1e-6).mean()),
-    )
-    verdict = CONFIRMED if reached > 0.9 and fixed == 0 else NOT_SEEN
-    shown = (
-        f"{10 ** float(np.median(np.log10(np.maximum(each, 1e-300)))):.1e}"
-        for each in (own, alt, sim)
-    )
-    figure = "median distance after 30,000 updates, start = 1: oracle {}, Alt-GDA with n_d = 1 to 10 {}, Sim-GDA {}"
-    return Answer(
-        verdict,
-        f"{figure.format(*shown)}; nearer than 1e-6: oracle {reached:.0%}".replace("%", " %"),
-    )
-
-
-def fixed_orders_stall() -> Answer:
-    """Whether fixed orders fail to converge with the bce loss, too."""
-    alt, sim = _ratio("bce", ALTERNATING), _ratio("bce", (BASELINE,))
-    verdict = CONFIRMED if min(np.median(alt), np.median(sim)) > 0.5 else "depends on the loss"
-    figure = (
-        f"median distance after 30,000 updates, start = 1: Alt-GDA {np.median(alt):.2g}, still falling, "
-        f"Sim-GDA {np.median(sim):.2g}"
-    )
-    return Answer(verdict, figure)
-
-
-def starts() -> Answer:
-    """From which starts the oracle does not converge."""
-    far = {}
-    for row in dirac():
-        if row["loss"] == "wgan-unclipped" and row["at"][-1] == 5_000:
-            far.setdefault(row["from"].partition(",")[0], []).append(row["distance"][-1] > 0.01)
-    figure = ", ".join(
-        f"{where}: {np.mean(each):.0%}".replace("%", " %") for where, each in far.items()
-    )
-    verdict = "depends on the start" if max(map(np.mean, far.values())) > 0.5 else CONFIRMED
-    return Answer(verdict, f"share of starts farther than η / 10 after 5,000 updates: {figure}")
-
-
-@cache
-def lookahead(rate: str) -> list[dict[str, Any]]:
-    """Rows of look-ahead on the ring."""
-    with gzip.open(RESULTS / "lookahead_on_ring" / f"rows_{rate}.jsonl.gz", "rt") as lines:
-        return [json.loads(line) for line in lines]
-
-
-def looks_ahead(against: str) -> Answer:
-    """Look-ahead against plain training, or against the constant that was chosen on tune seeds."""
-    found = {}
-    for rate in ("0.0002", "0.001", "0.004"):
-        rows = lookahead(rate)
-        others = {row["controller"] for row in rows} - {"lookahead", "constant:1"}
-        other = "constant:1" if against == "plain" else others.pop()
-        found[rate] = mean_interval(paired_difference(rows, "lookahead", other, "score"))
-    verdicts = {lower(each) for each in found.values()}
-    figure = "; ".join(f"{rate}: {told(each)}" for rate, each in found.items())
-    verdict = verdicts.pop() if len(verdicts) == 1 else "depends on the rate"
-    return Answer(verdict, f"W1, difference at base rate {figure}")
+        modes = []
+        for name in ("fsco (embedded)", *FROZEN):
+            if name in rows:
+                share = mean_interval(
+                    [
+                        100 * row["control_s"] / (row["wall_s"] - row["control_s"])
+                        for row in rows[name]
+                    ]
+                )
+                decisions = [
+                    1e3 * row["control_s"] * row["updates_per_step"] / row["ended"]
+                    for row in rows[name]
+                ]
+                mode = "learning in the run" if name not in FROZEN else "frozen"
+                modes.append(
+                    f"{mode} {told(share)} % ({number(float(np.mean(decisions)))} ms a decision)"
+                )
+        shown.append(f"`{task}`: {', '.join(modes)}")
+    what = "seconds of control per second of updates in batches of runs, a decision every ten updates"
+    return Answer("depends on the mode", f"{what}: {'; '.join(shown)}")
 
 
 def average(name: str = BASELINE) -> Answer:
-    """The score of an average of G's weights, minus G's own, on the plane."""
-    gaps = [
-        np.log(row["score_ema"] / row["score"])
+    """The score of an average of G's weights over G's own, on the plane."""
+    values = [
+        {row["seed"]: float(np.log(row["score_ema"] / row["score"]))}
         for block in blocks_of("lr-robustness")
         for row in block.rows
         if row["controller"] == name and row["status"] == "ok" and row["task"] != "digits"
     ]
-    found = mean_interval(gaps)
-    return Answer(
-        lower(found),
-        f"score of the average over that of G itself, plane: {told(_exponential(found))}",
-    )
+    found = over_seeds(values)
+    figure = f"score of the average over that of G itself, plane, {len(values)} runs that did not fail"
+    return Answer(lower(found), f"{figure}: {told(ratio_of(found))}")
 
 
-@cache
-def sweep_round(loss: str) -> tuple[int, dict[str, dict[tuple[str, str], float]]]:
-    """Returns the number of the last round of a loss that has rows, and each reading's distances."""
-    number = max(n for n in range(1, len(sweep.ROUNDS) + 1) if _packed(loss, n).is_file())
-    with gzip.open(_packed(loss, number), "rt") as lines:
-        found = sweep.cells([json.loads(line) for line in lines])
-    return number, found
-
-
-def _packed(loss: str, number: int) -> Path:
-    return RESULTS / "readings" / f"{loss}-{number}" / "selection.jsonl.gz"
-
-
-def readings(loss: str, stand_in: str = "") -> Answer:
-    """On how many sets readings of a loss work, by the last round that has rows; beside those of another loss."""
-    shown, working = [], {}
-    for each in filter(None, (loss, stand_in)):
-        number, found = sweep_round(each)
-        stage = sweep.ROUNDS[number - 1]
-        works = {name: sweep.works_on(own, stage.orders) for name, own in found.items()}
-        best = max(works, key=lambda name: (len(works[name]), -sweep.overall(found[name])))
-        working[each] = len(works[best]) >= 2
-        sets = ", ".join(works[best]) or "none"
-        shown.append(
-            f"of {len(works)} readings of `{each}` at {stage.updates:,} updates the best, `{best}`, works on {sets} "
-            f"of {len(stage.sets)} sets"
-        )
-    if working[loss]:
-        first = sweep.DEFAULT[loss].name
-        _, found = sweep_round(loss)
-        default_works = len(sweep.works_on(found[first], sweep.ROUNDS[-1].orders)) >= 2
-        verdict = CONFIRMED if default_works else "depends on the clip"
-    else:
-        verdict = "depends on the normalisation" if stand_in and working[stand_in] else NOT_SEEN
-    return Answer(
-        verdict,
-        "; ".join(shown) + f" (sliced W1 to validation data ≤ {sweep.WORKS} under some order)",
-    )
-
-
-def each_of(folder: str, stem: str = "") -> Answer:
-    """Whether any of several contestants, those of a stem or all, is better than plain training."""
-    names = {
-        name
-        for block in blocks_of(folder)
-        for name in block.controllers
-        if name.startswith(stem)
-    } - {BASELINE}
-    each = {name: wins(folder, name) for name in sorted(names)}
-    verdicts = {found.verdict for found in each.values()}
-    verdict = verdicts.pop() if len(verdicts) == 1 else "depends on the reading"
-    return Answer(
-        verdict, "; ".join(f"`{name}` {found.figure}" for name, found in each.items())
-    )
-
-
-def ratio(folder: str, names: str | Sequence[str], *tasks: str) -> Answer:
-    """The score under a controller over that of plain training, paired by seed, pooled over the games of some tasks."""
-
-    def of(block: Block, name: str) -> np.ndarray:
-        return np.log(block.of(name, imputed=True) / block.of(BASELINE, imputed=True))
-
-    what = f"score over that of `{BASELINE}`"
-    return _pooled(_blocks(folder, tasks), names, of, lower, what, _exponential)
-
-
-def with_diversity(folder: str, names: Sequence[str], *tasks: str) -> Answer:
-    """The score with GCANN's diversity term over that of plain training without it, paired by seed."""
-    blocks = _blocks(folder, tasks)
-    without = {
-        row["task"]: block for block in blocks if "+" not in (row := block.facts)["loss"]
-    }
-
-    def of(block: Block, name: str) -> np.ndarray:
-        plain = without[block.facts["task"]].of(BASELINE, imputed=True)
-        return np.log(block.of(name, imputed=True) / plain)
-
-    what = f"score with the term over that of `{BASELINE}` without it"
-    chosen = [block for block in blocks if "+diversity" in block.facts["loss"]]
-    return _pooled(chosen, names, of, lower, what, _exponential)
-
-
-def detail(folder: str, names: str | Sequence[str], key: str, what: str, *tasks: str) -> Answer:
-    """A detail of the samples, of which more is claimed, minus that of plain training."""
-
-    def value(row: dict[str, Any]) -> float:
-        return row["details"].get(key, 0.0)
-
-    what = f"{what} minus `{BASELINE}`'s, failed runs 0"
-    return _pooled(_blocks(folder, tasks), names, _minus_plain(value), higher, what)
-
-
-def losses_converge(folder: str, names: Sequence[str], *tasks: str) -> Answer:
-    """How far the two losses are apart at the end of a run, D's as a sum, minus the same of plain training."""
-
-    def apart(row: dict[str, Any]) -> float:
-        scale = 2 if row["d_loss_scale"] == "mean" else 1
-        gap = scale * np.array(row["trace"]["d_loss"]) - np.array(row["trace"]["g_loss"])
-        return float(np.abs(gap[-max(1, len(gap) // 5) :]).mean())
-
-    what = f"mean |L_D − L_G| in the last fifth, D's as a sum, minus `{BASELINE}`'s"
-    return _pooled(_blocks(folder, tasks), names, _minus_plain(apart), lower, what)
-
-
-def _blocks(folder: str, tasks: Sequence[str]) -> list[Block]:
-    """The configurations of some tasks, of all if none is named."""
-    return [block for block in blocks_of(folder) if not tasks or block.facts["task"] in tasks]
-
-
-def _minus_plain(
-    value: Callable[[dict[str, Any]], float],
-) -> Callable[[Block, str], np.ndarray]:
-    """A value of each run of a controller minus that of plain training with the same seed."""
-
-    def of(block: Block, name: str) -> np.ndarray:
+def acts(folder: str, name: str) -> Answer:
+    """In how many runs a controller does anything that plain training does not."""
+    same = runs = 0
+    for block in blocks_of(folder):
         rows = by_controller(block.rows)
-        plain = {row["seed"]: value(row) for row in rows[BASELINE]}
-        return np.array([value(row) - plain[row["seed"]] for row in rows[name]])
-
-    return of
-
-
-def _pooled(
-    blocks: Sequence[Block],
-    names: str | Sequence[str],
-    of: Callable[[Block, str], np.ndarray],
-    judge: Callable[[Interval], str],
-    what: str,
-    shown_as: Callable[[Interval], Interval] = lambda found: found,
-) -> Answer:
-    """Judges one controller, or each of several, by one value of each of its runs."""
-    shown, verdicts = [], set()
-    for name in (names,) if isinstance(names, str) else names:
-        own = [block for block in blocks if name in block.controllers]
-        values = np.concatenate([of(block, name) for block in own])
-        failed = sum(int(np.isinf(block.of(name, imputed=False)).sum()) for block in own)
-        found = mean_interval(values)
-        shown.append(f"`{name}` {told(shown_as(found))}, {failed} of {len(values)} runs failed")
-        verdicts.add(judge(found) if np.isfinite(found.high) else "too few runs")
-    verdict = verdicts.pop() if len(verdicts) == 1 else "depends on the reading"
-    return Answer(verdict, f"{what}: {'; '.join(shown)}")
-
-
-def budget(folder: str, name: str) -> Answer:
-    """Whether a tenth of the trials is enough under a controller: one trial against ten of plain training."""
-    curves: dict[str, dict[str, list[Interval]]] = {}
-    for curve in budget_curves(blocks_of(folder)):
-        curves.setdefault(curve.family, {})[curve.controller] = curve.means
-    enough = [
-        family for family, own in curves.items() if own[name][0].value <= own[BASELINE][9].value
-    ]
-    verdict = (
-        CONFIRMED
-        if len(enough) == len(curves)
-        else "depends on the game"
-        if enough
-        else NOT_SEEN
-    )
+        plain = {row["seed"]: _result(row) for row in rows[BASELINE]}
+        same += sum(_result(row) == plain[row["seed"]] for row in rows[name])
+        runs += len(rows[name])
+    verdict = CONFIRMED if same == 0 else "depends on the game" if same < runs else NOT_SEEN
     return Answer(
         verdict,
-        f"one trial under `{name}` is as good as the best of ten under `{BASELINE}` in {len(enough)} of {len(curves)} "
-        "games",
+        f"equal to `{BASELINE}` to the bit, as nothing sets it off, in {same} of {runs} runs",
     )
+
+
+def _result(row: dict[str, Any]) -> tuple[Any, ...]:
+    return row["status"], row["score"], row["d_updates"], row["g_updates"]
+
+
+# -- the thesis' tables -------------------------------------------------------------------------------------------
+
+
+def _cells(*folders: str) -> dict[str, list[float]]:
+    """Medians of the four orders by cell, of the cells in which not every order failed."""
+    found = {}
+    for folder in folders:
+        ranking = ranking_of(folder)
+        at = [ranking.controllers.index(order) for order in ORDERS]
+        for cell, medians in ranking.medians.items():
+            if np.isfinite(medians).any():
+                found[f"{folder}: {cell}"] = [medians[i] for i in at]
+    return found
+
+
+DYNAMIC = ORDERS.index("dyn-gda")
+
+
+def best_cells(folder: str) -> Answer:
+    """In how many cells of a table of the thesis Dynamic-GDA has the lowest median."""
+    every = _cells(folder)
+    lowest = [ORDERS[int(np.argmin(medians))] for medians in every.values()]
+    own = lowest.count("dyn-gda")
+    verdict = CONFIRMED if own >= len(lowest) / 2 else NOT_SEEN
+    other = max(set(lowest), key=lowest.count)
+    left_out = len(ranking_of(folder).medians) - len(every)
+    aside = f", {left_out} left out in which every order failed" if left_out else ""
+    runs = {row["updates"] for block in blocks_of(folder) for row in block.rows}
+    seeds = min(len(block.seeds) for block in blocks_of(folder))
+    length = " or ".join(f"{updates:,}" for updates in sorted(runs))
+    figure = (
+        f"lowest in {own} of {len(lowest)} cells{aside}; `{other}` in {lowest.count(other)} ({length} updates, "
+        f"{seeds} seeds)"
+    )
+    return Answer(verdict, figure)
+
+
+def worst_cells(folder: str, loss: str) -> Answer:
+    """In how many cells of a loss Dynamic-GDA has the highest median."""
+    own = [medians for cell, medians in _cells(folder).items() if f", {loss}" in cell]
+    worst = sum(int(np.argmax(medians)) == DYNAMIC for medians in own)
+    verdict = CONFIRMED if worst == len(own) else "depends on the game" if worst else NOT_SEEN
+    return Answer(verdict, f"highest median in {worst} of {len(own)} cells of `{loss}`")
+
+
+def friedman(*folders: str) -> Answer:
+    """Whether the orders differ, over the cells of one table or of both."""
+    medians = np.array(list(_cells(*folders).values()))
+    found = friedman_test(medians)
+    average = block_ranks(medians).mean(0)
+    p = f"p = {p_value(found.p)}".replace("= <", "<")
+    each = ", ".join(f"`{ORDERS[i]}` {average[i]:.2f}" for i in np.argsort(average))
+    figure = f"{p} over {len(medians)} cells; average ranks {each}"
+    return Answer(CONFIRMED if found.p < ALPHA else NOT_SEEN, figure)
 
 
 def under_readings(folder: str) -> Answer:
     """Whether Dynamic-GDA is first in the thesis' table under other readings."""
     found = table_1.readings_of(read_rows(RESULTS / folder))
-    at = ORDERS.index("dyn-gda")
-    first = [each for each in found if each.ranks.mean(0).argmin() == at]
+    first = [each for each in found if each.ranks.mean(0).argmin() == DYNAMIC]
     verdict = (
         CONFIRMED
         if len(first) == len(found)
@@ -522,7 +508,9 @@ def under_readings(folder: str) -> Answer:
         if first
         else NOT_SEEN
     )
-    each = "; ".join(f"{one.title}: rank {one.ranks.mean(0)[at]:.2f} of 4" for one in found)
+    each = "; ".join(
+        f"{one.title}: rank {one.ranks.mean(0)[DYNAMIC]:.2f} of 4" for one in found
+    )
     return Answer(
         verdict,
         f"first under {len(first)} of {len(found)} readings ({each}). {table_1.robust(found)[0]}",

@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from functools import partial
 
 import claim_answers as answers
-from claim_answers import CONFIRMED, NOT_SEEN, REVERSED, Answer
+import claim_scripts as scripts
+from claim_answers import CONFIRMED, NOT_SEEN, REVERSED, TOO_FEW, Answer
 from controller_tables import RESULTS, ROOT, table
 
 NOT_RUN = "not run yet"
@@ -62,8 +63,14 @@ ROBUST_ROWS = "benchmarks/results/lr-robustness/README.md"
 TRAIN, TRAIN_ROWS = "`make train`", "benchmarks/results/train-digits/table.txt"
 TABLE_1 = "`gan-env bench --suite dynamic-gda-table-1`"
 TABLE_1_ROWS = "benchmarks/results/dynamic-gda-table-1/README.md"
+TABLE_2 = "`gan-env bench --suite dynamic-gda-table-2`"
+TABLE_2_ROWS = "benchmarks/results/dynamic-gda-table-2/README.md"
 AUTO, AUTO_ROWS = "`python benchmarks/auto/judge.py`", "benchmarks/results/auto/figures.md"
 DIRAC, DIRAC_ROWS = "`python -m benchmarks.dirac`", "benchmarks/results/dirac/table.txt"
+MODERN = "`gan-env bench --suite modern-players --skip-undefined`"
+MODERN_ROWS = "benchmarks/results/modern-players/README.md"
+LOOPS = "`python benchmarks/practitioners/run.py`"
+LOOPS_ROWS = "benchmarks/results/practitioners/README.md"
 LOOK, LOOK_ROWS = (
     "`python benchmarks/lookahead_on_ring.py`",
     "benchmarks/results/lookahead_on_ring/table.txt",
@@ -72,13 +79,14 @@ SWEEP = "`python -m benchmarks.readings.sweep`"
 SWEEP_ROWS = "benchmarks/results/readings/README.md"
 
 
+FSCO = ("fsco-ring", "fsco (embedded)")
 GCANN = ("gcann", "gcann:image", "gcann:voxels", "gcann:literal")
 """Its published settings and the damped one."""
 PICTURES, VOXELS = ("fashion", "emoji64"), "furniture"
 """Tasks of its own kinds."""
 
 
-def _robust(says: str, answer: Callable[..., Answer], *what: str) -> Claim:
+def _robust(says: str, answer: Callable[..., Answer], *what: str | tuple[str, ...]) -> Claim:
     """A claim that the rows of `lr-robustness` answer."""
     return Claim(says, partial(answer, "lr-robustness", *what), ROBUST, ROBUST_ROWS)
 
@@ -112,7 +120,11 @@ CLAIMS: dict[str, tuple[Claim | Open, ...]] = {
             TRAIN_ROWS,
         ),
         _robust("The range of usable base rates becomes wider", answers.areas, "fsco-ring"),
-        _robust("Training is more stable: fewer runs fail", answers.failures, "fsco-ring"),
+        _robust(
+            "Training is more stable: fewer runs fail, an agent trained on `ring`, and one that learns in the run",
+            answers.failures,
+            FSCO,
+        ),
         Claim(
             "What the agent costs (named by reviews as missing)",
             answers.overhead,
@@ -139,7 +151,9 @@ CLAIMS: dict[str, tuple[Claim | Open, ...]] = {
                 hours,
                 "gan-env bench --suite fsco-pictures --also benchmarks/agents/fsco-fashion.safetensors",
                 "fsco-pictures",
-                partial(answers.ratio, "fsco-pictures", ("fsco (embedded)", "fsco-fashion"), task),
+                partial(
+                    answers.ratio, "fsco-pictures", ("fsco (embedded)", "fsco-fashion"), task
+                ),
             )
             for says, hours, task in (
                 (
@@ -165,6 +179,7 @@ CLAIMS: dict[str, tuple[Claim | Open, ...]] = {
             answers.ranks,
             "gcann",
         ),
+        _robust("It acts on the losses", answers.acts, "gcann"),
         _robust("Fewer runs fail", answers.failures, "gcann"),
         Claim(
             "More diversity (modes of `ring`)",
@@ -216,30 +231,47 @@ CLAIMS: dict[str, tuple[Claim | Open, ...]] = {
     "dyn-gda": (
         Claim(
             "On the Dirac-GAN the oracle converges where fixed orders do not, Wasserstein loss",
-            partial(answers.oracle_converges, "wgan-unclipped"),
+            partial(scripts.oracle_converges, "wgan-unclipped"),
             DIRAC,
             DIRAC_ROWS,
         ),
         Claim(
-            "The same with the bce loss",
-            partial(answers.oracle_converges, "bce"),
+            "The same with the bce loss, within 30,000 updates",
+            partial(scripts.oracle_converges, "bce"),
             DIRAC,
             DIRAC_ROWS,
         ),
         Claim(
             "Fixed orders do not converge there with the bce loss (non-saturating here, saturating in the proof)",
-            answers.fixed_orders_stall,
+            scripts.fixed_orders_stall,
             DIRAC,
             DIRAC_ROWS,
         ),
-        Claim("The oracle converges from any start", answers.starts, DIRAC, DIRAC_ROWS),
+        Claim("The oracle converges from any start", scripts.starts, DIRAC, DIRAC_ROWS),
         Claim(
             "Dynamic-GDA is best in half of the 32 cells of the plane",
             partial(answers.best_cells, "dynamic-gda-table-1"),
             TABLE_1,
             TABLE_1_ROWS,
         ),
-        Claim("The orders differ significantly", answers.friedman, TABLE_1, TABLE_1_ROWS),
+        Claim(
+            "The orders differ significantly",
+            partial(answers.friedman, "dynamic-gda-table-1"),
+            TABLE_1,
+            TABLE_1_ROWS,
+        ),
+        Claim(
+            "They do over both tables",
+            partial(answers.friedman, "dynamic-gda-table-1", "dynamic-gda-table-2"),
+            TABLE_2,
+            TABLE_2_ROWS,
+        ),
+        Claim(
+            "On pictures Dynamic-GDA is worst with `wgan-gp`",
+            partial(answers.worst_cells, "dynamic-gda-table-2", "wgan-gp"),
+            TABLE_2,
+            TABLE_2_ROWS,
+        ),
         Claim(
             "Dynamic-GDA ranks before Sim-GDA in that table",
             partial(answers.ranks, "dynamic-gda-table-1", "dyn-gda"),
@@ -254,7 +286,7 @@ CLAIMS: dict[str, tuple[Claim | Open, ...]] = {
         ),
         Claim(
             "It is better on the ring at 30,000 updates",
-            answers.on_the_ring,
+            scripts.on_the_ring,
             "`python benchmarks/ring_thesis.py`",
             "benchmarks/results/ring-thesis/table.txt",
         ),
@@ -265,14 +297,14 @@ CLAIMS: dict[str, tuple[Claim | Open, ...]] = {
             TRAIN_ROWS,
         ),
         Claim(
-            "`wgan` learns every set of the plane",
-            partial(answers.readings, "wgan"),
+            "`wgan` learns the plane (two of its four sets are asked for)",
+            partial(scripts.readings, "wgan"),
             SWEEP,
             SWEEP_ROWS,
         ),
         Claim(
-            "`gran` learns every set of the plane",
-            partial(answers.readings, "gran", "gn"),
+            "`gran` learns the plane (likewise)",
+            partial(scripts.readings, "gran", "gn"),
             SWEEP,
             SWEEP_ROWS,
         ),
@@ -292,7 +324,7 @@ CLAIMS: dict[str, tuple[Claim | Open, ...]] = {
         ),
     ),
     "gap-aware": (
-        _robust("Fewer runs diverge", answers.failures, "gap-aware"),
+        _robust("Fewer runs diverge (here: fail)", answers.failures, "gap-aware"),
         Claim(
             "Better samples, up to 27 % (`digits`)",
             partial(answers.digits, "gap-aware"),
@@ -332,8 +364,18 @@ CLAIMS: dict[str, tuple[Claim | Open, ...]] = {
             answers.wins,
             "loss-rate-balance",
         ),
+        _held_out(
+            "D waits while it is accurate, G while D is not (folklore)",
+            answers.wins,
+            "d-accuracy-gate",
+        ),
         _robust(
             "Five D updates for one of G (Arjovsky et al. 2017)", answers.wins, "alt-gda-5"
+        ),
+        _robust(
+            "Random multipliers, which learn nothing (the control for FSCO)",
+            answers.wins,
+            "random",
         ),
         _robust("Optimistic Adam (Daskalakis et al. 2018)", answers.wins, "oadam"),
         _robust("Optimistic Adam: fewer runs fail", answers.failures, "oadam"),
@@ -345,13 +387,13 @@ CLAIMS: dict[str, tuple[Claim | Open, ...]] = {
         ),
         Claim(
             "Trying multipliers on copies beats plain training (ours, head-room)",
-            partial(answers.looks_ahead, "plain"),
+            partial(scripts.looks_ahead, "plain"),
             LOOK,
             LOOK_ROWS,
         ),
         Claim(
             "It beats the best constant",
-            partial(answers.looks_ahead, "constant"),
+            partial(scripts.looks_ahead, "constant"),
             LOOK,
             LOOK_ROWS,
         ),
@@ -389,6 +431,26 @@ CLAIMS: dict[str, tuple[Claim | Open, ...]] = {
             answers.ranks,
             "ttur-decay",
         ),
+        _robust("`auto` fails less", answers.failures, "auto"),
+        Claim(
+            "`auto` fails less on modern players",
+            partial(answers.failures, "modern-players", "auto"),
+            MODERN,
+            MODERN_ROWS,
+        ),
+        *(
+            Claim(
+                f"`auto` helps {what}",
+                partial(scripts.practitioners, loop, "auto"),
+                LOOPS,
+                LOOPS_ROWS,
+            )
+            for what, loop in (
+                ("a small tutorial DCGAN", "dcgan"),
+                ("a loop after R3GAN", "r3gan"),
+                ("CTGAN on iris", "ctgan"),
+            )
+        ),
         Claim(
             "The agent paid by `log_quality` beats plain training on `digits`",
             partial(answers.digits, "ddpg (log_quality)"),
@@ -424,7 +486,7 @@ def claims(source: str) -> str:
 
 def tally() -> str:
     """How many claims of each source came out how."""
-    kinds = (CONFIRMED, "depends on", NOT_SEEN, REVERSED, NOT_RUN)
+    kinds = (CONFIRMED, "depends on", NOT_SEEN, REVERSED, TOO_FEW, NOT_RUN)
     rows = []
     for source, every in CLAIMS.items():
         verdicts = [
@@ -432,7 +494,9 @@ def tally() -> str:
             for each in map(settled, every)
         ]
         rows.append((TITLES[source], *(_many(verdicts, kind) for kind in kinds)))
-    return table(("source", CONFIRMED, "depends on …", NOT_SEEN, REVERSED, NOT_RUN), rows)
+    return table(
+        ("source", CONFIRMED, "depends on …", NOT_SEEN, REVERSED, TOO_FEW, NOT_RUN), rows
+    )
 
 
 def _many(verdicts: Sequence[str], kind: str) -> str:
