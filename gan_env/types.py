@@ -94,6 +94,8 @@ class Control:
     @staticmethod
     def join(parts: list[Control]) -> Control:
         """Concatenates the controls of consecutive groups of rows."""
+        if len(parts) == 1:
+            return parts[0]
         return Control(**{f.name: torch.cat([getattr(p, f.name) for p in parts]) for f in fields(Control)})
 
     def check(self, n: int) -> None:
@@ -262,7 +264,9 @@ class Measurement:
         return f"Measurement({_rows(len(self))}, batch of {batch}, update {_span(self.update)}: {shown})"
 
     def rows(self, index: Tensor | slice) -> Measurement:
-        """Returns the measurement of the rows that `index` selects."""
+        """Returns the measurement of the rows that `index` selects; itself for a slice of them all."""
+        if isinstance(index, slice) and index.indices(len(self)) == (0, len(self), 1):
+            return self
         part = Measurement(**{f.name: getattr(self, f.name)[index] for f in fields(self)})
         if (numbers := vars(self).get("_numbers")) is not None:
             part.knowing(numbers[:, index])
