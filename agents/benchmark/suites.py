@@ -177,11 +177,29 @@ MODERN = (
     *("ttur-decay", "auto", "linear-decay", "cosine-decay", "constant:0.3", "constant:3", "d-accuracy-gate"),
     *("loss-rate-balance", "autoloss", "began", "pi", "weaker-only", "random-order:0.45", "random"),
 )
-"""Every controller but those that train copies beside the run (lookahead) or before it (best-constant, ...)."""
+"""Every controller but those of `modern-players-others`."""
 SUITES.add(
     "modern-players",  # networks of today's kinds, each with its paper's loss and rates
     tuple(
         Part(name=name, tasks=(f"emoji32-{name}",), controllers=MODERN, updates=200, seeds=3, game=_SMALL_BATCHES)
+        for name in ("stylegan2", "r3gan")
+    ),
+)
+SUITES.add(
+    "modern-players-others",  # who trains copies beside the run or before it, and other optimisers; but best-schedule
+    tuple(
+        Part(
+            name=name,
+            tasks=(f"emoji32-{name}",),
+            controllers=(
+                *("sim-gda", "frozen-d", "ddpg", "lookahead", TUNED_CONSTANT),
+                *("oadam", "extra-adam", "lookahead-minimax", "negative-momentum"),
+            ),
+            updates=200,
+            seeds=3,
+            tune_seeds=3,
+            game=_SMALL_BATCHES,
+        )
         for name in ("stylegan2", "r3gan")
     ),
 )

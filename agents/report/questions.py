@@ -51,6 +51,10 @@ QUESTIONS = {
     "modern-players": Question(
         "Modern players", "Which controller trains StyleGAN2-like and R3GAN-like networks best?"
     ),
+    "modern-players-others": Question(
+        "Modern players, others",
+        "Do search, look-ahead or another optimiser train StyleGAN2-like and R3GAN-like networks better?",
+    ),
     "overhead": Question("Overhead", "What does a controller cost, and what does it gain?"),
     "generalisation": Question("Generalisation", "Does what was chosen on one game help on others?"),
 }
