@@ -128,7 +128,7 @@ CLAIMS: dict[str, tuple[Claim | Open, ...]] = {
         Claim(
             "What the agent costs (named by reviews as missing)",
             answers.overhead,
-            ROBUST,
+            f"{ROBUST}, `gan-env bench --suite fsco-pictures`",
             ROBUST_ROWS,
         ),
         Open(
