@@ -25,6 +25,7 @@ from agents.report.rank_tests import friedman as friedman_test
 from agents.report.statistics import Interval, mean_interval
 from agents.report.tables import p_value
 from benchmarks import table_1
+from benchmarks.readings.sweep import WORKS
 
 CONFIRMED, NOT_SEEN, REVERSED, TOO_FEW = "confirmed", "not seen", "reversed", "too few runs"
 ALPHA = 0.05
@@ -514,4 +515,22 @@ def under_readings(folder: str) -> Answer:
     return Answer(
         verdict,
         f"first under {len(first)} of {len(found)} readings ({each}). {table_1.robust(found)[0]}",
+    )
+
+
+def learns(folder: str, loss: str, names: str) -> Answer:
+    """On how many sets a loss of the thesis learns under some order and reading."""
+    lowest = {task: np.inf for task in table_1.SETS}
+    for each in table_1.readings_of(read_rows(RESULTS / folder)):
+        for (own, task), medians in zip(table_1.CELLS, each.medians, strict=True):
+            if own == loss:
+                lowest[task] = min(lowest[task], float(medians.min()))
+    works = [task for task, value in lowest.items() if value <= WORKS]
+    verdict = (
+        CONFIRMED if len(works) == len(lowest) else "depends on the set" if works else NOT_SEEN
+    )
+    each = ", ".join(f"`{task}` {number(value)}" for task, value in lowest.items())
+    return Answer(
+        verdict,
+        f"`{names}`, lowest median of ten seeds under any order and reading: {each} (≤ {WORKS} counts)",
     )

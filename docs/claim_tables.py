@@ -15,6 +15,8 @@ import claim_scripts as scripts
 from claim_answers import CONFIRMED, NOT_SEEN, REVERSED, TOO_FEW, Answer
 from controller_tables import RESULTS, ROOT, table
 
+from agents.benchmark.suites import READINGS
+
 NOT_RUN = "not run yet"
 
 
@@ -307,6 +309,20 @@ CLAIMS: dict[str, tuple[Claim | Open, ...]] = {
             partial(scripts.readings, "gran", "gn"),
             SWEEP,
             SWEEP_ROWS,
+        ),
+        *(
+            Open(
+                f"`{loss}` learns every set on test data, {how}",
+                2.7,
+                "gan-env bench --suite dynamic-gda-table-1-readings",
+                "dynamic-gda-table-1-readings",
+                partial(answers.learns, "dynamic-gda-table-1-readings", loss, name),
+            )
+            for (loss, name), how in zip(
+                READINGS.items(),
+                ("with a clip of .1", "its bounded form in its place"),
+                strict=True,
+            )
         ),
         Open(
             "The table under other readings: 10 seeds, both β₁, both meanings of 30,000 iterations",
