@@ -33,7 +33,7 @@ LAYERS = [
     ["gan_env.rendering"],
     ["gan_env.envs"],
     ["gan_env.testing"],
-    ["agents.base", "agents.run_kind", "agents.steering"],
+    ["agents.base", "agents.absolute_rates", "agents.run_kind", "agents.steering"],
     ["agents.policies"],
     ["agents.rules"],
     ["agents.learned.sb3"],

@@ -23,6 +23,7 @@ from gan_env.random.streams import BlockStream, Purpose, normal_block
 from gan_env.training.batches import LATENT_BLOCK
 from gan_env.types import Control, GameFacts, Measurement
 
+pytestmark = pytest.mark.filterwarnings("ignore:.* found for Adam")  # SGD's steps are easy to follow
 DECISIONS = 500
 NEEDS_TRAINER = [n for n in list_controllers() if n != "fsco" and isinstance(make_controller(n), NeedsTrainer)]
 STEERING = [n for n in list_controllers() if n not in NEEDS_TRAINER]

@@ -15,6 +15,7 @@ from gan_env.envs.config import EnvConfig
 from gan_env.envs.env import make_trainer
 from gan_env.types import GameFacts, Measurement
 
+pytestmark = pytest.mark.filterwarnings("ignore:.* found for Adam")  # SGD's steps are easy to follow
 UPDATES, FLOOR = 40, 1e-3
 
 
