@@ -18,11 +18,11 @@ from scipy import stats
 from agents.benchmark.suites import ORDERS
 from agents.report.blocks import Block, by_controller, paired_difference, read_rows
 from agents.report.budget import budget_curves
-from agents.report.comparisons import agreement, rate_curves, score_differences
+from agents.report.comparisons import agreement, rate_families, score_differences
 from agents.report.numbers import number
 from agents.report.rank_tests import block_ranks, holm
 from agents.report.rank_tests import friedman as friedman_test
-from agents.report.statistics import Interval, mean_interval
+from agents.report.statistics import Interval, area_over_log_rate, mean_interval
 from agents.report.tables import p_value
 from benchmarks import table_1
 from benchmarks.readings.sweep import WORKS
@@ -60,9 +60,28 @@ def higher(found: Interval) -> str:
 
 
 def one_of(verdicts: Iterable[str], otherwise: str) -> str:
-    """The verdict if all are the same, else what it depends on."""
+    """The verdict if all are the same; else what it depends on if any is in favour, or that it is reversed in part."""
     different = set(verdicts)
-    return different.pop() if len(different) == 1 else f"depends on {otherwise}"
+    if len(different) == 1:
+        return different.pop()
+    if any(each == CONFIRMED or each.startswith("depends") for each in different):
+        return f"depends on {otherwise}"
+    return (
+        f"{REVERSED} in part"
+        if any(each.startswith(REVERSED) for each in different)
+        else NOT_SEEN
+    )
+
+
+def counted(better: int, worse: int, of: int, otherwise: str = "the game") -> str:
+    """Judges by how many of several configurations are better, and how many worse."""
+    if better >= of / 2 and worse <= better / 2:
+        return CONFIRMED
+    if worse >= of / 2 and better <= worse / 2:
+        return REVERSED
+    if better:
+        return f"depends on {otherwise}"
+    return f"{REVERSED} in part" if worse else NOT_SEEN
 
 
 # -- over seeds ---------------------------------------------------------------------------------------------------
@@ -105,14 +124,14 @@ def _judged(
     judge: Callable[[Interval], str],
     what: str,
     shown_as: Callable[[Interval], Interval] = lambda found: found,
-    counted: Callable[[Sequence[Block], str], str] | None = None,
+    failed: Callable[[Sequence[Block], str], str] | None = None,
 ) -> Answer:
     """Judges one controller, or each of several, by a number of each seed."""
     shown, verdicts = [], []
     for name in (names,) if isinstance(names, str) else names:
         own = [block for block in blocks if name in block.controllers]
         found = over_seeds([of(block, name) for block in own])
-        shown.append(f"`{name}` {told(shown_as(found))}, {(counted or failed_of)(own, name)}")
+        shown.append(f"`{name}` {told(shown_as(found))}, {(failed or failed_of)(own, name)}")
         verdicts.append(judge(found))
     return Answer(one_of(verdicts, "the reading"), f"{what}: {'; '.join(shown)}")
 
@@ -168,19 +187,26 @@ def with_diversity(folder: str, names: Sequence[str], *tasks: str) -> Answer:
 
 def detail(folder: str, names: str | Sequence[str], key: str, what: str, *tasks: str) -> Answer:
     """A detail of the samples, of which more is claimed, minus that of plain training."""
-    of = _minus_plain(lambda row: row["details"].get(key, 0.0))
+    of = _minus_plain(lambda row: float(row["details"][key]) if row["status"] == "ok" else 0.0)
     return _judged(
         _blocks(folder, tasks), names, of, higher, f"{what} minus `{BASELINE}`'s, failed runs 0"
     )
 
 
 def losses_converge(folder: str, names: Sequence[str], *tasks: str) -> Answer:
-    """How far the two losses are apart at the end of a run, minus the same of plain training."""
+    """How far the two losses are apart at the end of a run, minus the same of plain training.
+
+    In a run that failed, how far they ever were.
+    """
 
     def apart(row: dict[str, Any]) -> float:
         scale = 0.5 if row["d_loss_scale"] == "sum" else 1.0
-        gap = scale * np.array(row["trace"]["d_loss"]) - np.array(row["trace"]["g_loss"])
-        return float(np.abs(gap[-max(1, len(gap) // 5) :]).mean())
+        gap = np.abs(
+            scale * np.array(row["trace"]["d_loss"]) - np.array(row["trace"]["g_loss"])
+        )
+        return float(
+            gap[-max(1, len(gap) // 5) :].mean() if row["status"] == "ok" else gap.max()
+        )
 
     what = f"mean |L_D − L_G| in the last fifth, D's as a mean, so 0 at the equilibrium; minus `{BASELINE}`'s"
     return _judged(_blocks(folder, tasks), names, _minus_plain(apart), lower, what)
@@ -189,7 +215,7 @@ def losses_converge(folder: str, names: Sequence[str], *tasks: str) -> Answer:
 def failures(folder: str, names: str | Sequence[str]) -> Answer:
     """The share of runs that fail under a controller, minus that under plain training."""
 
-    def counted(blocks: Sequence[Block], name: str) -> str:
+    def by_kind(blocks: Sequence[Block], name: str) -> str:
         rows = [
             row
             for block in blocks
@@ -206,7 +232,7 @@ def failures(folder: str, names: str | Sequence[str]) -> Answer:
 
     of = _minus_plain(lambda row: 100.0 * (row["status"] != "ok"))
     what = f"share of failed runs minus that of `{BASELINE}`, in %"
-    answer = _judged(_blocks(folder, ()), names, of, lower, what, counted=counted)
+    answer = _judged(_blocks(folder, ()), names, of, lower, what, failed=by_kind)
     return replace(answer, verdict=answer.verdict.replace("the reading", "the mode"))
 
 
@@ -233,16 +259,22 @@ def ranks(folder: str, name: str) -> Answer:
 
 
 def areas(folder: str, name: str) -> Answer:
-    """How many games have a lower mean score over all base rates under a controller than under plain training."""
-    found: dict[str, dict[str, float]] = {}
-    for curve in rate_curves(blocks_of(folder)):
-        found.setdefault(curve.family.split(",")[0], {})[curve.controller] = curve.area.value
-    better = [game for game, own in found.items() if own[name] < own[BASELINE]]
+    """In how many games the area over the base rates is lower than under plain training, paired by seed."""
+    gaps = []
+    for _, blocks in rate_families(blocks_of(folder)):
+        rates = np.array([block.facts["d_lr"] for block in blocks], float)
+        own, plain = (
+            np.array([block.of(each, imputed=True) for block in blocks]).T
+            for each in (name, BASELINE)
+        )
+        gaps.append(area_over_log_rate(rates, own) - area_over_log_rate(rates, plain))
+    better, worse = _told_apart(gaps)
     judged = ranks(folder, name)
-    return Answer(
-        judged.verdict,
-        f"area over the rates lower in {len(better)} of {len(found)} games; {judged.figure}",
+    figure = (
+        f"area over the rates lower in {better} and higher in {worse} of {len(gaps)} games, by paired t tests; "
+        f"{judged.figure}"
     )
+    return Answer(counted(better, worse, len(gaps)), figure)
 
 
 def wins(folder: str, name: str, other: str = BASELINE) -> Answer:
@@ -253,22 +285,19 @@ def wins(folder: str, name: str, other: str = BASELINE) -> Answer:
         if name in block.controllers
         and (gap := score_differences(block, name, other)) is not None
     ]
-    found = [mean_interval(gap) for gap in gaps]
-    adjusted = holm(np.array([_p(gap) for gap in gaps]))
-    told_apart = [
-        np.sign(each.value) for each, p in zip(found, adjusted, strict=True) if p < ALPHA
-    ]
-    better, worse, of = told_apart.count(-1), told_apart.count(1), len(found)
-    if better >= of / 2 and worse <= better / 2:
-        verdict = CONFIRMED
-    elif worse >= of / 2 and better <= worse / 2:
-        verdict = REVERSED
-    else:
-        verdict = "depends on the game" if better else NOT_SEEN
+    (better, worse), of = _told_apart(gaps), len(gaps)
+    verdict = counted(better, worse, of)
     return Answer(
         verdict,
         f"better in {better} and worse in {worse} of {of} configurations, by paired t tests",
     )
+
+
+def _told_apart(gaps: Sequence[np.ndarray]) -> tuple[int, int]:
+    """In how many configurations paired differences lie below 0, and in how many above, Holm-adjusted over them."""
+    adjusted = holm(np.array([_p(gap) for gap in gaps]))
+    signs = [np.sign(gap.mean()) for gap, p in zip(gaps, adjusted, strict=True) if p < ALPHA]
+    return signs.count(-1), signs.count(1)
 
 
 def _p(gap: np.ndarray) -> float:
@@ -377,8 +406,8 @@ FROZEN = ("fsco-ring", "fsco-fashion")
 
 
 def overhead() -> Answer:
-    """What an agent's decisions cost, as a share of the training that it steers, and each."""
-    shown = []
+    """What an agent's decisions cost, as a share of the updates that it steers, and each; the mean over batches."""
+    shown, shares = [], []
     for folder, task in GROUNDS:
         if not (RESULTS / folder / "rows.jsonl.gz").is_file():
             continue
@@ -389,25 +418,33 @@ def overhead() -> Answer:
             if row["status"] == "ok"
         )
         modes = []
-        for name in ("fsco (embedded)", *FROZEN):
-            if name in rows:
-                share = mean_interval(
-                    [
-                        100 * row["control_s"] / (row["wall_s"] - row["control_s"])
-                        for row in rows[name]
-                    ]
-                )
-                decisions = [
+        for name in ("fsco (embedded)", *FROZEN, BASELINE):
+            if name not in rows:
+                continue
+            batches = {
+                row["group"]: row for row in rows[name]
+            }.values()  # a batch has one clock
+            share = np.mean(
+                [100 * row["control_s"] / (row["wall_s"] - row["control_s"]) for row in batches]
+            )
+            each = np.mean(
+                [
                     1e3 * row["control_s"] * row["updates_per_step"] / row["ended"]
-                    for row in rows[name]
+                    for row in batches
                 ]
-                mode = "learning in the run" if name not in FROZEN else "frozen"
-                modes.append(
-                    f"{mode} {told(share)} % ({number(float(np.mean(decisions)))} ms a decision)"
-                )
+            )
+            if name == BASELINE:  # decides at every update
+                modes.append(f"`{name}`'s own bookkeeping {number(float(share))} %")
+                continue
+            mode = "frozen" if name in FROZEN else "learning in the run"
+            modes.append(
+                f"{mode} {number(float(share))} % ({number(float(each))} ms a decision)"
+            )
+            shares += [float(share)] if name == "fsco (embedded)" else []
         shown.append(f"`{task}`: {', '.join(modes)}")
-    what = "seconds of control per second of updates in batches of runs, a decision every ten updates"
-    return Answer("depends on the mode", f"{what}: {'; '.join(shown)}")
+    what = "seconds of control per second of updates in batches of runs, a decision every ten updates, no interval"
+    verdict = "depends on the game" if max(shares) > 2 * min(shares) else CONFIRMED
+    return Answer(verdict, f"{what}: {'; '.join(shown)}")
 
 
 def average(name: str = BASELINE) -> Answer:
@@ -481,7 +518,11 @@ def best_cells(folder: str) -> Answer:
 
 def worst_cells(folder: str, loss: str) -> Answer:
     """In how many cells of a loss Dynamic-GDA has the highest median."""
-    own = [medians for cell, medians in _cells(folder).items() if f", {loss}" in cell]
+    own = [
+        medians
+        for cell, medians in _cells(folder).items()
+        if loss in cell.partition(": ")[2].split(", ")
+    ]
     worst = sum(int(np.argmax(medians)) == DYNAMIC for medians in own)
     verdict = CONFIRMED if worst == len(own) else "depends on the game" if worst else NOT_SEEN
     return Answer(verdict, f"highest median in {worst} of {len(own)} cells of `{loss}`")

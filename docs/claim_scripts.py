@@ -169,9 +169,9 @@ def readings(loss: str, stand_in: str = "") -> Answer:
             f"of {len(stage.sets)} sets"
         )
     if working[loss]:
-        first = sweep.DEFAULT[loss].name
-        _, found = sweep_round(loss)
-        default_works = len(sweep.works_on(found[first], sweep.ROUNDS[-1].orders)) >= ENOUGH
+        number, found = sweep_round(loss)
+        default = found.get(sweep.DEFAULT[loss].name, {})
+        default_works = len(sweep.works_on(default, sweep.ROUNDS[number - 1].orders)) >= ENOUGH
         verdict = CONFIRMED if default_works else "depends on the clip"
     else:
         verdict = "depends on the normalisation" if stand_in and working[stand_in] else NOT_SEEN
