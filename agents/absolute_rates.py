@@ -6,7 +6,7 @@ import warnings
 
 from gan_env.types import GameFacts
 
-UNSCALED = ("sgd", "asgd", "adagrad", "adadelta", "rprop", "lbfgs", "muon")
+UNSCALED = {"sgd", "asgd", "adagrad", "adadelta", "rprop", "lbfgs", "muon"}
 """Optimisers whose steps at a given rate are of another size than Adam's and RMSprop's."""
 
 
@@ -17,11 +17,10 @@ def warn_of_optimizer(name: str, game: GameFacts) -> None:
         name: The controller's name.
         game: Facts about the game; an unknown optimiser passes without a word.
     """
-    if unscaled := [each for each in game.optimizer.split(" and ") if each in UNSCALED]:
+    if unscaled := sorted({game.d_optimizer, game.g_optimizer} & UNSCALED):
         named = " and ".join(unscaled)
         warnings.warn(
             f"{name} sets rates in absolute terms, found for Adam; at these rates the steps of {named} are of another "
-            "size. Use Adam or RMSprop, or a controller that multiplies your own rates, such as "
-            "linear-decay",
+            "size. Use Adam or RMSprop, or a controller that multiplies your own rates, such as linear-decay",
             stacklevel=3,
         )

@@ -134,7 +134,8 @@ class Steer:
             updates_per_epoch=updates_per_epoch,
             d_lr=self._rates.common("opt_d"),
             g_lr=self._rates.common("opt_g"),
-            optimizer=self._rates.optimizer,
+            d_optimizer=self._rates.kind("opt_d"),
+            g_optimizer=self._rates.kind("opt_g"),
         )
         self.controller.reset([seed], facts)
 

@@ -1,104 +1,37 @@
-"""What the committed rows of benchmarks say to a claim: a verdict and the figure behind it.
-
-A verdict is computed, never written. The unit is the seed: what a controller did under one seed is averaged over the
-configurations, which share their seeds, and an interval is that of the mean over seeds.
-"""
+"""What the committed rows of benchmarks say to a claim: a verdict and the figure behind it. No verdict is written."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
-from controller_tables import BASELINE, RESULTS, blocks_of, ranking_of, told
-from scipy import stats
+from claim_verdicts import (
+    ALPHA,
+    CONFIRMED,
+    NOT_SEEN,
+    REVERSED,
+    Answer,
+    BySeed,
+    counted,
+    higher,
+    in_how_many,
+    lower,
+    one_of,
+    over_seeds,
+    ratio_of,
+)
+from controller_tables import BASELINE, blocks_of, ranking_of, told
 
-from agents.benchmark.suites import ORDERS
-from agents.report.blocks import Block, by_controller, paired_difference, read_rows
+from agents.report.blocks import Block, by_controller, paired_difference
 from agents.report.budget import budget_curves
-from agents.report.comparisons import agreement, rate_families, score_differences
+from agents.report.comparisons import agreement, rate_families, score_differences, t_test
 from agents.report.numbers import number
 from agents.report.rank_tests import block_ranks, holm
-from agents.report.rank_tests import friedman as friedman_test
 from agents.report.statistics import Interval, area_over_log_rate, mean_interval
-from agents.report.tables import p_value
-from benchmarks import table_1
-from benchmarks.readings.sweep import WORKS
 
-CONFIRMED, NOT_SEEN, REVERSED, TOO_FEW = "confirmed", "not seen", "reversed", "too few runs"
-ALPHA = 0.05
-
-BySeed = dict[int, float]
-"""A number of each seed."""
-
-
-@dataclass(frozen=True)
-class Answer:
-    """What rows say to a claim."""
-
-    verdict: str
-    figure: str
-
-
-# -- verdicts -----------------------------------------------------------------------------------------------------
-
-
-def lower(found: Interval) -> str:
-    """Judges the claim that a difference lies below 0."""
-    if not found.bounded:
-        return TOO_FEW
-    if found.high < 0:
-        return CONFIRMED
-    return REVERSED if found.low > 0 else NOT_SEEN
-
-
-def higher(found: Interval) -> str:
-    """Judges the claim that a difference lies above 0."""
-    return lower(replace(found, value=-found.value, low=-found.high, high=-found.low))
-
-
-def one_of(verdicts: Iterable[str], otherwise: str) -> str:
-    """The verdict if all are the same; else what it depends on if any is in favour, or that it is reversed in part."""
-    different = set(verdicts)
-    if len(different) == 1:
-        return different.pop()
-    if any(each == CONFIRMED or each.startswith("depends") for each in different):
-        return f"depends on {otherwise}"
-    return (
-        f"{REVERSED} in part"
-        if any(each.startswith(REVERSED) for each in different)
-        else NOT_SEEN
-    )
-
-
-def counted(better: int, worse: int, of: int, otherwise: str = "the game") -> str:
-    """Judges by how many of several configurations are better, and how many worse."""
-    if better >= of / 2 and worse <= better / 2:
-        return CONFIRMED
-    if worse >= of / 2 and better <= worse / 2:
-        return REVERSED
-    if better:
-        return f"depends on {otherwise}"
-    return f"{REVERSED} in part" if worse else NOT_SEEN
-
-
-# -- over seeds ---------------------------------------------------------------------------------------------------
-
-
-def ratio_of(found: Interval) -> Interval:
-    """Turns an interval of a mean logarithm into one of a ratio."""
-    value, low, high = (float(np.exp(each)) for each in (found.value, found.low, found.high))
-    return replace(found, value=value, low=low, high=high)
-
-
-def over_seeds(values: Sequence[BySeed]) -> Interval:
-    """The mean over seeds of each seed's mean over the configurations that have it."""
-    seeds = sorted({seed for each in values for seed in each})
-    return mean_interval(
-        [float(np.mean([v[seed] for v in values if seed in v])) for seed in seeds]
-    )
+# -- runs of a controller and of plain training ------------------------------------------------------------------
 
 
 def _blocks(folder: str, tasks: Sequence[str]) -> list[Block]:
@@ -124,28 +57,32 @@ def _judged(
     judge: Callable[[Interval], str],
     what: str,
     shown_as: Callable[[Interval], Interval] = lambda found: found,
-    failed: Callable[[Sequence[Block], str], str] | None = None,
+    otherwise: str = "the reading",
 ) -> Answer:
     """Judges one controller, or each of several, by a number of each seed."""
     shown, verdicts = [], []
     for name in (names,) if isinstance(names, str) else names:
         own = [block for block in blocks if name in block.controllers]
         found = over_seeds([of(block, name) for block in own])
-        shown.append(f"`{name}` {told(shown_as(found))}, {(failed or failed_of)(own, name)}")
+        shown.append(f"`{name}` {told(shown_as(found))}, {failed(own, name)}")
         verdicts.append(judge(found))
-    return Answer(one_of(verdicts, "the reading"), f"{what}: {'; '.join(shown)}")
+    return Answer(one_of(verdicts, otherwise), f"{what}: {'; '.join(shown)}")
 
 
-def failed_of(blocks: Sequence[Block], name: str) -> str:
-    """How many runs failed under a controller, and under plain training."""
-    failed, plain = (
-        sum(int(np.isinf(block.of(each, imputed=False)).sum()) for block in blocks)
-        for each in (name, BASELINE)
-    )
-    runs = sum(int((~np.isnan(block.of(name, imputed=False))).sum()) for block in blocks)
-    return f"{failed} of {runs} runs failed" + (
-        f" ({plain} of `{BASELINE}`)" if failed or plain else ""
-    )
+def failed(blocks: Sequence[Block], name: str) -> str:
+    """How many runs failed under a controller and how, and how many under plain training."""
+    rows = [row for block in blocks for row in by_controller(block.rows)[name]]
+    kinds = Counter(str(row["failure"]) for row in rows if row["status"] != "ok")
+    plain = sum(int(np.isinf(block.of(BASELINE, imputed=False)).sum()) for block in blocks)
+    how = ", ".join(f"{count} {kind}" for kind, count in kinds.most_common())
+    beside = f" ({plain} of `{BASELINE}`)" if kinds or plain else ""
+    return f"{kinds.total()} of {len(rows)} runs failed{f' ({how})' if how else ''}{beside}"
+
+
+def _log_ratio(block: Block, name: str, plain: Block) -> BySeed:
+    """The logarithm of a controller's score over that of plain training, which may be of another configuration."""
+    logs = np.log(block.of(name, imputed=True) / plain.of(BASELINE, imputed=True))
+    return dict(zip(block.seeds, logs.tolist(), strict=True))
 
 
 # -- answers of any benchmark -------------------------------------------------------------------------------------
@@ -155,12 +92,10 @@ def ratio(folder: str, names: str | Sequence[str], *tasks: str) -> Answer:
     """The score under a controller over that of plain training."""
 
     def of(block: Block, name: str) -> BySeed:
-        logs = np.log(block.of(name, imputed=True) / block.of(BASELINE, imputed=True))
-        return dict(zip(block.seeds, logs.tolist(), strict=True))
+        return _log_ratio(block, name, block)
 
-    return _judged(
-        _blocks(folder, tasks), names, of, lower, f"score over that of `{BASELINE}`", ratio_of
-    )
+    what = f"score over that of `{BASELINE}`"
+    return _judged(_blocks(folder, tasks), names, of, lower, what, ratio_of)
 
 
 def with_diversity(folder: str, names: Sequence[str], *tasks: str) -> Answer:
@@ -169,20 +104,11 @@ def with_diversity(folder: str, names: Sequence[str], *tasks: str) -> Answer:
     without = {block.facts["task"]: block for block in blocks if "+" not in block.facts["loss"]}
 
     def of(block: Block, name: str) -> BySeed:
-        plain = without[block.facts["task"]].of(BASELINE, imputed=True)
-        return dict(
-            zip(block.seeds, np.log(block.of(name, imputed=True) / plain).tolist(), strict=True)
-        )
+        return _log_ratio(block, name, without[block.facts["task"]])
 
     chosen = [block for block in blocks if "+diversity" in block.facts["loss"]]
-    return _judged(
-        chosen,
-        names,
-        of,
-        lower,
-        f"score with the term over that of `{BASELINE}` without it",
-        ratio_of,
-    )
+    what = f"score with the term over that of `{BASELINE}` without it"
+    return _judged(chosen, names, of, lower, what, ratio_of)
 
 
 def detail(folder: str, names: str | Sequence[str], key: str, what: str, *tasks: str) -> Answer:
@@ -214,26 +140,9 @@ def losses_converge(folder: str, names: Sequence[str], *tasks: str) -> Answer:
 
 def failures(folder: str, names: str | Sequence[str]) -> Answer:
     """The share of runs that fail under a controller, minus that under plain training."""
-
-    def by_kind(blocks: Sequence[Block], name: str) -> str:
-        rows = [
-            row
-            for block in blocks
-            for row in by_controller(block.rows)[name]
-            if row["status"] != "ok"
-        ]
-        kinds = Counter(str(row["failure"]) for row in rows)
-        kind = (
-            f" ({', '.join(f'{count} {kind}' for kind, count in kinds.most_common())})"
-            if kinds
-            else ""
-        )
-        return failed_of(blocks, name).replace(" failed", f" failed{kind}", 1)
-
     of = _minus_plain(lambda row: 100.0 * (row["status"] != "ok"))
     what = f"share of failed runs minus that of `{BASELINE}`, in %"
-    answer = _judged(_blocks(folder, ()), names, of, lower, what, failed=by_kind)
-    return replace(answer, verdict=answer.verdict.replace("the reading", "the mode"))
+    return _judged(_blocks(folder, ()), names, of, lower, what, otherwise="the mode")
 
 
 def ranks(folder: str, name: str) -> Answer:
@@ -295,14 +204,9 @@ def wins(folder: str, name: str, other: str = BASELINE) -> Answer:
 
 def _told_apart(gaps: Sequence[np.ndarray]) -> tuple[int, int]:
     """In how many configurations paired differences lie below 0, and in how many above, Holm-adjusted over them."""
-    adjusted = holm(np.array([_p(gap) for gap in gaps]))
+    adjusted = holm(np.array([t_test(gap) for gap in gaps], float))
     signs = [np.sign(gap.mean()) for gap, p in zip(gaps, adjusted, strict=True) if p < ALPHA]
     return signs.count(-1), signs.count(1)
-
-
-def _p(gap: np.ndarray) -> float:
-    """The p of a paired t test; 1 where all differences are 0."""
-    return float(stats.ttest_1samp(gap, 0.0).pvalue) if np.ptp(gap) else float(not gap.any())
 
 
 def each_of(folder: str, stem: str = "") -> Answer:
@@ -329,19 +233,12 @@ def budget(folder: str, name: str) -> Answer:
     enough = [
         family for family, own in curves.items() if own[name][0].value <= own[BASELINE][9].value
     ]
-    verdict = (
-        CONFIRMED
-        if len(enough) == len(curves)
-        else "depends on the game"
-        if enough
-        else NOT_SEEN
-    )
     seeds = min(len(block.seeds) for block in blocks_of(folder))
     figure = (
         f"the mean score of one trial under `{name}` is at most that of the best of ten under `{BASELINE}` in "
         f"{len(enough)} of {len(curves)} configurations ({seeds} seeds, no interval)"
     )
-    return Answer(verdict, figure)
+    return Answer(in_how_many(len(enough), len(curves)), figure)
 
 
 # -- answers of one benchmark -------------------------------------------------------------------------------------
@@ -409,8 +306,6 @@ def overhead() -> Answer:
     """What an agent's decisions cost, as a share of the updates that it steers, and each; the mean over batches."""
     shown, shares = [], []
     for folder, task in GROUNDS:
-        if not (RESULTS / folder / "rows.jsonl.gz").is_file():
-            continue
         rows = by_controller(
             row
             for block in _blocks(folder, (task,))
@@ -468,110 +363,11 @@ def acts(folder: str, name: str) -> Answer:
         plain = {row["seed"]: _result(row) for row in rows[BASELINE]}
         same += sum(_result(row) == plain[row["seed"]] for row in rows[name])
         runs += len(rows[name])
-    verdict = CONFIRMED if same == 0 else "depends on the game" if same < runs else NOT_SEEN
     return Answer(
-        verdict,
+        in_how_many(runs - same, runs),
         f"equal to `{BASELINE}` to the bit, as nothing sets it off, in {same} of {runs} runs",
     )
 
 
 def _result(row: dict[str, Any]) -> tuple[Any, ...]:
     return row["status"], row["score"], row["d_updates"], row["g_updates"]
-
-
-# -- the thesis' tables -------------------------------------------------------------------------------------------
-
-
-def _cells(*folders: str) -> dict[str, list[float]]:
-    """Medians of the four orders by cell, of the cells in which not every order failed."""
-    found = {}
-    for folder in folders:
-        ranking = ranking_of(folder)
-        at = [ranking.controllers.index(order) for order in ORDERS]
-        for cell, medians in ranking.medians.items():
-            if np.isfinite(medians).any():
-                found[f"{folder}: {cell}"] = [medians[i] for i in at]
-    return found
-
-
-DYNAMIC = ORDERS.index("dyn-gda")
-
-
-def best_cells(folder: str) -> Answer:
-    """In how many cells of a table of the thesis Dynamic-GDA has the lowest median."""
-    every = _cells(folder)
-    lowest = [ORDERS[int(np.argmin(medians))] for medians in every.values()]
-    own = lowest.count("dyn-gda")
-    verdict = CONFIRMED if own >= len(lowest) / 2 else NOT_SEEN
-    other = max(set(lowest), key=lowest.count)
-    left_out = len(ranking_of(folder).medians) - len(every)
-    aside = f", {left_out} left out in which every order failed" if left_out else ""
-    runs = {row["updates"] for block in blocks_of(folder) for row in block.rows}
-    seeds = min(len(block.seeds) for block in blocks_of(folder))
-    length = " or ".join(f"{updates:,}" for updates in sorted(runs))
-    figure = (
-        f"lowest in {own} of {len(lowest)} cells{aside}; `{other}` in {lowest.count(other)} ({length} updates, "
-        f"{seeds} seeds)"
-    )
-    return Answer(verdict, figure)
-
-
-def worst_cells(folder: str, loss: str) -> Answer:
-    """In how many cells of a loss Dynamic-GDA has the highest median."""
-    own = [
-        medians
-        for cell, medians in _cells(folder).items()
-        if loss in cell.partition(": ")[2].split(", ")
-    ]
-    worst = sum(int(np.argmax(medians)) == DYNAMIC for medians in own)
-    verdict = CONFIRMED if worst == len(own) else "depends on the game" if worst else NOT_SEEN
-    return Answer(verdict, f"highest median in {worst} of {len(own)} cells of `{loss}`")
-
-
-def friedman(*folders: str) -> Answer:
-    """Whether the orders differ, over the cells of one table or of both."""
-    medians = np.array(list(_cells(*folders).values()))
-    found = friedman_test(medians)
-    average = block_ranks(medians).mean(0)
-    p = f"p = {p_value(found.p)}".replace("= <", "<")
-    each = ", ".join(f"`{ORDERS[i]}` {average[i]:.2f}" for i in np.argsort(average))
-    figure = f"{p} over {len(medians)} cells; average ranks {each}"
-    return Answer(CONFIRMED if found.p < ALPHA else NOT_SEEN, figure)
-
-
-def under_readings(folder: str) -> Answer:
-    """Whether Dynamic-GDA is first in the thesis' table under other readings."""
-    found = table_1.readings_of(read_rows(RESULTS / folder))
-    first = [each for each in found if each.ranks.mean(0).argmin() == DYNAMIC]
-    verdict = (
-        CONFIRMED
-        if len(first) == len(found)
-        else "depends on the reading"
-        if first
-        else NOT_SEEN
-    )
-    each = "; ".join(
-        f"{one.title}: rank {one.ranks.mean(0)[DYNAMIC]:.2f} of 4" for one in found
-    )
-    return Answer(
-        verdict,
-        f"first under {len(first)} of {len(found)} readings ({each}). {table_1.robust(found)[0]}",
-    )
-
-
-def learns(folder: str, loss: str, names: str) -> Answer:
-    """On how many sets a loss of the thesis learns under some order and reading."""
-    lowest = {task: np.inf for task in table_1.SETS}
-    for each in table_1.readings_of(read_rows(RESULTS / folder)):
-        for (own, task), medians in zip(table_1.CELLS, each.medians, strict=True):
-            if own == loss:
-                lowest[task] = min(lowest[task], float(medians.min()))
-    works = [task for task, value in lowest.items() if value <= WORKS]
-    verdict = (
-        CONFIRMED if len(works) == len(lowest) else "depends on the set" if works else NOT_SEEN
-    )
-    each = ", ".join(f"`{task}` {number(value)}" for task, value in lowest.items())
-    return Answer(
-        verdict,
-        f"`{names}`, lowest median of ten seeds under any order and reading: {each} (≤ {WORKS} counts)",
-    )

@@ -6,11 +6,10 @@ import gzip
 import json
 from collections.abc import Iterable
 from functools import cache
-from pathlib import Path
 from typing import Any
 
 import numpy as np
-from claim_answers import CONFIRMED, NOT_SEEN, Answer, lower, one_of, ratio_of
+from claim_verdicts import CONFIRMED, NOT_SEEN, Answer, lower, one_of, ratio_of
 from controller_tables import BASELINE, RESULTS, told
 
 from agents.report.blocks import paired_difference
@@ -19,39 +18,33 @@ from benchmarks.readings import sweep
 
 
 @cache
-def thesis_ring() -> dict[str, list[dict[str, Any]]]:
-    """Rows of the thesis' ring by β₁."""
-    found: dict[str, list[dict[str, Any]]] = {}
-    with gzip.open(RESULTS / "ring-thesis" / "rows.jsonl.gz", "rt") as lines:
-        for row in map(json.loads, lines):
-            found.setdefault(f"{row['optimizer']['betas'][0]:g}", []).append(row)
-    return found
+def rows_of(path: str) -> list[dict[str, Any]]:
+    """The rows of a compressed file of results."""
+    with gzip.open(RESULTS / path, "rt") as lines:
+        return [json.loads(line) for line in lines]
 
 
 def on_the_ring() -> Answer:
     """Dynamic-GDA against Sim-GDA on the thesis' ring, at two settings of Adam."""
+    by_beta: dict[str, list[dict[str, Any]]] = {}
+    for row in rows_of("ring-thesis/rows.jsonl.gz"):
+        by_beta.setdefault(f"{row['optimizer']['betas'][0]:g}", []).append(row)
     gaps = {
         beta: mean_interval(paired_difference(rows, "dyn-gda", BASELINE, "score"))
-        for beta, rows in thesis_ring().items()
+        for beta, rows in by_beta.items()
     }
-    verdicts = {lower(found) for found in gaps.values()}
     figure = "; ".join(f"β₁ = {beta}: {told(found)}" for beta, found in gaps.items())
     return Answer(
-        verdicts.pop() if len(verdicts) == 1 else "depends on β₁",
-        f"W1 minus that of `{BASELINE}`: {figure}",
+        one_of(map(lower, gaps.values()), "β₁"), f"W1 minus that of `{BASELINE}`: {figure}"
     )
 
 
-@cache
-def dirac() -> list[dict[str, Any]]:
-    """Rows of the Dirac-GAN."""
-    with gzip.open(RESULTS / "dirac" / "rows.jsonl.gz", "rt") as lines:
-        return [json.loads(line) for line in lines]
+DIRAC = "dirac/rows.jsonl.gz"
 
 
 def _long(loss: str) -> list[dict[str, Any]]:
     """Rows of the long runs."""
-    return [row for row in dirac() if row["loss"] == loss and row["at"][-1] == 30_000]
+    return [row for row in rows_of(DIRAC) if row["loss"] == loss and row["at"][-1] == 30_000]
 
 
 def _ratio(loss: str, controllers: Iterable[str]) -> np.ndarray:
@@ -106,7 +99,7 @@ def fixed_orders_stall() -> Answer:
 def starts() -> Answer:
     """From which starts the oracle does not converge."""
     far = {}
-    for row in dirac():
+    for row in rows_of(DIRAC):
         if row["loss"] == "wgan-unclipped" and row["at"][-1] == 5_000:
             far.setdefault(row["from"].partition(",")[0], []).append(row["distance"][-1] > 0.01)
     figure = ", ".join(
@@ -116,38 +109,26 @@ def starts() -> Answer:
     return Answer(verdict, f"share of starts farther than η / 10 after 5,000 updates: {figure}")
 
 
-@cache
-def lookahead(rate: str) -> list[dict[str, Any]]:
-    """Rows of look-ahead on the ring."""
-    with gzip.open(RESULTS / "lookahead_on_ring" / f"rows_{rate}.jsonl.gz", "rt") as lines:
-        return [json.loads(line) for line in lines]
-
-
 def looks_ahead(against: str) -> Answer:
     """Look-ahead against plain training, or against the constant that was chosen on tune seeds."""
     found = {}
     for rate in ("0.0002", "0.001", "0.004"):
-        rows = lookahead(rate)
+        rows = rows_of(f"lookahead_on_ring/rows_{rate}.jsonl.gz")
         others = {row["controller"] for row in rows} - {"lookahead", "constant:1"}
         other = "constant:1" if against == "plain" else others.pop()
         found[rate] = mean_interval(paired_difference(rows, "lookahead", other, "score"))
-    verdicts = {lower(each) for each in found.values()}
     figure = "; ".join(f"{rate}: {told(each)}" for rate, each in found.items())
-    verdict = verdicts.pop() if len(verdicts) == 1 else "depends on the rate"
+    verdict = one_of(map(lower, found.values()), "the rate")
     return Answer(verdict, f"W1, difference at base rate {figure}")
 
 
-@cache
 def sweep_round(loss: str) -> tuple[int, dict[str, dict[tuple[str, str], float]]]:
     """Returns the number of the last round of a loss that has rows, and each reading's distances."""
-    number = max(n for n in range(1, len(sweep.ROUNDS) + 1) if _packed(loss, n).is_file())
-    with gzip.open(_packed(loss, number), "rt") as lines:
-        found = sweep.cells([json.loads(line) for line in lines])
-    return number, found
-
-
-def _packed(loss: str, number: int) -> Path:
-    return RESULTS / "readings" / f"{loss}-{number}" / "selection.jsonl.gz"
+    files = {
+        n: f"readings/{loss}-{n}/selection.jsonl.gz" for n in range(1, len(sweep.ROUNDS) + 1)
+    }
+    number = max(n for n, file in files.items() if (RESULTS / file).is_file())
+    return number, sweep.cells(rows_of(files[number]))
 
 
 ENOUGH = 2
@@ -181,19 +162,16 @@ def readings(loss: str, stand_in: str = "") -> Answer:
     )
 
 
-PLAIN = "plain"
-
-
 def practitioners(loop: str, name: str) -> Answer:
     """The score of a loop that others wrote under a controller, over that of the loop as it stands."""
-    with gzip.open(RESULTS / "practitioners" / "rows.jsonl.gz", "rt") as lines:
-        rows = [row for row in map(json.loads, lines) if row["loop"] == loop]
-    own, plain = (
-        {row["seed"]: row["score"] for row in rows if row["contestant"] == each}
-        for each in (name, PLAIN)
+    scores: dict[str, dict[int, float]] = {}
+    for row in rows_of("practitioners/rows.jsonl.gz"):
+        if row["loop"] == loop:
+            scores.setdefault(row["contestant"], {})[row["seed"]] = row["score"]
+    found = mean_interval(
+        [np.log(scores[name][seed] / plain) for seed, plain in scores["plain"].items()]
     )
-    found = mean_interval([float(np.log(own[seed] / plain[seed])) for seed in plain])
-    return Answer(
-        lower(found),
-        f"score over that of the loop as it stands: {told(ratio_of(found))}, {found.n} seeds",
+    figure = (
+        f"score over that of the loop as it stands: {told(ratio_of(found))}, {found.n} seeds"
     )
+    return Answer(lower(found), figure)

@@ -323,8 +323,10 @@ class GameFacts:
     """Base learning rate of the discriminator, which controls multiply; 0 if unknown, or not the same for all rows."""
     g_lr: float = 0.0
     """Base learning rate of the generator, likewise."""
-    optimizer: str = ""
-    """Names of the players' optimisers in lower case, e.g. "adam", or "adam and sgd"; "" if unknown."""
+    d_optimizer: str = ""
+    """Name of the discriminator's optimiser in lower case, e.g. "adam"; "" if unknown, or of several kinds."""
+    g_optimizer: str = ""
+    """Name of the generator's optimiser, likewise."""
 
     def decisions(self, updates_per_step: int) -> int:
         """Returns the decisions of the whole run, each of so many updates; 0 if its length is unknown."""

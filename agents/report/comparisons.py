@@ -185,12 +185,12 @@ def _difference(block: Block, name: str, other: str) -> Difference | None:
         t=Interval.of(t_bounds(gap), n),
         bootstrap_t=Interval.of(bootstrap_t_bounds(gap), n),
         improvement=Interval.of(improvement_bounds((raw[0], raw[1])), n),
-        p=_t_test(gap),
+        p=t_test(gap),
         imputed=int(np.isinf(raw).sum()),
     )
 
 
-def _t_test(gap: np.ndarray) -> float | None:
+def t_test(gap: np.ndarray) -> float | None:
     """Returns the two-sided p that the mean is 0; None under `FEWEST` values.
 
     As SciPy's `ttest_1samp`, which warns of differences that are nearly equal and divides by 0 where they are equal.

@@ -58,11 +58,10 @@ class Rates:
         found = {float(group["lr"]) for optimizer in self.optimizers[player] for group in optimizer.param_groups}
         return found.pop() if len(found) == 1 else 0.0
 
-    @property
-    def optimizer(self) -> str:
-        """Names of the optimisers' classes in lower case, e.g. "adam", or "adam and sgd"."""
-        found = {type(optimizer).__name__.lower() for given in self.optimizers.values() for optimizer in given}
-        return " and ".join(sorted(found))
+    def kind(self, player: str) -> str:
+        """Returns the class' name, in lower case, of all optimisers of "opt_g" or "opt_d"; "" where they differ."""
+        found = {type(optimizer).__name__.lower() for optimizer in self.optimizers[player]}
+        return found.pop() if len(found) == 1 else ""
 
     def set(self, g_multiplier: float, d_multiplier: float) -> None:
         """Sets every group's rate to base x multiplier; a tensor that groups share is multiplied once.

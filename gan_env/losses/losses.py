@@ -14,6 +14,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import Any
 
 import torch
 from jaxtyping import Float
@@ -155,17 +156,8 @@ class Loss:
             (found,) = torch.autograd.grad(getattr(self, part)(leaf).mean(-1).sum(), leaf)
         return found
 
-    def game_facts(
-        self,
-        kind: str = "plane",
-        *,
-        episode_updates: int = 0,
-        updates_per_epoch: int = 0,
-        d_lr: float = 0.0,
-        g_lr: float = 0.0,
-        optimizer: str = "",
-    ) -> GameFacts:
-        """Returns what a controller may know of a game with this loss; the arguments are fields of `GameFacts`.
+    def game_facts(self, kind: str = "plane", **known: Any) -> GameFacts:
+        """Returns what a controller may know of a game with this loss; `known` are other fields of `GameFacts`.
 
         >>> LOSSES["wgan"].game_facts("image").signed
         True
@@ -176,11 +168,7 @@ class Loss:
             signed=self.signed,
             probability=self.probability,
             kind=kind,
-            episode_updates=episode_updates,
-            updates_per_epoch=updates_per_epoch,
-            d_lr=d_lr,
-            g_lr=g_lr,
-            optimizer=optimizer,
+            **known,
         )
 
     @property

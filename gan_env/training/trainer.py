@@ -324,14 +324,14 @@ class Trainer:
         """Facts about the game for controllers."""
         block = self.task.data.block(self.batch_size)
         epoch = block if hasattr(self.task.data, "__len__") else 0
-        names = {each.spec.name for each in (self.d_optimizer, self.g_optimizer)}
         return self.loss.game_facts(
             self.task.kind,
             episode_updates=self.episode_updates,
             updates_per_epoch=epoch,
             d_lr=_common(self.d_optimizer.lr),
             g_lr=_common(self.g_optimizer.lr),
-            optimizer=" and ".join(sorted(names)),
+            d_optimizer=self.d_optimizer.spec.name,
+            g_optimizer=self.g_optimizer.spec.name,
         )
 
     # -- starting -------------------------------------------------------------------------------------------------

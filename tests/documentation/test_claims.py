@@ -17,14 +17,14 @@ DOCS = Path(__file__).parents[2] / "docs"
 @pytest.fixture
 def pages(monkeypatch):
     monkeypatch.syspath_prepend(DOCS)
-    return tuple(importlib.import_module(name) for name in ("tables", "claim_tables", "claim_answers"))
+    return tuple(importlib.import_module(name) for name in ("tables", "claim_tables", "claim_verdicts"))
 
 
 def test_a_verdict_is_the_side_of_zero_on_which_the_whole_interval_lies(pages):
-    _, _, answers = pages
+    _, _, verdicts = pages
     below, across, above = (mean_interval([x + at for x in (-1, -0.5, 0, 0.5, 1)]) for at in (-9, 0, 9))
-    assert [answers.lower(each) for each in (below, across, above)] == ["confirmed", "not seen", "reversed"]
-    assert [answers.higher(each) for each in (below, across, above)] == ["reversed", "not seen", "confirmed"]
+    assert [verdicts.lower(each) for each in (below, across, above)] == ["confirmed", "not seen", "reversed"]
+    assert [verdicts.higher(each) for each in (below, across, above)] == ["reversed", "not seen", "confirmed"]
 
 
 def test_a_page_of_claims_that_disagrees_with_the_rows_is_stale(pages):

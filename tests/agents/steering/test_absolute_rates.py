@@ -45,6 +45,6 @@ def test_a_controller_that_multiplies_your_rates_suits_any_optimiser():
 @pytest.mark.parametrize("controller", ABSOLUTE)
 def test_an_environment_tells_controllers_its_optimiser(controller):
     env = GANVectorEnv(config=EnvConfig(optimizer="sgd", episode_updates=100))
-    assert env.facts.optimizer == "sgd"
+    assert env.facts.d_optimizer == env.facts.g_optimizer == "sgd"
     with pytest.warns(UserWarning, match="steps of sgd"):
         make_controller(controller).reset([0], env.facts)
