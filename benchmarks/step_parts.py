@@ -23,7 +23,8 @@ from gan_env.envs import episodes, vector_env
 from gan_env.envs.env import GANVectorEnv
 from gan_env.envs.episodes import Episodes
 from gan_env.envs.observations import FeatureMemory
-from gan_env.training.trainer import Trace, Trainer
+from gan_env.training.trace import Trace
+from gan_env.training.trainer import Trainer
 from gan_env.types import Control, Measurement
 
 

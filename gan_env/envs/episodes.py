@@ -14,7 +14,8 @@ from gan_env.envs.config import EnvConfig
 from gan_env.envs.failures import FAILURES, SCORE, failures
 from gan_env.envs.observations import FeatureMemory
 from gan_env.envs.rewards import Outcome, Reward
-from gan_env.training.trainer import Trace, Trainer
+from gan_env.training.trace import Trace
+from gan_env.training.trainer import Trainer
 from gan_env.types import Control, host
 
 FINITE = 1e9

@@ -8,7 +8,8 @@ import numpy as np
 import torch
 
 from gan_env.envs.config import EnvConfig
-from gan_env.training.trainer import Trace, Trainer
+from gan_env.training.trace import Trace
+from gan_env.training.trainer import Trainer
 
 CAUSES = {
     "non-finite gradient": "a slope of the losses in the weights",

@@ -1,6 +1,7 @@
-"""Decides which tasks can share a batch: those that differ only in their data and judges.
+"""Decides which tasks can share a batch, those that differ only in their data and judges, and which losses fit a task.
 
-Their players must be plain MLPs, whose rows share one matrix product; other players run row by row and gain nothing.
+Players of a shared batch must be plain MLPs, whose rows share one matrix product; others run row by row and gain
+nothing.
 """
 
 from __future__ import annotations
@@ -10,6 +11,8 @@ from typing import Any
 
 import torch
 
+from gan_env.losses.losses import Loss
+from gan_env.losses.spectral_norm import derives_weights, zero_weights
 from gan_env.networks.parameters import flatten
 from gan_env.players.batched_mlp import mlp_layers
 from gan_env.random.streams import Purpose, rng, seeded
@@ -35,6 +38,30 @@ def difference(a: Task, b: Task, batch_size: int) -> str:
         if not _same_mlp(getattr(a, player), getattr(b, player)):
             return f"{player}s"
     return ""
+
+
+def check_loss(loss: Loss, task: Task) -> None:
+    """Raises ValueError if the loss needs samples or weights of D that the task does not have."""
+    if loss.diversity is not None and task.wiring is not None:
+        raise ValueError(f"loss={loss.name!r}: task {task.name!r} generates no samples that could be diverse")
+    if loss.diversity is not None and task.condition is not None:
+        raise ValueError(
+            f"loss={loss.name!r} compares whole samples, and a conditional GAN's hold labels; leave it out"
+        )
+    if loss.reparametrise is None:
+        return
+    with seeded(0):
+        d = task.discriminator()
+    if derives_weights(d):
+        raise ValueError(
+            f"loss={loss.name!r} divides D's own weights by their norm, but this discriminator computes its weights "
+            "from others (spectral_norm, weight_norm, ...); take one of the two away"
+        )
+    if zero := zero_weights(d):
+        raise ValueError(
+            f"loss={loss.name!r} divides D's weights by their norm, but {', '.join(zero[:3])} of this discriminator "
+            "start at zero; take another loss, or another initialisation"
+        )
 
 
 def _training_data(task: Task, batch_size: int) -> tuple[object, ...]:

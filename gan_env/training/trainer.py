@@ -11,8 +11,8 @@ from __future__ import annotations
 import copy
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, fields
-from functools import cached_property, partial
+from dataclasses import fields
+from functools import partial
 
 import numpy as np
 import torch
@@ -20,7 +20,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from gan_env.losses.losses import Loss
-from gan_env.losses.spectral_norm import derives_weights, weight_matrices, zero_weights
+from gan_env.losses.spectral_norm import weight_matrices
 from gan_env.networks.parameters import flatten, unflatten, weight_count
 from gan_env.optimizer_spec import OptimizerSpec
 from gan_env.players.batched_mlp import MLPPlayers
@@ -34,12 +34,13 @@ from gan_env.tasks.task import Task
 from gan_env.training.annealing import Annealed, Annealing
 from gan_env.training.batches import Feed, latent_block
 from gan_env.training.chunks import Chunk, Moves
-from gan_env.training.compatible import difference
+from gan_env.training.compatible import check_loss, difference
 from gan_env.training.cuda_graphs import Record, RecordedEngine
 from gan_env.training.native_engine import LazyMeasurement, NativeEngine, Seen, State, chosen
 from gan_env.training.optimizers import RowOptimizer
+from gan_env.training.trace import LazyTrace, Trace
 from gan_env.training.update import Engine
-from gan_env.types import Control, GameFacts, Measurement, PlayersSeen, d_loss, host, on_host
+from gan_env.types import Control, GameFacts, Measurement, PlayersSeen, host, on_host
 from gan_env.weight_sample import sample_places
 
 
@@ -52,45 +53,6 @@ def _common(rates: Float[Tensor, " N"]) -> float:
     """Returns the rate of all rows, or 0 where they differ."""
     low, high = torch.aminmax(rates)
     return float(low) if low == high else 0.0
-
-
-@dataclass(frozen=True)
-class Trace:
-    """Results of a decision's k updates."""
-
-    losses: Float[Tensor, "3 looks N"]
-    """G's loss and D's losses on real and on generated samples: before the first update and after each, hence k + 1
-    measurements, each on the batch that the following update uses."""
-    gradient: Float[Tensor, "k N"]
-    """Sum of both players' gradient entries in each update: non-finite if an entry is."""
-
-    @cached_property
-    def on_host(self) -> np.ndarray:
-        """Returns the losses after each update, (3, k, N) float64."""
-        return on_host(self.losses[:, 1:])
-
-    @np.errstate(invalid="ignore")  # a row that has failed may hold infinities
-    def d_losses(self, scale: str) -> np.ndarray:
-        """Returns D's loss after each update, (k, N) float64: the "mean" of both sides or their "sum"."""
-        return d_loss(self.on_host[1], self.on_host[2], scale)
-
-
-class LazyTrace(Trace):
-    """A trace of the kernel's results, whose tensors are made on first access."""
-
-    @classmethod
-    def of(cls, seen: Seen) -> LazyTrace:
-        """Makes the trace of a decision."""
-        made = object.__new__(cls)
-        vars(made).update(_seen=seen, on_host=seen.losses[:, 1:].astype(np.float64))
-        return made
-
-    def __getattr__(self, name: str) -> Tensor:
-        """Computes a field on first access; raises AttributeError for other names."""
-        if name not in ("losses", "gradient"):
-            raise AttributeError(name)
-        made = vars(self)[name] = torch.from_numpy(getattr(vars(self)["_seen"], name))
-        return made
 
 
 class Trainer:
@@ -193,24 +155,7 @@ class Trainer:
             if why := difference(task, other, batch_size):
                 raise ValueError(f"tasks {task.name!r} and {other.name!r} cannot share a batch: their {why} differ")
         self._game = task.wiring
-        if loss.diversity is not None and task.wiring is not None:
-            raise ValueError(f"loss={loss.name!r}: task {task.name!r} generates no samples that could be diverse")
-        if loss.diversity is not None and task.condition is not None:
-            raise ValueError(
-                f"loss={loss.name!r} compares whole samples, and a conditional GAN's hold labels; leave it out"
-            )
-        if loss.reparametrise is not None:
-            fresh = self._fresh(task.discriminator, 0)
-            if derives_weights(fresh):
-                raise ValueError(
-                    f"loss={loss.name!r} divides D's own weights by their norm, but this discriminator computes its "
-                    "weights from others (spectral_norm, weight_norm, ...); take one of the two away"
-                )
-            if zero := zero_weights(fresh):
-                raise ValueError(
-                    f"loss={loss.name!r} divides D's weights by their norm, but {', '.join(zero[:3])} of this "
-                    "discriminator start at zero; take another loss, or another initialisation"
-                )
+        check_loss(loss, task)
         self.episode_updates, self.dtype, self.device = episode_updates, dtype, torch.device(device)
         self._chunk_rows, self._record, self._g_ema, self._annealing = chunk, record, g_ema, annealing
         self.templates: dict[str, nn.Module] = {
