@@ -101,7 +101,7 @@ def verdict(rows: Rows, loop: str, name: str) -> str:
     gap = difference(rows, loop, name, "score")
     if gap is None or not gap.bounded:
         return f"`{name}`: too few runs."
-    word = "better than" if gap.high < 0 else "worse than" if gap.low > 0 else "level with"
+    word = "better than" if gap.high < 0 else "worse than" if gap.low > 0 else "not shown to differ from"
     return f"`{name}` is {word} the loop's own default."
 
 
