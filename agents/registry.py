@@ -99,6 +99,12 @@ def make_controller(name: str, **options: object) -> Controller:
 
     Options may also stand in the name, as plain values in brackets: `dyn-gda(c1=1.2, c2=0.8)`.
 
+    Examples:
+        >>> make_controller("dyn-gda(c1=1.2)")
+        dyn-gda(c1=1.2, reuse_real=True)
+        >>> make_controller("constant:2")
+        constant(multiplier=2)
+
     Raises:
         ValueError: If the name, what follows it or an option is unknown or unfit; the message names the way out.
     """
@@ -127,7 +133,12 @@ def make_controller(name: str, **options: object) -> Controller:
 
 
 def list_controllers() -> list[str]:
-    """Lists names that `make_controller` takes; those that need an argument are listed with a usual one."""
+    """Lists names that `make_controller` takes; those that need an argument are listed with a usual one.
+
+    Examples:
+        >>> [name for name in list_controllers() if name.startswith("gcann")]
+        ['gcann', 'gcann:image', 'gcann:literal', 'gcann:voxels']
+    """
     names = []
     for name in CONTROLLERS.usable():
         examples = getattr(CONTROLLERS[name], "examples", None)

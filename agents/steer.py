@@ -31,7 +31,17 @@ FORMAT = "gan-env steer 1"
 
 @dataclass(frozen=True, kw_only=True)
 class Decision:
-    """Who steps in one iteration. The optimisers already have the learning rates."""
+    """Who steps in one iteration. The optimisers already have the learning rates.
+
+    Examples:
+        >>> import torch
+        >>> net_g, net_d = torch.nn.Linear(4, 2), torch.nn.Linear(2, 1)
+        >>> opt_g, opt_d = (torch.optim.Adam(net.parameters(), 1e-3) for net in (net_g, net_d))
+        >>> steer = Steer("alt-gda-5", opt_g, opt_d)
+        >>> decision = steer(net_d(torch.randn(8, 2)), net_d(net_g(torch.randn(8, 4)).detach()))
+        >>> decision.update_d, decision.update_g, decision.d_multiplier
+        (True, False, 1.0)
+    """
 
     update_g: bool
     """Whether to step the generator."""

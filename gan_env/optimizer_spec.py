@@ -33,7 +33,14 @@ def _is_decay(value: object) -> bool:
 
 @dataclass(frozen=True, kw_only=True)
 class OptimizerSpec:
-    """An optimiser by name, with the arguments of its namesake in `torch.optim` or of its paper."""
+    """An optimiser by name, with the arguments of its namesake in `torch.optim` or of its paper.
+
+    Examples:
+        >>> from gan_env import GANEnv
+        >>> env = GANEnv(task="ring", optimizer={"name": "rmsprop", "alpha": 0.9})
+        >>> env.unwrapped.trainer.d_optimizer.spec.alpha
+        0.9
+    """
 
     name: str = "adam"
     """"adam", "oadam", "extra-adam", "lookahead-minimax", "rmsprop" or "sgd"."""

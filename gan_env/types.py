@@ -33,6 +33,10 @@ class Control:
     """Who moves, and at which learning rates, in the next update of N GANs. One *update* applies V1, V2 or V3.
 
     The learning rate used is base × multiplier, so multipliers never compound.
+
+    Examples:
+        >>> Control.of(3, update_g=False, d_multiplier=0.5)
+        Control(3 rows: V2 3; D × 0.5, G × 1)
     """
 
     update_g: Bool[Tensor, " N"]
@@ -174,6 +178,13 @@ class Measurement:
     """Logits and losses of N GANs on the coming batch, the one that the next update will use.
 
     Losses are the adversarial part only (no penalty), one number per row, averaged over the batch of size B.
+
+    Examples:
+        >>> from gan_env import GANVectorEnv
+        >>> envs = GANVectorEnv(3, task="ring", batch_size=64)
+        >>> _ = envs.reset(seed=0)
+        >>> envs.measurement.real_logits.shape, envs.measurement.g_loss.shape
+        (torch.Size([3, 64]), torch.Size([3]))
     """
 
     real_logits: Float[Tensor, "N B"]
@@ -284,7 +295,18 @@ class Measurement:
 
 @dataclass(frozen=True, kw_only=True)
 class Transition:
-    """One decision and its result, for controllers that learn."""
+    """One decision and its result, for controllers that learn.
+
+    Examples:
+        >>> from gan_env import GANVectorEnv
+        >>> envs = GANVectorEnv(2, task="ring", reward="quality")
+        >>> _ = envs.reset(seed=0)
+        >>> before, control = envs.measurement, Control.of(2)
+        >>> _, reward, terminated, truncated, _ = envs.step_control(control)
+        >>> told = map(torch.from_numpy, (reward, terminated, truncated))
+        >>> names = ("before", "control", "after", "reward", "terminated", "truncated")
+        >>> transition = Transition(**dict(zip(names, (before, control, envs.measurement, *told), strict=True)))
+    """
 
     before: Measurement
     control: Control
@@ -303,7 +325,14 @@ KINDS = ("plane", "image", "voxels", "domains", "dirac", "custom")
 
 @dataclass(frozen=True, kw_only=True)
 class GameFacts:
-    """Facts about the game that a controller is given at its start; the defaults are a GAN with the bce loss."""
+    """Facts about the game that a controller is given at its start; the defaults are a GAN with the bce loss.
+
+    Examples:
+        >>> from gan_env import GANEnv
+        >>> facts = GANEnv(task="ring", loss="wgan-gp", episode_updates=1_000).facts
+        >>> facts.loss, facts.signed, facts.episode_updates, facts.d_optimizer
+        ('wgan-gp', True, 1000, 'rmsprop')
+    """
 
     loss: str = "bce"
     """Name of the GAN loss."""

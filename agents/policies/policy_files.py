@@ -29,6 +29,14 @@ class ControllerFileError(ValueError):
 def save_controller(controller: PolicyController, path: Path | str) -> None:
     """Writes the controller; the file appears whole or not at all.
 
+    Examples:
+        >>> import tempfile
+        >>> from agents import make_controller
+        >>> path = Path(tempfile.mkdtemp()) / "mine.safetensors"
+        >>> save_controller(make_controller("auto"), path)
+        >>> load_controller(path).name
+        'auto'
+
     Raises ControllerFileError, before anything is written, for a controller that `load_controller` would refuse.
     """
     content, tensors = _content(controller, f"{path}: ")
@@ -54,6 +62,14 @@ def _content(controller: PolicyController, where: str) -> tuple[dict, dict[str, 
 
 def load_controller(path: Path | str) -> PolicyController:
     """Loads the controller in a file. Nothing in it is executed.
+
+    Examples:
+        >>> import tempfile
+        >>> from agents import make_controller
+        >>> path = Path(tempfile.mkdtemp()) / "mine.safetensors"
+        >>> save_controller(make_controller("auto"), path)
+        >>> load_controller(path).spec.control
+        'rates'
 
     Raises:
         ControllerFileError: If the file is missing, truncated, altered, of another kind or of an unknown version.

@@ -22,7 +22,18 @@ _UPDATE = "update"
 
 
 class Recorder:
-    """Wraps a controller and records every decision, for `save` and `replay:FILE`."""
+    """Wraps a controller and records every decision, for `save` and `replay:FILE`.
+
+    Examples:
+        >>> from agents import make_controller
+        >>> from gan_env import GANVectorEnv
+        >>> envs, recorder = GANVectorEnv(2, task="ring"), Recorder(make_controller("dyn-gda"))
+        >>> _ = envs.reset(seed=0)
+        >>> recorder.reset([0, 1], envs.facts)
+        >>> _ = envs.step_control(recorder.act(envs.measurement))
+        >>> recorder
+        Recorder(dyn-gda(...), 1 decisions)
+    """
 
     def __init__(self, controller: Controller):
         self.controller = controller

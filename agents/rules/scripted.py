@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import inspect
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
 
@@ -38,15 +38,22 @@ class Law(Protocol):
 
 
 class Scripted:
-    """A controller that follows a law. See `base.Controller` for its methods."""
+    """A controller that follows a law. See `base.Controller` for its methods.
 
-    def __init__(self, name: str, law: Law):
+    Args:
+        name: Its name.
+        law: The law.
+        options: What it shows as its settings; by default the law's fields.
+    """
+
+    def __init__(self, name: str, law: Law, options: Mapping[str, object] | None = None):
         self.name, self.law = name, law
+        self._shown = law if options is None else dict(options)
         self.memory: Memory = {}
         self._rows: int | None = None
 
     def __repr__(self) -> str:
-        return shown_controller(self.name, self.law)
+        return shown_controller(self.name, self._shown)
 
     @property
     def rule(self) -> Tensor:
@@ -115,7 +122,15 @@ class Argument:
 
 @dataclass(frozen=True)
 class ScriptedFactory:
-    """Makes a scripted controller; the keyword parameters of `build` are its options, its docstring the explanation."""
+    """Makes a scripted controller; the keyword parameters of `build` are its options, its docstring the explanation.
+
+    Examples:
+        >>> from agents.rules.gda import Fixed
+        >>> def slowed(d_multiplier: float = 0.5):
+        ...     return Fixed(d_multiplier=d_multiplier)
+        >>> ScriptedFactory("slowed", slowed)(None)
+        slowed(d_multiplier=0.5)
+    """
 
     name: str
     build: Callable[..., Law]
@@ -142,7 +157,10 @@ class ScriptedFactory:
             options |= self._read(self.argument, text, options)
         elif text is not None:
             raise ValueError(f"{self.name} takes no argument, got {text!r}; write {self.name!r}")
-        return Scripted(self.name, self.build(**options))
+        law = self.build(**options)
+        defaults = {p.name: p.default for p in inspect.signature(self.build).parameters.values()}
+        usual = {name: value for name, value in defaults.items() if value is not inspect.Parameter.empty}
+        return Scripted(self.name, law, usual | options)
 
     def _read(self, argument: Argument, text: str | None, options: dict[str, object]) -> dict[str, object]:
         if text is not None and argument.option in options:

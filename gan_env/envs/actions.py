@@ -35,6 +35,10 @@ class LogRange:
     """A multiplier as a number in [-1, 1]: 0 is ×1, -1 is ×low, +1 is ×high, log-scaled on either side.
 
     u = high^a for a ≥ 0 and low^(-a) for a < 0 (our choice), so 0 is neutral however uneven the range.
+
+    Examples:
+        >>> LogRange(0.1, 100.0).multiplier([-1, 0, 0.5]).round(6).tolist()
+        [0.1, 1.0, 10.0]
     """
 
     def __init__(self, low: float, high: float):

@@ -30,7 +30,14 @@ def _range(field: str, value: object) -> None:
 
 @dataclass(frozen=True, kw_only=True)
 class EnvConfig:
-    """Settings of an environment. None means the task's own value."""
+    """Settings of an environment. None means the task's own value.
+
+    Examples:
+        >>> from gan_env import GANEnv
+        >>> config = EnvConfig(task="circle", loss="lsgan", episode_updates=1_000)
+        >>> GANEnv(config=config, d_lr=1e-3).config.changed()
+        {'task': 'circle', 'loss': 'lsgan', 'd_lr': 0.001, 'episode_updates': 1000}
+    """
 
     task: str | Task = "ring"
     """What is trained: a name (`gan-env list`; some with a path, "folder:PATH@64"), or your own Task."""

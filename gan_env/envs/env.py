@@ -34,6 +34,16 @@ class GANEnv(gym.Env):
     The episode is `truncated` after `episode_updates` updates and `terminated` if training fails; then
     `info["failure"]` names the cause. At the end of an episode `info["score"]` is the exact distance to test data.
     Failed runs score infinity, which `info` reports as `FINITE`.
+
+    Examples:
+        >>> env = GANEnv(task="ring", episode_updates=20)
+        >>> observation, info = env.reset(seed=0)
+        >>> done = False
+        >>> while not done:
+        ...     observation, reward, terminated, truncated, info = env.step(env.action_space.sample())
+        ...     done = terminated or truncated
+        >>> info["update"], info["score"] > 0
+        (20, True)
     """
 
     metadata: dict[str, Any] = {"render_modes": RENDER_MODES, "render_fps": RENDER_FPS}

@@ -13,7 +13,13 @@ from gan_env.registry import Registry
 
 @dataclass(frozen=True)
 class Feature:
-    """One feature. Its value is clipped to [low, high]; a value that is not finite becomes 0."""
+    """One feature. Its value is clipped to [low, high]; a value that is not finite becomes 0.
+
+    Examples:
+        >>> gap = Feature("L_G − L_D", lambda moment: moment.g_loss - moment.d_loss, low=-5.0, high=5.0)
+
+        `FEATURES.add("gap", gap)` then lets an environment observe it: `features=("g_loss", "gap")`.
+    """
 
     meaning: str
     """Its formula: f is the discriminator's logit, x real, x̂ generated, E the mean over the batch."""

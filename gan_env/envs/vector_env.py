@@ -83,6 +83,13 @@ class GANVectorEnv(gym.vector.VectorEnv):
     | `rates` | `gan_env/Rates-v0` | `Box(-1, 1, (2,))`: both players' rates; both update |
     | `joint` | `gan_env/Joint-v0` | `Box(-1, 1, (3,))`: D's rate, G's rate, who updates |
 
+    Examples:
+        >>> envs = GANVectorEnv(3, task="ring", updates_per_step=10)
+        >>> observations, infos = envs.reset(seed=0)
+        >>> observations, rewards, terminated, truncated, infos = envs.step(envs.action_space.sample())
+        >>> observations.shape, rewards.shape, infos["update"]
+        ((3, 9), (3,), array([10, 10, 10]))
+
     Args:
         num_envs: N, rows.
         control: What an action encodes, see the table.

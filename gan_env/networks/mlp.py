@@ -37,7 +37,13 @@ def mlp(
 
 
 def mlp_generator(sizes: Sequence[int], shape: tuple[int, ...], *, bounded: bool = False) -> nn.Sequential:
-    """Builds a ReLU MLP from latents (B, sizes[0]) to samples (B, *shape); `bounded` adds a tanh, for [-1, 1]."""
+    """Builds a ReLU MLP from latents (B, sizes[0]) to samples (B, *shape); `bounded` adds a tanh, for [-1, 1].
+
+    Examples:
+        >>> import torch
+        >>> mlp_generator((16, 128, 784), (1, 28, 28), bounded=True)(torch.zeros(3, 16)).shape
+        torch.Size([3, 1, 28, 28])
+    """
     net = mlp(sizes, nn.ReLU, nn.Tanh if bounded else None)
     if len(shape) > 1:
         net.append(nn.Unflatten(1, shape))
@@ -45,7 +51,13 @@ def mlp_generator(sizes: Sequence[int], shape: tuple[int, ...], *, bounded: bool
 
 
 def mlp_discriminator(sizes: Sequence[int], shape: tuple[int, ...], *, slope: float = 0.2) -> nn.Sequential:
-    """Builds a LeakyReLU MLP from samples (B, *shape) to logits (B, sizes[-1]); `slope` is the negative slope."""
+    """Builds a LeakyReLU MLP from samples (B, *shape) to logits (B, sizes[-1]); `slope` is the negative slope.
+
+    Examples:
+        >>> import torch
+        >>> mlp_discriminator((784, 128, 1), (1, 28, 28))(torch.zeros(3, 1, 28, 28)).shape
+        torch.Size([3, 1])
+    """
     net = mlp(sizes, partial(nn.LeakyReLU, slope))
     if len(shape) > 1:
         net.insert(0, nn.Flatten(1))

@@ -18,6 +18,12 @@ class Data(Protocol):
 
     Random draws are *codes* (a point, or the index of an image), so that an epoch of a large data set costs little
     memory; `batch` converts codes to samples. Finite data have a length, which defines an epoch.
+
+    Examples:
+        >>> from gan_env import make_task
+        >>> data = make_task("ring").data
+        >>> isinstance(data, Data), data.shape, data.test().shape
+        (True, (2,), torch.Size([2000, 2]))
     """
 
     shape: tuple[int, ...]
@@ -49,7 +55,14 @@ class Data(Protocol):
 
 @runtime_checkable
 class Quality(Protocol):
-    """A cheap distance of generated samples to *validation* data, for all rows at once; lower is better."""
+    """A cheap distance of generated samples to *validation* data, for all rows at once; lower is better.
+
+    Examples:
+        >>> from gan_env import make_task
+        >>> quality = make_task("ring").quality
+        >>> isinstance(quality, Quality), quality.name
+        (True, 'sliced_w1')
+    """
 
     name: str
     samples: int
@@ -64,7 +77,14 @@ class Quality(Protocol):
 
 @runtime_checkable
 class Score(Protocol):
-    """The exact distance of one generator's samples to *test* data; lower is better. Never used in training."""
+    """The exact distance of one generator's samples to *test* data; lower is better. Never used in training.
+
+    Examples:
+        >>> from gan_env import make_task
+        >>> score = make_task("ring").score
+        >>> isinstance(score, Score), score.name
+        (True, 'w1')
+    """
 
     name: str
     samples: int
@@ -88,6 +108,11 @@ class Wiring(Protocol):
 
     G's loss is `own_loss` minus `strength` times D's loss on both sides: gradient reversal (Ganin & Lempitsky 2015,
     arXiv:1409.7495, eq. 10 to 18).
+
+    Examples:
+        >>> from gan_env import make_task
+        >>> isinstance(make_task("digits-domains").wiring, Wiring)
+        True
     """
 
     @property

@@ -55,6 +55,11 @@ def marks(task: Task) -> dict[str, float]:
     """Returns the reference scores "gaussian" and "floor", in the units of the task's score; cached per task object.
 
     The floor is the score of real samples of the validation split. Tasks with endless data have a floor only.
+
+    Examples:
+        >>> from gan_env import make_task
+        >>> sorted(marks(make_task("ring")))
+        ['floor']
     """
     if task.score not in _known:
         found = {"floor": task.score.floor()}

@@ -37,6 +37,19 @@ def _no_samples(count: int) -> torch.Tensor:
 class Task:
     """What is trained and how it is judged; your own GAN needs the first three arguments.
 
+    Examples:
+        >>> from functools import partial
+        >>> from gan_env import GANEnv, mlp_discriminator, mlp_generator
+        >>> task = Task(
+        ...     generator=partial(mlp_generator, (4, 16, 2), (2,)),
+        ...     discriminator=partial(mlp_discriminator, (2, 16, 1), (2,)),
+        ...     data=torch.randn(1_000, 2),
+        ...     latent_size=4,
+        ...     name="blob",
+        ... )
+        >>> GANEnv(task=task, episode_updates=100)
+        GANEnv(blob, bce, update 0/100)
+
     Args:
         generator: Class or function that builds a module: latents (B, latent_size) to samples (B, *shape). Latents of
             shape (B, latent_size, 1, 1) are handed over where the module takes those. One whose `forward` needs a
@@ -233,6 +246,10 @@ def parse_task(name: str) -> tuple[Callable[..., Task], tuple[str, ...]]:
 
 def make_task(name: str) -> Task:
     """Builds a task from its name, with an argument after a colon if it takes one; reads its data.
+
+    Examples:
+        >>> make_task("ring").data.shape
+        (2,)
 
     Raises:
         ValueError: As `parse_task`, or naming the file that cannot be read.

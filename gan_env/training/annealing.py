@@ -35,6 +35,10 @@ class Annealing:
 
     Source: Huang et al. 2024 (R3GAN), arXiv:2501.05441, with the numbers of its published code: γ to a tenth and β₂
     from 0.9 to 0.99, along with the learning rate to a quarter, which is a controller's: `cosine-decay(floor=0.25)`.
+
+    Examples:
+        >>> from gan_env import GANEnv
+        >>> env = GANEnv(task="ring", loss="r1", annealing=Annealing(coefficient=0.01, beta2=0.99, until=0.5))
     """
 
     coefficient: float | None = None

@@ -8,6 +8,7 @@ import torch
 
 from agents import compare, list_controllers, make_controller
 from agents.rules.replay import Recorder
+from agents.rules.scripted import Scripted
 from gan_env import Control, GANEnv, GANVectorEnv, make_task
 
 
@@ -20,10 +21,18 @@ def test_every_controller_shows_its_name_and_settings_on_a_line(name):
 
 def test_a_controllers_settings_are_those_that_it_was_made_with():
     assert repr(make_controller("gap-aware", alpha=0.9)).startswith("gap-aware(alpha=0.9, ")
-    assert "d_multiplier=2" in repr(make_controller("constant:2")) and "d_updates=5" in repr(
-        make_controller("alt-gda-5")
-    )
+    assert repr(make_controller("constant:2")) == "constant(multiplier=2)"
+    assert repr(make_controller("gcann:image", alpha=0.2)) == "gcann(preset='image', alpha=0.2)"
     assert repr(Recorder(make_controller("alt-gda-5"))) == "Recorder(alt-gda(d_updates=5), 0 decisions)"
+
+
+RULES = [name for name in list_controllers() if isinstance(make_controller(name), Scripted)]
+
+
+@pytest.mark.parametrize("name", RULES)
+def test_what_a_rule_shows_makes_it_again(name):
+    shown = repr(make_controller(name))
+    assert repr(make_controller(shown)) == shown
 
 
 def test_an_environment_shows_its_game_and_how_far_it_is():

@@ -2,6 +2,7 @@
 
 import doctest
 import importlib
+import inspect
 import pkgutil
 import warnings
 
@@ -31,3 +32,15 @@ def test_the_examples_of_a_module_run(name):
         module = importlib.import_module(name)
     failed, _ = doctest.testmod(module, optionflags=FLAGS)
     assert not failed, f"run: python -m doctest {module.__file__}"
+
+
+SAY_ALL = {"ControllerFileError", "SnapshotError", "Argument", "scripted"}
+"""Errors, a part of a registration, and what would register a controller for the rest of the tests."""
+
+
+@pytest.mark.parametrize("package", [gan_env, agents], ids=lambda package: package.__name__)
+def test_every_public_class_and_function_has_an_example(package):
+    public = {name: getattr(package, name) for name in package.__all__}
+    documented = {name for name, part in public.items() if callable(part) and name not in SAY_ALL}
+    assert documented
+    assert not [name for name in sorted(documented) if ">>>" not in (inspect.getdoc(public[name]) or "")]
