@@ -18,7 +18,7 @@ from gan_env.tasks.task import Task, make_task, parse_task
 from gan_env.training.annealing import Annealing
 from gan_env.training.cuda_graphs import cuda_graphs
 from gan_env.training.memory import out_of_memory, what_fits
-from gan_env.training.native_engine import ENGINES
+from gan_env.training.native_coverage import ENGINES
 from gan_env.training.trainer import Trainer
 
 

@@ -1,10 +1,10 @@
-"""Trains rows by the compiled kernel: which games it covers, and a decision of all rows in one call."""
+"""Trains rows by the compiled kernel: a decision of all rows in one call."""
 
 from __future__ import annotations
 
 import ctypes
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,24 +13,21 @@ import torch
 from torch import Tensor, nn
 
 from gan_env.data.datasets import ArrayData, GaussianMixture, PlaneData
-from gan_env.losses.losses import LOSSES, Loss
-from gan_env.losses.penalties import GradientNormalisation, bounded_normalisation
+from gan_env.losses.losses import Loss
+from gan_env.losses.penalties import GradientNormalisation
 from gan_env.native import library as lib
 from gan_env.players.batched_mlp import MLPPlayers
 from gan_env.players.players import Players
-from gan_env.random.streams import BlockStream, Purpose, rng
-from gan_env.registry import unknown
+from gan_env.random.streams import BlockStream
 from gan_env.tasks.task import Task
 from gan_env.training.annealing import Annealed
 from gan_env.training.batches import Feed
+from gan_env.training.native_coverage import NUMBERS, loss_kind, normalisation_kind, penalty_kind
+from gan_env.training.native_results import Places, Seen
 from gan_env.training.optimizers import RowOptimizer
-from gan_env.types import Control, Measurement
+from gan_env.types import Control
 
-ENGINES = ("auto", "native", "torch")
 _ACTIVATIONS = {type(None): 0, nn.ReLU: 1, nn.LeakyReLU: 2, nn.Tanh: 3}
-_LOSSES = {"bce": 0, "wgan": 1, "hinge": 2, "lsgan": 3, "r3gan": 4}
-"""Losses whose functions of a logit the kernel implements; other losses share these."""
-_PENALTIES = {"wgan-gp": 1, "js-reg": 2, "r1": 3, "r2": 4, "r3gan": 5}
 _OPTIMIZERS = {"adam": 0, "rmsprop": 1, "sgd": 2, "oadam": 3, "extra-adam": 4, "lookahead-minimax": 5}
 _CONTROL = {name: torch.bool for name in ("update_g", "update_d", "reuse_real")}
 _CONTROL |= {name: torch.float64 for name in ("g_multiplier", "d_multiplier")}
@@ -39,119 +36,6 @@ _INVALID = -2
 """What `gan_run` returns for an invalid control."""
 _FED, _NORMALS, _UNIFORMS, _MIXTURE = range(4)
 _POINTS, _FLOATS, _BYTES = range(3)
-_MOST_LAYERS = 64
-_POINTERS: dict[torch.dtype, Any] = {torch.float32: np.float32, torch.float64: np.float64}
-
-
-def not_covered(
-    tasks: Sequence[Task],
-    loss: Loss,
-    players: tuple[Players, Players],
-    batch_size: int,
-    dtype: torch.dtype,
-    device: str,
-) -> str | None:
-    """Returns why the kernel cannot train such rows, as a clause after "because"; None if it can.
-
-    Args:
-        tasks: Distinct tasks of the rows.
-        loss: The GAN loss.
-        players: G and D.
-        batch_size: B.
-        dtype: Precision of weights and computation.
-        device: Type of the device, "cpu" or "cuda".
-    """
-    if lib.library() is None:
-        return "the compiled kernel is not installed"
-    if device != "cpu":
-        return f"the kernel runs on processors, not on {device}"
-    if dtype not in _POINTERS:
-        return f"the kernel computes in float32 or float64, not in {dtype}"
-    if any(task.wiring is not None for task in tasks):
-        return f"task {tasks[0].name!r} is no plain GAN"
-    for name, each in zip(("generator", "discriminator"), players, strict=True):
-        if not isinstance(each, MLPPlayers):
-            return f"the {name} is no plain MLP"
-        if len(each.sizes) > _MOST_LAYERS:
-            return f"the {name} has more than {_MOST_LAYERS} layers"
-    return _loss_not_covered(loss, players[1]) or _data_not_covered(tasks, batch_size)
-
-
-def chosen(
-    engine: str,
-    tasks: Sequence[Task],
-    loss: Loss,
-    players: tuple[Players, Players],
-    batch_size: int,
-    dtype: torch.dtype,
-    device: str,
-) -> str:
-    """Chooses the engine, "native" or "torch"; the arguments after the first are those of `not_covered`.
-
-    "auto" chooses the kernel if it covers them and the processor has fused multiply-adds, which are slow in software.
-
-    Raises:
-        ValueError: If the name is unknown, or "native" is requested and the kernel does not cover them.
-    """
-    if engine not in ENGINES:
-        raise unknown("engine", engine, list(ENGINES))
-    if engine == "torch":
-        return "torch"
-    why = not_covered(tasks, loss, players, batch_size, dtype, device)
-    if engine == "native":
-        if why:
-            raise ValueError(f"engine='native' cannot be used: {why}; leave it out, or use engine='torch'")
-        return "native"
-    return "torch" if why or lib.instruction_sets()[0] == "plain" else "native"
-
-
-def _loss_not_covered(loss: Loss, d: Players) -> str | None:
-    assert isinstance(d, MLPPlayers)
-    if _loss_kind(loss) is None:
-        return f"loss {loss.name!r} has functions of its own"
-    if loss.paired and loss.normalise is not None:
-        return f"loss {loss.name!r} compares normalised logits by pairs"
-    if loss.diversity is not None:
-        return f"loss {loss.name!r} has a diversity term"
-    own = (
-        (loss.penalty is not None and _penalty_kind(loss) is None)
-        or (loss.normalise is not None and _normalisation_kind(loss) is None)
-        or loss.reparametrise not in (None, LOSSES["sn"].reparametrise)
-    )
-    if own:
-        return f"loss {loss.name!r} has a regulariser of its own"
-    if sum((loss.penalty is not None, loss.normalise is not None, loss.reparametrise is not None, loss.noisy)) > 1:
-        return f"loss {loss.name!r} has more than one regulariser"
-    if (loss.penalty is not None or loss.normalise is not None) and not d.piecewise_linear:
-        return f"loss {loss.name!r} reads input gradients, and the discriminator is not piecewise linear"
-    return None
-
-
-def _data_not_covered(tasks: Sequence[Task], batch_size: int) -> str | None:
-    for data in (task.data for task in tasks):
-        if type(data) not in (PlaneData, ArrayData):
-            made = data.batch(torch.from_numpy(data.codes(rng(0, 0, Purpose.REAL), batch_size)[:1])).dtype
-            if made != torch.float32:
-                return f"the data's batches are {made}, not float32"
-    return None
-
-
-def _loss_kind(loss: Loss) -> int | None:
-    def functions(of: Loss) -> tuple[object, ...]:
-        return of.paired, of.real, of.fake, of.generator, of.real_gradient, of.fake_gradient, of.generator_gradient
-
-    return next((kind for name, kind in _LOSSES.items() if functions(LOSSES[name]) == functions(loss)), None)
-
-
-def _penalty_kind(loss: Loss) -> int | None:
-    return next((kind for name, kind in _PENALTIES.items() if LOSSES[name].penalty is loss.penalty), None)
-
-
-def _normalisation_kind(loss: Loss) -> int | None:
-    """Returns the kernel's number of a gradient normalisation; None if there is none, or none of the kernel's."""
-    if isinstance(loss.normalise, GradientNormalisation):
-        return 1
-    return 2 if loss.normalise is bounded_normalisation else None
 
 
 def _player(players: Players) -> lib.Player:
@@ -197,123 +81,6 @@ class State:
     d_updates: np.ndarray
 
 
-class Places:
-    """The block of memory that the kernel writes the results of decisions into, and the place of each in it.
-
-    Args:
-        rows: N.
-        batch_size: B.
-        updates: k.
-        dtype: Precision of the game.
-    """
-
-    def __init__(self, rows: int, batch_size: int, updates: int, dtype: Any):
-        looks, size = updates + 1, np.dtype(dtype).itemsize
-        parts = {  # name of its field in `Decision`: shape, bytes of a number
-            "vitals": ((4, rows), 8),
-            "worst": ((4,), 8),
-            "losses": ((3, looks, rows), size),
-            "gradient": ((updates, rows), size),
-            "numbers": ((7, rows), size),
-            "real_logits": ((rows, batch_size), size),
-            "fake_logits": ((rows, batch_size), size),
-        }
-        self.updates: int = updates
-        self.dtype: Any = dtype
-        self.shape: dict[str, tuple[int, ...]] = {name: shape for name, (shape, _) in parts.items()}
-        sizes = [math.prod(shape) * each for shape, each in parts.values()]
-        self.start: dict[str, int] = dict(zip(parts, np.cumsum([0, *sizes[:-1]]).tolist(), strict=True))
-        """First byte of each part."""
-        self._block = np.empty(sum(sizes), np.uint8)
-
-    def address(self, asked: lib.Decision) -> None:
-        """Sets where the kernel writes."""
-        base = _pointer(self._block)
-        for name, start in self.start.items():
-            setattr(asked, name, base + start)
-
-    def seen(self) -> Seen:
-        """Returns what the kernel wrote last, copied."""
-        return Seen(self, self._block.copy())
-
-
-class Seen:
-    """Results of a decision of k updates; arrays are views of one block, of the game's precision unless stated."""
-
-    def __init__(self, places: Places, block: np.ndarray):
-        self._places, self._block = places, block
-
-    def _part(self, name: str, dtype: Any = None) -> np.ndarray:
-        places = self._places
-        return np.ndarray(places.shape[name], dtype or places.dtype, self._block, places.start[name])
-
-    @property
-    def vitals(self) -> np.ndarray:
-        """Numbers (4, N) of each row behind the last update, float64.
-
-        The largest absolute weight, NaN where one is not finite; 0, or NaN where a moment is not finite; 1 where D says
-        one thing of every sample; 1 where G makes one sample alone.
-        """
-        return self._part("vitals", np.float64)
-
-    @property
-    def worst(self) -> np.ndarray:
-        """Numbers (4,) of all rows, float64.
-
-        The largest absolute weight, the largest absolute loss; 0, or NaN where a gradient, a moment or a logit is not
-        finite; how many players are constant.
-        """
-        return self._part("worst", np.float64)
-
-    @property
-    def losses(self) -> np.ndarray:
-        """Losses (3, k + 1, N), see `Trace`."""
-        return self._part("losses")
-
-    @property
-    def gradient(self) -> np.ndarray:
-        """Gradient sums (k, N), see `Trace`."""
-        return self._part("gradient")
-
-    @property
-    def numbers(self) -> np.ndarray:
-        """Numbers (7, N) of the last measurement, in the order of `Summary`."""
-        return self._part("numbers")
-
-    @property
-    def logits(self) -> tuple[np.ndarray, np.ndarray]:
-        """Logits (N, B) of the real and of the generated batch of the last measurement."""
-        return self._part("real_logits"), self._part("fake_logits")
-
-
-class LazyMeasurement(Measurement):
-    """A measurement whose tensors are made on first access, because an environment reads only the summary."""
-
-    @classmethod
-    def of(cls, seen: Seen, make: Callable[[], dict[str, Tensor]], progress_on_host: np.ndarray) -> LazyMeasurement:
-        """Makes a measurement with these numbers, whose fields are computed by `make`."""
-        made = object.__new__(cls)
-        vars(made).update(_seen=seen, _make=make, progress_on_host=progress_on_host)
-        return made
-
-    @property
-    def numbers_on_host(self) -> np.ndarray:  # pyright: ignore[reportIncompatibleVariableOverride]
-        """See `Measurement`."""
-        return vars(self)["_seen"].numbers.astype(np.float64)
-
-    @property
-    def logits_on_host(self) -> tuple[np.ndarray, np.ndarray]:  # pyright: ignore[reportIncompatibleVariableOverride]
-        """See `Measurement`."""
-        return vars(self)["_seen"].logits
-
-    def __getattr__(self, name: str) -> Any:
-        """Computes a field on first access; raises AttributeError for other names."""
-        if name not in Measurement.__dataclass_fields__ or "_make" not in vars(self):
-            raise AttributeError(name)
-        vars(self).update(vars(self)["_make"]())
-        return vars(self)[name]
-
-
 class NativeEngine:
     """Runs the kernel on the rows of a trainer.
 
@@ -344,11 +111,11 @@ class NativeEngine:
         isa: str = "",
     ):
         made = lib.library()
-        assert made is not None, "see not_covered"
+        assert made is not None, "see native_coverage.py"
         self._library, self._threads, self._session = made, threads, None
         self._tasks, self._state, self._batch_size = tasks, state, batch_size
         flat = state.g.flat
-        self._n, self._dtype = len(flat), _POINTERS[flat.dtype]
+        self._n, self._dtype = len(flat), NUMBERS[flat.dtype]
         game = self._game(loss, order)
         self._session = made.gan_session(ctypes.byref(game), isa.encode())
         if not self._session:
@@ -381,9 +148,9 @@ class NativeEngine:
             features=d.layer[0].inputs,
             g=g,
             d=d,
-            loss=_loss_kind(loss),
-            penalty=_penalty_kind(loss) or 0,
-            gradient_normalised=_normalisation_kind(loss) or 0,
+            loss=loss_kind(loss),
+            penalty=penalty_kind(loss) or 0,
+            gradient_normalised=normalisation_kind(loss) or 0,
             spectral_norm=loss.reparametrise is not None,
             noisy=loss.noisy,
             clipped=loss.clipped,

@@ -10,7 +10,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from gan_env.training.native_engine import Seen
+from gan_env.training.native_results import Seen
 from gan_env.types import d_loss, on_host
 
 

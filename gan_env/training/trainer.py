@@ -36,7 +36,9 @@ from gan_env.training.batches import Feed, latent_block
 from gan_env.training.chunks import Chunk, Moves
 from gan_env.training.compatible import check_loss, difference
 from gan_env.training.cuda_graphs import Record, RecordedEngine
-from gan_env.training.native_engine import LazyMeasurement, NativeEngine, Seen, State, chosen
+from gan_env.training.native_coverage import chosen
+from gan_env.training.native_engine import NativeEngine, State
+from gan_env.training.native_results import LazyMeasurement, Seen
 from gan_env.training.optimizers import RowOptimizer
 from gan_env.training.trace import LazyTrace, Trace
 from gan_env.training.update import Engine

@@ -18,7 +18,8 @@ from gan_env.networks.mlp import mlp_discriminator, mlp_generator
 from gan_env.optimizer_spec import OPTIMIZERS
 from gan_env.random.streams import Purpose
 from gan_env.tasks.task import TASKS, Task
-from gan_env.training.native_engine import NativeEngine, State, not_covered
+from gan_env.training.native_coverage import not_covered
+from gan_env.training.native_engine import NativeEngine, State
 from gan_env.training.snapshot import fork, restore, snapshot
 from gan_env.training.trainer import Trainer
 from gan_env.types import Control
