@@ -142,7 +142,7 @@ SUITES.add(
             d_lr=(1e-4, 2e-4, 4e-4),
             g_lr="same",
             updates=500,
-            seeds=3,
+            seeds=5,
             game=_SMALL_BATCHES,
         ),
         Part(
@@ -152,7 +152,7 @@ SUITES.add(
 )
 _GCANN = ("sim-gda", "gcann", "gcann:image", "gcann:voxels", "gcann:literal")
 SUITES.add(
-    # On pictures and voxels, its README's own ground; on the fastest game with its diversity term, too.
+    # On pictures and voxels, its README's own ground; at 28 pixels and on voxels with its diversity term, too.
     "gcann-pictures",
     tuple(
         Part(
@@ -167,8 +167,20 @@ SUITES.add(
         for name, task, losses, updates, batch_size in (
             ("28", "fashion", ("bce", "bce+diversity"), 1_000, 32),
             ("64", "emoji64", ("bce",), 500, 16),
-            ("voxels", "furniture", ("bce",), 400, 8),
+            ("voxels", "furniture", ("bce", "bce+diversity:voxels"), 400, 8),
         )
+    ),
+)
+SUITES.add(
+    "gcann-voxels",  # the reading that was best there, on fresh seeds: benchmarks/results/gcann-voxels/PROTOCOL.md
+    (
+        Part(
+            tasks=("furniture",),
+            controllers=("sim-gda", "gcann"),
+            updates=400,
+            seeds=15,
+            game=EnvConfig(batch_size=8),
+        ),
     ),
 )
 
@@ -177,7 +189,7 @@ MODERN = (
     *("ttur-decay", "auto", "linear-decay", "cosine-decay", "constant:0.3", "constant:3", "d-accuracy-gate"),
     *("loss-rate-balance", "autoloss", "began", "pi", "weaker-only", "random-order:0.45", "random"),
 )
-"""Every controller but those of `modern-players-others`, best-schedule and those of one game or file."""
+"""Every controller but those of `modern-players-others` and those of one game or file."""
 SUITES.add(
     "modern-players",  # networks of today's kinds, each with its paper's loss and rates
     tuple(
@@ -186,13 +198,13 @@ SUITES.add(
     ),
 )
 SUITES.add(
-    "modern-players-others",  # who trains copies beside the run or before it, and other optimisers; but best-schedule
+    "modern-players-others",  # who trains copies beside the run or before it, and other optimisers
     tuple(
         Part(
             name=name,
             tasks=(f"emoji32-{name}",),
             controllers=(
-                *("sim-gda", "frozen-d", "ddpg", "lookahead", TUNED_CONSTANT),
+                *("sim-gda", "frozen-d", "ddpg", "lookahead", TUNED_CONSTANT, TUNED_SCHEDULE),
                 *("oadam", "extra-adam", "lookahead-minimax", "negative-momentum"),
             ),
             updates=200,

@@ -48,6 +48,7 @@ QUESTIONS = {
         "FSCO on pictures", "Does FSCO train a GAN of pictures better, and at which rates?", "rates"
     ),
     "gcann-pictures": Question("GCANN on pictures and voxels", "Does GCANN make better pictures and shapes?"),
+    "gcann-voxels": Question("GCANN on voxels", "Does GCANN make better shapes, on fresh seeds?"),
     "modern-players": Question(
         "Modern players", "Which controller trains StyleGAN2-like and R3GAN-like networks best?"
     ),
