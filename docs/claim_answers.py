@@ -98,6 +98,22 @@ def ratio(folder: str, names: str | Sequence[str], *tasks: str) -> Answer:
     return _judged(_blocks(folder, tasks), names, of, lower, what, ratio_of)
 
 
+def ratio_on_fresh(folder: str, name: str, known: str) -> Answer:
+    """The same on the seeds alone that another folder does not have."""
+    blocks, seen = (
+        blocks_of(folder),
+        {seed for block in blocks_of(known) for seed in block.seeds},
+    )
+    fresh = {seed for block in blocks for seed in block.seeds} - seen
+
+    def of(block: Block, name: str) -> BySeed:
+        logs = _log_ratio(block, name, block)
+        return {seed: log for seed, log in logs.items() if seed in fresh}
+
+    what = f"score over that of `{BASELINE}` on {len(fresh)} seeds that `{known}` does not have"
+    return _judged(blocks, name, of, lower, what, ratio_of)
+
+
 def with_diversity(folder: str, names: Sequence[str], *tasks: str) -> Answer:
     """The score with GCANN's diversity term over that of plain training without it."""
     blocks = _blocks(folder, tasks)
