@@ -17,7 +17,7 @@ def warn_of_optimizer(name: str, game: GameFacts) -> None:
         name: The controller's name.
         game: Facts about the game; an unknown optimiser passes without a word.
     """
-    if unscaled := sorted({game.d_optimizer, game.g_optimizer} & UNSCALED):
+    if unscaled := sorted({*game.d_optimizer.split("+"), *game.g_optimizer.split("+")} & UNSCALED):
         named = " and ".join(unscaled)
         warnings.warn(
             f"{name} sets rates in absolute terms, found for Adam; at these rates the steps of {named} are of another "

@@ -78,7 +78,7 @@ class Learns(Protocol):
 
 MOST_SHOWN = 100
 """Most characters of a controller's settings where it shows itself."""
-LONGEST_SHOWN = 60
+LONGEST_SHOWN = 80
 """Most characters of one setting there."""
 
 
@@ -106,9 +106,11 @@ def shown_controller(name: str, settings: Any = None) -> str:
 
 
 def _shown(value: object) -> str:
-    if isinstance(value, float):
-        return f"{value:g}"
-    return f"({', '.join(map(_shown, value))})" if isinstance(value, tuple) else repr(value)
+    if isinstance(value, float):  # exactly, so that what is shown makes the same controller
+        return text if float(text := f"{value:g}") == value else repr(value)
+    if isinstance(value, tuple):
+        return f"({', '.join(map(_shown, value))}{',' if len(value) == 1 else ''})"
+    return repr(value)
 
 
 CONTROLLERS: Registry[Any] = Registry("controller", "gan_env.controllers")

@@ -35,6 +35,7 @@ class Decision:
 
     Examples:
         >>> import torch
+        >>> from agents import Steer
         >>> net_g, net_d = torch.nn.Linear(4, 2), torch.nn.Linear(2, 1)
         >>> opt_g, opt_d = (torch.optim.Adam(net.parameters(), 1e-3) for net in (net_g, net_d))
         >>> steer = Steer("alt-gda-5", opt_g, opt_d)

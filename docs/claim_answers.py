@@ -24,7 +24,7 @@ from claim_verdicts import (
 )
 from controller_tables import BASELINE, blocks_of, ranking_of, told
 
-from agents.report.blocks import Block, by_controller, paired_difference
+from agents.report.blocks import Block, by_controller, make_blocks, paired_difference
 from agents.report.budget import budget_curves
 from agents.report.comparisons import agreement, rate_families, score_differences, t_test
 from agents.report.numbers import number
@@ -79,9 +79,9 @@ def failed(blocks: Sequence[Block], name: str) -> str:
     return f"{kinds.total()} of {len(rows)} runs failed{f' ({how})' if how else ''}{beside}"
 
 
-def _log_ratio(block: Block, name: str, plain: Block) -> BySeed:
-    """The logarithm of a controller's score over that of plain training, which may be of another configuration."""
-    logs = np.log(block.of(name, imputed=True) / plain.of(BASELINE, imputed=True))
+def _log_ratio(block: Block, name: str) -> BySeed:
+    """The logarithm of a controller's score over that of plain training."""
+    logs = np.log(block.of(name, imputed=True) / block.of(BASELINE, imputed=True))
     return dict(zip(block.seeds, logs.tolist(), strict=True))
 
 
@@ -90,40 +90,30 @@ def _log_ratio(block: Block, name: str, plain: Block) -> BySeed:
 
 def ratio(folder: str, names: str | Sequence[str], *tasks: str) -> Answer:
     """The score under a controller over that of plain training."""
-
-    def of(block: Block, name: str) -> BySeed:
-        return _log_ratio(block, name, block)
-
     what = f"score over that of `{BASELINE}`"
-    return _judged(_blocks(folder, tasks), names, of, lower, what, ratio_of)
+    return _judged(_blocks(folder, tasks), names, _log_ratio, lower, what, ratio_of)
 
 
 def ratio_on_fresh(folder: str, name: str, known: str) -> Answer:
     """The same on the seeds alone that another folder does not have."""
-    blocks, seen = (
-        blocks_of(folder),
-        {seed for block in blocks_of(known) for seed in block.seeds},
-    )
-    fresh = {seed for block in blocks for seed in block.seeds} - seen
-
-    def of(block: Block, name: str) -> BySeed:
-        logs = _log_ratio(block, name, block)
-        return {seed: log for seed, log in logs.items() if seed in fresh}
-
-    what = f"score over that of `{BASELINE}` on {len(fresh)} seeds that `{known}` does not have"
-    return _judged(blocks, name, of, lower, what, ratio_of)
+    seen = {seed for block in blocks_of(known) for seed in block.seeds}
+    rows = [row for block in blocks_of(folder) for row in block.rows if row["seed"] not in seen]
+    what = f"score over that of `{BASELINE}` on seeds that `{known}` does not have"
+    return _judged(make_blocks(rows), name, _log_ratio, lower, what, ratio_of)
 
 
 def with_diversity(folder: str, names: Sequence[str], *tasks: str) -> Answer:
-    """The score with GCANN's diversity term over that of plain training without it."""
+    """The score with GCANN's diversity term over that without it, each controller's own."""
     blocks = _blocks(folder, tasks)
     without = {block.facts["task"]: block for block in blocks if "+" not in block.facts["loss"]}
 
     def of(block: Block, name: str) -> BySeed:
-        return _log_ratio(block, name, without[block.facts["task"]])
+        plain = without[block.facts["task"]]
+        logs = np.log(block.of(name, imputed=True) / plain.of(name, imputed=True))
+        return dict(zip(block.seeds, logs.tolist(), strict=True))
 
     chosen = [block for block in blocks if "+diversity" in block.facts["loss"]]
-    what = f"score with the term over that of `{BASELINE}` without it"
+    what = "score with the term over the same controller's without it"
     return _judged(chosen, names, of, lower, what, ratio_of)
 
 
@@ -345,7 +335,7 @@ def overhead() -> Answer:
                 ]
             )
             if name == BASELINE:  # decides at every update
-                modes.append(f"`{name}`'s own bookkeeping {number(float(share))} %")
+                modes.append(f"`{name}`, asked at every update, {number(float(share))} %")
                 continue
             mode = "frozen" if name in FROZEN else "learning in the run"
             modes.append(

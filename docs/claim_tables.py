@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 
 from claim_list import CLAIMS, Open, settled
-from claim_verdicts import CONFIRMED, NOT_SEEN, REVERSED, TOO_FEW
+from claim_verdicts import CONFIRMED, IN_PART, NOT_SEEN, REVERSED, TOO_FEW
 from controller_tables import ROOT, table
 
 NOT_RUN = "not run yet"
@@ -39,7 +39,7 @@ def claims(source: str) -> str:
 
 def tally() -> str:
     """How many claims of each source came out how."""
-    kinds = (CONFIRMED, "depends on", NOT_SEEN, REVERSED, TOO_FEW, NOT_RUN)
+    kinds = (CONFIRMED, "depends", NOT_SEEN, IN_PART, REVERSED, TOO_FEW, NOT_RUN)
     rows = []
     for source, every in CLAIMS.items():
         verdicts = [
@@ -48,12 +48,13 @@ def tally() -> str:
         ]
         rows.append((TITLES[source], *(_many(verdicts, kind) for kind in kinds)))
     return table(
-        ("source", CONFIRMED, "depends on …", NOT_SEEN, REVERSED, TOO_FEW, NOT_RUN), rows
+        ("source", CONFIRMED, "depends on …", NOT_SEEN, IN_PART, REVERSED, TOO_FEW, NOT_RUN),
+        rows,
     )
 
 
 def _many(verdicts: Sequence[str], kind: str) -> str:
-    found = sum(each.startswith(kind) for each in verdicts)
+    found = sum(each == kind or each.startswith(f"{kind} on ") for each in verdicts)
     return str(found) if found else ""
 
 

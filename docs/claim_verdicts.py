@@ -14,6 +14,7 @@ import numpy as np
 from agents.report.statistics import Interval, mean_interval
 
 CONFIRMED, NOT_SEEN, REVERSED, TOO_FEW = "confirmed", "not seen", "reversed", "too few runs"
+IN_PART = f"{REVERSED} in part"
 ALPHA = 0.05
 
 BySeed = dict[int, float]
@@ -52,11 +53,7 @@ def one_of(verdicts: Iterable[str], otherwise: str) -> str:
         return different.pop()
     if any(each == CONFIRMED or each.startswith("depends") for each in different):
         return f"depends on {otherwise}"
-    return (
-        f"{REVERSED} in part"
-        if any(each.startswith(REVERSED) for each in different)
-        else NOT_SEEN
-    )
+    return IN_PART if any(each.startswith(REVERSED) for each in different) else NOT_SEEN
 
 
 def counted(better: int, worse: int, of: int, otherwise: str = "the game") -> str:
@@ -67,7 +64,7 @@ def counted(better: int, worse: int, of: int, otherwise: str = "the game") -> st
         return REVERSED
     if better:
         return f"depends on {otherwise}"
-    return f"{REVERSED} in part" if worse else NOT_SEEN
+    return IN_PART if worse else NOT_SEEN
 
 
 def in_how_many(number: int, of: int, otherwise: str = "the game") -> str:

@@ -35,6 +35,7 @@ class Control:
     The learning rate used is base × multiplier, so multipliers never compound.
 
     Examples:
+        >>> from gan_env import Control
         >>> Control.of(3, update_g=False, d_multiplier=0.5)
         Control(3 rows: V2 3; D × 0.5, G × 1)
     """
@@ -298,14 +299,22 @@ class Transition:
     """One decision and its result, for controllers that learn.
 
     Examples:
-        >>> from gan_env import GANVectorEnv
+        >>> import torch
+        >>> from gan_env import Control, GANVectorEnv, Transition
         >>> envs = GANVectorEnv(2, task="ring", reward="quality")
         >>> _ = envs.reset(seed=0)
         >>> before, control = envs.measurement, Control.of(2)
         >>> _, reward, terminated, truncated, _ = envs.step_control(control)
-        >>> told = map(torch.from_numpy, (reward, terminated, truncated))
-        >>> names = ("before", "control", "after", "reward", "terminated", "truncated")
-        >>> transition = Transition(**dict(zip(names, (before, control, envs.measurement, *told), strict=True)))
+        >>> transition = Transition(
+        ...     before=before,
+        ...     control=control,
+        ...     after=envs.measurement,
+        ...     reward=torch.from_numpy(reward),
+        ...     terminated=torch.from_numpy(terminated),
+        ...     truncated=torch.from_numpy(truncated),
+        ... )
+        >>> transition.after.update - transition.before.update
+        tensor([1, 1])
     """
 
     before: Measurement
@@ -353,7 +362,7 @@ class GameFacts:
     g_lr: float = 0.0
     """Base learning rate of the generator, likewise."""
     d_optimizer: str = ""
-    """Name of the discriminator's optimiser in lower case, e.g. "adam"; "" if unknown, or of several kinds."""
+    """Name of the discriminator's optimiser in lower case, e.g. "adam"; of several kinds "adam+sgd"; "" if unknown."""
     g_optimizer: str = ""
     """Name of the generator's optimiser, likewise."""
 

@@ -189,7 +189,7 @@ MODERN = (
     *("ttur-decay", "auto", "linear-decay", "cosine-decay", "constant:0.3", "constant:3", "d-accuracy-gate"),
     *("loss-rate-balance", "autoloss", "began", "pi", "weaker-only", "random-order:0.45", "random"),
 )
-"""Every controller but those of `modern-players-others` and those of one game or file."""
+"""Every controller but those of `modern-players-others`, further presets of GCANN and those of one game or file."""
 SUITES.add(
     "modern-players",  # networks of today's kinds, each with its paper's loss and rates
     tuple(

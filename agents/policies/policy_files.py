@@ -30,11 +30,11 @@ def save_controller(controller: PolicyController, path: Path | str) -> None:
     """Writes the controller; the file appears whole or not at all.
 
     Examples:
-        >>> import tempfile
-        >>> from agents import make_controller
-        >>> path = Path(tempfile.mkdtemp()) / "mine.safetensors"
-        >>> save_controller(make_controller("auto"), path)
-        >>> load_controller(path).name
+        >>> from tempfile import TemporaryDirectory
+        >>> from agents import load_controller, make_controller, save_controller
+        >>> with TemporaryDirectory() as folder:
+        ...     save_controller(make_controller("auto"), f"{folder}/mine.safetensors")
+        ...     load_controller(f"{folder}/mine.safetensors").name
         'auto'
 
     Raises ControllerFileError, before anything is written, for a controller that `load_controller` would refuse.
@@ -64,11 +64,11 @@ def load_controller(path: Path | str) -> PolicyController:
     """Loads the controller in a file. Nothing in it is executed.
 
     Examples:
-        >>> import tempfile
-        >>> from agents import make_controller
-        >>> path = Path(tempfile.mkdtemp()) / "mine.safetensors"
-        >>> save_controller(make_controller("auto"), path)
-        >>> load_controller(path).spec.control
+        >>> from tempfile import TemporaryDirectory
+        >>> from agents import load_controller, make_controller, save_controller
+        >>> with TemporaryDirectory() as folder:
+        ...     save_controller(make_controller("auto"), f"{folder}/mine.safetensors")
+        ...     load_controller(f"{folder}/mine.safetensors").spec.control
         'rates'
 
     Raises:

@@ -37,7 +37,8 @@ def write_markdown(folder: Path, baseline: str, published: Path | None = None) -
 
 def markdown(report: Report, blocks: Sequence[Block], published: Cells) -> str:
     """Renders the tables and their notes."""
-    parts = [_run(report), _render(_medians(report, blocks, published)), *map(_render, tables.areas(report))]
+    medians = [_medians(report, blocks, published), *_unranked_medians(report, blocks)]
+    parts = [_run(report), *map(_render, medians), *map(_render, tables.areas(report))]
     if report.ranking is None:
         parts.append(NO_RANKING)
     else:
@@ -96,6 +97,21 @@ def _medians(report: Report, blocks: Sequence[Block], published: Cells) -> Table
     few = any(s.median and not s.median.bounded for s in report.scores)
     head = cells("configuration", *names, "floor", "untrained", *(["lowest here", "lowest there"] if published else []))
     return Table(head, lines, [note, *([TOO_FEW] if few else [])])
+
+
+def _unranked_medians(report: Report, blocks: Sequence[Block]) -> list[Table]:
+    """Lists the medians of controllers that are not compared, a table for each reason."""
+    found = {(s.block, s.controller): s for s in report.scores}
+    made = []
+    for title, names in report.by_role(report.order):
+        if title:
+            lines = [
+                cells(block.label, *(_cell(found.get((block.label, name)), None, False) for name in names))
+                for block in blocks
+                if any((block.label, name) in found for name in names)
+            ]
+            made.append(Table(cells("configuration", *names), lines, [], title))
+    return made
 
 
 def _lowest(values: dict[str, float]) -> list[str]:

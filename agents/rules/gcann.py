@@ -148,6 +148,8 @@ def gcann(*, preset: str = "damped", **settings: object) -> Law:
 
     Source: evan-sctg/Guided-Convergence-Adversarial-Neural-Networks (README, 2024); no code is published.
     """
+    if preset not in PRESETS:
+        raise unknown("gcann preset", preset, list(PRESETS))
     known = sorted(f.name for f in fields(GcannConfig))
     for name in settings:
         if name not in known:

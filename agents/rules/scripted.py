@@ -158,6 +158,8 @@ class ScriptedFactory:
         elif text is not None:
             raise ValueError(f"{self.name} takes no argument, got {text!r}; write {self.name!r}")
         law = self.build(**options)
+        if isinstance(self.build, type):
+            return Scripted(self.name, law)  # whose fields are the options
         defaults = {p.name: p.default for p in inspect.signature(self.build).parameters.values()}
         usual = {name: value for name, value in defaults.items() if value is not inspect.Parameter.empty}
         return Scripted(self.name, law, usual | options)

@@ -59,9 +59,8 @@ class Rates:
         return found.pop() if len(found) == 1 else 0.0
 
     def kind(self, player: str) -> str:
-        """Returns the class' name, in lower case, of all optimisers of "opt_g" or "opt_d"; "" where they differ."""
-        found = {type(optimizer).__name__.lower() for optimizer in self.optimizers[player]}
-        return found.pop() if len(found) == 1 else ""
+        """Returns the class' name, in lower case, of the optimisers of "opt_g" or "opt_d"; several joined by "+"."""
+        return "+".join(sorted({type(optimizer).__name__.lower() for optimizer in self.optimizers[player]}))
 
     def set(self, g_multiplier: float, d_multiplier: float) -> None:
         """Sets every group's rate to base x multiplier; a tensor that groups share is multiplied once.

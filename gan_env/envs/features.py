@@ -16,6 +16,7 @@ class Feature:
     """One feature. Its value is clipped to [low, high]; a value that is not finite becomes 0.
 
     Examples:
+        >>> from gan_env import Feature
         >>> gap = Feature("L_G − L_D", lambda moment: moment.g_loss - moment.d_loss, low=-5.0, high=5.0)
 
         `FEATURES.add("gap", gap)` then lets an environment observe it: `features=("g_loss", "gap")`.

@@ -38,8 +38,9 @@ class Task:
     """What is trained and how it is judged; your own GAN needs the first three arguments.
 
     Examples:
+        >>> import torch
         >>> from functools import partial
-        >>> from gan_env import GANEnv, mlp_discriminator, mlp_generator
+        >>> from gan_env import GANEnv, Task, mlp_discriminator, mlp_generator
         >>> task = Task(
         ...     generator=partial(mlp_generator, (4, 16, 2), (2,)),
         ...     discriminator=partial(mlp_discriminator, (2, 16, 1), (2,)),

@@ -37,8 +37,10 @@ class Annealing:
     from 0.9 to 0.99, along with the learning rate to a quarter, which is a controller's: `cosine-decay(floor=0.25)`.
 
     Examples:
-        >>> from gan_env import GANEnv
+        >>> from gan_env import Annealing, GANEnv
         >>> env = GANEnv(task="ring", loss="r1", annealing=Annealing(coefficient=0.01, beta2=0.99, until=0.5))
+        >>> env.unwrapped.batch.config.annealing
+        Annealing(coefficient=0.01, beta2=0.99, until=0.5)
     """
 
     coefficient: float | None = None

@@ -35,6 +35,13 @@ def test_what_a_rule_shows_makes_it_again(name):
     assert repr(make_controller(shown)) == shown
 
 
+@pytest.mark.parametrize("name, options", [("constant", {"multiplier": 1 / 3}), ("lookahead", {"candidates": (0.7,)})])
+def test_settings_are_shown_exactly(name, options):
+    made = make_controller(name, **options)
+    again = make_controller(repr(made))
+    assert repr(again) == repr(made) and vars(again).get("law") == vars(made).get("law")
+
+
 def test_an_environment_shows_its_game_and_how_far_it_is():
     env = GANEnv(episode_updates=40, updates_per_step=10)
     assert repr(env) == "GANEnv(ring, bce, update 0/40)"

@@ -34,13 +34,13 @@ def test_the_examples_of_a_module_run(name):
     assert not failed, f"run: python -m doctest {module.__file__}"
 
 
-SAY_ALL = {"ControllerFileError", "SnapshotError", "Argument", "scripted"}
-"""Errors, a part of a registration, and what would register a controller for the rest of the tests."""
+WITHOUT = {"ControllerFileError", "SnapshotError", "Argument", "scripted"}
+"""Names that need no example: errors, and what would register a controller for the rest of the tests."""
 
 
 @pytest.mark.parametrize("package", [gan_env, agents], ids=lambda package: package.__name__)
 def test_every_public_class_and_function_has_an_example(package):
     public = {name: getattr(package, name) for name in package.__all__}
-    documented = {name for name, part in public.items() if callable(part) and name not in SAY_ALL}
+    documented = {name for name, part in public.items() if callable(part) and name not in WITHOUT}
     assert documented
     assert not [name for name in sorted(documented) if ">>>" not in (inspect.getdoc(public[name]) or "")]

@@ -335,6 +335,14 @@ def cells_of(text, title):
     return [cell.strip() for cell in line.strip("| ").split(" | ")]
 
 
+def test_markdown_shows_every_controller_that_was_run(tmp_path, capsys):
+    names = {**CONTROLLERS, "fsco (embedded)": 0.4, "dirac-oracle": 0.3}
+    assert main(["report", str(write(tmp_path / "a", rows(names, seeds=5))), "--markdown"]) == 0
+    heads = re.findall(r"^\| configuration \|(.*)\|$", capsys.readouterr().out, re.MULTILINE)
+    shown = {name.strip() for head in heads for name in head.split("|")}
+    assert len(heads) == 3 and shown >= set(names)
+
+
 def test_markdown_sets_published_cells_beside_ours_and_says_where_they_agree(thesis_like, tmp_path, capsys):
     published = tmp_path / "published.csv"
     published.write_text(

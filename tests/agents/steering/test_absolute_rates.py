@@ -28,6 +28,13 @@ def test_rates_of_adam_for_another_kind_of_optimiser_are_warned_of(controller, o
         built(controller, opt_g, opt_d)
 
 
+def test_one_of_several_optimisers_of_a_player_is_warned_of():
+    g, d, more = (torch.nn.Linear(2, 1) for _ in range(3))
+    several = [OPTIM.Adam(d.parameters(), 1e-3), OPTIM.SGD(more.parameters(), 1e-3)]
+    with pytest.warns(UserWarning, match="steps of sgd"):
+        Steer("ttur-decay", OPTIM.Adam(g.parameters(), 1e-3), several, episode_updates=10)
+
+
 @pytest.mark.parametrize("optimiser", [OPTIM.Adam, OPTIM.AdamW, OPTIM.RMSprop, OPTIM.NAdam])
 @pytest.mark.parametrize("controller", (*ABSOLUTE, "ttur"))
 def test_optimisers_of_adams_kind_pass_without_a_word(controller, optimiser):
