@@ -446,6 +446,17 @@ CLAIMS: dict[str, tuple[Claim | Open, ...]] = {
             "generalisation",
             partial(answers.wins, "generalisation", "autoloss"),
         ),
+        Open(
+            "What is chosen on tune seeds, or by trying on copies, beats the papers' rates on modern players (ours)",
+            1.5,
+            "gan-env bench --suite modern-players-others",
+            "modern-players-others",
+            partial(
+                answers.ratio,
+                "modern-players-others",
+                ("best-constant", "best-schedule", "lookahead"),
+            ),
+        ),
     ),
     "ours": (
         _robust(
