@@ -60,6 +60,9 @@ def settled(claim: Claim | Open) -> Claim | Open:
 # -- the claims ---------------------------------------------------------------------------------------------------
 
 ROBUST = "`gan-env bench --suite lr-robustness --also AGENTS`"
+ON_PICTURES = (
+    "`gan-env bench --suite fsco-pictures --also benchmarks/agents/fsco-fashion.safetensors`"
+)
 ROBUST_ROWS = "benchmarks/results/lr-robustness/README.md"
 TRAIN, TRAIN_ROWS = "`make train`", "benchmarks/results/train-digits/table.txt"
 TABLE_1 = "`gan-env bench --suite dynamic-gda-table-1`"
@@ -130,7 +133,7 @@ CLAIMS: dict[str, tuple[Claim | Open, ...]] = {
         Claim(
             "What the agent costs (named by reviews as missing)",
             answers.overhead,
-            f"{ROBUST}, `gan-env bench --suite fsco-pictures`",
+            f"{ROBUST}, {ON_PICTURES}",
             ROBUST_ROWS,
         ),
         Open(
@@ -151,7 +154,7 @@ CLAIMS: dict[str, tuple[Claim | Open, ...]] = {
             Open(
                 says,
                 hours,
-                "gan-env bench --suite fsco-pictures --also benchmarks/agents/fsco-fashion.safetensors",
+                ON_PICTURES.strip("`"),
                 "fsco-pictures",
                 partial(
                     answers.ratio, "fsco-pictures", ("fsco (embedded)", "fsco-fashion"), task
