@@ -79,9 +79,11 @@ def failed(blocks: Sequence[Block], name: str) -> str:
     return f"{kinds.total()} of {len(rows)} runs failed{f' ({how})' if how else ''}{beside}"
 
 
-def _log_ratio(block: Block, name: str) -> BySeed:
-    """The logarithm of a controller's score over that of plain training."""
-    logs = np.log(block.of(name, imputed=True) / block.of(BASELINE, imputed=True))
+def _log_ratio(
+    block: Block, name: str, plain: Block | None = None, other: str = BASELINE
+) -> BySeed:
+    """The logarithm of a controller's score over that of another, of plain training, here or in another block."""
+    logs = np.log(block.of(name, imputed=True) / (plain or block).of(other, imputed=True))
     return dict(zip(block.seeds, logs.tolist(), strict=True))
 
 
@@ -108,9 +110,7 @@ def with_diversity(folder: str, names: Sequence[str], *tasks: str) -> Answer:
     without = {block.facts["task"]: block for block in blocks if "+" not in block.facts["loss"]}
 
     def of(block: Block, name: str) -> BySeed:
-        plain = without[block.facts["task"]]
-        logs = np.log(block.of(name, imputed=True) / plain.of(name, imputed=True))
-        return dict(zip(block.seeds, logs.tolist(), strict=True))
+        return _log_ratio(block, name, without[block.facts["task"]], name)
 
     chosen = [block for block in blocks if "+diversity" in block.facts["loss"]]
     what = "score with the term over the same controller's without it"
@@ -281,10 +281,10 @@ SMALL = 2e-3
 """Base rates up to this are small here: hardly a run of plain training fails."""
 
 
-def reward_agrees() -> Answer:
+def reward_agrees(folder: str) -> Answer:
     """Whether FSCO's reward orders runs as quality does."""
     found: dict[bool, list[float]] = {True: [], False: []}
-    for block in blocks_of("lr-robustness"):
+    for block in blocks_of(folder):
         found[block.facts["d_lr"] <= SMALL].append(agreement(block).runs)
     verdicts, shown = [], []
     for small, each in found.items():
@@ -348,13 +348,13 @@ def overhead() -> Answer:
     return Answer(verdict, f"{what}: {'; '.join(shown)}")
 
 
-def average(name: str = BASELINE) -> Answer:
-    """The score of an average of G's weights over G's own, on the plane."""
+def average(folder: str) -> Answer:
+    """The score of an average of G's weights over G's own, under plain training on the plane."""
     values = [
         {row["seed"]: float(np.log(row["score_ema"] / row["score"]))}
-        for block in blocks_of("lr-robustness")
+        for block in blocks_of(folder)
         for row in block.rows
-        if row["controller"] == name and row["status"] == "ok" and row["task"] != "digits"
+        if row["controller"] == BASELINE and row["status"] == "ok" and row["task"] != "digits"
     ]
     found = over_seeds(values)
     figure = f"score of the average over that of G itself, plane, {len(values)} runs that did not fail"

@@ -1,7 +1,6 @@
 """Every claim of every source, with what answers it.
 
-A claim without rows is open and has the command that would make them; once they are in the folder that it names, it
-has an answer. `claim_tables.py` shows them.
+A claim without rows is open and has the command that would make them. `claim_tables.py` shows them.
 """
 
 from __future__ import annotations
@@ -14,7 +13,6 @@ import claim_answers as answers
 import claim_scripts as scripts
 import claim_thesis as thesis
 from claim_verdicts import Answer
-from controller_tables import RESULTS, ROOT
 
 from agents.benchmark.suites import READINGS
 
@@ -26,8 +24,8 @@ class Claim:
     says: str
     answer: Callable[[], Answer]
     command: str
-    rows: str = ""
-    """File to read beside the rows, from the root; "" where there are none."""
+    rows: str
+    """File to read beside the rows, from the root."""
 
 
 @dataclass(frozen=True)
@@ -38,51 +36,33 @@ class Open:
     hours: float
     """Of one core, from measured seconds an update."""
     command: str
-    folder: str = ""
-    """Folder of results in which rows will answer it."""
-    then: Callable[[], Answer] | None = None
-    """The answer of those rows."""
 
 
-def settled(claim: Claim | Open) -> Claim | Open:
-    """A claim with its answer, if its rows are there by now."""
-    if isinstance(claim, Claim) or claim.then is None:
-        return claim
-    rows = RESULTS / claim.folder
-    if not (rows / "rows.jsonl.gz").is_file():
-        return claim
-    beside = next(name for name in ("README.md", "config.json") if (rows / name).is_file())
-    return Claim(
-        claim.says, claim.then, f"`{claim.command}`", str((rows / beside).relative_to(ROOT))
-    )
+# -- what answers them --------------------------------------------------------------------------------------------
 
-
-# -- the claims ---------------------------------------------------------------------------------------------------
-
-ROBUST = "`gan-env bench --suite lr-robustness --also AGENTS`"
-ON_PICTURES = (
-    "`gan-env bench --suite fsco-pictures --also benchmarks/agents/fsco-fashion.safetensors`"
+RESULTS = "benchmarks/results"
+TRAIN, TRAIN_ROWS = "`make train`", f"{RESULTS}/train-digits/table.txt"
+AUTO, AUTO_ROWS = "`python benchmarks/auto/judge.py`", f"{RESULTS}/auto/figures.md"
+DIRAC, DIRAC_ROWS = "`python -m benchmarks.dirac`", f"{RESULTS}/dirac/table.txt"
+LOOPS, LOOPS_ROWS = (
+    "`python benchmarks/practitioners/run.py`",
+    f"{RESULTS}/practitioners/README.md",
 )
-ROBUST_ROWS = "benchmarks/results/lr-robustness/README.md"
-TRAIN, TRAIN_ROWS = "`make train`", "benchmarks/results/train-digits/table.txt"
-TABLE_1 = "`gan-env bench --suite dynamic-gda-table-1`"
-TABLE_1_ROWS = "benchmarks/results/dynamic-gda-table-1/README.md"
-TABLE_2 = "`gan-env bench --suite dynamic-gda-table-2`"
-TABLE_2_ROWS = "benchmarks/results/dynamic-gda-table-2/README.md"
-AUTO, AUTO_ROWS = "`python benchmarks/auto/judge.py`", "benchmarks/results/auto/figures.md"
-DIRAC, DIRAC_ROWS = "`python -m benchmarks.dirac`", "benchmarks/results/dirac/table.txt"
-MODERN = "`gan-env bench --suite modern-players --skip-undefined`"
-MODERN_ROWS = "benchmarks/results/modern-players/README.md"
-LOOPS = "`python benchmarks/practitioners/run.py`"
-LOOPS_ROWS = "benchmarks/results/practitioners/README.md"
-LOOK, LOOK_ROWS = (
-    "`python benchmarks/lookahead_on_ring.py`",
-    "benchmarks/results/lookahead_on_ring/table.txt",
+LOOK = "`python benchmarks/lookahead_on_ring.py`"
+LOOK_ROWS = f"{RESULTS}/lookahead_on_ring/table.txt"
+SWEEP, SWEEP_ROWS = "`python -m benchmarks.readings.sweep`", f"{RESULTS}/readings/README.md"
+TABLE_1, TABLE_2, READ = (
+    "dynamic-gda-table-1",
+    "dynamic-gda-table-2",
+    "dynamic-gda-table-1-readings",
 )
-SWEEP = "`python -m benchmarks.readings.sweep`"
-SWEEP_ROWS = "benchmarks/results/readings/README.md"
-
-
+"""Suites of the thesis' tables."""
+OPTIONS = {
+    "lr-robustness": " --also AGENTS",
+    "fsco-pictures": " --also benchmarks/agents/fsco-fashion.safetensors",
+    "modern-players": " --skip-undefined",
+}
+"""Options beside the suite with which rows were made; the page says which files AGENTS are."""
 FSCO = ("fsco-ring", "fsco (embedded)")
 GCANN = ("gcann", "gcann:image", "gcann:voxels", "gcann:literal")
 """Its published settings and the damped one."""
@@ -91,9 +71,22 @@ VOXELS = "furniture"
 """Tasks of its own kinds."""
 
 
+def _command(suite: str) -> str:
+    return f"`gan-env bench --suite {suite}{OPTIONS.get(suite, '')}`"
+
+
+def _suite(
+    says: str, suite: str, answer: Callable[..., Answer], *what: str | tuple[str, ...]
+) -> Claim:
+    """A claim that the rows of a suite answer, which lie in the folder of its name."""
+    return Claim(
+        says, partial(answer, suite, *what), _command(suite), f"{RESULTS}/{suite}/README.md"
+    )
+
+
 def _robust(says: str, answer: Callable[..., Answer], *what: str | tuple[str, ...]) -> Claim:
     """A claim that the rows of `lr-robustness` answer."""
-    return Claim(says, partial(answer, "lr-robustness", *what), ROBUST, ROBUST_ROWS)
+    return _suite(says, "lr-robustness", answer, *what)
 
 
 def _held_out(says: str, answer: Callable[..., Answer], *what: str) -> Claim:
@@ -109,9 +102,7 @@ CLAIMS: dict[str, tuple[Claim | Open, ...]] = {
             TRAIN,
             TRAIN_ROWS,
         ),
-        Claim(
-            "That reward stands for good training", answers.reward_agrees, ROBUST, ROBUST_ROWS
-        ),
+        _robust("That reward stands for good training", answers.reward_agrees),
         Claim(
             "Samples are better than those of plain training, the agent trained beforehand (`digits`)",
             partial(answers.digits, "fsco (meta)"),
@@ -133,53 +124,42 @@ CLAIMS: dict[str, tuple[Claim | Open, ...]] = {
         Claim(
             "What the agent costs (named by reviews as missing)",
             answers.overhead,
-            f"{ROBUST}, {ON_PICTURES}",
-            ROBUST_ROWS,
+            f"{_command('lr-robustness')}, {_command('fsco-pictures')}",
+            f"{RESULTS}/lr-robustness/README.md",
         ),
-        Open(
+        _suite(
             "Which of its reward's readings, sum or mean, and which range does better (open in the paper)",
-            0.1,
-            "gan-env bench --suite fsco-ablation",
             "fsco-ablation",
-            partial(answers.each_of, "fsco-ablation", "fsco"),
+            answers.each_of,
+            "fsco",
         ),
-        Open(
+        _suite(
             "Less tuning is needed (a tenth, the yardstick of the gap-aware paper)",
-            0.2,
-            "gan-env bench --suite tuning-budget",
             "tuning-budget",
-            partial(answers.budget, "tuning-budget", "fsco (embedded)"),
+            answers.budget,
+            "fsco (embedded)",
         ),
         *(
-            Open(
-                says,
-                hours,
-                ON_PICTURES.strip("`"),
-                "fsco-pictures",
-                partial(
-                    answers.ratio, "fsco-pictures", ("fsco (embedded)", "fsco-fashion"), task
-                ),
+            _suite(
+                says, "fsco-pictures", answers.ratio, ("fsco (embedded)", "fsco-fashion"), task
             )
-            for says, hours, task in (
+            for says, task in (
                 (
                     "Samples are better at 28 × 28 (Fashion-MNIST), five base rates of both players",
-                    0.6,
                     "fashion",
                 ),
                 (
                     "At 64 × 64 (emoji, which the agent from Fashion-MNIST never saw), three base rates",
-                    0.4,
                     "emoji64",
                 ),
-                ("At 128 × 128, one run of each", 0.1, "emoji128"),
+                ("At 128 × 128, one run of each", "emoji128"),
             )
         ),
-        Open(
+        _suite(
             "It steers modern players, too (a StyleGAN2-like and an R3GAN-like game; the paper's next step)",
-            0.8,
-            "gan-env bench --suite modern-players --skip-undefined",
             "modern-players",
-            partial(answers.ratio, "modern-players", "fsco (embedded)"),
+            answers.ratio,
+            "fsco (embedded)",
         ),
     ),
     "gcann": (
@@ -190,63 +170,62 @@ CLAIMS: dict[str, tuple[Claim | Open, ...]] = {
         ),
         _robust("It acts on the losses", answers.acts, "gcann"),
         _robust("Fewer runs fail", answers.failures, "gcann"),
-        Claim(
+        _robust(
             "More diversity (modes of `ring`)",
-            partial(
-                answers.detail, "lr-robustness", "gcann", "modes_hit", "modes of eight", "ring"
-            ),
-            ROBUST,
-            ROBUST_ROWS,
+            answers.detail,
+            "gcann",
+            "modes_hit",
+            "modes of eight",
+            "ring",
         ),
         *(
-            Open(
-                says,
-                0.4,
-                "gan-env bench --suite gcann-pictures",
+            _suite(
+                f"A lower Fréchet distance on pictures, {size}",
                 "gcann-pictures",
-                partial(answer, "gcann-pictures", *what),
+                answers.ratio,
+                GCANN,
+                task,
             )
-            for says, answer, what in (
-                *(
-                    (
-                        f"A lower Fréchet distance on pictures, {size}",
-                        answers.ratio,
-                        (GCANN, task),
-                    )
-                    for task, size in PICTURES
-                ),
-                ("A lower Chamfer distance on voxels", answers.ratio, (GCANN, VOXELS)),
-                *(
-                    (
-                        f"The losses converge: they end nearer to each other, {where}",
-                        answers.losses_converge,
-                        (GCANN, task),
-                    )
-                    for task, where in (*PICTURES, (VOXELS, "voxels"))
-                ),
-                (
-                    "More diverse shapes",
-                    answers.detail,
-                    (GCANN, "diversity", "mean Chamfer distance between two shapes", VOXELS),
-                ),
-                (
-                    "Its diversity term makes better pictures (28 × 28)",
-                    answers.with_diversity,
-                    (("sim-gda", *GCANN), "fashion"),
-                ),
-                (
-                    "Its diversity term makes better shapes",
-                    answers.with_diversity,
-                    (("sim-gda", *GCANN), VOXELS),
-                ),
-            )
+            for task, size in PICTURES
         ),
-        Open(
+        _suite(
+            "A lower Chamfer distance on voxels", "gcann-pictures", answers.ratio, GCANN, VOXELS
+        ),
+        *(
+            _suite(
+                f"The losses converge: they end nearer to each other, {where}",
+                "gcann-pictures",
+                answers.losses_converge,
+                GCANN,
+                task,
+            )
+            for task, where in (*PICTURES, (VOXELS, "voxels"))
+        ),
+        _suite(
+            "More diverse shapes",
+            "gcann-pictures",
+            answers.detail,
+            GCANN,
+            "diversity",
+            "mean Chamfer distance between two shapes",
+            VOXELS,
+        ),
+        *(
+            _suite(
+                f"Its diversity term makes better {what}",
+                "gcann-pictures",
+                answers.with_diversity,
+                ("sim-gda", *GCANN),
+                task,
+            )
+            for what, task in (("pictures (28 × 28)", "fashion"), ("shapes", VOXELS))
+        ),
+        _suite(
             "The damped reading has a lower Chamfer distance on voxels, on fresh seeds (protocol beside the rows)",
-            0.3,
-            "gan-env bench --suite gcann-voxels",
             "gcann-voxels",
-            partial(answers.ratio_on_fresh, "gcann-voxels", "gcann", "gcann-pictures"),
+            answers.ratio_on_fresh,
+            "gcann",
+            "gcann-pictures",
         ),
     ),
     "dyn-gda": (
@@ -269,41 +248,31 @@ CLAIMS: dict[str, tuple[Claim | Open, ...]] = {
             DIRAC_ROWS,
         ),
         Claim("The oracle converges from any start", scripts.starts, DIRAC, DIRAC_ROWS),
-        Claim(
+        _suite(
             "Dynamic-GDA is best in half of the 32 cells of the plane",
-            partial(thesis.best_cells, "dynamic-gda-table-1"),
             TABLE_1,
-            TABLE_1_ROWS,
+            thesis.best_cells,
         ),
-        Claim(
-            "The orders differ significantly, whichever comes first",
-            partial(thesis.friedman, "dynamic-gda-table-1"),
-            TABLE_1,
-            TABLE_1_ROWS,
+        _suite(
+            "The orders differ significantly, whichever comes first", TABLE_1, thesis.friedman
         ),
-        Claim(
+        _suite(
             "They do over both tables (the second has `wgan:0.1` and `gn:0.83`)",
-            partial(thesis.friedman, "dynamic-gda-table-1", "dynamic-gda-table-2"),
             TABLE_2,
-            TABLE_2_ROWS,
+            thesis.friedman,
+            TABLE_1,
         ),
-        Claim(
+        _suite(
             "On pictures Dynamic-GDA is worst with `wgan-gp`",
-            partial(thesis.worst_cells, "dynamic-gda-table-2", "wgan-gp"),
             TABLE_2,
-            TABLE_2_ROWS,
+            thesis.worst_cells,
+            "wgan-gp",
         ),
-        Claim(
-            "Dynamic-GDA ranks before Sim-GDA in that table",
-            partial(answers.ranks, "dynamic-gda-table-1", "dyn-gda"),
-            TABLE_1,
-            TABLE_1_ROWS,
+        _suite(
+            "Dynamic-GDA ranks before Sim-GDA in that table", TABLE_1, answers.ranks, "dyn-gda"
         ),
-        Claim(
-            "It helps beside each of eight ways to stabilise",
-            partial(answers.wins, "dynamic-gda-table-1", "dyn-gda"),
-            TABLE_1,
-            TABLE_1_ROWS,
+        _suite(
+            "It helps beside each of eight ways to stabilise", TABLE_1, answers.wins, "dyn-gda"
         ),
         Claim(
             "It is better on the ring at 30,000 updates",
@@ -330,28 +299,24 @@ CLAIMS: dict[str, tuple[Claim | Open, ...]] = {
             SWEEP_ROWS,
         ),
         *(
-            Open(
+            _suite(
                 f"`{name}` in the place of `{loss}` learns every set on test data",
-                2.7,
-                "gan-env bench --suite dynamic-gda-table-1-readings",
-                "dynamic-gda-table-1-readings",
-                partial(thesis.learns, "dynamic-gda-table-1-readings", loss, name),
+                READ,
+                thesis.learns,
+                loss,
+                name,
             )
             for loss, name in READINGS.items()
         ),
-        Open(
+        _suite(
             "The table under other readings: 10 seeds, both β₁, both meanings of 30,000 iterations",
-            2.7,
-            "gan-env bench --suite dynamic-gda-table-1-readings",
-            "dynamic-gda-table-1-readings",
-            partial(thesis.under_readings, "dynamic-gda-table-1-readings"),
+            READ,
+            thesis.under_readings,
         ),
-        Open(
+        _suite(
             "Best in the image half, too, at sizes for two cores (`sim-gda` then makes twice the steps of `alt-gda-1`)",
-            1,
-            "gan-env bench --suite dynamic-gda-table-2",
-            "dynamic-gda-table-2",
-            partial(thesis.best_cells, "dynamic-gda-table-2"),
+            TABLE_2,
+            thesis.best_cells,
         ),
         Open(
             "The same in the thesis' size, on a GPU (the hours are scaled from the line above)",
@@ -368,26 +333,18 @@ CLAIMS: dict[str, tuple[Claim | Open, ...]] = {
             TRAIN_ROWS,
         ),
         _robust("Better over a range of rates", answers.areas, "gap-aware"),
-        Open(
-            "A tenth of the tuning budget",
-            0.2,
-            "gan-env bench --suite tuning-budget",
-            "tuning-budget",
-            partial(answers.budget, "tuning-budget", "gap-aware"),
-        ),
-        Open(
+        _suite("A tenth of the tuning budget", "tuning-budget", answers.budget, "gap-aware"),
+        _suite(
             "The same on pictures (Fashion-MNIST)",
-            0.3,
-            "gan-env bench --suite tuning-budget-pictures",
             "tuning-budget-pictures",
-            partial(answers.budget, "tuning-budget-pictures", "gap-aware"),
+            answers.budget,
+            "gap-aware",
         ),
-        Open(
+        Claim(
             "Up to 3 % better accuracy in domain adaptation",
-            0.2,
-            "gan-env bench --tasks digits-domains --controllers sim-gda,gap-aware,best-constant --seeds 10",
-            "digits-domains",
             partial(answers.target_errors, "gap-aware"),
+            "`gan-env bench --tasks digits-domains --controllers sim-gda,gap-aware,best-constant --seeds 10`",
+            f"{RESULTS}/digits-domains/README.md",
         ),
     ),
     "opponents": (
@@ -415,11 +372,9 @@ CLAIMS: dict[str, tuple[Claim | Open, ...]] = {
         ),
         _robust("Optimistic Adam (Daskalakis et al. 2018)", answers.wins, "oadam"),
         _robust("Optimistic Adam: fewer runs fail", answers.failures, "oadam"),
-        Claim(
+        _robust(
             "An average of G's weights is better than G (Yazıcı et al. 2019), under plain training",
             answers.average,
-            ROBUST,
-            ROBUST_ROWS,
         ),
         Claim(
             "Trying multipliers on copies beats plain training (ours, head-room)",
@@ -433,32 +388,25 @@ CLAIMS: dict[str, tuple[Claim | Open, ...]] = {
             LOOK,
             LOOK_ROWS,
         ),
-        Open(
+        Claim(
             "Extragradient (Gidel et al. 2019), look-ahead (Chavdarova et al. 2021), negative momentum (Gidel et al. "
             "2019)",
-            0.5,
-            "gan-env bench --tasks ring,circle,spiral,line,grid --controllers "
-            "sim-gda,oadam,extra-adam,lookahead-minimax,negative-momentum --seeds 10 --updates 5000",
-            "optimisers",
             partial(answers.each_of, "optimisers"),
+            "`gan-env bench --tasks ring,circle,spiral,line,grid --controllers "
+            "sim-gda,oadam,extra-adam,lookahead-minimax,negative-momentum --seeds 10 --updates 5000`",
+            f"{RESULTS}/optimisers/README.md",
         ),
-        Open(
+        _suite(
             "AutoLoss learns who updates (Xu et al. 2018)",
-            0.3,
-            "gan-env bench --suite generalisation",
             "generalisation",
-            partial(answers.wins, "generalisation", "autoloss"),
+            answers.wins,
+            "autoloss",
         ),
-        Open(
+        _suite(
             "What is chosen on tune seeds, or by trying on copies, beats the papers' rates on modern players (ours)",
-            1.5,
-            "gan-env bench --suite modern-players-others",
             "modern-players-others",
-            partial(
-                answers.ratio,
-                "modern-players-others",
-                ("best-constant", "best-schedule", "lookahead"),
-            ),
+            answers.ratio,
+            ("best-constant", "best-schedule", "lookahead"),
         ),
     ),
     "ours": (
@@ -479,11 +427,8 @@ CLAIMS: dict[str, tuple[Claim | Open, ...]] = {
             "ttur-decay",
         ),
         _robust("`auto` fails less", answers.failures, "auto"),
-        Claim(
-            "`auto` fails less on modern players",
-            partial(answers.failures, "modern-players", "auto"),
-            MODERN,
-            MODERN_ROWS,
+        _suite(
+            "`auto` fails less on modern players", "modern-players", answers.failures, "auto"
         ),
         *(
             Claim(

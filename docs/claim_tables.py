@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from functools import partial
 
-from claim_list import CLAIMS, Open, settled
+from claim_list import CLAIMS, Open
 from claim_verdicts import CONFIRMED, IN_PART, NOT_SEEN, REVERSED, TOO_FEW
 from controller_tables import ROOT, table
 
@@ -18,7 +18,7 @@ NOT_RUN = "not run yet"
 def claims(source: str) -> str:
     """Every claim of a source in one line."""
     lines = []
-    for each in map(settled, CLAIMS[source]):
+    for each in CLAIMS[source]:
         if isinstance(each, Open):
             lines.append(
                 (each.says, NOT_RUN, f"about {each.hours:g} h of a core", f"`{each.command}`")
@@ -43,8 +43,7 @@ def tally() -> str:
     rows = []
     for source, every in CLAIMS.items():
         verdicts = [
-            NOT_RUN if isinstance(each, Open) else each.answer().verdict
-            for each in map(settled, every)
+            NOT_RUN if isinstance(each, Open) else each.answer().verdict for each in every
         ]
         rows.append((TITLES[source], *(_many(verdicts, kind) for kind in kinds)))
     return table(

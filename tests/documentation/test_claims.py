@@ -42,15 +42,20 @@ def test_every_claim_names_a_command_and_every_open_one_its_hours(pages):
         assert f"claims-{source}" in claims.TABLES and source in claims.TITLES
         for each in every:
             assert each.command
-            assert not isinstance(each, claims.Open) or each.hours > 0
-            assert isinstance(each, claims.Open) or (DOCS.parent / each.rows).is_file(), each.rows
+            if isinstance(each, claims.Open):
+                assert each.hours > 0
+            else:
+                assert (DOCS.parent / each.rows).is_file(), each.rows
 
 
-def test_a_benchmark_that_would_answer_a_claim_can_be_asked_for(pages):
+def test_a_benchmark_that_answers_a_claim_or_would_can_be_asked_for(pages):
     _, claims, _ = pages
-    for each in (each for every in claims.CLAIMS.values() for each in every if isinstance(each, claims.Open)):
-        program, verb, *arguments = shlex.split(each.command)
-        assert program == "gan-env"
-        if verb == "bench":
+    commands = {each.command for every in claims.CLAIMS.values() for each in every}
+    asked = 0
+    for command in (part.strip("`") for each in commands for part in each.split(", ")):
+        program, verb, *arguments = shlex.split(command)
+        if (program, verb) == ("gan-env", "bench"):
             given = tyro.cli(BenchOptions, args=arguments)
             assert configure(given.suite or "", changes_of(given)).parts
+            asked += 1
+    assert asked > 10
